@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two kinds of trouble, two types.
+ *
+ * GError      the analysis cannot go on: no memory, case file not writable,
+ *             input is no dump. Carries context; callers prefix theirs.
+ * enum fault  one value could not be had from the dump. Normal: the column stays
+ *             NULL and `diagnostics` says why.
+ */
+#ifndef MEMSIEVE_ERROR_H
+#define MEMSIEVE_ERROR_H
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MEMSIEVE_ERROR (memsieve_error_quark())
+GQuark memsieve_error_quark(void);
+
+enum memsieve_error {
+	MEMSIEVE_ERROR_USAGE,		/* the command line */
+	MEMSIEVE_ERROR_IO,		/* the operating system said no */
+	MEMSIEVE_ERROR_FORMAT,		/* the input is not what it claims, or nothing we know */
+	MEMSIEVE_ERROR_STORE,		/* the case file */
+	MEMSIEVE_ERROR_DUPLICATE,	/* this dump is in the case already */
+	MEMSIEVE_ERROR_SYMBOLS,		/* a symbol or layout file */
+	MEMSIEVE_ERROR_PLUGIN,		/* a plugin's declaration or its failure */
+	MEMSIEVE_ERROR_CANCELLED,	/* the user interrupted */
+};
+
+enum fault {
+	FAULT_NONE,
+	FAULT_UNMAPPED,		/* no page-table entry */
+	FAULT_PAGED_OUT,	/* the page is in a page file, or still only in its file */
+	FAULT_NOT_IN_DUMP,	/* the physical page was not acquired */
+	FAULT_NO_FIELD,		/* this Windows build has no such field, or we don't know it */
+	FAULT_IMPLAUSIBLE,	/* read, but cannot be what it should be */
+	FAULT_LIMIT,		/* one of our own limits bit */
+	FAULT_TIMEOUT,		/* it took too long */
+};
+
+/* The word used in diagnostics.fault, e.g. "paged_out". */
+const char *fault_name(enum fault fault);
+#endif
