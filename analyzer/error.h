@@ -13,6 +13,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* AUTO(image) image = image_open(…): closed when it goes out of scope. */
+#define DEFINE_AUTO(type, destroy) \
+	static inline void auto_##type(struct type **p) { if (*p) destroy(*p); }
+#define AUTO(type) __attribute__((cleanup(auto_##type))) struct type *
+
 #define MEMSIEVE_ERROR (memsieve_error_quark())
 GQuark memsieve_error_quark(void);
 

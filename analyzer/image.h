@@ -34,6 +34,8 @@ struct file {
 };
 
 struct file *file_open(const char *path, GError **error);
+/* The same of an open descriptor, which is the file's from now on (closed on failure too). */
+struct file *file_adopt(int fd, const char *path, GError **error);
 void file_close(struct file *file);
 /* The whole file, or the part that offset and length name (bad when not within). */
 struct bytes file_bytes(const struct file *file);
@@ -63,11 +65,51 @@ struct image_facts {
 	uint32_t bugcheck_code;
 	uint64_t bugcheck_parameters[4];
 	uint32_t exception_code;
-	uint64_t instruction_pointer;
-	char *secondary_data;		/* JSON, owned */
+	uint64_t exception_address;
+	uint64_t instruction_pointer;	/* of the context record */
+	uint64_t stack_pointer;
+	uint32_t product_type, suite_mask;	/* as in OSVERSIONINFOEX; product 1 is a workstation */
+	uint32_t service_pack;
+	uint32_t dump_type, dump_attributes;	/* DUMP_HEADER.DumpType, .Attributes (DUMP_FILE_ATTRIBUTES) */
+	uint64_t memory_total;		/* bytes of physical memory the machine had */
+	char *secondary_data;		/* JSON: [{"guid": …, "offset": …, "size": …}], owned */
 	char *comment;			/* owned */
 	bool no_user_memory;		/* a kernel-only dump: user pages are known to be absent */
 	GArray *cpus;			/* struct image_cpu, or NULL */
+};
+
+/* A driver, as a triage dump lists it. */
+struct image_driver {
+	char *name;			/* a path or a name, never NULL */
+	uint64_t base, size, entry_point;
+	uint32_t timestamp, checksum;	/* of its PE header */
+};
+
+struct image_unloaded_driver {
+	char *name;			/* at most 12 characters are kept by Windows */
+	uint64_t start, end;
+};
+
+/* A copy of a kernel object in the file; length 0: there is none. */
+struct image_copy {
+	uint64_t va;			/* where it was in memory, 0: not known */
+	uint64_t offset, length;
+};
+
+/* What a triage (small) dump carries beside its header. Copies whose address is
+ * known are virtual segments too. */
+struct image_triage {
+	GArray *drivers;		/* struct image_driver */
+	GArray *unloaded_drivers;	/* struct image_unloaded_driver */
+	struct image_copy kdbg, prcb, process, thread, call_stack;
+	/* The current process and thread, by the offsets that the KDBG block gives and by checks
+	 * on the bytes: this works for builds without symbols. Where identified is false
+	 * the process fields are not to be believed. */
+	bool identified;
+	uint32_t pid, ppid, tid;
+	char *process_name;		/* ImageFileName, or NULL */
+	pa_t process_dtb;
+	uint32_t pid_offset, ppid_offset, name_offset, peb_offset;	/* within the _EPROCESS */
 };
 
 /* Something a reader noticed that belongs into `diagnostics`. */
@@ -79,14 +121,17 @@ struct segment { uint64_t start, length, offset; };
 struct format;
 
 struct image {
-	struct file *file;
+	struct file *file;		/* what is read */
+	struct file *container;		/* the file as it was given, whose size and hash count; same as file unless packed */
 	const struct format *format;
 	void *format_data;		/* the format's own, freed by its close */
 	struct image_facts facts;
 	GArray *segments;		/* struct segment by physical address, sorted, disjoint */
 	GArray *virtual_segments;	/* struct segment by virtual address (triage dumps), sorted, or NULL */
+	struct image_triage *triage;	/* triage dumps, else NULL */
 	GPtrArray *notes;		/* struct image_note * */
 	uint64_t bytes_present;
+	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
 };
 
 /*
@@ -95,12 +140,14 @@ struct image {
  */
 struct image *image_open(const char *path, GError **error);
 void image_close(struct image *image);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct image, image_close)
+DEFINE_AUTO(image, image_close)
 
 /* For formats, while opening: physical memory at `start` stands at `offset` of the
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
+/* An empty one, for image->triage. */
+struct image_triage *image_triage_create(void);
 /* The same for virtual memory (triage dumps). */
 void image_add_virtual(struct image *image, va_t start, uint64_t length, uint64_t offset);
 void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
@@ -112,6 +159,7 @@ enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
 /*
  * The page that pa lies in: a pointer to PAGE_SIZE bytes, into the mapped file or
  * into `scratch` (PAGE_SIZE bytes of the caller's); NULL when it is not in the dump.
+ * Without scratch: NULL too when there is nothing to point into.
  */
 const uint8_t *image_page(struct image *image, pa_t pa, void *scratch);
 /* The bytes of virtual memory the dump carries directly (triage), else FAULT_NOT_IN_DUMP. */

@@ -14,6 +14,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "error.h"
 
 /* size == 0: this build has no such field, or we don't know it. For a bit field,
  * size is that of the integer it lies in and bits > 0. */
@@ -51,7 +52,7 @@ struct layout {
 struct layout *layout_create(void);
 struct layout *layout_copy(const struct layout *layout);
 void layout_destroy(struct layout *layout);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct layout, layout_destroy)
+DEFINE_AUTO(layout, layout_destroy)
 
 /* Set by the Windows names ("_EPROCESS", "UniqueProcessId"); false: not one we read. */
 bool layout_set_field(struct layout *layout, const char *type, const char *member, struct field field);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hash.h"
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include "progress.h"
+
+#define CHUNK (UINT64_C(1) << 20)
+
+struct hasher {
+	const struct file *file;
+	GThread *thread;
+	volatile int cancelled;
+};
+
+static void *hash_thread(void *data)
+{
+	struct hasher *h = data;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned length = 0;
+	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+
+	for (uint64_t at = 0; ok && at < h->file->size && !h->cancelled; at += CHUNK) {
+		ok = EVP_DigestUpdate(ctx, h->file->map + at, (size_t)MIN(CHUNK, h->file->size - at));
+		progress_bytes(at);
+	}
+	ok = ok && !h->cancelled && EVP_DigestFinal_ex(ctx, digest, &length);
+	EVP_MD_CTX_free(ctx);
+	if (!ok)
+		return NULL;
+	GString *hex = g_string_sized_new(2 * length);
+	for (unsigned i = 0; i < length; i++)
+		g_string_append_printf(hex, "%02x", digest[i]);
+	return g_string_free(hex, FALSE);
+}
+
+struct hasher *hasher_start(const struct file *file)
+{
+	struct hasher *h = g_new0(struct hasher, 1);
+
+	h->file = file;
+	h->thread = g_thread_new("sha256", hash_thread, h);
+	return h;
+}
+
+char *hasher_finish(struct hasher *h)
+{
+	char *hex = g_thread_join(h->thread);
+
+	g_free(h);
+	return hex;
+}
+
+void hasher_cancel(struct hasher *h)
+{
+	h->cancelled = 1;
+}
+
+const char *hash_library_version(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION_STRING);
+}

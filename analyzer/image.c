@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image.h"
+#include <errno.h>
+#include <string.h>
+#include "format.h"
+#include "unpack.h"
+
+const char *architecture_name(enum architecture architecture)
+{
+	static const char *const names[] = {
+		[ARCH_X64] = "x64", [ARCH_X86] = "x86", [ARCH_X86_PAE] = "x86-pae", [ARCH_ARM64] = "arm64",
+	};
+
+	return (unsigned)architecture < G_N_ELEMENTS(names) ? names[architecture] : NULL;
+}
+
+static void note_free(void *data)
+{
+	struct image_note *note = data;
+
+	g_free(note->message);
+	g_free(note);
+}
+
+void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
+{
+	struct image_note *note = g_new0(struct image_note, 1);
+	va_list ap;
+
+	va_start(ap, format);
+	note->fault = fault;
+	note->address = address;
+	note->message = g_strdup_vprintf(format, ap);
+	va_end(ap);
+	g_ptr_array_add(image->notes, note);
+}
+
+/* Cut a range to the address space and, where pages are mapped, to the file. */
+static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *length, uint64_t offset)
+{
+	if (*length > UINT64_MAX - start)
+		*length = UINT64_MAX - start;
+	if (encoded)
+		return *length > 0;
+	uint64_t there = offset < image->file->size ? image->file->size - offset : 0;
+	if (*length > there) {
+		if (!image->bytes_missing)
+			image->first_missing = start + there;
+		image->bytes_missing += *length - there;
+		*length = there;
+	}
+	return *length > 0;
+}
+
+void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset)
+{
+	if (!clip(image, image->format->read_page, start.v, &length, offset))
+		return;
+	if (image->segments->len) {
+		struct segment *last = &g_array_index(image->segments, struct segment, image->segments->len - 1);
+		if (last->start + last->length == start.v && last->offset + last->length == offset) {
+			last->length += length;
+			return;
+		}
+	}
+	struct segment s = { start.v, length, offset };
+	g_array_append_val(image->segments, s);
+}
+
+void image_add_virtual(struct image *image, va_t start, uint64_t length, uint64_t offset)
+{
+	if (!clip(image, false, start.v, &length, offset))
+		return;
+	if (!image->virtual_segments)
+		image->virtual_segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
+	struct segment s = { start.v, length, offset };
+	g_array_append_val(image->virtual_segments, s);
+}
+
+/* One end of a segment, by position; of those at one position ends come first. */
+struct edge { uint64_t at; guint segment; bool begins; };
+
+static int compare_edges(const void *a, const void *b)
+{
+	const struct edge *x = a, *y = b;
+
+	return x->at != y->at ? (x->at > y->at) - (x->at < y->at) : (int)x->begins - (int)y->begins;
+}
+
+static int compare_numbers(const void *a, const void *b, void *data)
+{
+	(void)data;
+	return (GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b)) - (GPOINTER_TO_UINT(a) < GPOINTER_TO_UINT(b));
+}
+
+/*
+ * Make the segments sorted and disjoint. Where a lying header lists memory twice,
+ * what it listed first wins, as in the file order a debugger reads. Almost every
+ * dump is in order already and costs one comparison a segment; else one sweep over
+ * the ends of all, with the segments around each position in a tree by number.
+ * That triage dumps hold virtual memory twice is normal.
+ */
+static void settle(struct image *image, GArray **segments)
+{
+	GArray *in = *segments;
+	bool ordered = true;
+
+	for (guint i = 1; i < in->len && ordered; i++) {
+		const struct segment *a = &g_array_index(in, struct segment, i - 1), *b = a + 1;
+		ordered = b->start >= a->start && b->start - a->start >= a->length;
+	}
+	if (ordered)
+		return;
+
+	GArray *edges = g_array_sized_new(FALSE, FALSE, sizeof(struct edge), 2 * in->len);
+	for (guint i = 0; i < in->len; i++) {
+		const struct segment *s = &g_array_index(in, struct segment, i);
+		struct edge ends[2] = { { s->start, i, true }, { s->start + s->length, i, false } };
+		g_array_append_vals(edges, ends, 2);
+	}
+	g_array_sort(edges, compare_edges);
+	GTree *around = g_tree_new_full(compare_numbers, NULL, NULL, NULL);
+	GArray *out = g_array_sized_new(FALSE, FALSE, sizeof(struct segment), in->len);
+	uint64_t overlap = 0, first_overlap = 0;
+	for (guint i = 0; i + 1 < edges->len; i++) {
+		const struct edge *e = &g_array_index(edges, struct edge, i);
+		if (e->begins)
+			g_tree_insert(around, GUINT_TO_POINTER(e->segment), NULL);
+		else
+			g_tree_remove(around, GUINT_TO_POINTER(e->segment));
+		uint64_t length = e[1].at - e->at;
+		GTreeNode *first = g_tree_node_first(around);
+		if (!length || !first)
+			continue;
+		const struct segment *s = &g_array_index(in, struct segment, GPOINTER_TO_UINT(g_tree_node_key(first)));
+		struct segment piece = { e->at, length, s->offset + (e->at - s->start) };
+		struct segment *last = out->len ? &g_array_index(out, struct segment, out->len - 1) : NULL;
+		if (last && last->start + last->length == piece.start && last->offset + last->length == piece.offset)
+			last->length += length;
+		else
+			g_array_append_val(out, piece);
+		GTreeNode *second = g_tree_node_next(first);
+		if (!second)
+			continue;
+		/* ELF cores written with paging name the same bytes for each mapping: that is no lie. */
+		const struct segment *o = &g_array_index(in, struct segment, GPOINTER_TO_UINT(g_tree_node_key(second)));
+		if (o->offset - o->start == s->offset - s->start)
+			continue;
+		if (!overlap)
+			first_overlap = e->at;
+		overlap += length;
+	}
+	g_tree_destroy(around);
+	g_array_free(edges, TRUE);
+	g_array_free(in, TRUE);
+	*segments = out;
+	if (overlap && segments == &image->segments)
+		image_note(image, FAULT_IMPLAUSIBLE, first_overlap,
+			   "the header lists %" G_GUINT64_FORMAT " bytes of physical memory more than once: what it lists first is used",
+			   overlap);
+}
+
+struct image *image_open(const char *path, GError **error)
+{
+	g_autofree char *damage = NULL;
+	struct file *container = file_open(path, error);
+	struct file *file = container ? unpack(container, &damage, error) : NULL;
+
+	if (!file) {
+		file_close(container);
+		return NULL;
+	}
+	struct image *image = g_new0(struct image, 1);
+	image->file = file;
+	image->container = container;
+	image->segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
+	image->notes = g_ptr_array_new_with_free_func(note_free);
+	if (damage)
+		image_note(image, FAULT_NOT_IN_DUMP, 0, "%s", damage);
+	for (const struct format *const *f = formats; *f; f++)
+		if ((*f)->match(file)) {
+			image->format = *f;
+			break;
+		}
+	if (!image->format) {
+		g_autoptr(GString) known = g_string_new(NULL);
+		for (const struct format *const *f = formats; *f; f++)
+			g_string_append_printf(known, "%s%s", known->len ? ", " : "", (*f)->doc);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump: looked for %s",
+			    path, known->str);
+		image_close(image);
+		return NULL;
+	}
+	if (!image->format->open(image, error)) {
+		g_prefix_error(error, "%s: ", path);
+		image_close(image);
+		return NULL;
+	}
+	if (image->bytes_missing)
+		image_note(image, FAULT_NOT_IN_DUMP, image->first_missing,
+			   "the file ends early: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
+			   image->bytes_missing);
+	settle(image, &image->segments);
+	if (image->virtual_segments)
+		settle(image, &image->virtual_segments);
+	for (guint i = 0; i < image->segments->len; i++)
+		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
+	return image;
+}
+
+static void driver_clear(void *driver)
+{
+	g_free(((struct image_driver *)driver)->name);
+}
+
+static void unloaded_driver_clear(void *driver)
+{
+	g_free(((struct image_unloaded_driver *)driver)->name);
+}
+
+struct image_triage *image_triage_create(void)
+{
+	struct image_triage *triage = g_new0(struct image_triage, 1);
+
+	triage->drivers = g_array_new(FALSE, TRUE, sizeof(struct image_driver));
+	g_array_set_clear_func(triage->drivers, driver_clear);
+	triage->unloaded_drivers = g_array_new(FALSE, TRUE, sizeof(struct image_unloaded_driver));
+	g_array_set_clear_func(triage->unloaded_drivers, unloaded_driver_clear);
+	return triage;
+}
+
+static void triage_destroy(struct image_triage *triage)
+{
+	if (!triage)
+		return;
+	g_array_free(triage->drivers, TRUE);
+	g_array_free(triage->unloaded_drivers, TRUE);
+	g_free(triage->process_name);
+	g_free(triage);
+}
+
+void image_close(struct image *image)
+{
+	if (!image)
+		return;
+	if (image->format && image->format->close)
+		image->format->close(image);
+	g_array_free(image->segments, TRUE);
+	if (image->virtual_segments)
+		g_array_free(image->virtual_segments, TRUE);
+	triage_destroy(image->triage);
+	g_ptr_array_free(image->notes, TRUE);
+	g_free(image->facts.detail);
+	g_free(image->facts.secondary_data);
+	g_free(image->facts.comment);
+	if (image->facts.cpus)
+		g_array_free(image->facts.cpus, TRUE);
+	if (image->container != image->file)
+		file_close(image->container);
+	file_close(image->file);
+	g_free(image);
+}
+
+/* Index of the last segment that starts at or before `at`, or -1. */
+static gssize segment_at(const GArray *segments, uint64_t at)
+{
+	guint low = 0, high = segments->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(segments, struct segment, mid).start <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return (gssize)low - 1;
+}
+
+static const struct segment *segment_of(const GArray *segments, uint64_t at)
+{
+	gssize i = segment_at(segments, at);
+
+	if (i < 0)
+		return NULL;
+	const struct segment *s = &g_array_index(segments, struct segment, i);
+	return at - s->start < s->length ? s : NULL;
+}
+
+static enum fault read_mapped(const struct file *file, const GArray *segments, uint64_t at, uint8_t *to, size_t length)
+{
+	while (length) {
+		const struct segment *s = segment_of(segments, at);
+		if (!s)
+			return FAULT_NOT_IN_DUMP;
+		size_t n = (size_t)MIN((uint64_t)length, s->length - (at - s->start));
+		memcpy(to, file->map + s->offset + (at - s->start), n);
+		to += n;
+		at += n;	/* may wrap to 0: no segment lies there unless it is real */
+		length -= n;
+	}
+	return FAULT_NONE;
+}
+
+enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
+{
+	if (!image->format->read_page)
+		return read_mapped(image->file, image->segments, pa.v, buffer, length);
+
+	uint8_t page[PAGE_SIZE], *to = buffer;
+	while (length) {
+		size_t in = pa.v & PAGE_MASK, n = MIN(length, PAGE_SIZE - in);
+		if (!segment_of(image->segments, pa.v))
+			return FAULT_NOT_IN_DUMP;
+		enum fault fault = image->format->read_page(image, pa.v / PAGE_SIZE, page);
+		if (fault)
+			return fault;
+		memcpy(to, page + in, n);
+		to += n;
+		pa.v += n;
+		length -= n;
+	}
+	return FAULT_NONE;
+}
+
+const uint8_t *image_page(struct image *image, pa_t pa, void *scratch)
+{
+	pa.v &= ~(uint64_t)PAGE_MASK;
+	const struct segment *s = segment_of(image->segments, pa.v);
+	if (!s)
+		return NULL;
+	if (!image->format->read_page && s->length - (pa.v - s->start) >= PAGE_SIZE)
+		return image->file->map + s->offset + (pa.v - s->start);
+	if (!scratch)
+		return NULL;
+	if (image->format->read_page)
+		return image->format->read_page(image, pa.v / PAGE_SIZE, scratch) ? NULL : scratch;
+	return read_mapped(image->file, image->segments, pa.v, scratch, PAGE_SIZE) ? NULL : scratch;
+}
+
+enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t length)
+{
+	if (!image->virtual_segments)
+		return FAULT_NOT_IN_DUMP;
+	return read_mapped(image->file, image->virtual_segments, va.v, buffer, length);
+}
+
+bool image_next_range(struct image *image, pa_t pa, struct range *out)
+{
+	const GArray *segments = image->segments;
+	gssize i = segment_at(segments, pa.v);
+
+	if (i < 0 || pa.v - g_array_index(segments, struct segment, i).start >= g_array_index(segments, struct segment, i).length)
+		i++;
+	if ((guint)i >= segments->len)
+		return false;
+	const struct segment *s = &g_array_index(segments, struct segment, i);
+	out->start = MAX(pa.v, s->start);
+	uint64_t end = s->start + s->length;
+	for (i++; (guint)i < segments->len; i++) {
+		s = &g_array_index(segments, struct segment, i);
+		if (s->start != end)
+			break;
+		end += s->length;
+	}
+	out->length = end - out->start;
+	return true;
+}
+
+bool image_lost(const struct image *image, GError **error)
+{
+	if (!image->file->lost)
+		return false;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO,
+		    "%s: %d pages of the file could not be read: it shrank or its disk fails", image->file->path,
+		    image->file->lost);
+	return true;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel.h"
+#include <string.h>
+#include "pe_space.h"
+#include "text.h"
+
+/* Where the kernel and the boot drivers are loaded on x64, from Windows 7 to 11. */
+#define KERNEL_AREA UINT64_C(0xfffff80000000000)
+#define KERNEL_AREA_END UINT64_C(0xfffffc0000000000)
+/* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
+#define HINT_REACH (UINT64_C(64) << 20)
+/* Pages that one search through page tables looks at. */
+#define MAX_SEARCH_PAGES (4u << 20)
+/* KUSER_SHARED_DATA's fixed address and the offsets that never moved (ntddk.h). */
+#define SHARED_DATA UINT64_C(0xfffff78000000000)
+
+struct candidate {
+	pa_t dtb;
+	uint64_t hint, module_list;
+	const char *found_by;
+	enum paging paging;
+};
+
+static bool kernel_pdb(const char *name)
+{
+	static const char *const known[] = { "ntkrnl", "ntkrpa", "ntoskrnl" };
+
+	for (size_t i = 0; name && i < G_N_ELEMENTS(known); i++)
+		if (!g_ascii_strncasecmp(name, known[i], strlen(known[i])))
+			return true;
+	return false;
+}
+
+/* Is the kernel's image at va? Fills base, size, pdb_name, guid_age of k. */
+static bool check_image(struct kernel *k, struct space *space, uint64_t va)
+{
+	struct pe_space at = { space, { va } };
+	uint8_t mz[2];
+
+	if (space_read(space, at.base, mz, 2, NULL) || memcmp(mz, "MZ", 2))
+		return false;
+	AUTO_PE pe = pe_space_open(&at, 0);
+	if (!pe->has_optional_header || pe->size_of_image < 0x100000 || pe->size_of_image > 0x8000000)
+		return false;
+	const struct pe_debug *codeview = pe_codeview(pe, NULL);
+	bool named = codeview && codeview->guid_age && kernel_pdb(codeview->pdb_name);
+	if (!named) {
+		if (codeview)
+			return false;
+		/* The debug directory may be paged out: the export directory names it too. */
+		const char *dll = pe_export_dll(pe);
+		if (!dll || g_ascii_strcasecmp(dll, "ntoskrnl.exe"))
+			return false;
+	}
+	k->base.v = va;
+	k->size = pe->size_of_image;
+	k->timestamp = pe->timestamp;
+	if (named) {
+		const char *slash = strrchr(codeview->pdb_name, '\\');
+		k->pdb_name = g_strdup(slash ? slash + 1 : codeview->pdb_name);
+		k->guid_age = g_strdup(codeview->guid_age);
+	}
+	return true;
+}
+
+static bool search_below(struct kernel *k, struct space *space, uint64_t hint)
+{
+	uint64_t low = hint > HINT_REACH ? hint - HINT_REACH : 0;
+
+	for (uint64_t va = hint & ~(uint64_t)PAGE_MASK; va >= low && va; va -= PAGE_SIZE) {
+		struct page page;
+		if (space_page(space, (va_t){ va }, &page)) {
+			continue;
+		}
+		if (check_image(k, space, va))
+			return true;
+	}
+	return false;
+}
+
+static bool search_area(struct kernel *k, struct space *space)
+{
+	va_t cursor = { KERNEL_AREA }, last = { KERNEL_AREA_END - 1 };
+	struct page page;
+
+	for (unsigned n = 0; n < MAX_SEARCH_PAGES && space_next_page(space, &cursor, last, &page); ) {
+		uint64_t end = page.va.v + page.size;
+		/* The kernel may start anywhere within a large page. */
+		for (uint64_t va = page.va.v; va < end && n < MAX_SEARCH_PAGES && page_resident(&page); va += PAGE_SIZE, n++)
+			if (check_image(k, space, va))
+				return true;
+	}
+	return false;
+}
+
+static bool try_candidate(struct kernel *k, const struct candidate *c)
+{
+	static const enum paging both[] = { PAGING_X64, PAGING_X64_LA57 };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+		struct space *space = space_create(k->image, NULL, both[i], c->dtb);
+		bool found = false;
+		uint64_t entry, base;
+		/* The first entry of PsLoadedModuleList is the kernel; DllBase is at 0x30 in every x64 build. */
+		if (c->module_list && !space_read(space, (va_t){ c->module_list }, &entry, 8, NULL) &&
+		    !space_read(space, (va_t){ entry + 0x30 }, &base, 8, NULL))
+			found = check_image(k, space, base);
+		if (!found && c->hint)
+			found = search_below(k, space, c->hint);
+		if (!found)
+			found = search_area(k, space);
+		if (found) {
+			k->space = space;
+			k->paging = both[i];
+			k->dtb = space->dtb;
+			k->found_by = g_strdup(c->found_by);
+			return true;
+		}
+		space_destroy(space);
+	}
+	return false;
+}
+
+/*
+ * PROCESSOR_START_BLOCK: real-mode code the HAL leaves in the first MiB to start
+ * processors and to wake. It begins with a jump and a completion flag; LmTarget at
+ * 0x70 points into the kernel or HAL, CR3 at 0xa0 is the kernel's page-table root.
+ */
+static void low_stubs(struct image *image, GArray *candidates)
+{
+	uint8_t scratch[PAGE_SIZE];
+
+	for (uint64_t pa = PAGE_SIZE; pa < 0x100000; pa += PAGE_SIZE) {
+		const uint8_t *page = image_page(image, (pa_t){ pa }, scratch);
+		if (!page)
+			continue;
+		struct bytes b = { page, PAGE_SIZE, false };
+		uint64_t jump = bytes_at(&b, 0, 8), target = bytes_at(&b, 0x70, 8), cr3 = bytes_at(&b, 0xa0, 8);
+		if ((jump & UINT64_C(0xffffffffffff00ff)) != UINT64_C(0x00000001000600e9) || target < KERNEL_AREA ||
+		    !cr3 || (cr3 & UINT64_C(0xfff0000000000fff)))
+			continue;
+		struct candidate c = { { cr3 }, target, 0, "low stub", PAGING_X64 };
+		g_array_append_val(candidates, c);
+	}
+}
+
+/* Page-table roots that map themselves through one entry of the kernel's half: every process's
+ * root does, at the same entry. */
+static bool search_self_maps(struct kernel *k)
+{
+	struct range range = { 0, 0 };
+	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
+	unsigned tried = 0;
+
+	for (pa_t at = { 0 }; image_next_range(k->image, at, &range); at.v = range.start + range.length)
+		for (uint64_t pa = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK; pa < range.start + range.length; pa += PAGE_SIZE) {
+			const uint8_t *page = image_page(k->image, (pa_t){ pa }, scratch);
+			bool self = false;
+			for (unsigned i = 256; page && i < 512 && !self; i++) {
+				uint64_t entry;
+				memcpy(&entry, page + 8 * i, 8);
+				self = (entry & 1) && (entry & UINT64_C(0x000ffffffffff000)) == pa;
+			}
+			if (!self)
+				continue;
+			struct candidate c = { { pa }, 0, 0, "self-mapping page table", PAGING_X64 };
+			if (try_candidate(k, &c))
+				return true;
+			if (++tried >= 256)
+				return false;
+		}
+	return false;
+}
+
+static struct layout *choose_layout(struct kernel *k, const struct layout_options *options, GError **error)
+{
+	if (options && options->layout_file)
+		return layout_load_isf(options->layout_file, error);
+	if (!k->guid_age)
+		return NULL;
+	struct layout *layout = layout_builtin(k->guid_age);
+	if (!layout && options && options->symbol_directories)
+		layout = layout_find_isf(options->symbol_directories, k->guid_age, error);
+	return layout;
+}
+
+/* The System process's own page tables are the kernel's: every candidate shares its upper half,
+ * but a process may have ended since. */
+static void use_system_process(struct kernel *k)
+{
+	struct object pointer = kernel_object(k, k->space, PsInitialSystemProcess), system;
+	uint64_t va = 0, dtb = 0;
+	char mz[2];
+
+	if (!pointer.va.v || read_pointer(k->space, pointer.va, &va))
+		return;
+	system = object_at(k->space, va);
+	struct object pcb = MEMBER(system, eprocess.Pcb);
+	if (READ(pcb, kprocess.DirectoryTableBase, &dtb))
+		return;
+	k->system_process = system.va;
+	struct space *own = space_create(k->image, k->layout, k->paging, (pa_t){ dtb });
+	if (!space_read(own, k->base, mz, 2, NULL) && !memcmp(mz, "MZ", 2)) {
+		space_destroy(k->space);
+		k->space = own;
+		k->dtb = own->dtb;
+	} else {
+		space_destroy(own);
+	}
+}
+
+static void read_invalid_pte_mask(struct kernel *k)
+{
+	struct object state = kernel_object(k, k->space, MiState);
+	struct object hardware = MEMBER(state, mi_system_information.Hardware);
+	uint64_t mask;
+
+	if (HAS(hardware, mi_hardware_state.InvalidPteMask) && hardware.va.v &&
+	    !READ(hardware, mi_hardware_state.InvalidPteMask, &mask) && !(mask & ~UINT64_C(0x000ffffffffff000)))
+		k->space->invalid_pte_mask = mask;
+}
+
+static char *read_symbol_string(struct kernel *k, va_t at)
+{
+	char text[129] = "";
+
+	if (!at.v || !space_read_sparse(k->space, at, text, sizeof(text) - 1))
+		return NULL;
+	char *valid = text_from_bytes(text, sizeof(text) - 1);
+	if (strlen(valid) < 4) {
+		g_free(valid);
+		return NULL;
+	}
+	return valid;
+}
+
+static void read_identity(struct kernel *k)
+{
+	uint8_t shared[0x400];
+	uint32_t number;
+
+	if (!space_read(k->space, (va_t){ SHARED_DATA }, shared, sizeof(shared), NULL)) {
+		struct bytes b = { shared, sizeof(shared), false };
+		uint32_t low = (uint32_t)bytes_at(&b, 0x14, 4), high = (uint32_t)bytes_at(&b, 0x18, 4);
+		if (high == (uint32_t)bytes_at(&b, 0x1c, 4))	/* not torn */
+			k->system_time = (uint64_t)high << 32 | low;
+		k->build = (uint32_t)bytes_at(&b, 0x260, 4) & 0xffff;
+		k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
+		k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
+		k->system_root = text_from_utf16(shared + 0x30, 520, TRUE);
+	}
+	if (!k->layout)
+		return;
+	if (kernel_symbol(k, NtBuildNumber).v &&
+	    !space_read(k->space, kernel_symbol(k, NtBuildNumber), &number, 4, NULL) && (number & 0xffff))
+		k->build = number & 0xffff;
+	k->build_lab = read_symbol_string(k, kernel_symbol(k, NtBuildLabEx));
+	if (!k->build_lab)
+		k->build_lab = read_symbol_string(k, kernel_symbol(k, NtBuildLab));
+	if (kernel_symbol(k, ObHeaderCookie).v &&
+	    space_read(k->space, kernel_symbol(k, ObHeaderCookie), &k->object_header_cookie, 1, NULL))
+		k->object_header_cookie = 0;
+}
+
+struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
+{
+	const struct image_facts *facts = &image->facts;
+	g_autoptr(GArray) candidates = g_array_new(FALSE, TRUE, sizeof(struct candidate));
+	AUTO(kernel) k = g_new0(struct kernel, 1);
+	GError *layout_error = NULL;
+	bool found = false;
+
+	k->image = image;
+	if (facts->dtb.v) {
+		struct candidate c = { facts->dtb, 0, facts->loaded_module_list.v, "crash dump header", PAGING_X64 };
+		c.hint = facts->loaded_module_list.v ? facts->loaded_module_list.v : facts->kdbg.v;
+		g_array_append_val(candidates, c);
+	}
+	for (guint i = 0; facts->cpus && i < facts->cpus->len; i++) {
+		const struct image_cpu *cpu = &g_array_index(facts->cpus, struct image_cpu, i);
+		struct candidate c = { { cpu->cr3 & UINT64_C(0x000ffffffffff000) }, 0, 0, "processor registers", PAGING_X64 };
+		if (cpu->rip >= KERNEL_AREA)
+			c.hint = cpu->rip;
+		g_array_append_val(candidates, c);
+	}
+	low_stubs(image, candidates);
+	for (guint i = 0; i < candidates->len && !found; i++)
+		found = try_candidate(k, &g_array_index(candidates, struct candidate, i));
+	if (!found && !search_self_maps(k)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "%s: no Windows kernel in it: looked for the page tables of an x64 kernel (low stub, self-mapping "
+			    "tables%s) that lead to ntoskrnl", image->file->path, facts->dtb.v ? ", the header's" : "");
+		return NULL;
+	}
+	k->layout = choose_layout(k, options, &layout_error);
+	if (layout_error) {
+		g_propagate_error(error, layout_error);
+		return NULL;
+	}
+	if (k->layout) {
+		k->space->layout = k->layout;
+		use_system_process(k);
+		read_invalid_pte_mask(k);
+	}
+	read_identity(k);
+	return g_steal_pointer(&k);
+}
+
+void kernel_destroy(struct kernel *k)
+{
+	if (!k)
+		return;
+	space_destroy(k->space);
+	layout_destroy(k->layout);
+	g_free(k->pdb_name);
+	g_free(k->guid_age);
+	g_free(k->found_by);
+	g_free(k->build_lab);
+	g_free(k->system_root);
+	g_free(k);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Windows kernel of a dump: where it is, which it is, and its address space.
+ *
+ * kernel_find looks in this order: what the dump's headers say; the registers a
+ * hypervisor saved; the low stub that starts processors (PROCESSOR_START_BLOCK, in
+ * the first MiB); page-table roots that map themselves, anywhere. Each candidate is
+ * believed only when it leads to a kernel image (PE with an RSDS record of ntkrnl*
+ * or ntoskrnl).
+ */
+#ifndef MEMSIEVE_KERNEL_H
+#define MEMSIEVE_KERNEL_H
+#include "object.h"
+
+struct kernel {
+	struct image *image;
+	enum paging paging;
+	pa_t dtb;			/* of the System process, once a layout is known */
+	va_t base;
+	uint32_t size, timestamp;
+	char *pdb_name;
+	char *guid_age;
+	char *found_by;			/* "crash dump header", "low stub", "self-mapping page table" … */
+	struct layout *layout;		/* NULL: unknown kernel */
+	struct space *space;		/* a prototype: threads clone it */
+	va_t system_process;		/* EPROCESS of System, 0 unknown */
+	uint32_t build;			/* NtBuildNumber, low bits */
+	uint32_t major, minor;		/* from KUSER_SHARED_DATA */
+	char *build_lab;		/* NtBuildLab(Ex) */
+	uint64_t system_time;		/* FILETIME, KUSER_SHARED_DATA */
+	char *system_root;		/* e.g. C:\Windows */
+	uint8_t object_header_cookie;
+};
+
+/* What the user said about layouts. */
+struct layout_options {
+	const char *const *symbol_directories;	/* --symbols, NULL-terminated or NULL */
+	const char *layout_file;		/* --layout */
+};
+
+/* NULL and *error when no Windows kernel is there. A kernel whose layout is not known is
+ * returned with layout NULL. */
+struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error);
+void kernel_destroy(struct kernel *kernel);
+DEFINE_AUTO(kernel, kernel_destroy)
+
+/* The address of a global, e.g. kernel_symbol(k, PsActiveProcessHead); 0 when not known. */
+#define kernel_symbol(k, s) ((va_t){ (k)->layout && (k)->layout->symbol.s ? (k)->base.v + (k)->layout->symbol.s : 0 })
+/* An object at a global, in a given space. */
+#define kernel_object(k, space_, s) object_at((space_), kernel_symbol(k, s).v)
+#endif

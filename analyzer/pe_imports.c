@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Imports and imphash. In memory the loader has written the IAT over with addresses, so
+ * names come from the import name table (OriginalFirstThunk) if the image has one.
+ */
+#include <string.h>
+#include "pe_private.h"
+
+enum { IMPORT_DESCRIPTOR_SIZE = 20, DELAY_DESCRIPTOR_SIZE = 32 };
+
+/* One DLL's slots: what they have in common. */
+struct thunks {
+	const char *dll;
+	uint32_t names;		/* RVA of the import name table, 0: none */
+	uint32_t slots;		/* RVA of the IAT */
+	bool bound, delay;
+	bool names_are_va;	/* of old delay-load descriptors */
+};
+
+/* Names that linkers and compilers make; a resolved address seldom leads to one. */
+static bool name_plausible(const char *name)
+{
+	if (!*name)
+		return false;
+	for (; *name; name++)
+		if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f)
+			return false;
+	return true;
+}
+
+static enum fault read_hint_and_name(struct pe *pe, uint32_t rva, struct pe_import *import)
+{
+	uint8_t hint[2];
+	struct bytes b = { hint, sizeof hint, false };
+	enum fault fault = pe_read(pe, rva, hint, sizeof hint);
+	const char *name;
+
+	if (fault == FAULT_NONE)
+		fault = rva <= UINT32_MAX - 2 ? pe_read_text(pe, rva + 2, PE_MAX_SYMBOL, &name) : FAULT_IMPLAUSIBLE;
+	if (fault != FAULT_NONE)
+		return fault;
+	if (!name_plausible(name))
+		return FAULT_IMPLAUSIBLE;
+	import->kind = PE_IMPORT_BY_NAME;
+	import->hint = bytes_u16(&b);
+	import->name = name;
+	return FAULT_NONE;
+}
+
+/*
+ * What a thunk says of its import. In the IAT a value may as well be the address that
+ * was resolved: of the kernel's, the top bit is set too, so ordinals must be small.
+ */
+static enum fault read_thunk(struct pe *pe, const struct thunks *t, uint64_t value, bool from_slots,
+			     struct pe_import *import)
+{
+	uint64_t flag = pe->is_64bit ? UINT64_C(1) << 63 : UINT64_C(1) << 31;
+	uint32_t rva = (uint32_t)value;
+
+	if (value & flag && !(from_slots && (value & ~flag) > UINT16_MAX)) {
+		import->kind = PE_IMPORT_BY_ORDINAL;
+		import->ordinal = (uint16_t)value;
+		return FAULT_NONE;
+	}
+	if (!from_slots && t->names_are_va && !pe_va_to_rva(pe, value, &rva))
+		return FAULT_IMPLAUSIBLE;
+	if (!(from_slots || t->names_are_va) && value > UINT32_MAX)
+		return FAULT_IMPLAUSIBLE;
+	if (from_slots && value >= pe_extent(pe))
+		return FAULT_IMPLAUSIBLE;
+	return read_hint_and_name(pe, rva, import);
+}
+
+static enum fault read_thunks(struct pe *pe, const struct thunks *t, GArray *imports)
+{
+	unsigned width = pe_slot_size(pe);
+	enum fault first = FAULT_NONE;
+	uint32_t table = t->names ? t->names : t->slots;
+
+	for (uint32_t i = 0; ; i++) {
+		struct pe_import import = {
+			.dll = t->dll, .kind = PE_IMPORT_UNKNOWN, .bound = t->bound, .delay = t->delay,
+		};
+		uint8_t buffer[8];
+		struct bytes b = { buffer, width, false };
+		enum fault fault = FAULT_IMPLAUSIBLE;
+		uint64_t value;
+		uint32_t at;
+
+		if (imports->len >= PE_MAX_IMPORTS)
+			return FAULT_LIMIT;
+		if (!pe_element(t->slots, i, width, &import.iat_rva))
+			return first == FAULT_NONE ? FAULT_IMPLAUSIBLE : first;
+		if (pe_element(table, i, width, &at))
+			fault = pe_read(pe, at, buffer, width);
+		if (fault != FAULT_NONE) {
+			pe_note(&first, fault);
+			if (table == t->slots)
+				return first;
+			/* No names from here on, but the slots may be there. */
+			table = t->slots;
+			i--;
+			continue;
+		}
+		value = bytes_le(&b, width);
+		if (!value)
+			return first;
+		fault = read_thunk(pe, t, value, table == t->slots, &import);
+		/* That a slot holds an address and no name is as it should be. */
+		if (table != t->slots)
+			pe_note(&first, fault);
+		g_array_append_val(imports, import);
+	}
+}
+
+static enum fault parse_import_directory(struct pe *pe, GArray *imports)
+{
+	uint32_t directory = pe->directories[PE_DIRECTORY_IMPORT].rva;
+	enum fault first = FAULT_NONE;
+
+	if (!directory)
+		return FAULT_NONE;
+	for (uint32_t i = 0; i < PE_MAX_IMPORT_DLLS; i++) {
+		uint8_t buffer[IMPORT_DESCRIPTOR_SIZE];
+		struct bytes b = { buffer, sizeof buffer, false };
+		struct thunks t = { 0 };
+		uint32_t at, name, timestamp;
+		enum fault fault = FAULT_IMPLAUSIBLE;
+
+		if (pe_element(directory, i, sizeof buffer, &at))
+			fault = pe_read(pe, at, buffer, sizeof buffer);
+		if (fault != FAULT_NONE) {
+			pe_note(&first, fault);
+			return first;
+		}
+		t.names = bytes_u32(&b);
+		timestamp = bytes_u32(&b);
+		bytes_take(&b, 4);	/* forwarder chain */
+		name = bytes_u32(&b);
+		t.slots = bytes_u32(&b);
+		if (!name || !t.slots)	/* where the loader stops */
+			return first;
+		/* The loader takes no name table from within the headers. */
+		if (t.names < pe->size_of_headers)
+			t.names = 0;
+		t.bound = timestamp != 0;
+		pe_note(&first, pe_read_text(pe, name, PE_MAX_NAME, &t.dll));
+		fault = read_thunks(pe, &t, imports);
+		pe_note(&first, fault);
+		if (fault == FAULT_LIMIT && imports->len >= PE_MAX_IMPORTS)
+			return first;
+	}
+	pe_note(&first, FAULT_LIMIT);
+	return first;
+}
+
+/* An address of a delay-load descriptor: an RVA, or before Visual C++ 7 a VA. */
+static bool delay_rva(const struct pe *pe, bool is_va, uint32_t *address)
+{
+	return !is_va || !*address || pe_va_to_rva(pe, *address, address);
+}
+
+static enum fault parse_delay_directory(struct pe *pe, GArray *imports)
+{
+	uint32_t directory = pe->directories[PE_DIRECTORY_DELAY_IMPORT].rva;
+	enum fault first = FAULT_NONE;
+
+	if (!directory)
+		return FAULT_NONE;
+	for (uint32_t i = 0; i < PE_MAX_IMPORT_DLLS; i++) {
+		uint8_t buffer[DELAY_DESCRIPTOR_SIZE];
+		struct bytes b = { buffer, sizeof buffer, false };
+		struct thunks t = { .delay = true };
+		uint32_t at, name;
+		enum fault fault = FAULT_IMPLAUSIBLE;
+
+		if (pe_element(directory, i, sizeof buffer, &at))
+			fault = pe_read(pe, at, buffer, sizeof buffer);
+		if (fault != FAULT_NONE) {
+			pe_note(&first, fault);
+			return first;
+		}
+		t.names_are_va = !(bytes_u32(&b) & 1);
+		name = bytes_u32(&b);
+		bytes_take(&b, 4);	/* module handle */
+		t.slots = bytes_u32(&b);
+		t.names = bytes_u32(&b);
+		bytes_take(&b, 8);	/* bound and unload IAT */
+		t.bound = bytes_u32(&b) != 0;
+		if (!name || !t.slots)
+			return first;
+		if (!delay_rva(pe, t.names_are_va, &name) || !delay_rva(pe, t.names_are_va, &t.slots) ||
+		    !delay_rva(pe, t.names_are_va, &t.names)) {
+			pe_note(&first, FAULT_IMPLAUSIBLE);
+			continue;
+		}
+		pe_note(&first, pe_read_text(pe, name, PE_MAX_NAME, &t.dll));
+		fault = read_thunks(pe, &t, imports);
+		pe_note(&first, fault);
+		if (fault == FAULT_LIMIT && imports->len >= PE_MAX_IMPORTS)
+			return first;
+	}
+	pe_note(&first, FAULT_LIMIT);
+	return first;
+}
+
+static enum fault parse_imports(struct pe *pe, const void **value)
+{
+	GArray *imports = pe_new_array(pe, sizeof(struct pe_import));
+	enum fault fault = parse_import_directory(pe, imports);
+
+	pe->private->import_fault = fault;
+	pe_note(&fault, parse_delay_directory(pe, imports));
+	*value = imports;
+	return fault;
+}
+
+const GArray *pe_imports(struct pe *pe, enum fault *fault)
+{
+	return pe_part(pe, PE_PART_IMPORTS, parse_imports, fault);
+}
+
+/* ---- imphash ---- */
+
+static void hash_import(GChecksum *md5, const struct pe_import *import, bool first)
+{
+	g_autofree char *dll = g_ascii_strdown(import->dll, -1);
+	g_autofree char *name = NULL;
+	char *dot = strrchr(dll, '.');
+
+	if (import->kind == PE_IMPORT_BY_NAME) {
+		name = g_ascii_strdown(import->name, -1);
+	} else {
+		const char *known = pe_ordinal_name(import->dll, import->ordinal);
+
+		name = known ? g_ascii_strdown(known, -1) : g_strdup_printf("ord%u", import->ordinal);
+	}
+	if (dot && (!strcmp(dot, ".dll") || !strcmp(dot, ".ocx") || !strcmp(dot, ".sys")))
+		*dot = '\0';
+	if (!first)
+		g_checksum_update(md5, (const guchar *)",", 1);
+	g_checksum_update(md5, (const guchar *)dll, -1);
+	g_checksum_update(md5, (const guchar *)".", 1);
+	g_checksum_update(md5, (const guchar *)name, -1);
+}
+
+static enum fault parse_imphash(struct pe *pe, const void **value)
+{
+	const GArray *imports = pe_imports(pe, NULL);
+	g_autoptr(GChecksum) md5 = g_checksum_new(G_CHECKSUM_MD5);
+	bool first = true;
+
+	if (pe->private->import_fault != FAULT_NONE)
+		return pe->private->import_fault;
+	for (guint i = 0; i < imports->len; i++) {
+		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
+
+		if (import->delay)
+			break;
+		if (!import->dll || import->kind == PE_IMPORT_UNKNOWN)
+			return FAULT_IMPLAUSIBLE;
+		hash_import(md5, import, first);
+		first = false;
+	}
+	if (first)
+		return FAULT_NONE;
+	*value = pe_keep_text(pe, g_checksum_get_string(md5), 32);
+	return *value ? FAULT_NONE : FAULT_LIMIT;
+}
+
+const char *pe_imphash(struct pe *pe, enum fault *fault)
+{
+	return pe_part(pe, PE_PART_IMPHASH, parse_imphash, fault);
+}

@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <jansson.h>
+#include "core_tables.h"
+#include "hash.h"
+#include "progress.h"
+#include "rules.h"
+#include "scan.h"
+
+volatile int pipeline_interrupted;
+
+/* A range list of more rows than this is no list one reads. */
+#define MAX_RANGE_ROWS 65536
+/* Commit at least this often, so that little is lost when the run is killed. */
+#define COMMIT_US 2000000
+
+struct driver {
+	uint64_t base, size;
+	char *name;
+};
+
+struct kept {
+	void *data;
+	GDestroyNotify destroy;
+};
+
+struct pipeline {
+	const struct options *options;
+	const struct plugin *const *plugins;
+	struct image *image;
+	struct kernel *kernel;
+	struct store *store;
+	GPtrArray *processes;	/* struct process * */
+	GArray *drivers;	/* struct driver, sorted by base once looked up */
+	bool drivers_sorted;
+	const struct plugin *plugin;	/* the one running */
+	struct kept kept;
+	int64_t dump_id, run_id;
+	int64_t rows, faults, all_faults;
+	bool partial;
+	gint64 committed;
+	GError *store_error;	/* the case can't be written: everything stops */
+};
+
+static void driver_clear(void *data)
+{
+	g_free(((struct driver *)data)->name);
+}
+
+bool context_cancelled(const struct context *context)
+{
+	(void)context;
+	return pipeline_interrupted;
+}
+
+void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	rows_note(context->rows, fault, at, context->process, table, g_strdup_vprintf(format, ap));
+	va_end(ap);
+}
+
+void context_add_process(struct context *context, struct process *process, struct row *row)
+{
+	struct pipeline *p = context->pipeline;
+
+	int64_t pending = 0;	/* rows of this table not yet written, this one included */
+
+	for (guint i = 0; i < context->rows->rows->len; i++)
+		if (((struct row *)g_ptr_array_index(context->rows->rows, i))->table == row->table)
+			pending++;
+	process->id = store_next_id(p->store, row->table) + pending - 1;
+	row->process = process;
+	g_ptr_array_add(p->processes, process);
+}
+
+void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name)
+{
+	struct driver d = { base, size, g_strdup(name) };
+
+	g_array_append_val(context->pipeline->drivers, d);
+	context->pipeline->drivers_sorted = false;
+}
+
+static int compare_drivers(const void *a, const void *b)
+{
+	const struct driver *x = a, *y = b;
+
+	return (x->base > y->base) - (x->base < y->base);
+}
+
+const char *context_driver_at(const struct context *context, va_t va)
+{
+	const struct pipeline *p = context->pipeline;
+	guint low = 0, high = p->drivers->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		const struct driver *d = &g_array_index(p->drivers, struct driver, mid);
+		if (va.v < d->base)
+			high = mid;
+		else if (va.v - d->base >= d->size)
+			low = mid + 1;
+		else
+			return d->name ? d->name : "";
+	}
+	return NULL;
+}
+
+void context_keep(struct context *context, void *data, GDestroyNotify destroy)
+{
+	context->pipeline->kept = (struct kept){ data, destroy };
+}
+
+void *context_kept(const struct context *context)
+{
+	return context->pipeline->kept.data;
+}
+
+static bool write_rows(struct pipeline *p, struct rows *rows)
+{
+	if (p->store_error)
+		return false;
+	bool ok = store_write(p->store, rows, p->plugin ? p->plugin->name : "memsieve", &p->rows, &p->faults, &p->store_error);
+	if (ok && g_get_monotonic_time() - p->committed > COMMIT_US) {
+		ok = store_commit(p->store, &p->store_error) && store_begin(p->store, &p->store_error);
+		p->committed = g_get_monotonic_time();
+	}
+	return ok;
+}
+
+static void on_overflow(struct rows *rows, void *user)
+{
+	(void)write_rows(user, rows);
+}
+
+static struct context make_context(struct pipeline *p, struct rows *rows)
+{
+	return (struct context){
+		.image = p->image, .kernel = p->kernel, .space = space_clone(p->kernel->space),
+		.processes = p->processes, .options = p->options, .rows = rows, .pipeline = p,
+	};
+}
+
+/* ---- process by process, on all cores, rows in process order */
+
+struct crew {
+	struct pipeline *p;
+	GMutex lock;
+	GCond done_one, wrote_one;
+	guint next, written;
+	struct rows **finished;		/* by process, NULL until done */
+	GError **errors;
+	bool stop;
+};
+
+static void work_on(struct crew *crew, struct context *context, guint i)
+{
+	struct process *process = g_ptr_array_index(crew->p->processes, i);
+	GError *error = NULL;
+
+	context->process = process;
+	context->rows = rows_create();
+	context->user = NULL;
+	if (process->user_readable) {
+		context->user = space_create(context->image, context->kernel->layout, context->kernel->paging, process->dtb);
+		context->user->invalid_pte_mask = context->space->invalid_pte_mask;
+		context->user->kernel = context->space;
+		context->user->vads = &process->vads;
+	}
+	if (!crew->p->plugin->run_process(context, &error) && !error)
+		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
+	space_destroy(context->user);
+	context->user = NULL;
+	g_mutex_lock(&crew->lock);
+	crew->errors[i] = error;
+	crew->finished[i] = context->rows;
+	g_cond_signal(&crew->done_one);
+	g_mutex_unlock(&crew->lock);
+}
+
+static void *crew_thread(void *data)
+{
+	struct crew *crew = data;
+	struct context context = make_context(crew->p, NULL);
+	guint window = 4 * (guint)crew->p->options->jobs + 4;
+
+	for (;;) {
+		g_mutex_lock(&crew->lock);
+		/* Not too far ahead of the writer: finished rows wait in memory. */
+		while (!crew->stop && crew->next < crew->p->processes->len && crew->next >= crew->written + window)
+			g_cond_wait(&crew->wrote_one, &crew->lock);
+		bool over = crew->stop || crew->next >= crew->p->processes->len || pipeline_interrupted;
+		guint i = over ? 0 : crew->next++;
+		if (over)	/* the writer waits for nothing that won't come */
+			g_cond_signal(&crew->done_one);
+		g_mutex_unlock(&crew->lock);
+		if (over)
+			break;
+		work_on(crew, &context, i);
+	}
+	space_destroy(context.space);
+	return NULL;
+}
+
+static bool run_by_process(struct pipeline *p, GString *message)
+{
+	guint n = p->processes->len, threads = MIN((guint)p->options->jobs, n);
+	struct crew crew = { .p = p, .finished = g_new0(struct rows *, n + 1), .errors = g_new0(GError *, n + 1) };
+	g_autofree GThread **thread = g_new0(GThread *, threads + 1);
+	guint failed = 0;
+
+	g_mutex_init(&crew.lock);
+	g_cond_init(&crew.done_one);
+	g_cond_init(&crew.wrote_one);
+	for (guint i = 0; i < threads; i++)
+		thread[i] = g_thread_new(p->plugin->name, crew_thread, &crew);
+	for (guint i = 0; i < n; i++) {
+		g_mutex_lock(&crew.lock);
+		while (!crew.finished[i] && !(pipeline_interrupted && crew.next <= i))
+			g_cond_wait_until(&crew.done_one, &crew.lock, g_get_monotonic_time() + 200000);
+		struct rows *rows = crew.finished[i];
+		crew.written = i + 1;
+		g_cond_broadcast(&crew.wrote_one);
+		g_mutex_unlock(&crew.lock);
+		if (!rows)
+			break;
+		if (crew.errors[i]) {
+			struct process *process = g_ptr_array_index(p->processes, i);
+			rows_note(rows, FAULT_IMPLAUSIBLE, process->eprocess, process, NULL, g_strdup(crew.errors[i]->message));
+			if (!failed++)
+				g_string_assign(message, crew.errors[i]->message);
+		}
+		if (!write_rows(p, rows)) {
+			g_mutex_lock(&crew.lock);
+			crew.stop = true;
+			g_cond_broadcast(&crew.wrote_one);
+			g_mutex_unlock(&crew.lock);
+			break;
+		}
+		rows_destroy(rows);
+		crew.finished[i] = NULL;
+		progress_step(i + 1, n);
+	}
+	for (guint i = 0; i < threads; i++)
+		g_thread_join(thread[i]);
+	for (guint i = 0; i < n; i++) {
+		rows_destroy(crew.finished[i]);
+		g_clear_error(&crew.errors[i]);
+	}
+	g_free(crew.finished);
+	g_free(crew.errors);
+	g_mutex_clear(&crew.lock);
+	g_cond_clear(&crew.done_one);
+	g_cond_clear(&crew.wrote_one);
+	return failed == 0;
+}
+
+static bool run_once(struct pipeline *p, bool (*run)(struct context *, GError **), GString *message)
+{
+	struct rows *rows = rows_create();
+	struct context context = make_context(p, rows);
+	g_autoptr(GError) error = NULL;
+
+	rows->overflow = on_overflow;
+	rows->user = p;
+	bool ok = run(&context, &error);
+	if (!ok)
+		g_string_assign(message, error ? error->message : "failed without saying why");
+	(void)write_rows(p, rows);
+	space_destroy(context.space);
+	rows_destroy(rows);
+	return ok;
+}
+
+/* Why a plugin can't do anything here; NULL: it can. */
+static const char *why_skip(const struct pipeline *p, const struct plugin *plugin)
+{
+	if (plugin->needs_layout && !p->kernel->layout)
+		return "the kernel's layout is not known";
+	if (plugin->needs_user_memory && p->image->facts.no_user_memory)
+		return "user memory not in dump";
+	return NULL;
+}
+
+static bool note_plugin_run(struct pipeline *p, const char *plugin, const char *status, gint64 started, const char *message)
+{
+	g_autofree char *run = g_strdup_printf("%" G_GINT64_FORMAT, p->run_id), *count = g_strdup_printf("%" G_GINT64_FORMAT, p->rows);
+	char seconds[G_ASCII_DTOSTR_BUF_SIZE];
+
+	g_ascii_formatd(seconds, sizeof(seconds), "%.6f", (double)(g_get_monotonic_time() - started) / 1e6);
+	return store_exec(p->store, &p->store_error,
+			  "INSERT INTO plugin_runs(run_id, plugin, status, row_count, seconds, message) VALUES "
+			  "(CAST(? AS INTEGER), ?, ?, CAST(? AS INTEGER), CAST(? AS REAL), nullif(?, ''))",
+			  run, plugin, status, count, seconds, message ? message : "", NULL);
+}
+
+static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
+{
+	gint64 started = g_get_monotonic_time();
+	g_autoptr(GString) message = g_string_new(NULL);
+	const char *skip = why_skip(p, plugin), *status = "ok";
+	bool ok = true;
+
+	p->plugin = plugin;
+	p->rows = p->faults = 0;
+	progress_stage(plugin->name);
+	for (const struct table *const *t = plugin->fills; *t; t++)
+		store_mark_base(p->store, *t);
+	if (skip) {
+		status = "skipped";
+		g_string_printf(message, "skipped: %s", skip);
+		if (plugin->needs_layout && !p->kernel->layout)
+			p->partial = true;
+	} else {
+		if (plugin->begin)
+			ok = run_once(p, plugin->begin, message);
+		if (ok && plugin->run_process)
+			ok = run_by_process(p, message);
+		else if (ok)
+			ok = run_once(p, plugin->run, message);
+		if (plugin->end)
+			ok = run_once(p, plugin->end, message) && ok;
+		if (p->kept.destroy)
+			p->kept.destroy(p->kept.data);
+		p->kept = (struct kept){ NULL, NULL };
+		if (!p->drivers_sorted) {
+			g_array_sort(p->drivers, compare_drivers);
+			p->drivers_sorted = true;
+		}
+		if (!ok)
+			status = p->rows ? "partial" : "failed";
+		else if (p->faults)
+			status = "partial";
+	}
+	p->all_faults += p->faults;
+	p->partial |= !ok;
+	return !p->store_error && store_end_plugin(p->store, plugin->name, &p->store_error) &&
+	       note_plugin_run(p, plugin->name, status, started, message->str);
+}
+
+/* ---- findings */
+
+static const struct plugin findings_plugin = { .name = "findings", .doc = "judgements by SQL rules" };
+
+static bool make_findings(struct pipeline *p)
+{
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) rules = rules_load(p->options, problems);
+	gint64 started = g_get_monotonic_time();
+	struct rows *rows = rows_create();
+	bool ok = true;
+
+	p->plugin = &findings_plugin;
+	p->rows = p->faults = 0;
+	progress_stage("findings");
+	for (guint i = 0; i < rules->len && ok && !pipeline_interrupted; i++) {
+		g_autoptr(GError) error = NULL;
+		if (!rules_run(g_ptr_array_index(rules, i), p->store, p->dump_id, rows, &error))
+			g_ptr_array_add(problems, g_strdup(error->message));
+		progress_step(i + 1, rules->len);
+	}
+	for (guint i = 0; i < problems->len; i++) {
+		rows_note(rows, FAULT_IMPLAUSIBLE, (va_t){ 0 }, NULL, "findings", g_strdup(g_ptr_array_index(problems, i)));
+		if (!p->options->quiet)
+			g_printerr("memsieve: rule left out: %s\n", (char *)g_ptr_array_index(problems, i));
+	}
+	ok = write_rows(p, rows) && store_end_plugin(p->store, "findings", &p->store_error) &&
+	     note_plugin_run(p, "findings", problems->len ? "partial" : "ok", started, problems->len ? problems->pdata[0] : NULL);
+	p->partial |= problems->len > 0;
+	rows_destroy(rows);
+	return ok;
+}
+
+/* ---- the core's own tables */
+
+static char *now(void)
+{
+	g_autoptr(GDateTime) t = g_date_time_new_now_utc();
+
+	g_autofree char *head = g_date_time_format(t, "%Y-%m-%dT%H:%M:%S");
+	return g_strdup_printf("%s.%06d0Z", head, g_date_time_get_microsecond(t));
+}
+
+static char *library_versions(void)
+{
+	json_t *o = json_object();
+
+	g_autofree char *glib = g_strdup_printf("%u.%u.%u", glib_major_version, glib_minor_version, glib_micro_version);
+	json_object_set_new(o, "sqlite3", json_string(store_library_version()));
+	json_object_set_new(o, "yara", json_string(scan_library_version()));
+	json_object_set_new(o, "glib", json_string(glib));
+	json_object_set_new(o, "jansson", json_string(JANSSON_VERSION));
+	json_object_set_new(o, "libcrypto", json_string(hash_library_version()));
+	char *text = json_dumps(o, JSON_SORT_KEYS), *copy = g_strdup(text);
+	json_decref(o);
+	free(text);
+	return copy;
+}
+
+static char *layout_source(const struct layout *layout)
+{
+	static const char *const names[] = {
+		[LAYOUT_BUILTIN] = "builtin", [LAYOUT_FAMILY] = "family", [LAYOUT_ISF] = "isf",
+		[LAYOUT_PDB] = "pdb", [LAYOUT_DERIVED] = "derived",
+	};
+
+	return layout ? g_strdup_printf("%s:%s", names[layout->source], layout->origin ? layout->origin : "") : NULL;
+}
+
+static bool begin_run(struct pipeline *p, const char *path)
+{
+	const struct image_facts *facts = &p->image->facts;
+	const struct kernel *k = p->kernel;
+	struct rows *rows = rows_create();
+	struct row *row = rows_add(rows, &table_dumps, NULL);
+	uint32_t build = k->build ? k->build : facts->os_build;
+
+	p->dump_id = store_next_id(p->store, &table_dumps);
+	p->run_id = store_next_id(p->store, &table_runs);
+	store_set_dump(p->store, p->dump_id);
+	store_mark_base(p->store, &table_runs);
+	store_mark_base(p->store, &table_findings);
+	row_text(row, DUMPS_PATH, path);
+	row_int(row, DUMPS_SIZE, (int64_t)p->image->file->size);
+	row_text(row, DUMPS_FORMAT, facts->format);
+	row_text(row, DUMPS_FORMAT_DETAIL, facts->detail);
+	row_text(row, DUMPS_ARCHITECTURE, architecture_name(facts->architecture ? facts->architecture : ARCH_X64));
+	row_int(row, DUMPS_PHYSICAL_MEMORY, (int64_t)p->image->bytes_present);
+	if (build) {
+		g_autofree char *os = k->major ? g_strdup_printf("%u.%u.%u", k->major, k->minor, build) : g_strdup_printf("%u", build);
+		row_text(row, DUMPS_OS_BUILD, os);
+	}
+	row_text(row, DUMPS_OS_BUILD_LAB, k->build_lab);
+	row_time(row, DUMPS_SYSTEM_TIME, facts->system_time ? facts->system_time : k->system_time);
+	if (k->base.v)
+		row_address(row, DUMPS_KERNEL_BASE, k->base.v);
+	row_text(row, DUMPS_KERNEL_GUID_AGE, k->guid_age);
+	row_address(row, DUMPS_DTB, k->dtb.v);
+	g_autofree char *source = layout_source(k->layout);
+	row_text(row, DUMPS_LAYOUT_SOURCE, source);
+	row_text(row, DUMPS_KERNEL_FOUND_BY, k->found_by);
+	row_text(row, DUMPS_SYSTEM_ROOT, k->system_root);
+
+	struct range range = { 0, 0 };
+	guint ranges = 0;
+	for (pa_t at = { 0 }; image_next_range(p->image, at, &range); at.v = range.start + range.length) {
+		if (ranges++ >= MAX_RANGE_ROWS) {
+			rows_note(rows, FAULT_LIMIT, (va_t){ range.start }, NULL, "memory_ranges",
+				  g_strdup_printf("the dump has more than %u ranges, the rest is not listed", MAX_RANGE_ROWS));
+			break;
+		}
+		row = rows_add(rows, &table_memory_ranges, NULL);
+		row_address(row, RANGES_START, range.start);
+		row_int(row, RANGES_LENGTH, (int64_t)range.length);
+	}
+	row = rows_add(rows, &table_runs, NULL);
+	g_autofree char *time = now(), *versions = library_versions(), *rules = rules_sha256(p->options);
+	row_text(row, RUNS_TOOL_VERSION, PACKAGE_VERSION);
+	row_text(row, RUNS_COMMAND_LINE, p->options->command_line);
+	row_text(row, RUNS_STARTED_AT, time);
+	/* What stands here if this run is killed. */
+	row_text(row, RUNS_STATUS, "failed");
+	row_text(row, RUNS_MESSAGE, "the run did not finish");
+	row_text(row, RUNS_RULES_SHA256, rules);
+	row_text(row, RUNS_LIBRARY_VERSIONS, versions);
+	for (guint i = 0; i < p->image->notes->len; i++) {
+		const struct image_note *n = g_ptr_array_index(p->image->notes, i);
+		rows_note(rows, n->fault, (va_t){ n->address }, NULL, "memory_ranges", g_strdup(n->message));
+		p->partial |= n->fault == FAULT_NOT_IN_DUMP;
+	}
+	if (!k->layout) {
+		p->partial = true;
+		rows_note(rows, FAULT_NO_FIELD, k->base, NULL, "dumps",
+			  g_strdup_printf("no layout for kernel %s %s: give its symbol file with --symbols or --layout",
+					  k->pdb_name ? k->pdb_name : "(name not readable)", k->guid_age ? k->guid_age : ""));
+	}
+	bool ok = write_rows(p, rows) && store_end_plugin(p->store, "memsieve", &p->store_error) &&
+		  store_commit(p->store, &p->store_error) && store_begin(p->store, &p->store_error);
+	p->all_faults += p->faults;
+	p->committed = g_get_monotonic_time();
+	rows_destroy(rows);
+	return ok;
+}
+
+static bool finish_run(struct pipeline *p, const char *sha256, const char *status, const char *message, GError **error)
+{
+	g_autofree char *time = now(), *run = g_strdup_printf("%" G_GINT64_FORMAT, p->run_id);
+	g_autofree char *dump = g_strdup_printf("%" G_GINT64_FORMAT, p->dump_id);
+
+	return (!sha256 || store_exec(p->store, error, "UPDATE dumps SET sha256 = ? WHERE dump_id = CAST(? AS INTEGER)", sha256, dump, NULL)) &&
+	       store_exec(p->store, error, "UPDATE dumps SET computer_name = (SELECT value FROM environment e JOIN processes p USING (process_id)"
+			  " WHERE p.dump_id = dumps.dump_id AND upper(e.name) = 'COMPUTERNAME' GROUP BY value ORDER BY count(*) DESC, value LIMIT 1)"
+			  " WHERE dump_id = CAST(? AS INTEGER)", dump, NULL) &&
+	       store_exec(p->store, error, "UPDATE runs SET finished_at = ?, status = ?, message = nullif(?, '') WHERE run_id = CAST(? AS INTEGER)",
+			  time, status, message ? message : "", run, NULL) &&
+	       store_commit(p->store, error);
+}
+
+static bool duplicate(const char *path, const struct options *options, int64_t id, GError **error)
+{
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_DUPLICATE,
+		    "%s: is in %s already, as dump %" G_GINT64_FORMAT " (same SHA-256): give --replace to analyse it anew", path,
+		    options->output, id);
+	return false;
+}
+
+/* Settle what is in the case of this dump already, before anything is written. */
+static bool make_room(struct pipeline *p, const char *path, struct hasher **hasher, char **sha256, GError **error)
+{
+	const struct options *options = p->options;
+	int64_t id;
+
+	if (!store_find_dump(p->store, p->image->file->size, NULL))
+		return true;	/* none of that size: certainly another */
+	*sha256 = hasher_finish(*hasher);
+	*hasher = NULL;
+	/* An unfinished run has no hash yet: the same path and size is the same dump begun. */
+	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, p->image->file->size);
+	for (;;) {
+		g_autofree char *begun = store_value(p->store, "SELECT dump_id FROM dumps WHERE sha256 IS NULL AND path = ? AND size = CAST(? AS INTEGER)",
+						     path, size, NULL);
+		id = *sha256 ? store_find_dump(p->store, 0, *sha256) : 0;
+		if (!id && begun)
+			id = g_ascii_strtoll(begun, NULL, 10);
+		if (!id)
+			return true;
+		if (!options->replace) {
+			if (!begun)
+				return duplicate(path, options, id, error);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_DUPLICATE,
+				    "%s: is in %s already, from a run that did not finish: give --replace to analyse it anew", path, options->output);
+			return false;
+		}
+		if (!store_remove_dump(p->store, id, error))
+			return false;
+	}
+}
+
+static bool run_all(struct pipeline *p, GError **error)
+{
+	bool ok = true;
+
+	for (const struct plugin *const *plugin = p->plugins; *plugin && ok && !pipeline_interrupted; plugin++)
+		ok = run_plugin(p, *plugin);
+	if (ok && !pipeline_interrupted)
+		ok = make_findings(p);
+	if (!ok)
+		g_propagate_error(error, g_steal_pointer(&p->store_error));
+	return ok;
+}
+
+static void pipeline_clear(struct pipeline *p)
+{
+	if (p->processes)
+		g_ptr_array_free(p->processes, TRUE);
+	if (p->drivers)
+		g_array_free(p->drivers, TRUE);
+	g_clear_error(&p->store_error);
+	store_close(p->store);
+	kernel_destroy(p->kernel);
+	image_close(p->image);
+}
+
+bool pipeline_analyze(const struct options *options, const struct plugin *const *sorted, const char *path,
+		      struct result *result, GError **error)
+{
+	struct pipeline p = { .options = options, .plugins = sorted, .drivers_sorted = true };
+	struct layout_options layouts = { (const char *const *)options->symbols, options->layout };
+	struct hasher *hasher = NULL;
+	g_autofree char *sha256 = NULL, *message = NULL;
+	g_autoptr(GError) lost = NULL;
+	const char *status = "complete";
+	bool created = false, begun = false, ok;
+
+	*result = (struct result){ .outcome = OUTCOME_FAILED };
+	p.processes = g_ptr_array_new_with_free_func((GDestroyNotify)process_destroy);
+	p.drivers = g_array_new(FALSE, TRUE, sizeof(struct driver));
+	g_array_set_clear_func(p.drivers, driver_clear);
+	p.image = image_open(path, error);
+	if (!p.image)
+		goto out;
+	progress_begin(!options->quiet, p.image->file->size);
+	progress_stage("kernel");
+	hasher = hasher_start(p.image->file);
+	p.kernel = kernel_find(p.image, &layouts, error);
+	if (!p.kernel)
+		goto out;
+	p.store = store_open(options->output, &created, error);
+	if (!p.store)
+		goto out;
+	ok = store_begin(p.store, error);
+	for (const struct plugin *const *plugin = sorted; ok && *plugin; plugin++)
+		for (const struct table *const *t = (*plugin)->fills; ok && *t; t++)
+			ok = store_declare(p.store, *t, error);
+	if (!ok || !make_room(&p, path, &hasher, &sha256, error) || !store_begin(p.store, error))
+		goto out;
+	begun = begin_run(&p, path);
+	if (!begun) {
+		g_propagate_error(error, g_steal_pointer(&p.store_error));
+		goto out;
+	}
+	ok = run_all(&p, error);
+	if (hasher && pipeline_interrupted)
+		hasher_cancel(hasher);
+	progress_stage("sha256");
+	if (hasher)
+		sha256 = hasher_finish(hasher);
+	hasher = NULL;
+	if (!ok)
+		goto out;
+	if (pipeline_interrupted) {
+		status = "failed";
+		message = g_strdup("interrupted");
+	} else if (image_lost(p.image, &lost)) {
+		status = "partial";
+		message = g_strdup(lost->message);
+	} else if (p.partial) {
+		status = "partial";
+	}
+	if (!finish_run(&p, sha256, status, message, error))
+		goto out;
+	result->outcome = !strcmp(status, "complete") ? OUTCOME_COMPLETE : !strcmp(status, "partial") ? OUTCOME_PARTIAL : OUTCOME_FAILED;
+	result->dump_id = p.dump_id;
+	result->faults = p.all_faults;
+	if (pipeline_interrupted) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_CANCELLED, "%s: interrupted; %s is valid and holds what was found so far",
+			    path, options->output);
+		result->outcome = OUTCOME_FAILED;
+	}
+	progress_end();
+	pipeline_clear(&p);
+	return !pipeline_interrupted;
+out:
+	progress_end();
+	if (hasher) {
+		hasher_cancel(hasher);
+		g_free(hasher_finish(hasher));
+	}
+	if (p.store)
+		store_rollback(p.store);
+	pipeline_clear(&p);
+	if (created && !begun)
+		unlink(options->output);
+	return false;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plugin is one file that fills tables from the dump and from what others filled.
+ * It never names another plugin: the order follows from the tables.
+ *
+ * Either `run` is called once a dump, or `run_process` once a process, on several
+ * threads; rows come out in process order whatever the number of threads.
+ */
+#ifndef MEMSIEVE_PLUGIN_H
+#define MEMSIEVE_PLUGIN_H
+#include "kernel.h"
+#include "process.h"
+#include "table.h"
+
+#define MEMSIEVE_PLUGIN_ABI 1
+
+struct context {
+	struct image *image;
+	const struct kernel *kernel;
+	struct space *space;		/* the kernel's address space, this thread's own */
+	struct process *process;	/* run_process: the process at hand, else NULL */
+	struct space *user;		/* run_process: its address space, or NULL when there is none */
+	const GPtrArray *processes;	/* struct process *, in the order of the table */
+	const struct options *options;
+	struct rows *rows;		/* of row_new */
+	struct pipeline *pipeline;
+};
+
+struct plugin {
+	const char *name, *doc;
+	const struct table *fills[12];	/* no two plugins fill the same table; NULL-terminated */
+	const char *needs[12];		/* tables that must be complete before; NULL-terminated */
+	bool needs_user_memory;		/* skipped, and said so, for dumps that hold the kernel's alone */
+	bool needs_layout;		/* skipped, and said so, when the kernel's layout is not known */
+	bool (*run)(struct context *context, GError **error);
+	bool (*run_process)(struct context *context, GError **error);
+	/* Before run_process on the first process, and after the last; both may be NULL. Called by one thread. */
+	bool (*begin)(struct context *context, GError **error);
+	bool (*end)(struct context *context, GError **error);
+};
+
+/* NULL-terminated; generated from PLUGINS in Makefile.am. */
+extern const struct plugin *const plugins[];
+
+/* A shared object given by --plugin exports these two. */
+#define MEMSIEVE_PLUGIN(p) \
+	extern const unsigned memsieve_plugin_abi; \
+	const unsigned memsieve_plugin_abi = MEMSIEVE_PLUGIN_ABI; \
+	extern const struct plugin *const memsieve_plugin; \
+	const struct plugin *const memsieve_plugin = &(p)
+
+/* A new process and its row; only for the plugin that fills `processes`. Takes the process. */
+void context_add_process(struct context *context, struct process *process, struct row *row);
+/* Why something is missing, when it is no one column of a row. Goes into diagnostics. */
+void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
+	G_GNUC_PRINTF(5, 6);
+/* Has the user interrupted? Long loops ask. */
+bool context_cancelled(const struct context *context);
+/* The kernel-mode module an address lies in, by the table `drivers`; NULL when none. */
+const char *context_driver_at(const struct context *context, va_t va);
+void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name);
+
+/* `thing` as the plugin keeps it for one dump, shared by its calls; freed with `destroy`. */
+void context_keep(struct context *context, void *data, GDestroyNotify destroy);
+void *context_kept(const struct context *context);
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes of a dump, as the plugins share them. Made by the plugin that fills
+ * `processes`, read-only after; what later plugins add is said at each field. */
+#ifndef MEMSIEVE_PROCESS_H
+#define MEMSIEVE_PROCESS_H
+#include "vad.h"
+
+/* A loaded image as the loader or the VADs tell of it; filled by the plugin `modules`. */
+struct module {
+	uint64_t base, size;
+	char *name, *path;	/* the loader's, or NULL */
+	char *mapped_path;	/* the file object's, or NULL */
+	int vad;		/* index into vads, or -1 */
+	bool wow64, in_load_order, in_memory_order, in_init_order;
+};
+
+struct process {
+	int64_t id;		/* process_id */
+	va_t eprocess;
+	pa_t physical;
+	uint64_t pid, ppid;
+	char *name;
+	pa_t dtb;
+	va_t peb, peb32;
+	bool wow64, exited, minimal;
+	bool user_readable;	/* its page tables can be used */
+	struct vad_set vads;	/* by the plugin `vads` */
+	GArray *modules;	/* struct module, by the plugin `modules` */
+	GHashTable *bases;	/* table name → id of this process's first row there (int64_t *) */
+};
+
+struct process *process_create(void);
+void process_destroy(struct process *process);
+#endif

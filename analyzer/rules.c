@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules.h"
+#include <string.h>
+#include "core_tables.h"
+
+/* Made by glib-compile-resources from rules/. */
+GResource *memsieve_rules_get_resource(void);
+void memsieve_rules_register_resource(void);
+
+#define MAX_RULE_FILE (16u << 20)
+
+static void sql_rule_free(void *data)
+{
+	struct sql_rule *r = data;
+
+	g_free(r->name);
+	g_free(r->severity);
+	g_free(r->attack);
+	g_free(r->title);
+	g_free(r->sql);
+	g_free(r->file);
+	g_free(r);
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void one_file(const char *path, const char *extension, rule_file_fn each, void *user, GPtrArray *problems)
+{
+	g_autofree char *text = NULL;
+	gsize length = 0;
+	g_autoptr(GError) error = NULL;
+
+	if (!g_str_has_suffix(path, extension) && !(g_str_equal(extension, ".yar") && g_str_has_suffix(path, ".yara")))
+		return;
+	if (!g_file_get_contents(path, &text, &length, &error) || length > MAX_RULE_FILE) {
+		g_ptr_array_add(problems, g_strdup_printf("%s: %s", path, error ? error->message : "too large for a rule file"));
+		return;
+	}
+	each(user, path, text, length);
+}
+
+static void folder(const char *path, const char *extension, unsigned depth, rule_file_fn each, void *user, GPtrArray *problems)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!g_file_test(path, G_FILE_TEST_IS_DIR)) {
+		if (g_file_test(path, G_FILE_TEST_EXISTS))
+			one_file(path, extension, each, user, problems);
+		else
+			g_ptr_array_add(problems, g_strdup_printf("%s: no such rule file or folder", path));
+		return;
+	}
+	g_autoptr(GDir) dir = g_dir_open(path, 0, &error);
+	if (!dir) {
+		g_ptr_array_add(problems, g_strdup(error->message));
+		return;
+	}
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	for (const char *name; (name = g_dir_read_name(dir)); )
+		if (name[0] != '.')
+			g_ptr_array_add(names, g_build_filename(path, name, NULL));
+	g_ptr_array_sort(names, compare_strings);
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		if (g_file_test(name, G_FILE_TEST_IS_DIR)) {
+			if (depth < 8)
+				folder(name, extension, depth + 1, each, user, problems);
+		} else {
+			one_file(name, extension, each, user, problems);
+		}
+	}
+}
+
+static void builtin(const char *extension, rule_file_fn each, void *user)
+{
+	const char *path = g_str_equal(extension, ".sql") ? "/memsieve/rules/sql/" : "/memsieve/rules/yara/";
+	static gsize registered;
+
+	if (g_once_init_enter(&registered)) {
+		memsieve_rules_register_resource();
+		g_once_init_leave(&registered, 1);
+	}
+	GResource *resource = memsieve_rules_get_resource();
+	g_auto(GStrv) names = g_resource_enumerate_children(resource, path, 0, NULL);
+	guint n = names ? g_strv_length(names) : 0;
+
+	qsort(names, n, sizeof(*names), compare_strings);
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *full = g_strconcat(path, names[i], NULL);
+		g_autoptr(GBytes) bytes = g_resource_lookup_data(resource, full, 0, NULL);
+		gsize length = 0;
+		const char *text = bytes ? g_bytes_get_data(bytes, &length) : NULL;
+		g_autofree char *copy = g_strndup(text, length);
+		g_autofree char *name = g_strconcat("builtin:", names[i], NULL);
+		each(user, name, copy, length);
+	}
+}
+
+void rule_files_each(const struct options *options, const char *extension, rule_file_fn each, void *user, GPtrArray *problems)
+{
+	if (!options->no_builtin_rules)
+		builtin(extension, each, user);
+	for (char **d = options->rules; d && *d; d++)
+		folder(*d, extension, 0, each, user, problems);
+	if (g_str_equal(extension, ".yar"))
+		for (char **d = options->yara; d && *d; d++)
+			folder(*d, extension, 0, each, user, problems);
+}
+
+static void hash_file(void *user, const char *name, const char *text, gsize length)
+{
+	(void)name;
+	g_checksum_update(user, (const guchar *)text, (gssize)length);
+	g_checksum_update(user, (const guchar *)"", 1);
+}
+
+char *rules_sha256(const struct options *options)
+{
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+
+	rule_files_each(options, ".sql", hash_file, checksum, problems);
+	rule_files_each(options, ".yar", hash_file, checksum, problems);
+	return g_strdup(g_checksum_get_string(checksum));
+}
+
+struct loading {
+	GPtrArray *rules, *problems;
+};
+
+static bool known_severity(const char *s)
+{
+	static const char *const all[] = { "info", "low", "medium", "high", "critical", NULL };
+
+	return s && g_strv_contains(all, s);
+}
+
+static void parse_rule(void *user, const char *name, const char *text, gsize length)
+{
+	struct loading *loading = user;
+	struct sql_rule *rule = g_new0(struct sql_rule, 1);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+	(void)length;
+	rule->file = g_strdup(name);
+	rule->confidence = 50;
+	for (char **line = lines; *line; line++) {
+		const char *l = *line;
+		if (!g_str_has_prefix(l, "--"))
+			continue;
+		const char *colon = strchr(l, ':');
+		if (!colon)
+			continue;
+		g_autofree char *key = g_strstrip(g_strndup(l + 2, (gsize)(colon - l - 2)));
+		g_autofree char *value = g_strstrip(g_strdup(colon + 1));
+		char **field = !strcmp(key, "rule") ? &rule->name : !strcmp(key, "severity") ? &rule->severity :
+			       !strcmp(key, "attack") ? &rule->attack : !strcmp(key, "title") ? &rule->title : NULL;
+		if (field && !*field)
+			*field = g_steal_pointer(&value);
+		else if (!strcmp(key, "confidence"))
+			rule->confidence = (int)CLAMP(g_ascii_strtoll(value, NULL, 10), 0, 100);
+	}
+	rule->sql = g_strdup(text);
+	const char *missing = !rule->name ? "rule" : !known_severity(rule->severity) ? "severity" : !rule->title ? "title" : NULL;
+	if (missing) {
+		g_ptr_array_add(loading->problems, g_strdup_printf("%s: its header has no valid '-- %s: …'", name, missing));
+		sql_rule_free(rule);
+		return;
+	}
+	for (guint i = 0; i < loading->rules->len; i++) {
+		struct sql_rule *other = g_ptr_array_index(loading->rules, i);
+		if (!strcmp(other->name, rule->name)) {
+			sql_rule_free(other);
+			loading->rules->pdata[i] = rule;
+			return;
+		}
+	}
+	g_ptr_array_add(loading->rules, rule);
+}
+
+GPtrArray *rules_load(const struct options *options, GPtrArray *problems)
+{
+	struct loading loading = { g_ptr_array_new_with_free_func(sql_rule_free), problems };
+
+	rule_files_each(options, ".sql", parse_rule, &loading, problems);
+	return loading.rules;
+}
+
+struct running {
+	const struct sql_rule *rule;
+	struct rows *rows;
+};
+
+static const char *value_of(int n, const char *const *names, const char *const *values, const char *name, size_t length)
+{
+	for (int i = 0; i < n; i++)
+		if (strlen(names[i]) == length && !strncmp(names[i], name, length))
+			return values[i] ? values[i] : "";
+	return NULL;
+}
+
+static char *fill_title(const char *title, int n, const char *const *names, const char *const *values)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const char *p = title; *p; p++) {
+		const char *end = *p == '{' ? strchr(p, '}') : NULL;
+		const char *value = end ? value_of(n, names, values, p + 1, (size_t)(end - p - 1)) : NULL;
+		if (!value) {
+			g_string_append_c(s, *p);
+			continue;
+		}
+		if (!strncmp(p, "{address}", 9) && *value)
+			g_string_append_printf(s, "0x%" G_GINT64_MODIFIER "x", g_ascii_strtoll(value, NULL, 10));
+		else
+			g_string_append(s, value);
+		p = end;
+	}
+	return g_string_free(s, FALSE);
+}
+
+static bool one_finding(void *user, int n, const char *const *names, const char *const *values)
+{
+	const struct running *r = user;
+	struct row *row = rows_add(r->rows, &table_findings, NULL);
+	const char *v;
+
+#define VALUE(column) ((v = value_of(n, names, values, column, strlen(column))) && *v)
+	row_text(row, FINDINGS_RULE, VALUE("rule") ? v : r->rule->name);
+	row_text(row, FINDINGS_SEVERITY, VALUE("severity") && known_severity(v) ? v : r->rule->severity);
+	row_int(row, FINDINGS_CONFIDENCE, VALUE("confidence") ? CLAMP(g_ascii_strtoll(v, NULL, 10), 0, 100) : r->rule->confidence);
+	row_text(row, FINDINGS_ATTACK, VALUE("attack") ? v : r->rule->attack);
+	if (VALUE("process_id"))
+		row_int(row, FINDINGS_PROCESS, g_ascii_strtoll(v, NULL, 10));
+	if (VALUE("address"))
+		row_int(row, FINDINGS_ADDRESS, g_ascii_strtoll(v, NULL, 10));
+	if (VALUE("length"))
+		row_int(row, FINDINGS_LENGTH, g_ascii_strtoll(v, NULL, 10));
+	if (VALUE("detail"))
+		row_text(row, FINDINGS_DETAIL, v);
+#undef VALUE
+	g_autofree char *title = fill_title(r->rule->title, n, names, values);
+	row_text(row, FINDINGS_TITLE, title);
+	return true;
+}
+
+bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct rows *rows, GError **error)
+{
+	struct running running = { rule, rows };
+
+	if (store_query(store, rule->sql, dump_id, one_finding, &running, error))
+		return true;
+	g_prefix_error(error, "%s: ", rule->file);
+	return false;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "space.h"
+#include <string.h>
+#include "paging.h"
+#include "vad.h"
+
+struct space *space_create(struct image *image, const struct layout *layout, enum paging paging, pa_t dtb)
+{
+	struct space *space = g_new0(struct space, 1);
+
+	space->image = image;
+	space->layout = layout;
+	space->paging = paging;
+	space->dtb.v = paging == PAGING_X86_PAE ? dtb.v & ~(uint64_t)0x1f : dtb.v & UINT64_C(0x000ffffffffff000);
+	return space;
+}
+
+struct space *space_clone(const struct space *from)
+{
+	struct space *space = space_create(from->image, from->layout, from->paging, from->dtb);
+
+	space->invalid_pte_mask = from->invalid_pte_mask;
+	space->kernel = from->kernel;
+	space->vads = from->vads;
+	return space;
+}
+
+void space_destroy(struct space *space)
+{
+	if (!space)
+		return;
+	for (int i = 0; i < SPACE_CACHE_SLOTS; i++)
+		g_free(space->slots[i].buffer);
+	g_free(space);
+}
+
+unsigned space_pointer_size(const struct space *space)
+{
+	if (space->layout)
+		return space->layout->pointer_size;
+	return space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE ? 4 : 8;
+}
+
+bool space_canonical(const struct space *space, va_t va)
+{
+	switch (space->paging) {
+	case PAGING_X86: case PAGING_X86_PAE:
+		return va.v <= UINT32_MAX;
+	case PAGING_X64_LA57:
+		return (uint64_t)((int64_t)(va.v << 7) >> 7) == va.v;
+	case PAGING_NONE:
+		return true;
+	default:
+		return (uint64_t)((int64_t)(va.v << 16) >> 16) == va.v;
+	}
+}
+
+bool space_is_kernel(const struct space *space, va_t va)
+{
+	if (space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE)
+		return va.v >= 0x80000000u;
+	return va.v >> 63;
+}
+
+/*
+ * The PFN bits of an entry that isn't valid. Where SwizzleBit is clear, Windows has
+ * set InvalidPteMask in it, so that a processor that speculates past the valid bit
+ * (L1TF) reads no memory; where it is set the entry stands as it is.
+ */
+static uint64_t unswizzle(const struct space *space, uint64_t pte)
+{
+	if (!space->invalid_pte_mask || (pte >> 4 & 1))
+		return pte;
+	return pte & ~space->invalid_pte_mask;
+}
+
+#define PTE_VALID (UINT64_C(1) << 0)
+#define PTE_PROTOTYPE (UINT64_C(1) << 10)
+#define PTE_TRANSITION (UINT64_C(1) << 11)
+#define PTE_PFN UINT64_C(0x0000fffffffff000)
+
+static void software_protection(struct page *page, unsigned mm)
+{
+	uint32_t protection = protection_from_mm(mm);
+
+	page->protection = (uint8_t)mm;
+	page->executable = protection_executable(protection);
+	page->writable = protection_writable(protection);
+	page->copy_on_write = protection & (PAGE_WRITECOPY | PAGE_EXECUTE_WRITECOPY);
+}
+
+/* Follow a prototype PTE: where is the page of a section that it stands for? */
+static void follow_prototype(struct space *space, va_t at, struct page *page)
+{
+	struct space *kernel = space->kernel ? space->kernel : space;
+	uint64_t pte = 0;
+	unsigned width = paging_entry_size(space->paging);
+
+	page->by_prototype = true;
+	page->prototype_pte = at;
+	page->state = PAGE_UNKNOWN;
+	/* A prototype PTE that lies in memory which itself needs one is nobody's. */
+	if (!space_is_kernel(space, at) || (at.v & (width - 1)) || space_read(kernel, at, &pte, width, NULL))
+		return;
+	if (pte & PTE_VALID) {
+		page->state = PAGE_VALID;
+		page->pa.v = paging_pfn(space->paging, pte);
+	} else if (pte & PTE_PROTOTYPE) {
+		page->state = PAGE_IN_FILE;
+	} else if (pte & PTE_TRANSITION) {
+		page->state = PAGE_TRANSITION;
+		page->pa.v = paging_pfn(space->paging, unswizzle(space, pte));
+	} else if (paging_page_file(space->paging, unswizzle(space, pte))) {
+		page->state = PAGE_PAGED_OUT;
+	} else {
+		page->state = pte ? PAGE_DEMAND_ZERO : PAGE_IN_FILE;
+	}
+	/* Only the entry in the process's table says what this process may do; a
+	 * deferring one leaves it to the prototype's own. */
+	if (page->by_vad && !(pte & PTE_VALID))
+		software_protection(page, pte >> 5 & 0x1f);
+}
+
+/* The VAD's own prototype PTE for a page, where the page table has none. */
+static bool follow_vad(struct space *space, struct page *page)
+{
+	const struct vad *vad = space->vads ? vad_find(space->vads, page->va) : NULL;
+
+	if (!vad)
+		return false;
+	page->by_vad = true;
+	if (vad->is_private) {
+		if (!vad->mem_commit && !page->pte)
+			return false;
+		page->state = PAGE_DEMAND_ZERO;
+		return true;
+	}
+	if (!vad->first_prototype_pte.v)
+		return false;
+	uint64_t index = (page->va.v - vad->start.v) / PAGE_SIZE, width = paging_entry_size(space->paging);
+	va_t at = { vad->first_prototype_pte.v + index * width };
+	if (vad->last_prototype_pte.v >= vad->first_prototype_pte.v && at.v > vad->last_prototype_pte.v) {
+		page->state = PAGE_UNKNOWN;	/* in a later subsection, whose table is elsewhere */
+		page->by_prototype = true;
+		return true;
+	}
+	follow_prototype(space, at, page);
+	if (vad->protection_known) {
+		page->executable = protection_executable(vad->protection);
+		page->writable = protection_writable(vad->protection);
+		page->copy_on_write = vad->protection & (PAGE_WRITECOPY | PAGE_EXECUTE_WRITECOPY);
+	}
+	return true;
+}
+
+/* Turn a leaf entry into a page; `slot` carries the rights of the levels above. */
+static void leaf(struct space *space, const struct space_slot *slot, uint64_t pte, struct page *page)
+{
+	page->pte = pte;
+	page->user = slot->user;
+	if (paging_valid(space->paging, pte)) {
+		struct paging_rights rights = paging_leaf_rights(space->paging, pte);
+		page->state = PAGE_VALID;
+		page->pa.v = paging_pfn(space->paging, pte);
+		page->executable = slot->executable && rights.executable;
+		page->writable = slot->writable && rights.writable;
+		page->user = slot->user && rights.user;
+		page->dirty = rights.dirty;
+		page->copy_on_write = rights.copy_on_write;
+		return;
+	}
+	if (!pte) {
+		page->state = PAGE_ABSENT;
+		return;
+	}
+	if (pte & PTE_PROTOTYPE) {
+		va_t at = { 0 };
+		software_protection(page, pte >> 5 & 0x1f);
+		if (paging_prototype(space->paging, unswizzle(space, pte), &at)) {
+			follow_prototype(space, at, page);
+		} else {	/* the entry says: ask the VAD */
+			page->by_prototype = true;
+			if (!follow_vad(space, page))
+				page->state = PAGE_UNKNOWN;
+		}
+	} else if (pte & PTE_TRANSITION) {
+		software_protection(page, pte >> 5 & 0x1f);
+		page->state = PAGE_TRANSITION;
+		page->pa.v = paging_pfn(space->paging, unswizzle(space, pte));
+	} else {
+		software_protection(page, pte >> 5 & 0x1f);
+		page->state = paging_page_file(space->paging, unswizzle(space, pte)) ? PAGE_PAGED_OUT : PAGE_DEMAND_ZERO;
+	}
+}
+
+/*
+ * Fill the slot of the 2 MiB that va lies in: the page table, or a large page
+ * (returned in *large). *skip is how far the missing level reaches.
+ */
+static struct space_slot *fill(struct space *space, va_t va, struct page *large, uint64_t *skip)
+{
+	const struct paging_mode *mode = &paging_modes[space->paging];
+	uint64_t tag = (va.v >> mode->table_shift) + 1;
+	struct space_slot *slot = &space->slots[tag % SPACE_CACHE_SLOTS];
+
+	large->size = 0;
+	*skip = UINT64_C(1) << mode->table_shift;
+	if (slot->tag == tag && slot->table)
+		return slot;
+	slot->tag = 0;
+	slot->table = NULL;
+	slot->absent = PAGE_ABSENT;
+	slot->writable = slot->executable = slot->user = true;
+	pa_t table = paging_root(space->paging, space->dtb, va);
+	for (unsigned level = 0; level < mode->levels; level++) {
+		unsigned shift = mode->shift[level];
+		uint64_t index = va.v >> shift & mode->mask[level], entry = 0;
+		*skip = UINT64_C(1) << shift;
+		if (image_read(space->image, (pa_t){ table.v + index * mode->entry_size }, &entry, mode->entry_size)) {
+			slot->absent = PAGE_UNKNOWN;
+			return slot;
+		}
+		if (!paging_valid(space->paging, entry)) {
+			/* A page table on its way out is still there. */
+			if ((entry & PTE_TRANSITION) && !(entry & PTE_PROTOTYPE)) {
+				table.v = paging_pfn(space->paging, unswizzle(space, entry));
+				continue;
+			}
+			slot->absent = entry ? PAGE_PAGED_OUT : PAGE_ABSENT;
+			return slot;
+		}
+		struct paging_rights rights = paging_table_rights(space->paging, entry);
+		bool is_leaf = paging_is_large(space->paging, level, entry);
+		if (is_leaf) {
+			rights = paging_leaf_rights(space->paging, entry);
+			large->size = *skip;
+			large->pte = entry;
+			large->state = PAGE_VALID;
+			large->pa.v = paging_pfn(space->paging, entry) & ~(*skip - 1);
+			large->executable = slot->executable && rights.executable;
+			large->writable = slot->writable && rights.writable;
+			large->user = slot->user && rights.user;
+			large->dirty = rights.dirty;
+			large->copy_on_write = rights.copy_on_write;
+			return slot;
+		}
+		slot->executable &= rights.executable;
+		slot->writable &= rights.writable;
+		slot->user &= rights.user;
+		table.v = paging_pfn(space->paging, entry);
+	}
+	slot->table = image_page(space->image, table, NULL);
+	if (!slot->table) {	/* encoded, or not in the dump */
+		if (!slot->buffer)
+			slot->buffer = g_malloc(PAGE_SIZE);
+		slot->table = image_page(space->image, table, slot->buffer);
+	}
+	if (!slot->table)
+		slot->absent = PAGE_UNKNOWN;
+	else
+		slot->tag = tag;
+	return slot;
+}
+
+static uint64_t table_entry(const struct space *space, const struct space_slot *slot, va_t va)
+{
+	const struct paging_mode *mode = &paging_modes[space->paging];
+	uint64_t index = va.v >> 12 & mode->table_mask, entry = 0;
+
+	memcpy(&entry, slot->table + index * mode->entry_size, mode->entry_size);
+	return entry;
+}
+
+enum fault page_fault(const struct page *page)
+{
+	switch (page->state) {
+	case PAGE_VALID: case PAGE_TRANSITION: case PAGE_DEMAND_ZERO:
+		return FAULT_NONE;
+	case PAGE_PAGED_OUT: case PAGE_IN_FILE:
+		return FAULT_PAGED_OUT;
+	case PAGE_UNKNOWN:
+		return FAULT_NOT_IN_DUMP;
+	default:
+		return FAULT_UNMAPPED;
+	}
+}
+
+enum fault space_page(struct space *space, va_t va, struct page *page)
+{
+	uint64_t skip;
+
+	*page = (struct page){ .va = { va.v & ~(uint64_t)PAGE_MASK }, .size = PAGE_SIZE };
+	if (!space_canonical(space, va) || space->paging == PAGING_NONE)
+		return FAULT_UNMAPPED;
+	struct page large = *page;
+	struct space_slot *slot = fill(space, va, &large, &skip);
+	if (large.size) {
+		*page = large;
+		page->va.v = va.v & ~(large.size - 1);
+		return FAULT_NONE;
+	}
+	if (slot->table)
+		leaf(space, slot, table_entry(space, slot, page->va), page);
+	else
+		page->state = slot->absent;
+	if (page->state == PAGE_ABSENT && !follow_vad(space, page))
+		return FAULT_UNMAPPED;
+	return page_fault(page);
+}
+
+bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *page)
+{
+	const struct paging_mode *mode = &paging_modes[space->paging];
+	uint64_t at = cursor->v & ~(uint64_t)PAGE_MASK;
+
+	if (space->paging == PAGING_NONE)
+		return false;
+	while (at <= last.v && at >= (cursor->v & ~(uint64_t)PAGE_MASK)) {
+		uint64_t skip;
+		if (!space_canonical(space, (va_t){ at })) {	/* jump over the hole */
+			uint64_t top = space->paging == PAGING_X64_LA57 ? UINT64_C(0xff00000000000000) : UINT64_C(0xffff800000000000);
+			if (space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE || at >= top)
+				return false;
+			at = top;
+			continue;
+		}
+		*page = (struct page){ .va = { at }, .size = PAGE_SIZE };
+		struct page large = *page;
+		struct space_slot *slot = fill(space, (va_t){ at }, &large, &skip);
+		if (large.size) {
+			*page = large;
+			page->va.v = at & ~(large.size - 1);
+			cursor->v = page->va.v + large.size;
+			return cursor->v > at || !cursor->v;
+		}
+		if (!slot->table) {
+			uint64_t next = (at & ~(skip - 1)) + skip;
+			if (next <= at)
+				return false;
+			at = next;
+			continue;
+		}
+		/* Within one table: the next entry that isn't zero. */
+		uint64_t end = (at | ((UINT64_C(1) << mode->table_shift) - 1));
+		for (; at <= last.v; at += PAGE_SIZE) {
+			uint64_t pte = table_entry(space, slot, (va_t){ at });
+			if (pte) {
+				page->va.v = at;
+				leaf(space, slot, pte, page);
+				cursor->v = at + PAGE_SIZE;
+				return true;
+			}
+			if (at + PAGE_SIZE > end)
+				break;
+		}
+		if (at > last.v || end == UINT64_MAX)
+			return false;
+		at = end + 1;
+	}
+	return false;
+}
+
+/* Bytes of one page into `to`; the caller has cut length to the page. */
+static enum fault read_within(struct space *space, va_t va, void *to, size_t length)
+{
+	struct page page;
+
+	if (space->paging == PAGING_NONE)
+		return image_read_virtual(space->image, va, to, length);
+	enum fault fault = space_page(space, va, &page);
+	if (fault)
+		return fault;
+	if (page.state == PAGE_DEMAND_ZERO) {
+		memset(to, 0, length);
+		return FAULT_NONE;
+	}
+	return image_read(space->image, (pa_t){ page.pa.v + (va.v - page.va.v) }, to, length);
+}
+
+enum fault space_read(struct space *space, va_t va, void *buffer, size_t length, va_t *bad)
+{
+	uint8_t *to = buffer;
+
+	if (length && va.v > UINT64_MAX - (length - 1)) {
+		if (bad)
+			*bad = va;
+		return FAULT_UNMAPPED;
+	}
+	while (length) {
+		size_t n = MIN(length, PAGE_SIZE - (size_t)(va.v & PAGE_MASK));
+		enum fault fault = read_within(space, va, to, n);
+		if (fault) {
+			if (bad)
+				*bad = va;
+			return fault;
+		}
+		to += n;
+		va.v += n;
+		length -= n;
+	}
+	return FAULT_NONE;
+}
+
+size_t space_read_sparse(struct space *space, va_t va, void *buffer, size_t length)
+{
+	uint8_t *to = buffer;
+	size_t there = 0;
+
+	while (length) {
+		size_t n = MIN(length, PAGE_SIZE - (size_t)(va.v & PAGE_MASK));
+		if (read_within(space, va, to, n))
+			memset(to, 0, n);
+		else
+			there += n;
+		to += n;
+		if (va.v + n < va.v) {
+			memset(to, 0, length - n);
+			break;
+		}
+		va.v += n;
+		length -= n;
+	}
+	return there;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual address space: one page-table root over one image.
+ *
+ * A space keeps a cache of page tables and is used by one thread at a time; it is
+ * cheap, so each thread makes its own (space_create on the same root).
+ *
+ * Sources of the Windows facts: _MMPTE_HARDWARE, _MMPTE_SOFTWARE,
+ * _MMPTE_TRANSITION, _MMPTE_PROTOTYPE and _MMPTE_SUBSECTION of the kernel's
+ * public symbols; Intel SDM vol. 3 chapter 4 for the hardware's part.
+ */
+#ifndef MEMSIEVE_SPACE_H
+#define MEMSIEVE_SPACE_H
+#include "image.h"
+#include "layout.h"
+
+enum paging { PAGING_X64, PAGING_X64_LA57, PAGING_X86, PAGING_X86_PAE, PAGING_ARM64, PAGING_NONE };
+
+enum page_state {
+	PAGE_ABSENT,		/* no page-table entry: nothing was ever touched here */
+	PAGE_VALID,		/* hardware maps it */
+	PAGE_TRANSITION,	/* still in memory, on its way out */
+	PAGE_PAGED_OUT,		/* in a page file */
+	PAGE_DEMAND_ZERO,	/* reads as zeros */
+	PAGE_IN_FILE,		/* file-backed, not in memory: a subsection says where */
+	PAGE_UNKNOWN,		/* its prototype PTE can't be read */
+};
+
+/* What the page tables say of one page. */
+struct page {
+	va_t va;
+	uint64_t size;		/* 4 KiB, 2 MiB (4 MiB), 1 GiB */
+	uint64_t pte;		/* the entry in this space's own tables, 0 when none */
+	enum page_state state;	/* after prototype PTEs were followed */
+	pa_t pa;		/* where state is VALID or TRANSITION */
+	va_t prototype_pte;	/* the prototype PTE that was followed, or 0 */
+	bool by_prototype;	/* the entry itself is a prototype form, or the VAD's was used */
+	bool by_vad;		/* no usable entry: the VAD's prototype PTEs were used */
+	bool writable, executable, user, dirty, copy_on_write;
+	uint8_t protection;	/* software protection (MM_…, 5 bits) of an entry that isn't valid */
+};
+
+static inline bool page_resident(const struct page *page)
+{
+	return page->state == PAGE_VALID || page->state == PAGE_TRANSITION;
+}
+
+struct vad_set;
+
+#define SPACE_CACHE_SLOTS 64
+
+struct space_slot {
+	uint64_t tag;			/* va >> 21, + 1 so that 0 is empty */
+	const uint8_t *table;		/* PAGE_SIZE bytes of page table */
+	uint8_t *buffer;		/* where the image can't be pointed into */
+	bool writable, executable, user;
+	uint8_t absent;			/* page_state of the missing table, when table is NULL */
+};
+
+struct space {
+	struct image *image;
+	const struct layout *layout;	/* may be NULL while the kernel is looked for */
+	enum paging paging;
+	pa_t dtb;
+	uint64_t invalid_pte_mask;	/* MiState.Hardware.InvalidPteMask */
+	struct space *kernel;		/* where prototype PTEs are read; NULL: here */
+	const struct vad_set *vads;	/* of the process, for entries that defer to the VAD */
+	struct space_slot slots[SPACE_CACHE_SLOTS];
+};
+
+struct space *space_create(struct image *image, const struct layout *layout, enum paging paging, pa_t dtb);
+void space_destroy(struct space *space);
+DEFINE_AUTO(space, space_destroy)
+/* The same address space for another thread. */
+struct space *space_clone(const struct space *space);
+
+unsigned space_pointer_size(const struct space *space);
+/* Sign-extended and within what the paging mode can translate? */
+bool space_canonical(const struct space *space, va_t va);
+bool space_is_kernel(const struct space *space, va_t va);
+
+/* What is at va; state PAGE_ABSENT and a fault when nothing. */
+enum fault space_page(struct space *space, va_t va, struct page *page);
+/*
+ * The next page at or after *cursor and up to `last` (inclusive) that has a
+ * page-table entry; false at the end. Moves *cursor past it. Costs nothing for
+ * spans without tables.
+ */
+bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *page);
+
+/*
+ * Read exactly length bytes. On a fault nothing in buffer counts and *bad (may be
+ * NULL) is the first unreadable address. Any va and length are allowed, wrapping
+ * ones too: they fault.
+ */
+enum fault space_read(struct space *space, va_t va, void *buffer, size_t length, va_t *bad)
+	G_GNUC_WARN_UNUSED_RESULT;
+/* Read what is there, zeros elsewhere; returns the bytes that were there. */
+size_t space_read_sparse(struct space *space, va_t va, void *buffer, size_t length);
+/* The fault that describes a page without bytes. */
+enum fault page_fault(const struct page *page);
+
+/* Windows' software protection (MM_…, 5 bits) as PAGE_… constants, and their names
+ * ("PAGE_EXECUTE_READWRITE", with "|PAGE_GUARD" and the like). */
+uint32_t protection_from_mm(unsigned mm);
+char *protection_name(uint32_t page_protection);
+bool protection_executable(uint32_t page_protection);
+bool protection_writable(uint32_t page_protection);
+
+#define PAGE_NOACCESS 0x01u
+#define PAGE_READONLY 0x02u
+#define PAGE_READWRITE 0x04u
+#define PAGE_WRITECOPY 0x08u
+#define PAGE_EXECUTE 0x10u
+#define PAGE_EXECUTE_READ 0x20u
+#define PAGE_EXECUTE_READWRITE 0x40u
+#define PAGE_EXECUTE_WRITECOPY 0x80u
+#define PAGE_GUARD 0x100u
+#define PAGE_NOCACHE 0x200u
+#define PAGE_WRITECOMBINE 0x400u
+#endif

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+#include "core_tables.h"
+
+/* Diagnostics that say the same of more rows than this are counted, not repeated. */
+#define REPEAT_LIMIT 8
+
+struct table_state {
+	sqlite3_stmt *insert;
+	int64_t next, base;
+};
+
+struct repeat {
+	int64_t seen;
+	char *table, *column, *message;
+	enum fault fault;
+	int64_t process_id;
+	uint64_t at;
+};
+
+struct store {
+	sqlite3 *db;
+	char *path;
+	int64_t dump_id;
+	GHashTable *tables;	/* const struct table * → struct table_state * */
+	GHashTable *by_name;	/* name → const struct table * */
+	GHashTable *repeats;	/* key → struct repeat * */
+	sqlite3_stmt *diagnose;
+};
+
+static bool fail(struct store *store, const char *what, GError **error)
+{
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
+	return false;
+}
+
+static void table_state_free(void *data)
+{
+	struct table_state *state = data;
+
+	sqlite3_finalize(state->insert);
+	g_free(state);
+}
+
+static void repeat_free(void *data)
+{
+	struct repeat *r = data;
+
+	g_free(r->table);
+	g_free(r->column);
+	g_free(r->message);
+	g_free(r);
+}
+
+static bool exec(struct store *store, const char *sql, GError **error)
+{
+	char *message = NULL;
+
+	if (sqlite3_exec(store->db, sql, NULL, NULL, &message) == SQLITE_OK)
+		return true;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", store->path, message ? message : sqlite3_errmsg(store->db));
+	sqlite3_free(message);
+	return false;
+}
+
+static struct store *open_db(const char *path, int flags, GError **error)
+{
+	struct store *store = g_new0(struct store, 1);
+
+	store->path = g_strdup(path);
+	store->tables = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, table_state_free);
+	store->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+	store->repeats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, repeat_free);
+	if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: can't be opened as a case: %s", path,
+			    store->db ? sqlite3_errmsg(store->db) : "no memory");
+		store_close(store);
+		return NULL;
+	}
+	sqlite3_busy_timeout(store->db, 2000);
+	sqlite3_extended_result_codes(store->db, 1);
+	return store;
+}
+
+/* A case of ours, or an empty file that may become one? */
+static bool check_case(struct store *store, bool *empty, GError **error)
+{
+	g_autofree char *id = store_value(store, "SELECT application_id FROM pragma_application_id", NULL);
+	g_autofree char *version = store_value(store, "SELECT user_version FROM pragma_user_version", NULL);
+	g_autofree char *any = store_value(store, "SELECT count(*) FROM sqlite_schema", NULL);
+
+	if (!id || !version || !any) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no case file: %s", store->path,
+			    sqlite3_errmsg(store->db));
+		return false;
+	}
+	*empty = !strcmp(any, "0") && !strcmp(id, "0");
+	if (*empty)
+		return true;
+	if (g_ascii_strtoll(id, NULL, 10) != STORE_APPLICATION_ID) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is a database, but no memsieve case", store->path);
+		return false;
+	}
+	if (g_ascii_strtoll(version, NULL, 10) > STORE_VERSION) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: was made by a newer memsieve (schema %s, this one knows %d)",
+			    store->path, version, STORE_VERSION);
+		return false;
+	}
+	return true;
+}
+
+struct store *store_open(const char *path, bool *created, GError **error)
+{
+	bool existed = g_file_test(path, G_FILE_TEST_EXISTS), empty = false;
+	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+
+	if (!store)
+		return NULL;
+	g_autofree char *setup = g_strdup_printf("PRAGMA application_id=%d; PRAGMA user_version=%d;",
+						 STORE_APPLICATION_ID, STORE_VERSION);
+	/* EXCLUSIVE: one run a case; it also spares a file lock round each statement. */
+	bool ok = exec(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
+		       "PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;", error) &&
+		  check_case(store, &empty, error) && (!empty || exec(store, setup, error));
+	for (const struct table *const *t = core_tables; ok && *t; t++)
+		ok = store_declare(store, *t, error);
+	if (!ok) {
+		store_close(store);
+		if (!existed)
+			unlink(path);
+		return NULL;
+	}
+	if (created)
+		*created = !existed;
+	return store;
+}
+
+struct store *store_open_readonly(const char *path, GError **error)
+{
+	bool empty = false;
+	struct store *store = open_db(path, SQLITE_OPEN_READONLY, error);
+
+	if (store && (!check_case(store, &empty, error) || empty)) {
+		if (empty)
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is an empty file, no case", path);
+		store_close(store);
+		return NULL;
+	}
+	return store;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	sqlite3_finalize(store->diagnose);
+	g_hash_table_destroy(store->tables);
+	g_hash_table_destroy(store->by_name);
+	g_hash_table_destroy(store->repeats);
+	sqlite3_close(store->db);
+	g_free(store->path);
+	g_free(store);
+}
+
+static const char *sql_type(enum column_type type)
+{
+	switch (type) {
+	case COL_TIME: case COL_TEXT: case COL_JSON:
+		return "TEXT";
+	case COL_BLOB:
+		return "BLOB";
+	case COL_REAL:
+		return "REAL";
+	default:
+		return "INTEGER";
+	}
+}
+
+static const struct column *find_type(const struct table *table, enum column_type type)
+{
+	for (const struct column *c = table->columns; c->type != COL_END; c++)
+		if (c->type == type)
+			return c;
+	return NULL;
+}
+
+static bool create_table(struct store *store, const struct table *table, GError **error)
+{
+	g_autoptr(GString) sql = g_string_new(NULL);
+	const char *comma = "";
+
+	g_string_append_printf(sql, "CREATE TABLE IF NOT EXISTS \"%s\"(", table->name);
+	if (table->key) {
+		g_string_append_printf(sql, "%s INTEGER PRIMARY KEY", table->key);
+		comma = ", ";
+	}
+	for (const struct column *c = table->columns; c->type != COL_END; c++, comma = ", ") {
+		g_string_append_printf(sql, "%s\"%s\" %s", comma, c->name, sql_type(c->type));
+		const struct table *ref = c->ref ? g_hash_table_lookup(store->by_name, c->ref) : NULL;
+		if (c->type == COL_DUMP)
+			g_string_append(sql, " NOT NULL REFERENCES dumps(dump_id) ON DELETE CASCADE");
+		else if (c->type == COL_PROCESS)
+			g_string_append(sql, " REFERENCES processes(process_id) ON DELETE CASCADE");
+		else if (c->type == COL_REF && ref)
+			g_string_append_printf(sql, " REFERENCES \"%s\"(%s) ON DELETE CASCADE", ref->name, ref->key);
+	}
+	g_string_append(sql, ") STRICT;");
+	for (const struct column *c = table->columns; c->type != COL_END; c++)
+		if (c->type == COL_DUMP || c->type == COL_PROCESS || c->type == COL_REF)
+			g_string_append_printf(sql, "CREATE INDEX IF NOT EXISTS \"i_%s_%s\" ON \"%s\"(\"%s\");", table->name,
+					       c->name, table->name, c->name);
+	for (const char *const *i = table->indices; i && *i; i++) {
+		g_autofree char *name = g_strdelimit(g_strdup(*i), ", ", '_');
+		g_string_append_printf(sql, "CREATE INDEX IF NOT EXISTS \"i_%s_%s\" ON \"%s\"(%s);", table->name, name,
+				       table->name, *i);
+	}
+	return exec(store, sql->str, error);
+}
+
+/* v_<table>: addresses as 0x… text, with the process's name and pid and the dump's path. */
+static bool create_view(struct store *store, const struct table *table, GError **error)
+{
+	g_autoptr(GString) sql = g_string_new(NULL), joins = g_string_new(NULL);
+	const struct column *process = find_type(table, COL_PROCESS), *dump = find_type(table, COL_DUMP), *ref = NULL;
+	const struct table *parent = NULL;
+	const char *comma = "", *process_of = NULL, *dump_of = NULL;
+
+	if (process)
+		process_of = "t.process_id";
+	if (dump)
+		dump_of = "t.dump_id";
+	if (!process && !dump)
+		for (const struct column *c = table->columns; c->type != COL_END && !parent; c++)
+			if (c->type == COL_REF) {
+				ref = c;
+				parent = g_hash_table_lookup(store->by_name, c->ref);
+			}
+	g_string_append_printf(sql, "CREATE VIEW IF NOT EXISTS \"v_%s\" AS SELECT ", table->name);
+	if (table->key) {
+		g_string_append_printf(sql, "t.%s", table->key);
+		comma = ", ";
+	}
+	for (const struct column *c = table->columns; c->type != COL_END; c++, comma = ", ")
+		if (c->type == COL_ADDRESS)
+			g_string_append_printf(sql, "%siif(t.\"%s\" IS NULL, NULL, printf('0x%%x', t.\"%s\")) AS \"%s\"", comma,
+					       c->name, c->name, c->name);
+		else
+			g_string_append_printf(sql, "%st.\"%s\"", comma, c->name);
+	if (parent) {
+		g_string_append_printf(joins, " LEFT JOIN \"%s\" r ON r.%s = t.\"%s\"", parent->name, parent->key, ref->name);
+		process_of = find_type(parent, COL_PROCESS) ? "r.process_id" : NULL;
+		dump_of = find_type(parent, COL_DUMP) ? "r.dump_id" : NULL;
+	}
+	if (process_of) {
+		g_string_append(sql, ", p.name AS process_name, p.pid AS process_pid");
+		g_string_append_printf(joins, " LEFT JOIN processes p ON p.process_id = %s", process_of);
+		if (!dump_of)
+			dump_of = "p.dump_id";
+	}
+	if (dump_of && strcmp(table->name, "dumps")) {
+		g_string_append(sql, ", d.path AS dump_path");
+		g_string_append_printf(joins, " LEFT JOIN dumps d ON d.dump_id = %s", dump_of);
+	}
+	g_string_append_printf(sql, " FROM \"%s\" t%s", table->name, joins->str);
+	return exec(store, sql->str, error);
+}
+
+bool store_declare(struct store *store, const struct table *table, GError **error)
+{
+	if (g_hash_table_contains(store->tables, table))
+		return true;
+	g_hash_table_insert(store->by_name, (void *)table->name, (void *)table);
+	g_hash_table_insert(store->tables, (void *)table, g_new0(struct table_state, 1));
+	return create_table(store, table, error) && create_view(store, table, error);
+}
+
+bool store_begin(struct store *store, GError **error)
+{
+	return sqlite3_get_autocommit(store->db) ? exec(store, "BEGIN IMMEDIATE", error) : true;
+}
+
+bool store_commit(struct store *store, GError **error)
+{
+	return sqlite3_get_autocommit(store->db) ? true : exec(store, "COMMIT", error);
+}
+
+void store_rollback(struct store *store)
+{
+	if (!sqlite3_get_autocommit(store->db))
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static sqlite3_stmt *prepare(struct store *store, const char *sql, va_list ap)
+{
+	sqlite3_stmt *stmt = NULL;
+	const char *value;
+
+	if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return NULL;
+	for (int i = 1; (value = va_arg(ap, const char *)); i++)
+		sqlite3_bind_text(stmt, i, value, -1, SQLITE_TRANSIENT);
+	return stmt;
+}
+
+bool store_exec(struct store *store, GError **error, const char *sql, ...)
+{
+	va_list ap;
+
+	va_start(ap, sql);
+	sqlite3_stmt *stmt = prepare(store, sql, ap);
+	va_end(ap);
+	int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
+	bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW || fail(store, "can't write", error);
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+char *store_value(struct store *store, const char *sql, ...)
+{
+	va_list ap;
+	char *value = NULL;
+
+	va_start(ap, sql);
+	sqlite3_stmt *stmt = prepare(store, sql, ap);
+	va_end(ap);
+	if (stmt && sqlite3_step(stmt) == SQLITE_ROW)
+		value = g_strdup((const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	return value;
+}
+
+bool store_query(struct store *store, const char *sql, int64_t dump_id, store_row_fn each, void *user, GError **error)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) != SQLITE_OK || !stmt)
+		return fail(store, "query", error);
+	if (!sqlite3_stmt_readonly(stmt)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "only a SELECT is allowed");
+		sqlite3_finalize(stmt);
+		return false;
+	}
+	int parameter = sqlite3_bind_parameter_index(stmt, ":dump_id");
+	if (parameter)
+		sqlite3_bind_int64(stmt, parameter, dump_id);
+	int n = sqlite3_column_count(stmt), rc;
+	g_autofree const char **names = g_new0(const char *, n), **values = g_new0(const char *, n);
+	for (int i = 0; i < n; i++)
+		names[i] = sqlite3_column_name(stmt, i);
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		for (int i = 0; i < n; i++)
+			values[i] = (const char *)sqlite3_column_text(stmt, i);
+		if (!each(user, n, names, values)) {
+			rc = SQLITE_DONE;
+			break;
+		}
+	}
+	bool ok = rc == SQLITE_DONE || fail(store, "query", error);
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+int64_t store_find_dump(struct store *store, uint64_t size, const char *sha256)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t id = 0;
+
+	if (sqlite3_prepare_v2(store->db, "SELECT dump_id FROM dumps WHERE (?1 = 0 OR size = ?1) AND (?2 IS NULL OR sha256 = ?2)"
+			       " ORDER BY dump_id", -1, &stmt, NULL) != SQLITE_OK)
+		return 0;
+	sqlite3_bind_int64(stmt, 1, (int64_t)size);
+	if (sha256)
+		sqlite3_bind_text(stmt, 2, sha256, -1, SQLITE_TRANSIENT);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		id = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return id;
+}
+
+bool store_remove_dump(struct store *store, int64_t dump_id, GError **error)
+{
+	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, dump_id);
+
+	/* Foreign keys cascade, so that tables this version doesn't know go too. */
+	return store_commit(store, error) && exec(store, "PRAGMA foreign_keys=ON", error) && store_begin(store, error) &&
+	       store_exec(store, error, "DELETE FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL) &&
+	       store_commit(store, error) && exec(store, "PRAGMA foreign_keys=OFF", error);
+}
+
+void store_set_dump(struct store *store, int64_t dump_id)
+{
+	store->dump_id = dump_id;
+}
+
+static struct table_state *state_of(struct store *store, const struct table *table)
+{
+	struct table_state *state = g_hash_table_lookup(store->tables, table);
+
+	g_assert(state);
+	if (table->key && !state->next) {
+		g_autofree char *sql = g_strdup_printf("SELECT coalesce(max(%s), 0) + 1 FROM \"%s\"", table->key, table->name);
+		g_autofree char *next = store_value(store, sql, NULL);
+		state->next = next ? g_ascii_strtoll(next, NULL, 10) : 1;
+		state->base = state->next;
+	}
+	return state;
+}
+
+int64_t store_next_id(struct store *store, const struct table *table)
+{
+	return state_of(store, table)->next;
+}
+
+void store_mark_base(struct store *store, const struct table *table)
+{
+	struct table_state *state = state_of(store, table);
+
+	state->base = state->next;
+}
+
+static sqlite3_stmt *insert_statement(struct store *store, const struct table *table, struct table_state *state)
+{
+	if (!state->insert) {
+		g_autoptr(GString) sql = g_string_new(NULL);
+		unsigned n = table_columns(table) + (table->key ? 1 : 0);
+		g_string_append_printf(sql, "INSERT INTO \"%s\"(", table->name);
+		if (table->key)
+			g_string_append(sql, table->key);
+		for (unsigned i = 0; i < table_columns(table); i++)
+			g_string_append_printf(sql, "%s\"%s\"", i || table->key ? ", " : "", table->columns[i].name);
+		g_string_append(sql, ") VALUES (");
+		for (unsigned i = 0; i < n; i++)
+			g_string_append_printf(sql, "%s?%u", i ? ", " : "", i + 1);
+		g_string_append(sql, ")");
+		sqlite3_prepare_v3(store->db, sql->str, -1, SQLITE_PREPARE_PERSISTENT, &state->insert, NULL);
+	}
+	return state->insert;
+}
+
+/* The id of a process's (or the dump's) first row in a table. */
+static int64_t base_of(struct store *store, const struct row *row, const char *table)
+{
+	const struct table *t = g_hash_table_lookup(store->by_name, table);
+
+	if (!t)
+		return 0;
+	if (row->process && row->process->bases) {
+		const int64_t *base = g_hash_table_lookup(row->process->bases, t->name);
+		if (base)
+			return *base;
+	}
+	return state_of(store, t)->base;
+}
+
+static int bind_cell(struct store *store, sqlite3_stmt *stmt, int at, const struct row *row, unsigned i)
+{
+	const struct cell *c = &row->cells[i];
+	enum column_type type = row->table->columns[i].type;
+
+	if (c->kind == CELL_NULL && type == COL_DUMP)
+		return sqlite3_bind_int64(stmt, at, store->dump_id);
+	if (c->kind == CELL_NULL && type == COL_PROCESS && row->process)
+		return sqlite3_bind_int64(stmt, at, row->process->id);
+	switch (c->kind) {
+	case CELL_INT:
+		return sqlite3_bind_int64(stmt, at, c->i);
+	case CELL_REAL:
+		return sqlite3_bind_double(stmt, at, c->real);
+	case CELL_TEXT:
+		return sqlite3_bind_text(stmt, at, c->text, -1, SQLITE_STATIC);
+	case CELL_BLOB:
+		return sqlite3_bind_blob(stmt, at, g_bytes_get_data(c->blob, NULL), (int)g_bytes_get_size(c->blob), SQLITE_STATIC);
+	case CELL_REF:
+		return sqlite3_bind_int64(stmt, at, base_of(store, row, row->table->columns[i].ref) + c->i);
+	default:
+		return sqlite3_bind_null(stmt, at);
+	}
+}
+
+static bool write_row(struct store *store, const struct row *row, int64_t *id, GError **error)
+{
+	struct table_state *state = state_of(store, row->table);
+	sqlite3_stmt *stmt = insert_statement(store, row->table, state);
+	int at = 1, rc = stmt ? SQLITE_OK : SQLITE_ERROR;
+
+	if (stmt && row->table->key) {
+		if (row->process && row->process->bases && !g_hash_table_contains(row->process->bases, row->table->name)) {
+			int64_t *base = g_new(int64_t, 1);
+			*base = state->next - row->ordinal;
+			g_hash_table_insert(row->process->bases, (void *)row->table->name, base);
+		}
+		rc = sqlite3_bind_int64(stmt, at++, state->next++);
+	}
+	for (unsigned i = 0; i < row->n && rc == SQLITE_OK; i++)
+		rc = bind_cell(store, stmt, at++, row, i);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	bool ok = rc == SQLITE_DONE || fail(store, row->table->name, error);
+	*id = sqlite3_last_insert_rowid(store->db);
+	sqlite3_reset(stmt);
+	return ok;
+}
+
+static bool diagnose(struct store *store, const char *plugin, const char *table, int64_t row_id, const char *column,
+		     enum fault fault, uint64_t at, const struct process *process, const char *message,
+		     int64_t occurrences, int64_t process_id, GError **error)
+{
+	if (!store->diagnose &&
+	    sqlite3_prepare_v3(store->db, "INSERT INTO diagnostics(dump_id, plugin, table_name, row_id, column_name, fault, "
+			       "address, process_id, message, occurrences) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)", -1,
+			       SQLITE_PREPARE_PERSISTENT, &store->diagnose, NULL) != SQLITE_OK)
+		return fail(store, "diagnostics", error);
+	sqlite3_stmt *s = store->diagnose;
+	sqlite3_clear_bindings(s);
+	sqlite3_bind_int64(s, 1, store->dump_id);
+	sqlite3_bind_text(s, 2, plugin, -1, SQLITE_STATIC);
+	sqlite3_bind_text(s, 3, table, -1, SQLITE_STATIC);
+	if (row_id)
+		sqlite3_bind_int64(s, 4, row_id);
+	sqlite3_bind_text(s, 5, column, -1, SQLITE_STATIC);
+	sqlite3_bind_text(s, 6, fault_name(fault), -1, SQLITE_STATIC);
+	if (at)
+		sqlite3_bind_int64(s, 7, (int64_t)at);
+	if (process || process_id)
+		sqlite3_bind_int64(s, 8, process ? process->id : process_id);
+	sqlite3_bind_text(s, 9, message, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 10, occurrences);
+	int rc = sqlite3_step(s);
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE || fail(store, "diagnostics", error);
+}
+
+/* Count a diagnostic; true when it is to be written on its own. */
+static bool first_few(struct store *store, const char *table, const char *column, enum fault fault, uint64_t at,
+		      const struct process *process, const char *message)
+{
+	g_autofree char *key = g_strdup_printf("%s|%s|%d|%" G_GINT64_FORMAT "|%s", table ? table : "", column ? column : "",
+					       fault, process ? process->id : 0, column ? "" : message);
+	struct repeat *r = g_hash_table_lookup(store->repeats, key);
+
+	if (!r) {
+		r = g_new0(struct repeat, 1);
+		r->table = g_strdup(table);
+		r->column = g_strdup(column);
+		r->message = g_strdup(message);
+		r->fault = fault;
+		r->process_id = process ? process->id : 0;
+		g_hash_table_insert(store->repeats, g_steal_pointer(&key), r);
+	}
+	r->at = at;
+	return r->seen++ < REPEAT_LIMIT;
+}
+
+bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t *faults, GError **error)
+{
+	for (guint i = 0; i < rows->rows->len; i++) {
+		const struct row *row = g_ptr_array_index(rows->rows, i);
+		int64_t id;
+		if (!write_row(store, row, &id, error))
+			return false;
+		for (guint f = 0; row->faults && f < row->faults->len; f++) {
+			const struct row_fault *rf = &g_array_index(row->faults, struct row_fault, f);
+			const char *column = rf->column >= 0 ? row->table->columns[rf->column].name : NULL;
+			++*faults;
+			if (first_few(store, row->table->name, column, rf->fault, rf->at.v, row->process, rf->what) &&
+			    !diagnose(store, plugin, row->table->name, id, column, rf->fault, rf->at.v, row->process, rf->what, 1, 0, error))
+				return false;
+		}
+		++*written;
+	}
+	for (guint i = 0; i < rows->notes->len; i++) {
+		const struct note *note = g_ptr_array_index(rows->notes, i);
+		++*faults;
+		if (first_few(store, note->table, NULL, note->fault, note->at.v, note->process, note->message) &&
+		    !diagnose(store, plugin, note->table, 0, NULL, note->fault, note->at.v, note->process, note->message, 1, 0, error))
+			return false;
+	}
+	rows_clear(rows);
+	return true;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool store_end_plugin(struct store *store, const char *plugin, GError **error)
+{
+	guint n = 0;
+	g_autofree char **keys = (char **)g_hash_table_get_keys_as_array(store->repeats, &n);
+	bool ok = true;
+
+	qsort(keys, n, sizeof(*keys), compare_keys);	/* a hash's order isn't the same in every run */
+	for (guint i = 0; i < n && ok; i++) {
+		const struct repeat *r = g_hash_table_lookup(store->repeats, keys[i]);
+		if (r->seen > REPEAT_LIMIT)
+			ok = diagnose(store, plugin, r->table, 0, r->column, r->fault, r->at, NULL, r->message,
+				      r->seen - REPEAT_LIMIT, r->process_id, error);
+	}
+	g_hash_table_remove_all(store->repeats);
+	return ok;
+}
+
+const char *store_library_version(void)
+{
+	return sqlite3_libversion();
+}

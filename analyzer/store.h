@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The case file: the only place that knows SQLite. */
+#ifndef MEMSIEVE_STORE_H
+#define MEMSIEVE_STORE_H
+#include "rows.h"
+
+struct store;
+
+/* PRAGMA application_id: "mSVc"; user_version: of the schema. */
+#define STORE_APPLICATION_ID 0x6d535663
+#define STORE_VERSION 1
+
+/* Open or make a case. A file that is there must be a case of ours. *created (may be NULL)
+ * says whether it was made now. */
+struct store *store_open(const char *path, bool *created, GError **error);
+struct store *store_open_readonly(const char *path, GError **error);
+void store_close(struct store *store);
+/* Make the table, its indices and its view unless there; once for each table of each plugin. */
+bool store_declare(struct store *store, const struct table *table, GError **error);
+
+bool store_begin(struct store *store, GError **error);
+bool store_commit(struct store *store, GError **error);
+void store_rollback(struct store *store);
+
+/* Is a dump of that size, or with that hash, in the case? 0: no, else its dump_id. sha256 NULL: by size alone;
+ * size 0: any. */
+int64_t store_find_dump(struct store *store, uint64_t size, const char *sha256);
+/* Remove a dump and everything that belongs to it. */
+bool store_remove_dump(struct store *store, int64_t dump_id, GError **error);
+
+/* What follows is of this dump. */
+void store_set_dump(struct store *store, int64_t dump_id);
+/* The id the next row of a table with a key gets. */
+int64_t store_next_id(struct store *store, const struct table *table);
+/* Remember where this dump's rows of a table start: base of references to it. */
+void store_mark_base(struct store *store, const struct table *table);
+/* Write the rows and their faults; `process` bases are noted in the processes. */
+bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t *faults, GError **error);
+/* The diagnostics that were only counted, at the end of a plugin. */
+bool store_end_plugin(struct store *store, const char *plugin, GError **error);
+
+/* Run SQL that returns nothing; parameters are bound as text (NULL ends them). */
+bool store_exec(struct store *store, GError **error, const char *sql, ...) G_GNUC_NULL_TERMINATED;
+/* One value as text; NULL when there is no row (or on error). Parameters as above. */
+char *store_value(struct store *store, const char *sql, ...) G_GNUC_NULL_TERMINATED;
+/* Each row of a query: n columns as text (NULL for NULL). Stops when `each` returns false. */
+typedef bool (*store_row_fn)(void *user, int n, const char *const *names, const char *const *values);
+bool store_query(struct store *store, const char *sql, int64_t dump_id, store_row_fn each, void *user, GError **error);
+
+const char *store_library_version(void);
+#endif

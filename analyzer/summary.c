@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "summary.h"
+#include <stdio.h>
+#include "text.h"
+
+static char *one(struct store *store, const char *sql, int64_t dump_id)
+{
+	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, dump_id);
+
+	char *value = store_value(store, sql, id, NULL);
+	char *safe = text_escape(value ? value : "");
+	g_free(value);
+	return safe;
+}
+
+static void line(struct store *store, const char *label, const char *sql, int64_t dump_id)
+{
+	g_autofree char *value = one(store, sql, dump_id);
+
+	if (*value)
+		printf("  %-10s %s\n", label, value);
+}
+
+void summary_print(const char *case_path, const struct result *result, bool verbose)
+{
+	g_autoptr(GError) error = NULL;
+	struct store *store = store_open_readonly(case_path, &error);
+	int64_t id = result->dump_id;
+
+	(void)verbose;
+	if (!store)
+		return;
+	g_autofree char *path = one(store, "SELECT path FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id);
+	printf("%s\n", path);
+	line(store, "machine", "SELECT coalesce(computer_name || ', ', '') || 'Windows ' || coalesce(os_build, '?') || ', ' || architecture ||"
+	     " coalesce(', ' || substr(system_time, 1, 19) || 'Z', '') || ', ' || (physical_memory >> 20) || ' MiB, layout ' ||"
+	     " coalesce(layout_source, 'unknown') FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id);
+	line(store, "facts", "SELECT (SELECT count(*) FROM processes p WHERE p.dump_id = d.dump_id) || ' processes, ' ||"
+	     " (SELECT count(*) FROM threads JOIN processes p USING (process_id) WHERE p.dump_id = d.dump_id) || ' threads, ' ||"
+	     " (SELECT count(*) FROM vads JOIN processes p USING (process_id) WHERE p.dump_id = d.dump_id) || ' VADs, ' ||"
+	     " (SELECT count(*) FROM modules JOIN processes p USING (process_id) WHERE p.dump_id = d.dump_id) || ' modules, ' ||"
+	     " (SELECT count(*) FROM drivers x WHERE x.dump_id = d.dump_id) || ' drivers, ' ||"
+	     " (SELECT count(*) FROM yara_matches y WHERE y.dump_id = d.dump_id) || ' YARA matches'"
+	     " FROM dumps d WHERE dump_id = CAST(? AS INTEGER)", id);
+	line(store, "findings", "SELECT coalesce(group_concat(n || ' ' || severity, ', '), 'none') FROM (SELECT count(*) AS n, severity FROM findings"
+	     " WHERE dump_id = CAST(? AS INTEGER) GROUP BY severity ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1"
+	     " WHEN 'medium' THEN 2 WHEN 'low' THEN 3 ELSE 4 END)", id);
+	line(store, "not read", "SELECT group_concat(n || ' ' || fault, ', ') FROM (SELECT sum(occurrences) AS n, fault FROM diagnostics"
+	     " WHERE dump_id = CAST(? AS INTEGER) GROUP BY fault ORDER BY n DESC)", id);
+	if (result->outcome == OUTCOME_PARTIAL)
+		puts("  This run is partial: the tables diagnostics and plugin_runs say what is missing.");
+	printf("  sqlite3 '%s' \"SELECT severity, title FROM findings WHERE dump_id = %" G_GINT64_FORMAT
+	       " ORDER BY confidence DESC\"\n", case_path, id);
+	store_close(store);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text.h"
+#include <string.h>
+
+char *text_from_utf16(const void *utf16, size_t bytes, gboolean stop_at_nul)
+{
+	const uint8_t *p = utf16;
+	size_t n = bytes / 2;
+	GString *s = g_string_sized_new(n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		gunichar c = p[2 * i] | (gunichar)p[2 * i + 1] << 8;
+		if (c == 0) {
+			if (stop_at_nul)
+				break;
+			c = 0xfffd;	/* TEXT in SQLite ends at a NUL for most readers */
+		} else if (c >= 0xd800 && c < 0xdc00 && i + 1 < n) {
+			gunichar d = p[2 * i + 2] | (gunichar)p[2 * i + 3] << 8;
+			if (d >= 0xdc00 && d < 0xe000) {
+				c = 0x10000 + ((c - 0xd800) << 10) + (d - 0xdc00);
+				i++;
+			} else {
+				c = 0xfffd;
+			}
+		} else if (c >= 0xd800 && c < 0xe000) {
+			c = 0xfffd;
+		}
+		g_string_append_unichar(s, c);
+	}
+	return g_string_free(s, FALSE);
+}
+
+char *text_from_bytes(const void *bytes, size_t length)
+{
+	return g_utf8_make_valid(bytes, (gssize)strnlen(bytes, length));
+}
+
+char *text_from_filetime(uint64_t filetime)
+{
+	const uint64_t second = 10000000, epoch = UINT64_C(11644473600);
+
+	/* 9999-12-31T23:59:59 in seconds since 1601 */
+	if (!filetime || filetime / second >= UINT64_C(265046774400))
+		return NULL;
+	g_autoptr(GDateTime) t = g_date_time_new_from_unix_utc((gint64)(filetime / second) - (gint64)epoch);
+	if (!t)
+		return NULL;
+	return g_strdup_printf("%04d-%02d-%02dT%02d:%02d:%02d.%07uZ", g_date_time_get_year(t), g_date_time_get_month(t),
+			       g_date_time_get_day_of_month(t), g_date_time_get_hour(t), g_date_time_get_minute(t),
+			       g_date_time_get_second(t), (unsigned)(filetime % second));
+}
+
+char *text_escape(const char *text)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const char *p = text; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char_validated(p, -1);
+		if (c >= 0x110000) {
+			g_string_append_printf(s, "\\x%02x", (unsigned char)*p);
+			s->len += 0;
+			if (!p[1])
+				break;
+			continue;
+		}
+		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+		    (c >= 0x2066 && c <= 0x2069) || c == 0xfeff)
+			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
+		else
+			g_string_append_unichar(s, c);
+	}
+	return g_string_free(s, FALSE);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text and times of a dump as the database wants them: valid UTF-8, ISO 8601. */
+#ifndef MEMSIEVE_TEXT_H
+#define MEMSIEVE_TEXT_H
+#include <glib.h>
+#include <stdint.h>
+
+/* UTF-16LE of `bytes` bytes (an odd last one is dropped), up to the first NUL when
+ * stop_at_nul. Unpaired surrogates become U+FFFD. The caller frees. */
+char *text_from_utf16(const void *utf16, size_t bytes, gboolean stop_at_nul);
+/* Bytes up to the first NUL; what is no UTF-8 becomes U+FFFD. The caller frees. */
+char *text_from_bytes(const void *bytes, size_t length);
+/* FILETIME (100 ns since 1601, UTC) as 2024-03-01T09:15:27.1234567Z; NULL for zero and
+ * for what lies past year 9999. The caller frees. */
+char *text_from_filetime(uint64_t filetime);
+/* For showing on a terminal: control characters, bidirectional overrides and backslashes escaped. */
+char *text_escape(const char *text);
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unpack.h"
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define FLAT_HEADER 4096	/* makedumpfile pads its stream header to this */
+#define CHECK_EVERY (G_GUINT64_CONSTANT(64) << 20)
+
+enum packing { PACKING_NONE, PACKING_ARCHIVE, PACKING_FLATTENED };
+
+static enum packing packing_of(const struct file *file)
+{
+	static const struct { const char *bytes; unsigned length; } archives[] = {
+		{ "\x1f\x8b\x08", 3 },		/* gzip */
+		{ "\xfd" "7zXZ\0", 6 },
+		{ "\x28\xb5\x2f\xfd", 4 },	/* zstd */
+		{ "\x04\x22\x4d\x18", 4 },	/* lz4 */
+		{ "BZh", 3 },
+		{ "PK\x03\x04", 4 },
+	};
+
+	/* "makedumpfile", then its type and version, both 1, big-endian */
+	if (file->size >= FLAT_HEADER && !memcmp(file->map, "makedumpfile\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1", 32))
+		return PACKING_FLATTENED;
+	for (size_t i = 0; i < G_N_ELEMENTS(archives); i++)
+		if (file->size >= archives[i].length && !memcmp(file->map, archives[i].bytes, archives[i].length))
+			return PACKING_ARCHIVE;
+	return PACKING_NONE;
+}
+
+/* The temporary file being written. */
+struct output {
+	const char *path, *directory;
+	uint64_t packed_size;
+	int fd;
+	uint64_t size, limit, written, checked;
+};
+
+static bool output_open(struct output *o, const char *path, uint64_t packed_size, GError **error)
+{
+	const char *directory = g_getenv("TMPDIR");
+
+	*o = (struct output){ .path = path, .packed_size = packed_size, .directory = directory && *directory ? directory : "/var/tmp" };
+	o->limit = packed_size < (UNPACK_MAX - UNPACK_FREE) / UNPACK_RATIO ? UNPACK_FREE + packed_size * UNPACK_RATIO : UNPACK_MAX;
+	o->fd = open(o->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (o->fd < 0) {	/* a file system without O_TMPFILE */
+		g_autofree char *name = g_build_filename(o->directory, "memsieve-XXXXXX", NULL);
+		o->fd = g_mkstemp_full(name, O_RDWR | O_CLOEXEC, 0600);
+		if (o->fd >= 0)
+			unlink(name);
+	}
+	if (o->fd < 0)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no temporary file to unpack to in %s (TMPDIR): %s", o->directory,
+			    g_strerror(errno));
+	return o->fd >= 0;
+}
+
+static bool output_room(struct output *o, uint64_t length, GError **error)
+{
+	struct statvfs st;
+
+	o->written += length;
+	if (o->checked && o->written - o->checked < CHECK_EVERY)
+		return true;
+	o->checked = o->written;
+	if (!fstatvfs(o->fd, &st) && (uint64_t)st.f_bavail * st.f_frsize < UNPACK_RESERVE) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "unpacking needs more room than %s (TMPDIR) has", o->directory);
+		return false;
+	}
+	return true;
+}
+
+/* Pages of zeros become holes, but for those that overwrite (records of a flattened stream may). */
+static bool output_write(struct output *o, uint64_t at, const uint8_t *data, size_t length, GError **error)
+{
+	static const uint8_t zeros[PAGE_SIZE];
+	uint64_t old_size = o->size;
+
+	if (at > o->limit || length > o->limit - at) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "unpacks to more than %" G_GUINT64_FORMAT " bytes, the bound for %"
+			    G_GUINT64_FORMAT " packed ones: unpack it by other means if that is meant", o->limit, o->packed_size);
+		return false;
+	}
+	o->size = MAX(o->size, at + length);
+	while (length) {
+		size_t n = MIN(length, PAGE_SIZE - (at & PAGE_MASK));
+		if (at >= old_size && !memcmp(data, zeros, n)) {
+			data += n;
+			at += n;
+			length -= n;
+			continue;
+		}
+		while (n < length && (at < old_size || memcmp(data + n, zeros, MIN(length - n, PAGE_SIZE))))
+			n += MIN(length - n, PAGE_SIZE);
+		if (!output_room(o, n, error))
+			return false;
+		for (size_t done = 0; done < n; ) {
+			ssize_t wrote = pwrite(o->fd, data + done, n - done, (off_t)(at + done));
+			if (wrote < 0 && errno == EINTR)
+				continue;
+			if (wrote <= 0) {
+				g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "unpacking to %s (TMPDIR): %s", o->directory, g_strerror(errno));
+				return false;
+			}
+			done += (size_t)wrote;
+		}
+		data += n;
+		at += n;
+		length -= n;
+	}
+	return true;
+}
+
+static struct file *output_finish(struct output *o, GError **error)
+{
+	if (!o->size || ftruncate(o->fd, (off_t)o->size) < 0) {
+		g_set_error(error, MEMSIEVE_ERROR, o->size ? MEMSIEVE_ERROR_IO : MEMSIEVE_ERROR_FORMAT, "%s: %s", o->path,
+			    o->size ? g_strerror(errno) : "nothing is packed in it");
+		close(o->fd);
+		return NULL;
+	}
+	return file_adopt(o->fd, o->path, error);
+}
+
+static struct archive *archive_open(const struct file *packed)
+{
+	struct archive *a = archive_read_new();
+
+	if (!a)
+		return NULL;
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_zstd(a);
+	archive_read_support_filter_lz4(a);
+	archive_read_support_filter_bzip2(a);
+	archive_read_support_format_zip(a);
+	archive_read_support_format_raw(a);
+	archive_read_open_memory(a, packed->map, packed->size);
+	return a;
+}
+
+/* The number of the largest plain member: an archive's other files are notes and hashes. */
+static int largest_member(const struct file *packed)
+{
+	struct archive *a = archive_open(packed);
+	struct archive_entry *entry;
+	int64_t best_size = -1;
+	int best = 0;
+
+	for (int i = 0; a && i < 4096 && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++)
+		if (archive_entry_filetype(entry) == AE_IFREG && archive_entry_size(entry) > best_size) {
+			best_size = archive_entry_size(entry);
+			best = i;
+		}
+	if (a)
+		archive_read_free(a);
+	return best;
+}
+
+/* A damaged archive still has what came out before the damage; *damage says why it ended. */
+static bool archive_copy(struct archive *a, struct output *o, int member, char **damage, GError **error)
+{
+	struct archive_entry *entry;
+	const void *data;
+	size_t length;
+	int64_t at;
+	int r = ARCHIVE_OK;
+
+	for (int i = 0; i <= member && r == ARCHIVE_OK; i++)
+		r = archive_read_next_header(a, &entry);
+	while (r == ARCHIVE_OK && (r = archive_read_data_block(a, &data, &length, &at)) == ARCHIVE_OK)
+		if (!output_write(o, (uint64_t)at, data, length, error))
+			return false;
+	if (r == ARCHIVE_EOF)
+		return true;
+	const char *why = archive_error_string(a);
+	if (!o->size) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s", why ? why : "no reason given");
+		return false;
+	}
+	g_free(*damage);
+	*damage = g_strdup_printf("the packed file is damaged, %" G_GUINT64_FORMAT " bytes came out of it: %s", o->size, why ? why : "");
+	return true;
+}
+
+static bool unpack_archive(const struct file *packed, struct output *o, char **damage, GError **error)
+{
+	int member = !memcmp(packed->map, "PK", 2) ? largest_member(packed) : 0;
+	struct archive *a = archive_open(packed);
+	bool ok = a && archive_copy(a, o, member, damage, error);
+
+	if (a)
+		archive_read_free(a);
+	else
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no memory to unpack");
+	return ok;
+}
+
+static uint64_t big_endian(const uint8_t *p)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+/* Records of an offset, a length and the bytes to put there, up to one of -1. */
+static bool unpack_flattened(const struct file *packed, struct output *o, char **damage, GError **error)
+{
+	uint64_t at = FLAT_HEADER;
+
+	for (;;) {
+		struct bytes head = file_slice(packed, at, 16);
+		uint64_t offset = head.bad ? 0 : big_endian(head.p), length = head.bad ? 0 : big_endian(head.p + 8);
+		if (!head.bad && offset == UINT64_MAX)
+			return true;
+		struct bytes data = file_slice(packed, at + 16, MIN(length, packed->size - MIN(at + 16, packed->size)));
+		if (!head.bad && length > INT64_MAX || offset > INT64_MAX) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "flattened dump: record at 0x%" G_GINT64_MODIFIER "x: offset 0x%"
+				    G_GINT64_MODIFIER "x, length 0x%" G_GINT64_MODIFIER "x: negative", at, offset, length);
+			return false;
+		}
+		if (!head.bad && !output_write(o, offset, data.p, data.n, error))
+			return false;
+		if (head.bad || data.n < length) {	/* what came before the cut is used */
+			g_free(*damage);
+			*damage = g_strdup_printf("flattened dump: the stream ends at 0x%" G_GINT64_MODIFIER "x, within a record", at);
+			return true;
+		}
+		at += 16 + length;
+	}
+}
+
+static struct file *unpack_once(const struct file *packed, enum packing packing, uint64_t outermost_size, char **damage,
+				GError **error)
+{
+	struct output o;
+
+	if (!output_open(&o, packed->path, outermost_size, error)) {
+		g_prefix_error(error, "%s: ", packed->path);
+		return NULL;
+	}
+	if (!(packing == PACKING_ARCHIVE ? unpack_archive : unpack_flattened)(packed, &o, damage, error)) {
+		g_prefix_error(error, "%s: ", packed->path);
+		close(o.fd);
+		return NULL;
+	}
+	return output_finish(&o, error);
+}
+
+struct file *unpack(struct file *packed, char **damage, GError **error)
+{
+	struct file *file = packed;
+	enum packing packing;
+
+	*damage = NULL;
+	for (int depth = 0; file && (packing = packing_of(file)) != PACKING_NONE; depth++) {
+		struct file *outer = file;
+		if (depth == UNPACK_DEPTH) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: packed more than %d times over", packed->path, UNPACK_DEPTH);
+			file = NULL;
+		} else {
+			file = unpack_once(outer, packing, packed->size, damage, error);
+		}
+		if (outer != packed)
+			file_close(outer);
+	}
+	return file;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dumps that come packed: .gz .xz .zst .bz2 .lz4, the largest member of a .zip, and
+ * "flattened" makedumpfile streams. They are unpacked, packed again as may be, into a
+ * sparse temporary file without a name, in $TMPDIR or else /var/tmp.
+ *
+ * Against bombs: at most UNPACK_MAX bytes, at most UNPACK_FREE + UNPACK_RATIO times
+ * the packed size, UNPACK_DEPTH layers, and UNPACK_RESERVE bytes of the disk stay free. Pages of zeros
+ * cost no disk.
+ */
+#ifndef MEMSIEVE_UNPACK_H
+#define MEMSIEVE_UNPACK_H
+#include "image.h"
+
+#define UNPACK_MAX (G_GUINT64_CONSTANT(4) << 40)
+#define UNPACK_FREE (G_GUINT64_CONSTANT(8) << 30)
+#define UNPACK_RATIO 1024u
+#define UNPACK_DEPTH 4
+#define UNPACK_RESERVE (G_GUINT64_CONSTANT(64) << 20)
+
+/*
+ * `packed` itself when it is not packed, else a new file of the same path. NULL and
+ * *error: nothing came out, a bomb, no room. *damage (the caller frees) says when the packing ended early.
+ */
+struct file *unpack(struct file *packed, char **damage, GError **error);
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "walk.h"
+
+void walk_clear(struct walk *walk)
+{
+	if (walk->seen)
+		g_hash_table_destroy(walk->seen);
+	walk->seen = NULL;
+}
+
+/* One step in the walk's direction: the neighbour of w->at, checked to point back. */
+static enum fault step(struct walk *w, uint64_t *out)
+{
+	struct object entry = object_at(w->head.space, w->at);
+	uint64_t next = 0, back = 0;
+	enum fault fault = w->backwards ? READ(entry, list_entry.Blink, &next) : READ(entry, list_entry.Flink, &next);
+
+	if (fault)
+		return fault;
+	*out = next;
+	if (next == w->head.va.v)
+		return FAULT_NONE;
+	entry.va.v = next;
+	fault = w->backwards ? READ(entry, list_entry.Flink, &back) : READ(entry, list_entry.Blink, &back);
+	if (fault)
+		return fault;
+	return back == w->at ? FAULT_NONE : FAULT_IMPLAUSIBLE;
+}
+
+bool walk_next(struct walk *w, struct object *out)
+{
+	if (w->done)
+		return false;
+	if (!w->seen)
+		w->seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	for (;;) {
+		uint64_t next = 0;
+		enum fault fault = step(w, &next);
+		if (!fault && next == w->head.va.v)
+			break;
+		if (!fault && g_hash_table_contains(w->seen, &next)) {
+			if (w->backwards)
+				break;		/* met what was seen going forward */
+			fault = FAULT_IMPLAUSIBLE;
+		}
+		if (!fault && g_hash_table_size(w->seen) >= WALK_LIMIT) {
+			context_note(w->context, FAULT_LIMIT, (va_t){ w->at }, w->table,
+				     "the list %s has more than %u entries", w->what, WALK_LIMIT);
+			break;
+		}
+		if (fault) {
+			context_note(w->context, fault, (va_t){ w->at }, w->table, "the list %s is broken %s this entry",
+				     w->what, w->backwards ? "before" : "after");
+			if (w->backwards)
+				break;
+			w->backwards = true;
+			w->at = w->head.va.v;
+			continue;
+		}
+		uint64_t *key = g_new(uint64_t, 1);
+		*key = next;
+		g_hash_table_add(w->seen, key);
+		w->at = next;
+		*out = object_at(w->head.space, next - w->link);
+		return true;
+	}
+	w->done = true;
+	return false;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Windows crash dumps: PAGEDU64 of 64-bit machines, PAGEDUMP of 32-bit ones.
+ *
+ * Offsets are those of _DUMP_HEADER64 and _DUMP_HEADER32, as documented by the
+ * headers of Windows' debuggers and by public readers. A header is a claim: where
+ * one contradicts the file, what can be read is read and a note says so.
+ */
+#include "crashdump.h"
+#include <string.h>
+#include "text.h"
+
+enum field {
+	MAJOR_VERSION, MINOR_VERSION, DIRECTORY_TABLE_BASE, LOADED_MODULES, ACTIVE_PROCESSES, MACHINE, PROCESSORS,
+	BUGCHECK, PARAMETER1, PARAMETER2, PARAMETER3, PARAMETER4, KDBG, NUMBER_OF_PAGES, EXCEPTION_CODE, EXCEPTION_ADDRESS,
+	DUMP_TYPE, REQUIRED_SPACE, SYSTEM_TIME, UPTIME, PRODUCT, SUITE, ATTRIBUTES, FIELDS
+};
+
+/* [0] 32-bit, [1] 64-bit */
+static const struct { uint16_t offset, width; } fields[2][FIELDS] = {
+	{
+		[MAJOR_VERSION] = { 0x08, 4 }, [MINOR_VERSION] = { 0x0c, 4 }, [DIRECTORY_TABLE_BASE] = { 0x10, 4 },
+		[LOADED_MODULES] = { 0x18, 4 }, [ACTIVE_PROCESSES] = { 0x1c, 4 }, [MACHINE] = { 0x20, 4 },
+		[PROCESSORS] = { 0x24, 4 }, [BUGCHECK] = { 0x28, 4 }, [PARAMETER1] = { 0x2c, 4 }, [PARAMETER2] = { 0x30, 4 },
+		[PARAMETER3] = { 0x34, 4 }, [PARAMETER4] = { 0x38, 4 }, [KDBG] = { 0x60, 4 }, [NUMBER_OF_PAGES] = { 0x68, 4 },
+		[EXCEPTION_CODE] = { 0x7d0, 4 }, [EXCEPTION_ADDRESS] = { 0x7dc, 4 }, [DUMP_TYPE] = { 0xf88, 4 },
+		[REQUIRED_SPACE] = { 0xfa0, 8 }, [SYSTEM_TIME] = { 0xfc0, 8 }, [UPTIME] = { 0xfb8, 8 }, [PRODUCT] = { 0xf94, 4 },
+		[SUITE] = { 0xf98, 4 }, [ATTRIBUTES] = { 0x8a0, 4 },
+	}, {
+		[MAJOR_VERSION] = { 0x08, 4 }, [MINOR_VERSION] = { 0x0c, 4 }, [DIRECTORY_TABLE_BASE] = { 0x10, 8 },
+		[LOADED_MODULES] = { 0x20, 8 }, [ACTIVE_PROCESSES] = { 0x28, 8 }, [MACHINE] = { 0x30, 4 },
+		[PROCESSORS] = { 0x34, 4 }, [BUGCHECK] = { 0x38, 4 }, [PARAMETER1] = { 0x40, 8 }, [PARAMETER2] = { 0x48, 8 },
+		[PARAMETER3] = { 0x50, 8 }, [PARAMETER4] = { 0x58, 8 }, [KDBG] = { 0x80, 8 }, [NUMBER_OF_PAGES] = { 0x90, 8 },
+		[EXCEPTION_CODE] = { 0xf00, 4 }, [EXCEPTION_ADDRESS] = { 0xf10, 8 }, [DUMP_TYPE] = { 0xf98, 4 },
+		[REQUIRED_SPACE] = { 0xfa0, 8 }, [SYSTEM_TIME] = { 0xfa8, 8 }, [UPTIME] = { 0x1030, 8 }, [PRODUCT] = { 0x1040, 4 },
+		[SUITE] = { 0x1044, 4 }, [ATTRIBUTES] = { 0x1050, 4 },
+	},
+};
+
+#define COMMENT_SIZE 128
+
+static bool crashdump_match(const struct file *file)
+{
+	return file->size >= 8 && (!memcmp(file->map, "PAGEDU64", 8) || !memcmp(file->map, "PAGEDUMP", 8));
+}
+
+/* A field; 0 where Windows left it unset, that is, filled with "PAGE". */
+static uint64_t get(struct crashdump *dump, enum field field)
+{
+	unsigned width = fields[dump->is_64bit][field].width;
+	uint64_t value = bytes_at(&dump->header, fields[dump->is_64bit][field].offset, width);
+
+	return value == (width == 8 ? G_GUINT64_CONSTANT(0x4547415045474150) : 0x45474150) ? 0 : value;
+}
+
+/* Kernel addresses of 32-bit machines are kept as they are, not sign-extended. */
+static void read_machine(struct crashdump *dump)
+{
+	struct image_facts *facts = &dump->image->facts;
+	uint32_t machine = (uint32_t)get(dump, MACHINE);
+	uint64_t dtb = get(dump, DIRECTORY_TABLE_BASE);
+
+	switch (machine) {
+	case 0x8664: facts->architecture = ARCH_X64; break;
+	case 0xaa64: facts->architecture = ARCH_ARM64; break;
+	case 0x014c:
+		facts->architecture = bytes_at(&dump->header, 0x5c, 1) == 1 ? ARCH_X86_PAE : ARCH_X86;
+		break;
+	}
+	bool wide = facts->architecture == ARCH_X64 || facts->architecture == ARCH_ARM64;
+	if (facts->architecture == ARCH_UNKNOWN || wide != dump->is_64bit) {
+		facts->architecture = dump->is_64bit ? ARCH_X64 : ARCH_X86_PAE;
+		image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump header: MachineImageType at 0x%x is 0x%x, not 0x8664 (x64), 0xaa64 (ARM64) or, of a "
+			   "PAGEDUMP, 0x14c (x86): taken for %s", fields[dump->is_64bit][MACHINE].offset, machine,
+			   architecture_name(facts->architecture));
+	}
+	/* Windows writes the register: PCID bits below (x64), an ASID above (ARM64), flags (PAE). */
+	if (facts->architecture == ARCH_X64)
+		facts->dtb.v = dtb & G_GUINT64_CONSTANT(0x000ffffffffff000);
+	else if (facts->architecture == ARCH_ARM64)
+		facts->dtb.v = dtb & G_GUINT64_CONSTANT(0x0000fffffffff000);
+	else
+		facts->dtb.v = dtb & (facts->architecture == ARCH_X86_PAE ? 0xffffffe0u : 0xfffff000u);
+}
+
+/* Instruction and stack pointer of the CONTEXT record, whose layout is the machine's. */
+static void read_context(struct crashdump *dump)
+{
+	struct image_facts *facts = &dump->image->facts;
+	struct bytes *h = &dump->header;
+
+	switch (facts->architecture) {
+	case ARCH_X64:
+		facts->instruction_pointer = bytes_at(h, 0x348 + 0xf8, 8);
+		facts->stack_pointer = bytes_at(h, 0x348 + 0x98, 8);
+		break;
+	case ARCH_ARM64:
+		facts->instruction_pointer = bytes_at(h, 0x348 + 0x108, 8);
+		facts->stack_pointer = bytes_at(h, 0x348 + 0x100, 8);
+		break;
+	default:
+		facts->instruction_pointer = bytes_at(h, 0x320 + 0xb8, 4);
+		facts->stack_pointer = bytes_at(h, 0x320 + 0xc4, 4);
+	}
+	const uint64_t filler = dump->is_64bit ? G_GUINT64_CONSTANT(0x4547415045474150) : 0x45474150;
+	if (facts->instruction_pointer == filler)
+		facts->instruction_pointer = 0;
+	if (facts->stack_pointer == filler)
+		facts->stack_pointer = 0;
+}
+
+static void read_header(struct crashdump *dump)
+{
+	struct image_facts *facts = &dump->image->facts;
+	static const struct { uint64_t max; enum field field; const char *name; } bounds[] = {
+		{ 4096, PROCESSORS, "NumberProcessors" },
+		{ G_GUINT64_CONSTANT(1) << 40, NUMBER_OF_PAGES, "PhysicalMemoryBlock.NumberOfPages" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bounds); i++)
+		if (get(dump, bounds[i].field) > bounds[i].max)
+			image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+				   "crash dump header: %s at 0x%x is %" G_GUINT64_FORMAT ", above %" G_GUINT64_FORMAT ": not believed",
+				   bounds[i].name, fields[dump->is_64bit][bounds[i].field].offset, get(dump, bounds[i].field),
+				   bounds[i].max);
+	read_machine(dump);
+	read_context(dump);
+	facts->os_major = (uint32_t)get(dump, MAJOR_VERSION);
+	facts->os_build = (uint32_t)get(dump, MINOR_VERSION);
+	facts->loaded_module_list.v = get(dump, LOADED_MODULES);
+	facts->active_process_head.v = get(dump, ACTIVE_PROCESSES);
+	facts->kdbg.v = get(dump, KDBG);
+	facts->processors = get(dump, PROCESSORS) <= bounds[0].max ? (uint32_t)get(dump, PROCESSORS) : 0;
+	facts->is_crash = true;
+	facts->bugcheck_code = (uint32_t)get(dump, BUGCHECK);
+	for (unsigned i = 0; i < 4; i++)
+		facts->bugcheck_parameters[i] = get(dump, PARAMETER1 + i);
+	facts->exception_code = (uint32_t)get(dump, EXCEPTION_CODE);
+	facts->exception_address = get(dump, EXCEPTION_ADDRESS);
+	if (!facts->instruction_pointer)
+		facts->instruction_pointer = facts->exception_address;
+	facts->system_time = get(dump, SYSTEM_TIME);
+	facts->uptime = get(dump, UPTIME);
+	facts->product_type = (uint32_t)get(dump, PRODUCT);
+	facts->suite_mask = (uint32_t)get(dump, SUITE);
+	facts->dump_type = (uint32_t)get(dump, DUMP_TYPE);
+	facts->dump_attributes = (uint32_t)get(dump, ATTRIBUTES);
+	if (get(dump, NUMBER_OF_PAGES) <= bounds[1].max)
+		facts->memory_total = get(dump, NUMBER_OF_PAGES) * PAGE_SIZE;
+	dump->required_space = get(dump, REQUIRED_SPACE);
+
+	struct bytes comment = bytes_slice(dump->header, dump->is_64bit ? 0xfb0 : 0x820, COMMENT_SIZE);
+	if (!comment.bad && comment.p[0] && memcmp(comment.p, "PAGEPAGE", 8))
+		facts->comment = text_from_bytes(comment.p, COMMENT_SIZE);
+}
+
+/* The type by what follows the header, for headers whose DumpType is no type. */
+static uint32_t guess_type(const struct crashdump *dump)
+{
+	if (crashdump_is_bitmap(dump))
+		return dump->image->file->map[dump->header_size] == 'F' ? DUMP_BITMAP_FULL : DUMP_BITMAP_KERNEL;
+	return crashdump_is_range_table(dump) ? DUMP_KERNEL : DUMP_FULL;
+}
+
+/* Compare what the header promised with what the file has. */
+static void check_space(struct crashdump *dump)
+{
+	struct image *image = dump->image;
+	uint64_t blobs_end = crashdump_secondary_data(dump, MIN(dump->end, image->file->size));
+
+	if (dump->required_space && dump->expected &&
+	    (dump->required_space < dump->expected || dump->required_space > MAX(dump->expected, image->file->size)))
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump header: RequiredDumpSpace at 0xfa0 is %" G_GUINT64_FORMAT ", the header and the pages it "
+			   "lists take %" G_GUINT64_FORMAT ", the file has %" G_GUINT64_FORMAT, dump->required_space,
+			   dump->expected, image->file->size);
+	if (blobs_end < image->file->size)
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "%" G_GUINT64_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
+			   "x of the file belong to no page and no secondary data", image->file->size - blobs_end, blobs_end);
+}
+
+/* Kernel dumps leave user pages out; live and active ones need not. No header bit says
+ * it, so the page tables of the listed processes are asked which of the pages they name are here. */
+static void tell_user_memory(struct image *image)
+{
+	struct image_facts *facts = &image->facts;
+	int evidence = crashdump_user_memory(image);
+	bool live = facts->dump_attributes & DUMP_ATTRIBUTE_LIVE || facts->bugcheck_code == 0x161 /* LIVE_SYSTEM_DUMP */;
+	bool filtered = facts->dump_attributes & DUMP_ATTRIBUTE_FILTER;
+
+	facts->no_user_memory = evidence < 0 ? !live && !filtered : !evidence;
+	if (facts->dump_type != DUMP_BITMAP_KERNEL && facts->dump_type != DUMP_AUTOMATIC)
+		return;
+	if (live)
+		facts->format = "windows-live";
+	else if (!facts->no_user_memory)
+		facts->format = "windows-active";
+}
+
+static bool read_pages(struct crashdump *dump, GError **error)
+{
+	if (crashdump_is_bitmap(dump))
+		return crashdump_bitmap(dump, error);
+	if (crashdump_is_range_table(dump))
+		return crashdump_range_table(dump, error);
+	if (dump->image->facts.dump_type == DUMP_AUTOMATIC || dump->image->facts.dump_type == DUMP_COMPLETE)
+		return crashdump_runs(dump, error);
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+		    "crash dump: DumpType at 0x%x is %u, but there is no bitmap (SDMPDUMP, FDMPDUMP) and no range table (RDMP) "
+		    "at 0x%x", fields[dump->is_64bit][DUMP_TYPE].offset, dump->image->facts.dump_type, dump->header_size);
+	return false;
+}
+
+static bool crashdump_open(struct image *image, GError **error)
+{
+	static const struct { const char *format, *words; bool kernel_only; } types[] = {
+		[DUMP_FULL] = { "windows-full", "full", false },
+		[DUMP_SUMMARY] = { "windows-kernel", "kernel summary", true },
+		[DUMP_HEADER_ONLY] = { "windows-header", "header only", true },
+		[DUMP_TRIAGE] = { "windows-triage", "triage", true },
+		[DUMP_BITMAP_FULL] = { "windows-bitmap-full", "bitmap full", false },
+		[DUMP_BITMAP_KERNEL] = { "windows-bitmap-kernel", "bitmap kernel", true },
+		[DUMP_AUTOMATIC] = { "windows-bitmap-kernel", "automatic", true },
+		[DUMP_KERNEL] = { "windows-kernel", "kernel, by a debugger", true },
+		[DUMP_KERNEL_USER] = { "windows-kernel-user", "kernel and user, by a debugger", false },
+		[DUMP_COMPLETE] = { "windows-complete", "complete, by a debugger", false },
+	};
+	struct image_facts *facts = &image->facts;
+	struct crashdump dump = { .image = image, .is_64bit = !memcmp(image->file->map, "PAGEDU64", 8) };
+
+	dump.header_size = dump.is_64bit ? 0x2000 : 0x1000;
+	dump.header = file_slice(image->file, 0, dump.header_size);
+	if (dump.header.bad) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "crash dump: the file has %" G_GUINT64_FORMAT " bytes, its header alone has %u",
+			    image->file->size, dump.header_size);
+		return false;
+	}
+	read_header(&dump);
+	if (facts->dump_type == 0 || facts->dump_type >= G_N_ELEMENTS(types)) {
+		uint32_t type = guess_type(&dump);
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: DumpType at 0x%x is 0x%x, not 1-%zu: taken for %u (%s)",
+			   fields[dump.is_64bit][DUMP_TYPE].offset, facts->dump_type, G_N_ELEMENTS(types) - 1, type, types[type].words);
+		facts->dump_type = type;
+	}
+	facts->format = types[facts->dump_type].format;
+	facts->no_user_memory = types[facts->dump_type].kernel_only;
+	facts->detail = g_strdup_printf("DumpType %u (%s)%s%s", facts->dump_type, types[facts->dump_type].words,
+					facts->dump_attributes & DUMP_ATTRIBUTE_LIVE ? ", live" : "",
+					facts->dump_attributes & DUMP_ATTRIBUTE_FILTER ? ", active" : "");
+	if (facts->dump_attributes & DUMP_ATTRIBUTE_ENCRYPTED) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "crash dump header: Attributes at 0x%x is 0x%x: the dump is "
+			    "encrypted (EncryptedDumpData) and must be decrypted first",
+			    fields[dump.is_64bit][ATTRIBUTES].offset, facts->dump_attributes);
+		return false;
+	}
+
+	switch (facts->dump_type) {
+	case DUMP_HEADER_ONLY:
+		image_note(image, FAULT_NOT_IN_DUMP, 0, "the dump is a header alone: it holds no memory");
+		dump.end = dump.header_size;
+		break;
+	case DUMP_TRIAGE:
+		return crashdump_triage(&dump, error);
+	case DUMP_FULL:
+		if (!crashdump_runs(&dump, error))
+			return false;
+		break;
+	default:
+		if (!read_pages(&dump, error))
+			return false;
+	}
+	check_space(&dump);
+	if (facts->no_user_memory && facts->dump_type != DUMP_HEADER_ONLY)
+		tell_user_memory(image);
+	return true;
+}
+
+const struct format format_crashdump = {
+	.name = "crashdump",
+	.doc = "a Windows crash dump (PAGEDU64, PAGEDUMP)",
+	.match = crashdump_match,
+	.open = crashdump_open,
+};

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Triage ("small") dumps: no physical memory, but copies of what the crash is about.
+ *
+ * _TRIAGE_DUMP64 and _TRIAGE_DUMP32 follow the header and name everything by offsets
+ * in the file. Lists are read as far as they lie in the file; what does not is noted.
+ */
+#include <string.h>
+#include "crashdump.h"
+#include "text.h"
+
+#define MAX_DRIVERS 8192
+#define MAX_UNLOADED 1024
+#define MAX_BLOCKS (1u << 20)
+#define MAX_NAME 1024			/* UTF-16 units of a driver's name */
+
+/* The fields that 32- and 64-bit dumps have at the same offset, and those they don't. */
+enum {
+	UNLOADED_DRIVERS = 0x18, PRCB = 0x1c, PROCESS = 0x20, THREAD = 0x24, CALL_STACK = 0x28, CALL_STACK_SIZE = 0x2c,
+	DRIVER_LIST = 0x30, DRIVER_COUNT = 0x34, STRING_POOL = 0x38, TOP_OF_STACK = 0x48,
+};
+
+struct triage {
+	struct crashdump *dump;
+	struct image *image;
+	struct image_triage *out;
+	struct bytes head;
+	unsigned word;			/* bytes of a pointer */
+};
+
+static uint32_t field(struct triage *t, unsigned offset)
+{
+	return (uint32_t)bytes_at(&t->head, offset, 4);
+}
+
+static uint32_t late_field(struct triage *t, unsigned offset32, unsigned offset64)
+{
+	return field(t, t->dump->is_64bit ? offset64 : offset32);
+}
+
+static char *driver_name(struct triage *t, uint64_t offset)
+{
+	struct bytes b = file_slice(t->image->file, offset, 4);
+	uint32_t units = bytes_u32(&b);
+	struct bytes text = file_slice(t->image->file, offset + 4, 2 * (uint64_t)MIN(units, MAX_NAME));
+
+	if (b.bad || text.bad || units > MAX_NAME) {
+		image_note(t->image, FAULT_IMPLAUSIBLE, 0, "triage dump: driver name at 0x%" G_GINT64_MODIFIER
+			   "x: length %u, above %u or past the end of the file", offset, units, MAX_NAME);
+		return g_strdup("");
+	}
+	return text_from_utf16(text.p, text.n, TRUE);
+}
+
+/* _DUMP_DRIVER_ENTRY: an offset of the name, then a KLDR_DATA_TABLE_ENTRY, of which Windows fills some fields. */
+static void read_drivers(struct triage *t)
+{
+	uint64_t at = field(t, DRIVER_LIST);
+	uint32_t count = field(t, DRIVER_COUNT), pool = field(t, STRING_POOL);
+	unsigned w = t->word, stride = w == 8 ? 0x90 : 0x4c;
+
+	if (!at || !count)
+		return;
+	/* The string pool follows the list: builds that pad the entry tell so by it. */
+	if (pool > at && (pool - at) / count >= stride && (pool - at) / count <= stride + 0x40 && (pool - at) % count == 0)
+		stride = (unsigned)((pool - at) / count);
+	if (count > MAX_DRIVERS) {
+		image_note(t->image, FAULT_LIMIT, 0, "triage dump: DriverCount at 0x%x is %u, above %u",
+			   t->dump->header_size + DRIVER_COUNT, count, MAX_DRIVERS);
+		count = MAX_DRIVERS;
+	}
+	for (uint32_t i = 0; i < count; i++, at += stride) {
+		struct bytes b = file_slice(t->image->file, at, stride);
+		if (b.bad) {
+			image_note(t->image, FAULT_NOT_IN_DUMP, 0, "triage dump: %u drivers at 0x%x: the file ends at number %u",
+				   count, field(t, DRIVER_LIST), i);
+			return;
+		}
+		struct bytes entry = bytes_slice(b, w, stride - w);	/* the KLDR_DATA_TABLE_ENTRY */
+		struct image_driver driver = {
+			.name = driver_name(t, bytes_at(&b, 0, 4)),
+			.base = bytes_at(&entry, w == 8 ? 0x30 : 0x18, w),
+			.entry_point = bytes_at(&entry, w == 8 ? 0x38 : 0x1c, w),
+			.size = bytes_at(&entry, w == 8 ? 0x40 : 0x20, 4),
+			.checksum = (uint32_t)bytes_at(&entry, w == 8 ? 0x78 : 0x40, 4),
+			.timestamp = (uint32_t)bytes_at(&entry, w == 8 ? 0x80 : 0x44, 4),
+		};
+		g_array_append_val(t->out->drivers, driver);
+	}
+}
+
+/* _DUMP_UNLOADED_DRIVERS: a count, then { UNICODE_STRING Name, WCHAR DriverName[12], StartAddress, EndAddress }. */
+static void read_unloaded(struct triage *t)
+{
+	uint64_t at = field(t, UNLOADED_DRIVERS);
+	unsigned w = t->word;
+
+	if (!at)
+		return;
+	struct bytes b = file_slice(t->image->file, at, w);
+	uint32_t count = bytes_u32(&b);
+	if (b.bad || count > MAX_UNLOADED) {
+		image_note(t->image, FAULT_IMPLAUSIBLE, 0, "triage dump: number of unloaded drivers at 0x%" G_GINT64_MODIFIER
+			   "x is %u, above %u or past the end of the file", at, count, MAX_UNLOADED);
+		count = b.bad ? 0 : MAX_UNLOADED;
+	}
+	at += w;
+	for (uint32_t i = 0; i < count; i++) {
+		struct bytes e = file_slice(t->image->file, at, 2 * w + 24 + 2 * w);
+		uint16_t length = (uint16_t)bytes_at(&e, 0, 2);
+		if (e.bad) {
+			image_note(t->image, FAULT_NOT_IN_DUMP, 0, "triage dump: %u unloaded drivers: the file ends at number %u", count, i);
+			return;
+		}
+		struct image_unloaded_driver driver = {
+			.name = text_from_utf16(e.p + 2 * w, MIN(length, 24), TRUE),
+			.start = bytes_at(&e, 2 * w + 24, w),
+			.end = bytes_at(&e, 2 * w + 24 + w, w),
+		};
+		g_array_append_val(t->out->unloaded_drivers, driver);
+		at += 2 * w + 24 + 2 * w;
+	}
+}
+
+/* _TRIAGE_DATA_BLOCK: Address (8 bytes in both), Offset, Size. */
+static void read_blocks(struct triage *t)
+{
+	uint64_t at = late_field(t, 0x60, 0x78);
+	uint32_t count = late_field(t, 0x64, 0x7c);
+
+	if (!at)
+		return;
+	if (count > MAX_BLOCKS) {
+		image_note(t->image, FAULT_LIMIT, 0, "triage dump: DataBlocksCount is %u, above %u", count, MAX_BLOCKS);
+		count = MAX_BLOCKS;
+	}
+	for (uint32_t i = 0; i < count; i++, at += 16) {
+		struct bytes b = file_slice(t->image->file, at, 16);
+		uint64_t va = bytes_u64(&b), offset = bytes_u32(&b), size = bytes_u32(&b);
+		if (b.bad) {
+			image_note(t->image, FAULT_NOT_IN_DUMP, 0, "triage dump: %u data blocks at 0x%x: the file ends at number %u",
+				   count, late_field(t, 0x60, 0x78), i);
+			break;
+		}
+		if (!t->dump->is_64bit)
+			va = (uint32_t)va;	/* Windows sign-extends it */
+		image_add_virtual(t->image, (va_t){ va }, size, offset);
+	}
+}
+
+/* A kernel object's copy, cut to the file. */
+static struct image_copy copy_at(struct triage *t, uint32_t offset, uint64_t length)
+{
+	struct image_copy copy = { 0 };
+
+	if (offset && offset < t->image->file->size)
+		copy = (struct image_copy){ .offset = offset, .length = MIN(length, t->image->file->size - offset) };
+	return copy;
+}
+
+static uint64_t copy_value(struct triage *t, const struct image_copy *copy, uint64_t offset, unsigned width)
+{
+	struct bytes b = file_slice(t->image->file, copy->offset, copy->length);
+
+	return bytes_at(&b, offset, width);
+}
+
+/* A 16-bit field of KDDEBUGGER_DATA64 (wdbgexts.h; the same layout in 32-bit dumps). */
+static uint16_t kdbg_offset(struct triage *t, unsigned offset)
+{
+	return (uint16_t)copy_value(t, &t->out->kdbg, offset, 2);
+}
+
+enum {
+	KDBG_KERNEL_BASE = 0x18, KDBG_PROCESSOR_BLOCK = 0x218, KDBG_KTHREAD_PROCESS = 0x2a0, KDBG_EPROCESS_SIZE = 0x2a8,
+	KDBG_EPROCESS_PEB = 0x2aa, KDBG_EPROCESS_PARENT = 0x2ac, KDBG_EPROCESS_DTB = 0x2ae, KDBG_PRCB_SIZE = 0x2b0,
+	KDBG_PRCB_THREAD = 0x2b4, KDBG_PRCB_NUMBER = 0x2be, KDBG_ETHREAD_SIZE = 0x2c0,
+};
+
+static void read_kdbg(struct triage *t)
+{
+	struct image_facts *facts = &t->image->facts;
+	uint32_t offset = late_field(t, 0x58, 0x70), size = late_field(t, 0x5c, 0x74);
+	struct bytes b = file_slice(t->image->file, offset, 0x2c2);
+
+	if (!offset || size < 0x2c2 || b.bad || memcmp(b.p + 0x10, "KDBG", 4))
+		return;
+	t->out->kdbg = copy_at(t, offset, size);
+	t->out->kdbg.va = facts->kdbg.v;
+	facts->kernel_base.v = copy_value(t, &t->out->kdbg, KDBG_KERNEL_BASE, 8);
+	if (!t->dump->is_64bit)
+		facts->kernel_base.v = (uint32_t)facts->kernel_base.v;
+}
+
+static bool is_kernel_address(struct triage *t, uint64_t va)
+{
+	return t->dump->is_64bit ? va >> 47 == 0x1ffff : va >= 0x80000000u && va <= 0xffffffffu;
+}
+
+/* The addresses of the copies: the PRCB names the thread, the thread its process, and KiProcessorBlock, when
+ * it is among the blocks, the PRCB. */
+static void read_copies(struct triage *t)
+{
+	struct image_triage *out = t->out;
+	bool known = out->kdbg.length;
+
+	out->prcb = copy_at(t, field(t, PRCB), known ? kdbg_offset(t, KDBG_PRCB_SIZE) : 0);
+	out->process = copy_at(t, field(t, PROCESS), known ? kdbg_offset(t, KDBG_EPROCESS_SIZE) : 0);
+	out->thread = copy_at(t, field(t, THREAD), known ? kdbg_offset(t, KDBG_ETHREAD_SIZE) : 0);
+	out->call_stack = copy_at(t, field(t, CALL_STACK), field(t, CALL_STACK_SIZE));
+	out->call_stack.va = bytes_at(&t->head, TOP_OF_STACK, t->word);
+	if (known) {
+		uint64_t thread = copy_value(t, &out->prcb, kdbg_offset(t, KDBG_PRCB_THREAD), t->word);
+		uint64_t process = copy_value(t, &out->thread, kdbg_offset(t, KDBG_KTHREAD_PROCESS), t->word);
+		if (is_kernel_address(t, thread))
+			out->thread.va = thread;
+		if (is_kernel_address(t, process))
+			out->process.va = process;
+	}
+	const struct image_copy *copies[] = { &out->call_stack, &out->kdbg, &out->process, &out->thread };
+	for (size_t i = 0; i < G_N_ELEMENTS(copies); i++)
+		if (copies[i]->length && copies[i]->va)
+			image_add_virtual(t->image, (va_t){ copies[i]->va }, copies[i]->length, copies[i]->offset);
+	uint32_t page = late_field(t, 0x50, 0x68), page_size = late_field(t, 0x54, 0x6c);
+	uint64_t page_va = bytes_at(&t->head, t->dump->is_64bit ? 0x60 : 0x4c, t->word);
+	if (page && page_size && page_va)
+		image_add_virtual(t->image, (va_t){ page_va }, page_size, page);
+}
+
+/*
+ * UniqueProcessId stands right before ActiveProcessLinks in every build, and the
+ * thread's Cid (process, thread) repeats it: an id followed by two kernel pointers that
+ * the thread confirms is it. ImageFileName comes after the parent's id, and is the
+ * first aligned run of 2-14 printable characters with a NUL behind it.
+ */
+static void identify(struct triage *t)
+{
+	struct image_triage *out = t->out;
+	unsigned w = t->word;
+	struct bytes process = file_slice(t->image->file, out->process.offset, out->process.length);
+	struct bytes thread = file_slice(t->image->file, out->thread.offset, out->thread.length);
+	uint32_t parent = kdbg_offset(t, KDBG_EPROCESS_PARENT);
+
+	if (!out->process.length || !out->thread.length || parent < 4 * w || parent + w > process.n)
+		return;
+	for (uint32_t o = 4 * w; o + 3 * w <= parent && !out->identified; o += w) {
+		uint64_t pid = bytes_at(&process, o, w);
+		if (!pid || pid & 3 || pid > G_MAXUINT32 || !is_kernel_address(t, bytes_at(&process, o + w, w)) ||
+		    !is_kernel_address(t, bytes_at(&process, o + 2 * w, w)))
+			continue;
+		for (uint32_t c = 0; c + 2 * w <= thread.n; c += w) {
+			uint64_t tid = bytes_at(&thread, c + w, w);
+			if (bytes_at(&thread, c, w) != pid || !tid || tid & 3 || tid > G_MAXUINT32)
+				continue;
+			out->identified = true;
+			out->pid = (uint32_t)pid;
+			out->tid = (uint32_t)tid;
+			out->pid_offset = o;
+			break;
+		}
+	}
+	if (!out->identified)
+		return;
+	out->ppid = (uint32_t)bytes_at(&process, parent, w);
+	out->ppid_offset = parent;
+	out->peb_offset = kdbg_offset(t, KDBG_EPROCESS_PEB);
+	out->process_dtb.v = bytes_at(&process, kdbg_offset(t, KDBG_EPROCESS_DTB), w) & ~(uint64_t)(w == 8 ? PAGE_MASK : 31);
+	for (uint32_t o = parent + w; o + 15 <= process.n && !out->process_name; o += w) {
+		unsigned n = 0;
+		while (n < 15 && process.p[o + n] >= 0x20 && process.p[o + n] < 0x7f)
+			n++;
+		if (n >= 2 && n < 15 && !process.p[o + n]) {
+			out->process_name = text_from_bytes(process.p + o, 15);
+			out->name_offset = o;
+		}
+	}
+}
+
+/* The PRCB's own address, from KiProcessorBlock. The blocks are not sorted yet. */
+static void locate_prcb(struct triage *t)
+{
+	struct image_triage *out = t->out;
+	GArray *blocks = t->image->virtual_segments;
+
+	if (!out->kdbg.length || !out->prcb.length || !blocks)
+		return;
+	uint32_t number = (uint32_t)copy_value(t, &out->prcb, kdbg_offset(t, KDBG_PRCB_NUMBER), 4);
+	uint64_t slot = copy_value(t, &out->kdbg, KDBG_PROCESSOR_BLOCK, 8);
+	if (!t->dump->is_64bit)
+		slot = (uint32_t)slot;
+	slot += (uint64_t)number * t->word;
+	for (guint i = 0; number < 4096 && i < blocks->len; i++) {
+		const struct segment *s = &g_array_index(blocks, struct segment, i);
+		if (slot < s->start || slot - s->start > s->length || s->length - (slot - s->start) < t->word)
+			continue;
+		struct bytes b = file_slice(t->image->file, s->offset + (slot - s->start), t->word);
+		uint64_t va = bytes_le(&b, t->word);
+		if (!is_kernel_address(t, va))
+			continue;
+		out->prcb.va = va;
+		image_add_virtual(t->image, (va_t){ va }, out->prcb.length, out->prcb.offset);
+		return;
+	}
+}
+
+bool crashdump_triage(struct crashdump *dump, GError **error)
+{
+	struct image *image = dump->image;
+	struct triage t = { .dump = dump, .image = image, .word = dump->is_64bit ? 8 : 4 };
+	unsigned head_size = dump->is_64bit ? 0x80 : 0x68;
+
+	t.head = file_slice(image->file, dump->header_size, head_size);
+	if (t.head.bad) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "triage dump: the file has %" G_GUINT64_FORMAT " bytes, its headers alone have %u",
+			    image->file->size, dump->header_size + head_size);
+		return false;
+	}
+	t.out = image->triage = image_triage_create();
+	image->facts.service_pack = field(&t, 0);
+	read_drivers(&t);
+	read_unloaded(&t);
+	read_kdbg(&t);
+	read_blocks(&t);
+	read_copies(&t);
+	locate_prcb(&t);
+	identify(&t);
+	/* SizeOfDump: what the kernel wrote at the crash; secondary data was appended to it. */
+	uint32_t size = field(&t, 4);
+	if (size > image->file->size)
+		image->bytes_missing = MAX(image->bytes_missing, size - image->file->size);
+	struct bytes valid = file_slice(image->file, field(&t, 8), 4);
+	if (!valid.bad && memcmp(valid.p, "TRGD", 4))
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "triage dump: ValidOffset at 0x%x is 0x%x: no \"TRGD\" there: the dump was "
+			   "not written to its end", dump->header_size + 8, field(&t, 8));
+	crashdump_secondary_data(dump, size);
+	return true;
+}
