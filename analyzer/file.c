@@ -4,7 +4,7 @@
  *
  * A lost page of a mapping raises SIGBUS. The handler puts a page of zeros there
  * and counts it, so that every reader goes on and the run can tell afterwards;
- * a SIGBUS elsewhere is a bug and stays deadly.
+ * a SIGBUS elsewhere is a bug and stays deadly, unless a library has the file mapped too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,17 @@ static struct file *volatile mapped[MAX_MAPPINGS];
 static GMutex mapped_lock;
 static uintptr_t system_page;
 
+/* A lost page becomes one of zeros. */
+static bool replace(uintptr_t at, struct file *file)
+{
+	void *page = (void *)(at & ~(system_page - 1));
+
+	if (mmap(page, system_page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
+		return false;
+	__atomic_add_fetch(&file->lost, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
 static void on_sigbus(int signal_number, siginfo_t *info, void *context)
 {
 	uintptr_t at = (uintptr_t)info->si_addr;
@@ -28,14 +39,13 @@ static void on_sigbus(int signal_number, siginfo_t *info, void *context)
 	(void)context;
 	for (int i = 0; i < MAX_MAPPINGS; i++) {
 		struct file *file = mapped[i];
-		if (!file || at - (uintptr_t)file->map >= file->size)
-			continue;
-		void *page = (void *)(at & ~(system_page - 1));
-		if (mmap(page, system_page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page) {
-			__atomic_add_fetch(&file->lost, 1, __ATOMIC_RELAXED);
+		if (file && at - (uintptr_t)file->map < file->size && replace(at, file))
 			return;
-		}
 	}
+	/* A library that maps the file itself (libkdumpfile) loses pages of its own mappings. */
+	for (int i = 0; i < MAX_MAPPINGS; i++)
+		if (mapped[i] && mapped[i]->mapped_elsewhere && replace(at, mapped[i]))
+			return;
 	signal(signal_number, SIG_DFL);
 	raise(signal_number);
 }

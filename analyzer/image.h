@@ -31,6 +31,7 @@ struct file {
 	const uint8_t *map;
 	uint64_t size;
 	volatile int lost;	/* pages that could not be read, set from the SIGBUS handler */
+	bool mapped_elsewhere;	/* a library maps the file too: faults outside our mapping are its lost pages */
 };
 
 struct file *file_open(const char *path, GError **error);

@@ -308,7 +308,8 @@ static void load_field(void *user, const char *type, const char *member, struct 
 			return;
 		}
 		of = json_object_get(of, "type");
-		if (!type_size(isf, of, &size) || size > 8 || bits < 1 || bits > 64 || bit > 63 || bit + bits > size * 8) {
+		if (!type_size(isf, of, &size) || size > 8 || bits < 1 || bits > 64 || bit > 63 ||
+		    bit + bits > size * 8) {
 			fail(isf, "%s.%s: impossible bit field", type, member);
 			return;
 		}

@@ -238,7 +238,8 @@ static const char *parse(struct parser *p, const char *text, gsize length, unsig
 struct layout *layout_text_parse(const char *text, gsize length, const char *name, const char *guid_age,
 				 GError **error)
 {
-	AUTO(layout) layout = layout_create(); AUTO(layout) sink = layout_create();
+	AUTO(layout) layout = layout_create();
+	AUTO(layout) sink = layout_create();
 	struct parser p = { .wanted = guid_age, .layout = layout, .sink = sink };
 	g_autofree char *where = NULL;
 	const char *reason;

@@ -168,7 +168,8 @@ static void check(char **paths)
 
 	for (; *paths; paths++, kernels++) {
 		GError *error = NULL;
-		AUTO(layout) isf = layout_load_isf(*paths, &error); AUTO(layout) builtin = NULL;
+		AUTO(layout) isf = layout_load_isf(*paths, &error);
+		AUTO(layout) builtin = NULL;
 		g_autofree char *expected = NULL, *found = NULL;
 
 		if (!isf)

@@ -460,6 +460,7 @@ struct pe *pe_open(const struct pe_source *source, uint64_t base, uint32_t size_
 	pe->private->blocks = g_ptr_array_new_with_free_func(g_free);
 	pe->private->text = g_string_chunk_new(1024);
 	pe->private->text_left = PE_MAX_TEXT;
+	pe->private->entropy_left = PE_MAX_ENTROPY;
 	pe->sections = pe_new_array(pe, sizeof(struct pe_section));
 	pe->size_limit = size_limit;
 	pe->header_state = PE_HEADER_INTACT;
@@ -529,14 +530,17 @@ enum fault pe_entropy(struct pe *pe, uint32_t rva, uint32_t length, double *entr
 		size_t n = (size_t)MIN(end - at, PE_PAGE - at % PE_PAGE);
 		enum fault fault = at > UINT32_MAX ? FAULT_IMPLAUSIBLE : pe_read(pe, (uint32_t)at, page, n);
 
+		/* Sections may claim gigabytes, and all the same ones. */
+		if (pe->private->entropy_left < n)
+			return FAULT_LIMIT;
+		pe->private->entropy_left -= n;
 		if (fault == FAULT_NONE) {
 			for (size_t i = 0; i < n; i++)
 				counts[page[i]]++;
 			total += n;
 		} else {
 			pe_note(&first, fault);
-			/* Nothing beyond the image's end: a section may claim gigabytes. */
-			if (fault == FAULT_IMPLAUSIBLE)
+			if (fault == FAULT_IMPLAUSIBLE)	/* nor is there anything beyond */
 				break;
 		}
 		at += n;

@@ -43,6 +43,7 @@ enum {
 	PE_MAX_NAME = 512,		/* bytes: DLL names, resource names */
 	PE_MAX_SYMBOL = 4096,		/* bytes: function names, forwarders, PDB paths */
 	PE_MAX_TEXT = 16 << 20,		/* bytes: all strings of one image */
+	PE_MAX_ENTROPY = 1 << 29,	/* bytes: looked at by all pe_entropy of one image */
 };
 
 /* images.header_state. */
@@ -158,7 +159,7 @@ bool pe_va_to_rva(const struct pe *pe, uint64_t va, uint32_t *rva);
 /* The section an RVA lies in, or NULL. */
 const struct pe_section *pe_section_at(const struct pe *pe, uint32_t rva);
 /* Shannon entropy, in bits per byte, of those pages of the range that can be read; a
- * fault when none can. */
+ * fault, and *entropy untouched, when none can. */
 enum fault pe_entropy(struct pe *pe, uint32_t rva, uint32_t length, double *entropy);
 /* The same of bytes in hand. */
 double byte_entropy(const void *data, size_t length);
@@ -210,7 +211,7 @@ const GArray *pe_imports(struct pe *pe, enum fault *fault);
 static inline unsigned pe_slot_size(const struct pe *pe) { return pe->is_64bit ? 8 : 4; }
 /*
  * The MD5 of the imports in lower-case hex, as pefile computes imphash. NULL without
- * imports, and (with a fault) when a name is not known, since the hash would be another.
+ * imports, and (with a fault) when a name could not be had, since the hash would be another.
  */
 const char *pe_imphash(struct pe *pe, enum fault *fault);
 /* The name of an export known by ordinal (ws2_32, wsock32, oleaut32), or NULL. */

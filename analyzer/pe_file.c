@@ -19,15 +19,19 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 
 static enum fault read_flat(void *user, uint32_t offset, void *buffer, size_t length)
 {
-	struct bytes *data = user, part = bytes_slice(*data, offset, length);
+	const struct bytes *data = user;
+	size_t have = offset < data->n ? MIN(data->n - offset, length) : 0;
 
-	if (part.bad)
+	/* The rest of a file's last page is mapped as zeros. */
+	if (offset > round_up(data->n, PE_PAGE) || length > round_up(data->n, PE_PAGE) - offset)
 		return FAULT_UNMAPPED;
-	memcpy(buffer, part.p, length);
+	if (have)
+		memcpy(buffer, data->p + offset, have);
+	memset((uint8_t *)buffer + have, 0, length - have);
 	return FAULT_NONE;
 }
 
-/* Bytes [*offset, + *length) of the file stand at rva; *length 0: zeros up to *length_zero. */
+/* Which bytes of the file stand at rva, from *offset on; *length 0: zeros stand there. */
 static void locate(const struct pe_file *file, uint32_t rva, uint64_t *offset, uint64_t *length)
 {
 	const struct pe *pe = file->headers;

@@ -62,11 +62,9 @@ static enum fault read_thunk(struct pe *pe, const struct thunks *t, uint64_t val
 		import->ordinal = (uint16_t)value;
 		return FAULT_NONE;
 	}
-	if (!from_slots && t->names_are_va && !pe_va_to_rva(pe, value, &rva))
-		return FAULT_IMPLAUSIBLE;
-	if (!(from_slots || t->names_are_va) && value > UINT32_MAX)
-		return FAULT_IMPLAUSIBLE;
-	if (from_slots && value >= pe_extent(pe))
+	if (t->names_are_va && !from_slots)
+		pe_va_to_rva(pe, value, &rva);
+	else if (value >= pe_extent(pe))
 		return FAULT_IMPLAUSIBLE;
 	return read_hint_and_name(pe, rva, import);
 }
@@ -109,6 +107,8 @@ static enum fault read_thunks(struct pe *pe, const struct thunks *t, GArray *imp
 		/* That a slot holds an address and no name is as it should be. */
 		if (table != t->slots)
 			pe_note(&first, fault);
+		else if (fault != FAULT_NONE && !t->delay)
+			pe->private->names_lost = true;
 		g_array_append_val(imports, import);
 	}
 }
@@ -154,12 +154,6 @@ static enum fault parse_import_directory(struct pe *pe, GArray *imports)
 	return first;
 }
 
-/* An address of a delay-load descriptor: an RVA, or before Visual C++ 7 a VA. */
-static bool delay_rva(const struct pe *pe, bool is_va, uint32_t *address)
-{
-	return !is_va || !*address || pe_va_to_rva(pe, *address, address);
-}
-
 static enum fault parse_delay_directory(struct pe *pe, GArray *imports)
 {
 	uint32_t directory = pe->directories[PE_DIRECTORY_DELAY_IMPORT].rva;
@@ -189,10 +183,11 @@ static enum fault parse_delay_directory(struct pe *pe, GArray *imports)
 		t.bound = bytes_u32(&b) != 0;
 		if (!name || !t.slots)
 			return first;
-		if (!delay_rva(pe, t.names_are_va, &name) || !delay_rva(pe, t.names_are_va, &t.slots) ||
-		    !delay_rva(pe, t.names_are_va, &t.names)) {
-			pe_note(&first, FAULT_IMPLAUSIBLE);
-			continue;
+		if (t.names_are_va) {
+			/* Before Visual C++ 7; what is no such address is taken for an RVA. */
+			pe_va_to_rva(pe, name, &name);
+			pe_va_to_rva(pe, t.slots, &t.slots);
+			pe_va_to_rva(pe, t.names, &t.names);
 		}
 		pe_note(&first, pe_read_text(pe, name, PE_MAX_NAME, &t.dll));
 		fault = read_thunks(pe, &t, imports);
@@ -222,49 +217,69 @@ const GArray *pe_imports(struct pe *pe, enum fault *fault)
 
 /* ---- imphash ---- */
 
-static void hash_import(GChecksum *md5, const struct pe_import *import, bool first)
+static bool made_of(const char *text, const char *others)
+{
+	for (; *text; text++)
+		if (!g_ascii_isalnum(*text) && !strchr(others, *text))
+			return false;
+	return true;
+}
+
+/*
+ * pefile's rules where names are odd: a DLL with characters that DOS file names can't
+ * have counts as "*invalid*", a function with such names or ordinal 0 doesn't count.
+ */
+static void hash_import(GString *list, const struct pe_import *import)
 {
 	g_autofree char *dll = g_ascii_strdown(import->dll, -1);
-	g_autofree char *name = NULL;
-	char *dot = strrchr(dll, '.');
+	const char *name = import->name;
+	char ordinal[16];
+	char *dot;
 
-	if (import->kind == PE_IMPORT_BY_NAME) {
-		name = g_ascii_strdown(import->name, -1);
-	} else {
-		const char *known = pe_ordinal_name(import->dll, import->ordinal);
-
-		name = known ? g_ascii_strdown(known, -1) : g_strdup_printf("ord%u", import->ordinal);
+	if (!made_of(dll, "!#$%&'()-@^_`{}~+,.;=[]\\/")) {
+		g_free(dll);
+		dll = g_strdup("*invalid*");
 	}
+	dot = strrchr(dll, '.');
+	if (import->kind == PE_IMPORT_BY_ORDINAL) {
+		name = pe_ordinal_name(dll, import->ordinal);
+		if (!name && import->ordinal) {
+			g_snprintf(ordinal, sizeof ordinal, "ord%u", import->ordinal);
+			name = ordinal;
+		}
+	}
+	if (!name || !made_of(name, "._?@$()<>"))
+		return;
 	if (dot && (!strcmp(dot, ".dll") || !strcmp(dot, ".ocx") || !strcmp(dot, ".sys")))
 		*dot = '\0';
-	if (!first)
-		g_checksum_update(md5, (const guchar *)",", 1);
-	g_checksum_update(md5, (const guchar *)dll, -1);
-	g_checksum_update(md5, (const guchar *)".", 1);
-	g_checksum_update(md5, (const guchar *)name, -1);
+	g_string_append_printf(list, "%s%s.%s", list->len ? "," : "", dll, name);
 }
 
 static enum fault parse_imphash(struct pe *pe, const void **value)
 {
 	const GArray *imports = pe_imports(pe, NULL);
-	g_autoptr(GChecksum) md5 = g_checksum_new(G_CHECKSUM_MD5);
-	bool first = true;
+	g_autoptr(GString) list = g_string_new(NULL);
+	g_autofree char *md5 = NULL;
+	enum fault fault = pe->private->import_fault;
 
-	if (pe->private->import_fault != FAULT_NONE)
-		return pe->private->import_fault;
+	/* Garbage in the table is part of the image; what we could not see would change the hash. */
+	if (fault != FAULT_NONE && fault != FAULT_IMPLAUSIBLE)
+		return fault;
+	if (pe->private->names_lost)
+		return FAULT_IMPLAUSIBLE;
 	for (guint i = 0; i < imports->len; i++) {
 		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
 
-		if (import->delay)
-			break;
-		if (!import->dll || import->kind == PE_IMPORT_UNKNOWN)
-			return FAULT_IMPLAUSIBLE;
-		hash_import(md5, import, first);
-		first = false;
+		if (!import->delay && import->dll && *import->dll)
+			hash_import(list, import);
+		if (list->len > PE_MAX_TEXT)
+			return FAULT_LIMIT;
 	}
-	if (first)
+	if (!list->len)
 		return FAULT_NONE;
-	*value = pe_keep_text(pe, g_checksum_get_string(md5), 32);
+	g_string_ascii_down(list);
+	md5 = g_compute_checksum_for_string(G_CHECKSUM_MD5, list->str, (gssize)list->len);
+	*value = pe_keep_text(pe, md5, strlen(md5));
 	return *value ? FAULT_NONE : FAULT_LIMIT;
 }
 

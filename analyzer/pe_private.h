@@ -22,7 +22,9 @@ struct pe_private {
 	GStringChunk *text;
 	size_t text_left;		/* of PE_MAX_TEXT */
 	enum fault import_fault;	/* of the import directory without the delay-load one */
+	bool names_lost;		/* a slot of the import directory has no name any more */
 	const char *export_dll;
+	uint64_t entropy_left;		/* of PE_MAX_ENTROPY */
 	bool functions_sorted;
 };
 

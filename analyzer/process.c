@@ -35,6 +35,7 @@ void process_destroy(struct process *process)
 	g_array_free(process->modules, TRUE);
 	g_hash_table_destroy(process->bases);
 	g_free(process->name);
+	g_free(process->image_path);
 	g_free(process);
 }
 

@@ -20,8 +20,10 @@ struct process {
 	pa_t physical;
 	uint64_t pid, ppid;
 	char *name;
+	char *image_path;	/* of its section's file, or NULL */
 	pa_t dtb;
 	va_t peb, peb32;
+	va_t image_base;	/* PEB.ImageBaseAddress */
 	bool wow64, exited, minimal;
 	bool user_readable;	/* its page tables can be used */
 	struct vad_set vads;	/* by the plugin `vads` */

@@ -117,8 +117,21 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 	}
 	/* Only the entry in the process's table says what this process may do; a
 	 * deferring one leaves it to the prototype's own. */
-	if (page->by_vad && !(pte & PTE_VALID))
+	if (page->by_vad && (pte & PTE_VALID)) {
+		struct paging_rights rights = paging_leaf_rights(space->paging, pte);
+		page->executable = rights.executable;
+		page->writable = rights.writable;
+		page->copy_on_write = rights.copy_on_write;
+	} else if (page->by_vad) {
 		software_protection(page, pte >> 5 & 0x1f);
+	}
+}
+
+enum fault space_prototype(struct space *space, va_t at, struct page *page)
+{
+	*page = (struct page){ .size = PAGE_SIZE };
+	follow_prototype(space, at, page);
+	return page->state == PAGE_UNKNOWN ? FAULT_NOT_IN_DUMP : FAULT_NONE;
 }
 
 /* The VAD's own prototype PTE for a page, where the page table has none. */
@@ -145,7 +158,8 @@ static bool follow_vad(struct space *space, struct page *page)
 		return true;
 	}
 	follow_prototype(space, at, page);
-	if (vad->protection_known) {
+	/* The VAD of an image says EXECUTE_WRITECOPY of all its pages: the prototypes know better. */
+	if (vad->protection_known && vad->type != VAD_IMAGE_MAP) {
 		page->executable = protection_executable(vad->protection);
 		page->writable = protection_writable(vad->protection);
 		page->copy_on_write = vad->protection & (PAGE_WRITECOPY | PAGE_EXECUTE_WRITECOPY);

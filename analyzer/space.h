@@ -88,6 +88,9 @@ enum fault space_page(struct space *space, va_t va, struct page *page);
  */
 bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *page);
 
+/* What a prototype PTE at that kernel address stands for; a fault when it can't be read. */
+enum fault space_prototype(struct space *space, va_t prototype_pte, struct page *page);
+
 /*
  * Read exactly length bytes. On a fault nothing in buffer counts and *bad (may be
  * NULL) is the first unreadable address. Any va and length are allowed, wrapping

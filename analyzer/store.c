@@ -268,13 +268,28 @@ static bool create_view(struct store *store, const struct table *table, GError *
 	return exec(store, sql->str, error);
 }
 
+/* A case made by an older memsieve may lack columns that came since. */
+static bool add_columns(struct store *store, const struct table *table, GError **error)
+{
+	for (const struct column *c = table->columns; c->type != COL_END; c++) {
+		g_autofree char *known = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table->name, c->name, NULL);
+		if (known)
+			continue;
+		g_autofree char *sql = g_strdup_printf("ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s; DROP VIEW IF EXISTS \"v_%s\"",
+						       table->name, c->name, sql_type(c->type), table->name);
+		if (!exec(store, sql, error))
+			return false;
+	}
+	return true;
+}
+
 bool store_declare(struct store *store, const struct table *table, GError **error)
 {
 	if (g_hash_table_contains(store->tables, table))
 		return true;
 	g_hash_table_insert(store->by_name, (void *)table->name, (void *)table);
 	g_hash_table_insert(store->tables, (void *)table, g_new0(struct table_state, 1));
-	return create_table(store, table, error) && create_view(store, table, error);
+	return create_table(store, table, error) && add_columns(store, table, error) && create_view(store, table, error);
 }
 
 bool store_begin(struct store *store, GError **error)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE	/* O_TMPFILE */
+#endif
 #include "unpack.h"
 #include <archive.h>
 #include <archive_entry.h>
@@ -221,7 +224,7 @@ static bool unpack_flattened(const struct file *packed, struct output *o, char *
 		if (!head.bad && offset == UINT64_MAX)
 			return true;
 		struct bytes data = file_slice(packed, at + 16, MIN(length, packed->size - MIN(at + 16, packed->size)));
-		if (!head.bad && length > INT64_MAX || offset > INT64_MAX) {
+		if (length > INT64_MAX || offset > INT64_MAX) {
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "flattened dump: record at 0x%" G_GINT64_MODIFIER "x: offset 0x%"
 				    G_GINT64_MODIFIER "x, length 0x%" G_GINT64_MODIFIER "x: negative", at, offset, length);
 			return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Process objects: the active list, and what each says of itself. */
+#include <stdlib.h>
 #include <string.h>
+#include "cid.h"
 #include "plugin.h"
 #include "text.h"
 #include "walk.h"
@@ -50,16 +52,320 @@ static const struct table processes = {
 	},
 };
 
+/* _PS_PROTECTION: who protects, and how much (ntddk.h, PS_PROTECTED_TYPE and PS_PROTECTED_SIGNER). */
+static char *protection_text(uint8_t level)
+{
+	static const char *const types[] = { "", "Light", "Full" };
+	static const char *const signers[] = {
+		"None", "Authenticode", "CodeGen", "Antimalware", "Lsa", "Windows", "WinTcb", "WinSystem", "App",
+	};
+	unsigned type = level & 7, signer = level >> 4;
+
+	if (!level || type >= G_N_ELEMENTS(types) || signer >= G_N_ELEMENTS(signers))
+		return level ? g_strdup_printf("0x%02x", level) : NULL;
+	return g_strdup_printf("%s-%s", signers[signer], types[type]);
+}
+
+/* The file behind the process's section: what was really started, whatever the PEB says. */
+static enum fault image_path(struct context *c, const struct object *proc, char **out)
+{
+	uint64_t file = 0, section = 0, area = 0;
+	enum fault fault;
+
+	if (!READ(*proc, eprocess.ImageFilePointer, &file) && file)
+		return read_file_name(c->space, (va_t){ file }, out);
+	if (!READ(*proc, eprocess.SectionObject, &section) && section) {
+		struct object object = object_at(c->space, section), u1 = MEMBER(object, section.u1);
+		struct object old = object_at(c->space, 0);
+		uint64_t segment;
+		if (u1.va.v && !read_pointer(c->space, u1.va, &area))
+			area &= ~UINT64_C(3);	/* u1.ControlArea shares its low bits with flags */
+		else if (!READ(object, section_object.Segment, &segment))
+			old = object_at(c->space, segment);
+		if (old.va.v)
+			(void)!READ(old, segment.ControlArea, &area);
+		struct object control = object_at(c->space, area), pointer = MEMBER(control, control_area.FilePointer);
+		if (area && pointer.va.v && !read_pointer(c->space, pointer.va, &file) && fast_ref(c->space, file) &&
+		    !read_file_name(c->space, (va_t){ fast_ref(c->space, file) }, out))
+			return FAULT_NONE;
+	}
+	/* What the kernel wrote down for auditing when the process was made. */
+	struct object audit = MEMBER(*proc, eprocess.SeAuditProcessCreationInfo);
+	uint64_t information = 0;
+	if ((fault = READ(audit, se_audit_process_creation_info.ImageFileName, &information)))
+		return fault;
+	struct object name = object_at(c->space, information), text = MEMBER(name, object_name_information.Name);
+	if (!information || (fault = read_unicode_string(&text, 0xfffe, out)))
+		return information ? fault : FAULT_NONE;
+	if (!**out)
+		g_clear_pointer(out, g_free);
+	return FAULT_NONE;
+}
+
+static void put_string(struct row *row, int column, const struct object *string, const char *what)
+{
+	g_autofree char *text = NULL;
+	enum fault fault = string->va.v ? read_unicode_string(string, 0xfffe, &text) : FAULT_NO_FIELD;
+
+	if (fault)
+		row_fault(row, column, fault, string->va, what);
+	row_text(row, column, text);
+}
+
+static void put_peb(struct row *row, struct space *user, struct process *process)
+{
+	struct object peb = object_at(user, process->peb.v);
+	uint64_t parameters_va = 0;
+
+	PUT_READ(row, IMAGE_BASE, peb, peb.ImageBaseAddress, &process->image_base.v);
+	enum fault fault = READ(peb, peb.ProcessParameters, &parameters_va);
+	if (fault || !parameters_va) {
+		fault = fault ? fault : FAULT_IMPLAUSIBLE;
+		row_fault(row, COMMAND_LINE, fault, peb.va, "_PEB.ProcessParameters");
+		row_fault(row, PEB_IMAGE_PATH, fault, peb.va, "_PEB.ProcessParameters");
+		row_fault(row, CURRENT_DIRECTORY, fault, peb.va, "_PEB.ProcessParameters");
+		return;
+	}
+	struct object parameters = object_at(user, parameters_va);
+	struct object line = MEMBER(parameters, rtl_user_process_parameters.CommandLine);
+	struct object path = MEMBER(parameters, rtl_user_process_parameters.ImagePathName);
+	struct object directory = MEMBER(parameters, rtl_user_process_parameters.CurrentDirectory), dos = MEMBER(directory, curdir.DosPath);
+	put_string(row, COMMAND_LINE, &line, "_RTL_USER_PROCESS_PARAMETERS.CommandLine");
+	put_string(row, PEB_IMAGE_PATH, &path, "_RTL_USER_PROCESS_PARAMETERS.ImagePathName");
+	put_string(row, CURRENT_DIRECTORY, &dos, "_RTL_USER_PROCESS_PARAMETERS.CurrentDirectory");
+}
+
+/* A page-table root that leads to the kernel is one; a smeared or wiped one isn't. */
+static bool usable(struct context *c, struct space *user)
+{
+	struct page page;
+
+	return !space_page(user, c->kernel->base, &page) && page_resident(&page);
+}
+
+static void put_wow64(struct context *c, struct row *row, const struct object *proc, struct process *process)
+{
+	uint64_t wow = 0, peb32 = 0;
+
+	if (HAS(*proc, eprocess.WoW64Process)) {	/* Windows 10: a structure of its own */
+		if (!READ(*proc, eprocess.WoW64Process, &wow) && wow) {
+			struct object w = object_at(c->space, wow);
+			(void)!READ(w, ewow64process.Peb, &peb32);
+		}
+	} else if (!READ(*proc, eprocess.Wow64Process, &wow) && wow) {
+		/* The 32-bit PEB itself before Windows 8.1, a structure that starts with it since. */
+		peb32 = wow;
+		if (space_is_kernel(c->space, (va_t){ wow })) {
+			struct object w = object_at(c->space, wow);
+			if (READ(w, ewow64process.Peb, &peb32))
+				(void)!read_pointer(c->space, w.va, &peb32);
+		}
+	}
+	process->wow64 = wow != 0;
+	process->peb32.v = peb32;
+	row_int(row, WOW64, process->wow64);
+	if (peb32)
+		row_address(row, PEB32, peb32);
+}
+
+static void put_handle_count(struct context *c, struct row *row, const struct object *proc)
+{
+	uint64_t table_va = 0;
+	uint32_t count;
+
+	if (READ(*proc, eprocess.ObjectTable, &table_va) || !table_va)
+		return;		/* gone with the process */
+	struct object table = object_at(c->space, table_va);
+	struct object list = MEMBER(table, handle_table.FreeLists);
+	if (!READ(table, handle_table.HandleCount, &count) || !READ(list, handle_table_free_list.HandleCount, &count))
+		row_int(row, HANDLE_COUNT, count);
+	else
+		row_fault(row, HANDLE_COUNT, FAULT_UNMAPPED, table.va, "_HANDLE_TABLE.HandleCount");
+}
+
+static void put_user_side(struct context *c, struct row *row, const struct object *proc, struct process *process, bool gone)
+{
+	AUTO(space) user = space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb);
+	uint64_t session = 0;
+
+	user->invalid_pte_mask = c->space->invalid_pte_mask;
+	user->kernel = c->space;
+	process->user_readable = process->dtb.v && usable(c, user);
+	if (!READ(*proc, eprocess.Session, &session) && session) {
+		/* Session space is mapped in the tables of the session's processes alone. */
+		struct object in_user = object_at(user, session), in_kernel = object_at(c->space, session);
+		uint32_t id;
+		if (!READ(in_user, mm_session_space.SessionId, &id) || !READ(in_kernel, mm_session_space.SessionId, &id))
+			row_int(row, SESSION_ID, id);
+		else
+			row_fault(row, SESSION_ID, FAULT_UNMAPPED, in_user.va, "_MM_SESSION_SPACE.SessionId");
+	}
+	process->user_readable &= !gone;
+	if (gone || !process->peb.v || c->image->facts.no_user_memory)
+		return;
+	if (!process->user_readable) {
+		row_fault(row, COMMAND_LINE, FAULT_NOT_IN_DUMP, (va_t){ process->dtb.v }, "the process's page tables");
+		return;
+	}
+	put_peb(row, user, process);
+}
+
+static struct row *put_process(struct context *c, const struct object *proc, bool in_active)
+{
+	struct row *row = row_new(c, &processes);
+	struct process *process = process_create();
+	struct object pcb = MEMBER(*proc, eprocess.Pcb);
+	uint64_t exit = 0, user_dtb = 0;
+	char name[17] = "";
+	struct page page;
+	uint8_t level;
+	uint32_t threads = 0;
+	bool gone = false;
+	g_autofree char *path = NULL;
+	enum fault fault;
+
+	context_add_process(c, process, row);
+	process->eprocess = proc->va;
+	row_address(row, EPROCESS, proc->va.v);
+	if (!space_page(c->space, proc->va, &page) && page_resident(&page)) {
+		process->physical.v = page.pa.v + (proc->va.v - page.va.v);
+		row_address(row, PHYSICAL, process->physical.v);
+	}
+	PUT_READ(row, PID, *proc, eprocess.UniqueProcessId, &process->pid);
+	PUT_READ(row, PPID, *proc, eprocess.InheritedFromUniqueProcessId, &process->ppid);
+	struct object name_at = MEMBER(*proc, eprocess.ImageFileName);
+	unsigned length = MIN(c->kernel->layout->eprocess.ImageFileName.size, 16u);
+	if (name_at.va.v && !(fault = space_read(c->space, name_at.va, name, MIN(length, 15u), NULL)))
+		process->name = text_from_bytes(name, MIN(length, 15u));
+	else
+		row_fault(row, NAME, name_at.va.v ? fault : FAULT_NO_FIELD, name_at.va, "_EPROCESS.ImageFileName");
+	row_text(row, NAME, process->name);
+	PUT(row, CREATE_TIME, *proc, eprocess.CreateTime);
+	if (PUT_READ(row, EXIT_TIME, *proc, eprocess.ExitTime, &exit) && exit) {
+		process->exited = true;
+		PUT(row, EXIT_STATUS, *proc, eprocess.ExitStatus);
+	}
+	if ((fault = image_path(c, proc, &path)) && fault != FAULT_NO_FIELD)
+		row_fault(row, IMAGE_PATH, fault, proc->va, "the process's section and file");
+	row_text(row, IMAGE_PATH, path);
+	/* An exited process has no address space: what its fields still say of one is stale. */
+	if (process->exited && !READ(*proc, eprocess.ActiveThreads, &threads) && !threads)
+		gone = true;
+	if (!gone)
+		PUT_READ(row, PEB, *proc, eprocess.Peb, &process->peb.v);
+	put_wow64(c, row, proc, process);
+	if (!READ(pcb, kprocess.DirectoryTableBase, &process->dtb.v)) {
+		/* With kernel page-table isolation the low bits carry a PCID, not an address. */
+		process->dtb.v &= c->kernel->paging == PAGING_X86_PAE ? ~UINT64_C(0x1f) : ~(uint64_t)PAGE_MASK;
+		row_address(row, DTB, process->dtb.v);
+	}
+	if (!READ(pcb, kprocess.UserDirectoryTableBase, &user_dtb) && user_dtb > PAGE_MASK)
+		row_address(row, USER_DTB, user_dtb & ~(uint64_t)PAGE_MASK);
+	PUT(row, SECTION_BASE, *proc, eprocess.SectionBaseAddress);
+	PUT(row, ACTIVE_THREADS, *proc, eprocess.ActiveThreads);
+	put_handle_count(c, row, proc);
+	struct object protection = MEMBER(*proc, eprocess.Protection);
+	if (!READ(protection, ps_protection.Level, &level)) {
+		g_autofree char *text = protection_text(level);
+		row_text(row, PROTECTION, text);
+	}
+	put_user_side(c, row, proc, process, gone);
+	process->image_path = g_steal_pointer(&path);
+	row_int(row, IN_ACTIVE, in_active);
+	return row;
+}
+
+/* What the sources other than the active list say. */
+struct sources {
+	GArray *cid;			/* of cid.h, NULL: not readable */
+	GHashTable *owners;		/* EPROCESS that threads of the CID table belong to, NULL: not readable */
+	GHashTable *done;		/* EPROCESS that have a row */
+};
+
+static GHashTable *address_set(void)
+{
+	return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+}
+
+static void add_address(GHashTable *set, uint64_t va)
+{
+	g_hash_table_add(set, g_memdup2(&va, sizeof(va)));
+}
+
+static void find_owners(struct context *c, struct sources *s)
+{
+	for (guint i = 0; s->cid && i < s->cid->len; i++) {
+		const struct cid_entry *e = &g_array_index(s->cid, struct cid_entry, i);
+		struct object thread = object_at(c->space, e->object.v), tcb = MEMBER(thread, ethread.Tcb);
+		uint64_t owner;
+		if (e->kind == CID_THREAD && !READ(tcb, kthread.Process, &owner) && owner)
+			add_address(s->owners, owner);
+	}
+}
+
+static void put(struct context *c, struct sources *s, const struct object *proc, bool in_active)
+{
+	const struct cid_entry *e = s->cid ? cid_find(s->cid, proc->va) : NULL;
+
+	if (g_hash_table_contains(s->done, &proc->va.v))
+		return;
+	add_address(s->done, proc->va.v);
+	struct row *row = put_process(c, proc, in_active);
+	if (s->cid) {
+		row_int(row, IN_CID, e && e->kind == CID_PROCESS);
+		row_int(row, IN_THREADS, g_hash_table_contains(s->owners, &proc->va.v));
+	}
+}
+
+/* A process object where only a thread says that there is one? */
+static bool plausible(const struct object *proc)
+{
+	struct object pcb = MEMBER(*proc, eprocess.Pcb);
+	uint64_t pid, dtb;
+	uint8_t type;
+
+	return !READ(*proc, eprocess.UniqueProcessId, &pid) && !(pid & 3) && pid < UINT32_MAX &&
+	       !READ(pcb, kprocess.DirectoryTableBase, &dtb) && dtb && !READ(pcb, dispatcher_header.Type, &type) &&
+	       (type & 0x7f) == 3;	/* ProcessObject */
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = **(const uint64_t *const *)a, y = **(const uint64_t *const *)b;
+
+	return (x > y) - (x < y);
+}
+
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
+	struct sources s = { cid_load(c, "processes"), address_set(), address_set() };
 
 	(void)error;
-	WALK_LIST(c, "processes", proc, head, eprocess.ActiveProcessLinks) {
-		struct row *row = row_new(c, &processes);
-		row_address(row, EPROCESS, proc.va.v);
-		PUT(row, PID, proc, eprocess.UniqueProcessId);
+	if (c->image->facts.no_user_memory)
+		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "processes", "skipped: user memory not in dump: command lines and what else a PEB says");
+	find_owners(c, &s);
+	WALK_LIST(c, "processes", proc, head, eprocess.ActiveProcessLinks)
+		put(c, &s, &proc, true);
+	for (guint i = 0; s.cid && i < s.cid->len; i++) {
+		const struct cid_entry *e = &g_array_index(s.cid, struct cid_entry, i);
+		proc = object_at(c->space, e->object.v);
+		if (e->kind == CID_PROCESS)
+			put(c, &s, &proc, false);
 	}
+	guint n = 0;
+	g_autofree uint64_t **owners = (uint64_t **)g_hash_table_get_keys_as_array(s.owners, &n);
+	qsort(owners, n, sizeof(*owners), compare_addresses);
+	for (guint i = 0; i < n; i++) {
+		proc = object_at(c->space, *owners[i]);
+		/* The idle process owns the idle threads; it is no entry of any list. */
+		if (plausible(&proc) && !g_hash_table_contains(s.done, owners[i]))
+			put(c, &s, &proc, false);
+	}
+	if (s.cid)
+		g_array_unref(s.cid);
+	g_hash_table_destroy(s.owners);
+	g_hash_table_destroy(s.done);
 	return true;
 }
 

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects of the object manager: the header before each, its type, its name.
+ *
+ * Addresses of objects are those of their bodies (what a handle means to WinDbg and
+ * to the `handles` table). The types are read once and are read-only after: threads
+ * share them.
+ */
+#ifndef MEMSIEVE_KOBJECT_H
+#define MEMSIEVE_KOBJECT_H
+#include "kernel.h"
+
+/* _OBJECT_HEADER.TypeIndex is one byte. */
+#define OBJECT_TYPES 256
+
+struct object_types {
+	char *name[OBJECT_TYPES];	/* "Process" …, NULL where there is no such type */
+	va_t at[OBJECT_TYPES];		/* the _OBJECT_TYPE */
+	unsigned count;			/* how many have names */
+	uint8_t cookie;
+	bool obfuscated;		/* TypeIndex is xored with the cookie and the header's address: since Windows 10 */
+};
+
+/* Never NULL; count is 0 when ObTypeIndexTable is not known or can't be read. */
+struct object_types *object_types_load(const struct kernel *kernel, struct space *space);
+void object_types_destroy(struct object_types *types);
+DEFINE_AUTO(object_types, object_types_destroy)
+
+/* The header of an object; its va is 0 when the layout doesn't tell. */
+struct object object_header_of(struct space *space, va_t body);
+/* The index as the kernel decodes it, of a header at `header` whose byte is `raw`. */
+uint8_t object_type_index(const struct object_types *types, va_t header, uint8_t raw);
+/* The name of an object's type, owned by `types`; NULL and *fault when it can't be had. */
+const char *object_type_of(const struct object_types *types, struct space *space, va_t body, enum fault *fault);
+/* Is it an object of that type? Unreadable ones are not. */
+bool object_is(const struct object_types *types, struct space *space, va_t body, const char *type);
+
+/*
+ * What an object is called, as the kernel's own tools would print it; the caller frees.
+ * A path for files and registry keys, "name Pid 4" and "Tid 8 Pid 4" for processes and
+ * threads, the file behind a section without a name, else the object manager's name
+ * (NULL when it has none).
+ */
+enum fault object_describe(struct space *space, va_t body, const char *type, char **out) G_GNUC_WARN_UNUSED_RESULT;
+/* The directory an object's name stands in, e.g. "\BaseNamedObjects"; NULL when it has none. */
+enum fault object_directory(struct space *space, va_t body, char **out) G_GNUC_WARN_UNUSED_RESULT;
+/* `\REGISTRY\MACHINE\…` of a _CM_KEY_BODY. */
+enum fault read_key_path(struct space *space, va_t key_body, char **out) G_GNUC_WARN_UNUSED_RESULT;
+/* EPROCESS.ImageFileName. */
+enum fault read_image_file_name(struct space *space, va_t eprocess, char **out) G_GNUC_WARN_UNUSED_RESULT;
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vad_tree.h"
+
+/* The node's two children; the build's fields decide which structure links them. */
+static enum fault children(const struct object *node, uint64_t *left, uint64_t *right)
+{
+	enum fault fault;
+
+	if (HAS(*node, mmvad_short.LeftChild)) {	/* Windows 7 */
+		if ((fault = READ(*node, mmvad_short.LeftChild, left)))
+			return fault;
+		return READ(*node, mmvad_short.RightChild, right);
+	}
+	struct object link = MEMBER(*node, mmvad_short.VadNode);
+	if (!link.va.v)
+		return FAULT_NO_FIELD;
+	if (HAS(link, rtl_balanced_node.Left)) {
+		if ((fault = READ(link, rtl_balanced_node.Left, left)))
+			return fault;
+		return READ(link, rtl_balanced_node.Right, right);
+	}
+	if ((fault = READ(link, mm_avl_node.LeftChild, left)))
+		return fault;
+	return READ(link, mm_avl_node.RightChild, right);
+}
+
+static enum fault tree_root(const struct object *proc, uint64_t *root)
+{
+	struct object tree = MEMBER(*proc, eprocess.VadRoot), sentinel;
+
+	if (!tree.va.v)
+		return FAULT_NO_FIELD;
+	if (HAS(tree, rtl_avl_tree.Root) && proc->space->layout->eprocess.VadRoot.size <= 8)
+		return READ(tree, rtl_avl_tree.Root, root);
+	/* The table's embedded node is a sentinel: the tree hangs on its right. */
+	sentinel = MEMBER(tree, mm_avl_table.BalancedRoot);
+	if (HAS(sentinel, mmaddress_node.RightChild))
+		return READ(sentinel, mmaddress_node.RightChild, root);
+	return READ(sentinel, mm_avl_node.RightChild, root);
+}
+
+static enum fault read_range(const struct object *node, struct vad *vad)
+{
+	uint64_t start, end, high = 0;
+	enum fault fault;
+
+	if ((fault = READ(*node, mmvad_short.StartingVpn, &start)) || (fault = READ(*node, mmvad_short.EndingVpn, &end)))
+		return fault;
+	if (!READ(*node, mmvad_short.StartingVpnHigh, &high))
+		start |= high << 32;
+	if (HAS(*node, mmvad_short.EndingVpnHigh) && !READ(*node, mmvad_short.EndingVpnHigh, &high))
+		end |= high << 32;
+	if (start > end || end >> 52)
+		return FAULT_IMPLAUSIBLE;
+	vad->start.v = start * PAGE_SIZE;
+	vad->end.v = end * PAGE_SIZE + PAGE_MASK;
+	/* User memory only: a node that claims the kernel's half is smeared. */
+	return space_is_kernel(node->space, vad->end) ? FAULT_IMPLAUSIBLE : FAULT_NONE;
+}
+
+static enum fault read_flags(const struct object *node, struct vad *vad)
+{
+	struct object flags = MEMBER(*node, mmvad_short.u), flags1 = MEMBER(*node, mmvad_short.u1);
+	uint32_t type = 0, protection, is_private = 0, commit_bit = 0;
+	uint64_t commit = 0, high = 0;
+	enum fault fault;
+
+	if (HAS(*node, mmvad_short.LeftChild))	/* Windows 7: u1 is the parent */
+		flags1.va.v = 0;
+	if ((fault = READ(flags, mmvad_flags.Protection, &protection)))
+		return fault;
+	if ((fault = READ(flags, mmvad_flags.VadType, &type)) || (fault = READ(flags, mmvad_flags.PrivateMemory, &is_private)))
+		return fault;
+	vad->protection = protection_from_mm(protection);
+	vad->protection_known = true;
+	vad->type = (enum vad_type)type;
+	vad->is_private = is_private;
+	if (flags1.va.v && HAS(flags1, mmvad_flags1.CommitCharge)) {
+		if (!READ(flags1, mmvad_flags1.CommitCharge, &commit) && !READ(*node, mmvad_short.CommitChargeHigh, &high))
+			commit |= high << 31;
+	} else {
+		(void)!READ(flags, mmvad_flags.CommitCharge, &commit);
+	}
+	if (READ(flags, mmvad_flags.MemCommit, &commit_bit) && flags1.va.v)
+		(void)!READ(flags1, mmvad_flags1.MemCommit, &commit_bit);
+	vad->mem_commit = commit_bit;
+	/* MM_MAX_COMMIT: what no one charges for (images, mapped files). */
+	vad->commit_charge = commit == UINT64_C(0x7ffffffffffff) || commit == 0x7fffffff ? 0 : commit;
+	return FAULT_NONE;
+}
+
+/* The section behind a mapped or image VAD: control area, file, prototype PTEs. */
+static void read_section(const struct object *node, struct vad *vad)
+{
+	uint64_t subsection = 0, area = 0, file = 0;
+	uint8_t pending = 0, image = 0;
+	enum fault fault;
+
+	(void)!READ(*node, mmvad.FirstPrototypePte, &vad->first_prototype_pte.v);
+	(void)!READ(*node, mmvad.LastContiguousPte, &vad->last_prototype_pte.v);
+	if ((fault = READ(*node, mmvad.Subsection, &subsection)))
+		goto missing;
+	vad->subsection.v = subsection;
+	struct object sub = object_at(node->space, subsection);
+	if (!subsection || !space_is_kernel(node->space, sub.va))
+		return;
+	if ((fault = READ(sub, subsection.ControlArea, &area)))
+		goto missing;
+	vad->control_area.v = area;
+	struct object control = object_at(node->space, area), flags = MEMBER(control, control_area.u);
+	if (!area)
+		return;
+	if (!READ(flags, mmsection_flags.Image, &image))
+		vad->is_image = image;
+	struct object pointer = MEMBER(control, control_area.FilePointer);
+	if ((fault = pointer.va.v ? read_pointer(node->space, pointer.va, &file) : FAULT_NO_FIELD))
+		goto missing;
+	file = fast_ref(node->space, file);
+	if (!file)
+		return;	/* backed by the page file */
+	vad->has_file = true;
+	vad->file_object.v = file;
+	struct object object = object_at(node->space, file);
+	if (!READ(object, file_object.DeletePending, &pending))
+		vad->file_delete_pending = pending != 0;
+	vad->file_fault = read_file_name(node->space, object.va, &vad->file_path);
+	return;
+missing:
+	vad->file_fault = fault;
+}
+
+static bool read_node(struct context *c, const struct object *node, struct vad *vad)
+{
+	enum fault fault = read_range(node, vad);
+
+	if (fault) {
+		context_note(c, fault, node->va, "vads", "a node of the VAD tree can't be read or has no sane range");
+		return false;
+	}
+	vad->node = node->va;
+	(void)!read_pool_tag(node->space, node->va, vad->tag);
+	vad->fault = read_flags(node, vad);
+	/* VadS is a _MMVAD_SHORT: there is nothing past it. */
+	if (!vad->fault && !vad->is_private && !g_str_equal(vad->tag, "VadS"))
+		read_section(node, vad);
+	return true;
+}
+
+static int compare_vads(const void *a, const void *b)
+{
+	const struct vad *x = a, *y = b;
+
+	if (x->start.v != y->start.v)
+		return x->start.v < y->start.v ? -1 : 1;
+	return (x->node.v > y->node.v) - (x->node.v < y->node.v);
+}
+
+void vad_tree_read(struct context *c, struct process *process)
+{
+	struct object proc = object_at(c->space, process->eprocess.v);
+	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	GArray *vads = process->vads.vads;
+	uint64_t root = 0;
+	enum fault fault = tree_root(&proc, &root);
+
+	if (fault) {
+		context_note(c, fault, proc.va, "vads", "the root of the VAD tree can't be read");
+		return;
+	}
+	if (root)
+		g_array_append_val(stack, root);
+	while (stack->len && vads->len < VAD_LIMIT) {
+		struct object node = object_at(c->space, g_array_index(stack, uint64_t, stack->len - 1));
+		g_array_set_size(stack, stack->len - 1);
+		if (g_hash_table_contains(seen, &node.va.v)) {
+			context_note(c, FAULT_IMPLAUSIBLE, node.va, "vads", "the VAD tree has a loop: a node is reached twice");
+			continue;
+		}
+		uint64_t *key = g_memdup2(&node.va.v, sizeof(uint64_t)), left = 0, right = 0;
+		g_hash_table_add(seen, key);
+		struct vad vad = { .node = node.va };
+		if (read_node(c, &node, &vad))
+			g_array_append_val(vads, vad);
+		else
+			continue;	/* its links are no better than its range */
+		if ((fault = children(&node, &left, &right))) {
+			context_note(c, fault, node.va, "vads", "a VAD node's children can't be read");
+			continue;
+		}
+		if (right)
+			g_array_append_val(stack, right);
+		if (left)
+			g_array_append_val(stack, left);
+	}
+	if (stack->len)
+		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree has more than %u nodes", VAD_LIMIT);
+	g_array_sort(vads, compare_vads);
+}

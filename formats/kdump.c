@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kdump-compressed dumps (makedumpfile's format, also QEMU's and libvirt's kdump-zlib,
+ * -lzo, -snappy, zstd), through libkdumpfile. This is the only file that knows it.
+ *
+ * A Windows guest's dump has no vmcoreinfo and no OS the library knows, so only
+ * machine physical addresses are read, and the ranges come from the page bitmap.
+ * Flattened streams were rearranged before this reader sees them (unpack.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libkdumpfile/kdumpfile.h>
+#include <string.h>
+#include <unistd.h>
+#include "cpu_notes.h"
+#include "format.h"
+
+#define BLOCK 4096u
+#define CACHE_PAGES 16		/* the library's default, 1024, is searched linearly and 3 to 8 times slower */
+#define MAX_SET 64		/* files of a split dump */
+#define MAX_RANGES (1u << 24)
+#define DESCRIPTOR_SIZE 24u
+#define LOOK_AT 65536u		/* descriptors, to tell whether the file was cut off */
+#define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
+
+struct kdump {
+	kdump_ctx_t *original;
+	GMutex lock;		/* of idle */
+	GPtrArray *idle;	/* kdump_ctx_t *: clones that no thread uses just now */
+	int set[MAX_SET];	/* the files of a split dump; [0] is image->file's */
+	unsigned files;
+};
+
+/* disk_dump_header, whose struct timeval depends on the word size of the machine that wrote it. */
+struct kdump_header {
+	bool is_64bit;
+	uint32_t block_size, sub_blocks, bitmap_blocks;
+	uint64_t max_pfn;
+	bool split;
+	uint64_t notes, notes_size;
+};
+
+static bool kdump_match(const struct file *file)
+{
+	return file->size >= 8 && (!memcmp(file->map, "KDUMP   ", 8) || !memcmp(file->map, "DISKDUMP", 8));
+}
+
+static bool read_header(const struct image *image, struct kdump_header *h, GError **error)
+{
+	struct bytes b = file_slice(image->file, 0, MIN(image->file->size, 2 * BLOCK));
+	uint64_t size = image->file->size;
+
+	for (int wide = 1; wide >= 0; wide--) {
+		unsigned at = wide ? 0x1ac : 0x1a0;
+		h->is_64bit = wide;
+		h->block_size = (uint32_t)bytes_at(&b, at, 4);
+		h->sub_blocks = (uint32_t)bytes_at(&b, at + 4, 4);
+		h->bitmap_blocks = (uint32_t)bytes_at(&b, at + 8, 4);
+		h->max_pfn = (uint32_t)bytes_at(&b, at + 12, 4);
+		if (h->block_size == BLOCK)
+			break;
+	}
+	if (b.bad || b.n < 2 * BLOCK) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: the file has %" G_GUINT64_FORMAT
+			    " bytes, its headers alone have %u", size, 2 * BLOCK);
+		return false;
+	}
+	if (h->block_size != BLOCK) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: block_size at 0x1ac is %u (at 0x1a0 in a "
+			    "32-bit one), not %u", (uint32_t)bytes_at(&b, 0x1ac, 4), BLOCK);
+		return false;
+	}
+	uint64_t blocks = 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks;
+	if (!h->sub_blocks || !h->bitmap_blocks || blocks > size / BLOCK) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "
+			    "within 1-%" G_GUINT64_FORMAT ", the blocks the file has", h->sub_blocks, h->bitmap_blocks, size / BLOCK);
+		return false;
+	}
+	/* kdump_sub_header, from version 1 on: split; from 4 on: offset_note, size_note */
+	struct bytes sub = bytes_slice(b, BLOCK, BLOCK);
+	int32_t version = (int32_t)bytes_at(&b, 8, 4);
+	h->split = version >= 2 && bytes_at(&sub, h->is_64bit ? 0x0c : 0x08, 4) == 1;
+	if (version >= 6 && h->is_64bit)
+		h->max_pfn = bytes_at(&sub, 0x60, 8);
+	if (version >= 4 && h->is_64bit) {
+		h->notes = bytes_at(&sub, 0x30, 8);
+		h->notes_size = bytes_at(&sub, 0x38, 8);
+	}
+	return true;
+}
+
+/* Is the file one of the same split dump: the same machine at the same time? */
+static bool same_dump(int fd, const struct image *image)
+{
+	uint8_t head[0x1a8];
+
+	return pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head, image->file->map, sizeof(head));
+}
+
+/* The other files of a split dump lie beside it and differ in a number within the name. */
+static void find_set(struct image *image, struct kdump *k)
+{
+	const char *path = image->container->path;
+	g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
+	size_t end = strlen(name);
+
+	while (end && !g_ascii_isdigit(name[end - 1]))
+		end--;
+	size_t start = end;
+	while (start && g_ascii_isdigit(name[start - 1]))
+		start--;
+	GDir *dir = start < end ? g_dir_open(folder, 0, NULL) : NULL;
+	const char *other;
+	while (dir && k->files < MAX_SET && (other = g_dir_read_name(dir))) {
+		size_t n = start;
+		if (strncmp(other, name, start) || !strcmp(other, name))
+			continue;
+		while (g_ascii_isdigit(other[n]))
+			n++;
+		if (n == start || strcmp(other + n, name + end))
+			continue;
+		g_autofree char *full = g_build_filename(folder, other, NULL);
+		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd >= 0 && same_dump(fd, image))
+			k->set[k->files++] = fd;
+		else if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		g_dir_close(dir);
+	if (k->files == 1)
+		image_note(image, FAULT_NOT_IN_DUMP, 0, "one file of a split dump, and the others were not found beside it: their "
+			   "pages are missing");
+	image->facts.detail = g_strdup_printf("split into %u files", k->files);
+}
+
+static bool library_failed(struct kdump *k, const char *what, GError **error)
+{
+	const char *why = kdump_get_err(k->original);
+
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: %s: %s", what, why ? why : "no reason given");
+	return false;
+}
+
+/*
+ * The page bitmaps: the first has the pages of the machine, the second those of the
+ * dump; dumps too small for two have one. (The library tells the first too, as
+ * memory.pagemap, but leaks.)
+ */
+static struct bytes bitmap(const struct image *image, const struct kdump_header *h, bool second)
+{
+	uint64_t blocks = h->bitmap_blocks, start = 1 + (uint64_t)h->sub_blocks;
+
+	if (h->max_pfn <= blocks * BLOCK * 8 / 2) {
+		start += second ? blocks / 2 : 0;
+		blocks /= 2;
+	}
+	return file_slice(image->file, start * BLOCK, blocks * BLOCK);
+}
+
+static uint64_t count_bits(struct bytes map)
+{
+	uint64_t n = 0;
+
+	for (; map.n; map.p++, map.n--)
+		n += (uint64_t)__builtin_popcount(*map.p);
+	return n;
+}
+
+/* page_desc: offset, size, flags, page_flags. Is the page it tells of within the file? */
+static bool descriptor_within(const struct image *image, uint64_t table, uint64_t i)
+{
+	struct bytes d = file_slice(image->file, table + i * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
+	uint64_t offset = bytes_u64(&d), size = bytes_u32(&d);
+
+	return !d.bad && size && offset < image->file->size && size <= image->file->size - offset;
+}
+
+/*
+ * The library gives zeros for some of what lies past the end of a file that was cut
+ * off. Pages are written in order, so the last descriptors tell whether it was; only
+ * then are all looked at, and the pages that are there become ranges. False: it is whole.
+ */
+static bool add_ranges_of_cut(struct image *image, const struct kdump_header *h)
+{
+	struct bytes map = bitmap(image, h, true);
+	uint64_t table = (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * BLOCK, pages = count_bits(map), i = 0;
+
+	for (i = pages > LOOK_AT ? pages - LOOK_AT : 0; i < pages && descriptor_within(image, table, i); )
+		i++;
+	if (h->split || i == pages)
+		return false;
+	i = 0;
+	for (uint64_t pfn = 0; pfn / 8 < map.n; pfn++) {
+		if (!(map.p[pfn / 8] >> (pfn & 7) & 1))
+			continue;
+		if (descriptor_within(image, table, i++)) {
+			image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, PAGE_SIZE, pfn * PAGE_SIZE);
+			continue;
+		}
+		if (!image->bytes_missing)
+			image->first_missing = pfn * PAGE_SIZE;
+		image->bytes_missing += PAGE_SIZE;
+	}
+	return true;
+}
+
+/* The pages of the dump, as ranges. */
+static bool add_ranges(struct kdump *k, struct image *image)
+{
+	kdump_attr_t value = { .type = KDUMP_BITMAP };
+	kdump_addr_t at = 0;
+	unsigned ranges = 0;
+
+	if (kdump_get_typed_attr(k->original, KDUMP_ATTR_FILE_PAGEMAP, &value) != KDUMP_OK)
+		return false;
+	while (at < MAX_PFN && ranges++ < MAX_RANGES && kdump_bmp_find_set(value.val.bitmap, &at) == KDUMP_OK && at < MAX_PFN) {
+		kdump_addr_t end = at;
+		if (kdump_bmp_find_clear(value.val.bitmap, &end) != KDUMP_OK || end > MAX_PFN)
+			end = MAX_PFN;
+		image_add_range(image, (pa_t){ at * PAGE_SIZE }, (end - at) * PAGE_SIZE, at * PAGE_SIZE);
+		at = end;
+	}
+	return true;
+}
+
+static bool kdump_open(struct image *image, GError **error)
+{
+	struct kdump_header header = { 0 };
+	struct kdump *k = image->format_data = g_new0(struct kdump, 1);
+	char machine[65];
+
+	g_mutex_init(&k->lock);
+	k->idle = g_ptr_array_new();
+	image->facts.format = "kdump";
+	if (!read_header(image, &header, error))
+		return false;
+	memcpy(machine, image->file->map + 0x0c + 4 * 65, sizeof(machine));
+	machine[64] = 0;
+	image->facts.architecture = !strcmp(machine, "x86_64") ? ARCH_X64 : !strcmp(machine, "aarch64") ? ARCH_ARM64 : ARCH_UNKNOWN;
+
+	k->set[k->files++] = image->file->fd;
+	if (header.split)
+		find_set(image, k);
+	k->original = kdump_new();
+	if (!k->original) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "kdump: no memory for the reader");
+		return false;
+	}
+	image->file->mapped_elsewhere = true;
+	if (kdump_set_number_attr(k->original, "cache.size", CACHE_PAGES) != KDUMP_OK ||
+	    kdump_open_fdset(k->original, k->files, k->set) != KDUMP_OK)
+		return library_failed(k, "not readable", error);
+	if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
+		return library_failed(k, "no page bitmap", error);
+	if (!image->segments->len) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: the page bitmap (%u blocks) names no page", header.bitmap_blocks);
+		return false;
+	}
+	image->facts.memory_total = count_bits(bitmap(image, &header, false)) * PAGE_SIZE;
+	if (header.notes && header.notes_size) {
+		uint64_t there = header.notes < image->file->size ? image->file->size - header.notes : 0;
+		cpu_notes_read(image, file_slice(image->file, header.notes, MIN(header.notes_size, there)));
+	}
+	if (image->facts.cpus)
+		image->facts.processors = image->facts.cpus->len;
+	return true;
+}
+
+static void kdump_close(struct image *image)
+{
+	struct kdump *k = image->format_data;
+
+	if (!k)
+		return;
+	for (guint i = 0; i < k->idle->len; i++)
+		kdump_free(g_ptr_array_index(k->idle, i));
+	g_ptr_array_free(k->idle, TRUE);
+	if (k->original)
+		kdump_free(k->original);
+	for (unsigned i = 1; i < k->files; i++)
+		close(k->set[i]);
+	g_mutex_clear(&k->lock);
+	g_free(k);
+}
+
+/* A clone for this read: the library wants one context a thread, and has its own locks within. */
+static kdump_ctx_t *borrow(struct kdump *k)
+{
+	kdump_ctx_t *ctx = NULL;
+
+	g_mutex_lock(&k->lock);
+	if (k->idle->len)
+		ctx = g_ptr_array_steal_index_fast(k->idle, k->idle->len - 1);
+	else
+		ctx = kdump_clone(k->original, 0);
+	g_mutex_unlock(&k->lock);
+	return ctx;
+}
+
+static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
+{
+	struct kdump *k = image->format_data;
+	kdump_ctx_t *ctx = borrow(k);
+	size_t length = PAGE_SIZE;
+
+	if (!ctx)
+		return FAULT_LIMIT;
+	kdump_status status = kdump_read(ctx, KDUMP_MACHPHYSADDR, pfn * PAGE_SIZE, page, &length);
+	g_mutex_lock(&k->lock);
+	g_ptr_array_add(k->idle, ctx);
+	g_mutex_unlock(&k->lock);
+	return status == KDUMP_OK ? FAULT_NONE : status == KDUMP_ERR_NODATA ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE;
+}
+
+const struct format format_kdump = {
+	.name = "kdump",
+	.doc = "a kdump-compressed dump",
+	.match = kdump_match,
+	.open = kdump_open,
+	.close = kdump_close,
+	.read_page = kdump_read_page,
+};

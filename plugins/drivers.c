@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernel modules: PsLoadedModuleList. */
+#include "plugin.h"
+#include "walk.h"
+
+enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL };
+
+static const struct table drivers = {
+	.name = "drivers", .key = "driver_id", .doc = "kernel modules",
+	.columns = {
+		[DUMP] = { "dump_id", COL_DUMP, "" },
+		[BASE] = { "base", COL_ADDRESS, "" },
+		[SIZE] = { "size", COL_INT, "SizeOfImage" },
+		[ENTRY] = { "entry_point", COL_ADDRESS, "" },
+		[NAME] = { "name", COL_TEXT, "" },
+		[PATH] = { "path", COL_TEXT, "" },
+		[IN_LIST] = { "in_loaded_list", COL_BOOL, "linked from PsLoadedModuleList" },
+		[IN_POOL] = { "in_pool_scan", COL_BOOL, "its loader entry was found by its pool block" },
+	},
+};
+
+/* _KLDR_DATA_TABLE_ENTRY; kernels before Windows 10 have it in their symbols only by its
+ * user-mode twin, whose first fields are the same. */
+struct entry_layout {
+	struct field base, size, entry, full_name, base_name;
+};
+
+static struct entry_layout entry_layout(const struct layout *l)
+{
+	if (l->kldr_data_table_entry.DllBase.size)
+		return (struct entry_layout){
+			l->kldr_data_table_entry.DllBase, l->kldr_data_table_entry.SizeOfImage,
+			l->kldr_data_table_entry.EntryPoint, l->kldr_data_table_entry.FullDllName, l->kldr_data_table_entry.BaseDllName,
+		};
+	return (struct entry_layout){
+		l->ldr_data_table_entry.DllBase, l->ldr_data_table_entry.SizeOfImage,
+		l->ldr_data_table_entry.EntryPoint, l->ldr_data_table_entry.FullDllName, l->ldr_data_table_entry.BaseDllName,
+	};
+}
+
+static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry)
+{
+	struct row *row = row_new(c, &drivers);
+	struct object name = object_member(entry, l->base_name), path = object_member(entry, l->full_name);
+	g_autofree char *name_text = NULL, *path_text = NULL;
+	uint64_t base = 0, size = 0;
+	enum fault fault;
+
+	bool known = row_or_fault(row, BASE, entry, l->base, "_KLDR_DATA_TABLE_ENTRY.DllBase", &base, sizeof(base));
+	known = row_or_fault(row, SIZE, entry, l->size, "_KLDR_DATA_TABLE_ENTRY.SizeOfImage", &size, sizeof(size)) && known;
+	row_field(row, ENTRY, entry, l->entry, "_KLDR_DATA_TABLE_ENTRY.EntryPoint");
+	if ((fault = read_unicode_string(&name, 1024, &name_text)))
+		row_fault(row, NAME, fault, name.va, "_KLDR_DATA_TABLE_ENTRY.BaseDllName");
+	row_text(row, NAME, name_text);
+	if ((fault = read_unicode_string(&path, 4096, &path_text)))
+		row_fault(row, PATH, fault, path.va, "_KLDR_DATA_TABLE_ENTRY.FullDllName");
+	row_text(row, PATH, path_text);
+	row_int(row, IN_LIST, 1);
+	if (known)
+		context_add_driver(c, base, size, name_text);
+}
+
+static bool run(struct context *c, GError **error)
+{
+	struct object head = kernel_object(c->kernel, c->space, PsLoadedModuleList), entry;
+
+	(void)error;
+	if (!head.va.v)
+		context_note(c, FAULT_NO_FIELD, c->kernel->base, "drivers", "PsLoadedModuleList is not known");
+	struct entry_layout l = entry_layout(c->kernel->layout);
+	/* Both structures begin with the links of this list. */
+	WALK_LIST(c, "drivers", entry, head, ldr_data_table_entry.InLoadOrderLinks)
+		put_driver(c, &l, &entry);
+	return true;
+}
+
+const struct plugin plugin_drivers = {
+	.name = "drivers",
+	.doc = "kernel modules",
+	.fills = { &drivers },
+	.needs_layout = true,
+	.run = run,
+};

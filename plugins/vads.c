@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtual address descriptors with what the page tables say of their pages, and the same
+ * as VirtualQuery would have printed it on the live system. */
+#include <string.h>
+#include "plugin.h"
+#include "vad_tree.h"
+
+#define REGION_LIMIT 65536u	/* regions a process */
+
+enum {
+	PROCESS, NODE, TAG, START, END, TYPE, PROTECTION, PRIVATE, COMMIT, CONTROL_AREA, FILE_OBJECT, FILE_PATH, FILE_DELETE,
+	PAGES, PRESENT, PAGED_OUT, EXECUTABLE, WRITABLE, WRITABLE_EXECUTABLE, PRIVATE_IMAGE, EXECUTABLE_PRIVATE_IMAGE, ZERO,
+};
+enum {
+	R_PROCESS, R_VAD, R_BASE, R_ALLOCATION_BASE, R_ALLOCATION_PROTECT, R_SIZE, R_STATE, R_PROTECT, R_TYPE, R_PRESENT,
+};
+
+static const struct table vads = {
+	.name = "vads", .key = "vad_id", .doc = "virtual address descriptors: the memory of each process",
+	.columns = {
+		[PROCESS] = { "process_id", COL_PROCESS, "" },
+		[NODE] = { "node", COL_ADDRESS, "of the descriptor" },
+		[TAG] = { "tag", COL_TEXT, "pool tag of the descriptor: VadS, Vad, …" },
+		[START] = { "start_address", COL_ADDRESS, "" },
+		[END] = { "end_address", COL_ADDRESS, "the last byte" },
+		[TYPE] = { "type", COL_TEXT, "private, mapped, image, awe, physical, large_pages, rotate" },
+		[PROTECTION] = { "protection", COL_TEXT, "as it was made; the pages' own may differ" },
+		[PRIVATE] = { "private_memory", COL_BOOL, "" },
+		[COMMIT] = { "commit_charge", COL_INT, "pages" },
+		[CONTROL_AREA] = { "control_area", COL_ADDRESS, "of the section mapped" },
+		[FILE_OBJECT] = { "file_object", COL_ADDRESS, "" },
+		[FILE_PATH] = { "file_path", COL_TEXT, "device and path of the file mapped" },
+		[FILE_DELETE] = { "file_delete_pending", COL_BOOL, "the file goes when it is closed" },
+		[PAGES] = { "pages", COL_INT, "with a page-table entry" },
+		[PRESENT] = { "pages_present", COL_INT, "in physical memory" },
+		[PAGED_OUT] = { "pages_paged_out", COL_INT, "in a page file" },
+		[EXECUTABLE] = { "pages_executable", COL_INT, "" },
+		[WRITABLE] = { "pages_writable", COL_INT, "copy-on-write aside" },
+		[WRITABLE_EXECUTABLE] = { "pages_writable_executable", COL_INT, "" },
+		[PRIVATE_IMAGE] = { "pages_private_image", COL_INT, "private copies of an image's or file's pages" },
+		[EXECUTABLE_PRIVATE_IMAGE] = { "pages_executable_private_image", COL_INT, "" },
+		[ZERO] = { "pages_zero", COL_INT, "present and all zero" },
+	},
+};
+
+static const struct table regions = {
+	.name = "regions", .doc = "what a VirtualQuery walk on the live system would have printed",
+	.columns = {
+		[R_PROCESS] = { "process_id", COL_PROCESS, "" },
+		[R_VAD] = { "vad_id", COL_REF, "", "vads" },
+		[R_BASE] = { "base_address", COL_ADDRESS, "" },
+		[R_ALLOCATION_BASE] = { "allocation_base", COL_ADDRESS, "" },
+		[R_ALLOCATION_PROTECT] = { "allocation_protect", COL_TEXT, "" },
+		[R_SIZE] = { "region_size", COL_INT, "bytes" },
+		[R_STATE] = { "state", COL_TEXT, "MEM_COMMIT, MEM_RESERVE" },
+		[R_PROTECT] = { "protect", COL_TEXT, "by the page-table entries; NULL when reserved" },
+		[R_TYPE] = { "type", COL_TEXT, "MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE" },
+		[R_PRESENT] = { "pages_present", COL_INT, "in physical memory" },
+	},
+};
+
+struct run {		/* pages alike, not yet a row */
+	uint64_t start, end;	/* end: past the last byte */
+	bool commit;
+	uint32_t protect;
+	uint64_t present;
+};
+
+struct walker {
+	struct context *c;
+	const struct vad *vad;
+	int64_t vad_ordinal;
+	char *protection;
+	struct run run;
+	unsigned *regions;	/* made so far in this process */
+	uint8_t scratch[PAGE_SIZE];
+};
+
+static bool all_zero(const uint8_t *page)
+{
+	const uint64_t *words = (const uint64_t *)(const void *)page;
+	uint64_t any = words[0];
+
+	if ((uintptr_t)page & 7)
+		return !page[0] && !memcmp(page, page + 1, PAGE_SIZE - 1);
+	for (unsigned i = 0; !any && i < PAGE_SIZE / 8; i += 8)
+		any = words[i] | words[i + 1] | words[i + 2] | words[i + 3] | words[i + 4] | words[i + 5] | words[i + 6] | words[i + 7];
+	return !any;
+}
+
+/* PAGE_… of a page as VirtualQuery tells it. */
+static uint32_t page_protection(const struct page *page)
+{
+	if (page->state != PAGE_VALID || page->by_prototype)
+		if (page->protection)
+			return protection_from_mm(page->protection);
+	if (page->copy_on_write)
+		return page->executable ? PAGE_EXECUTE_WRITECOPY : PAGE_WRITECOPY;
+	if (page->executable)
+		return page->writable ? PAGE_EXECUTE_READWRITE : PAGE_EXECUTE_READ;
+	return page->writable ? PAGE_READWRITE : PAGE_READONLY;
+}
+
+static void flush_run(struct walker *w)
+{
+	struct run *r = &w->run;
+
+	if (r->end <= r->start)
+		return;
+	if (*w->regions >= REGION_LIMIT) {
+		if ((*w->regions)++ == REGION_LIMIT)
+			context_note(w->c, FAULT_LIMIT, (va_t){ r->start }, "regions", "more than %u regions, the rest is left out", REGION_LIMIT);
+		return;
+	}
+	++*w->regions;
+	struct row *row = row_new(w->c, &regions);
+	row_ref(row, R_VAD, w->vad_ordinal);
+	row_address(row, R_BASE, r->start);
+	row_address(row, R_ALLOCATION_BASE, w->vad->start.v);
+	row_text(row, R_ALLOCATION_PROTECT, w->protection);
+	row_int(row, R_SIZE, (int64_t)(r->end - r->start));
+	row_text(row, R_STATE, r->commit ? "MEM_COMMIT" : "MEM_RESERVE");
+	if (r->commit) {
+		g_autofree char *name = protection_name(r->protect);
+		row_text(row, R_PROTECT, name);
+	}
+	row_text(row, R_TYPE, w->vad->type == VAD_IMAGE_MAP ? "MEM_IMAGE" : w->vad->is_private ? "MEM_PRIVATE" : "MEM_MAPPED");
+	row_int(row, R_PRESENT, (int64_t)r->present);
+}
+
+static void add_to_run(struct walker *w, uint64_t start, uint64_t end, bool commit, uint32_t protect, uint64_t present)
+{
+	struct run *r = &w->run;
+
+	if (!commit)
+		protect = 0;
+	if (r->end != start || r->commit != commit || r->protect != protect) {
+		flush_run(w);
+		*r = (struct run){ start, start, commit, protect, 0 };
+	}
+	r->end = end;
+	r->present += present;
+}
+
+/* Pages without an entry of their own: what the VAD, or its prototype PTEs, say. */
+static void gap(struct walker *w, uint64_t start, uint64_t end)
+{
+	const struct vad *vad = w->vad;
+
+	if (start >= end)
+		return;
+	if (vad->type != VAD_IMAGE_MAP || !vad->first_prototype_pte.v) {
+		bool commit = !vad->is_private || vad->mem_commit;
+		add_to_run(w, start, end, commit, vad->protection, 0);
+		return;
+	}
+	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
+		struct page page;
+		(void)!space_page(w->c->user, (va_t){ va }, &page);
+		add_to_run(w, va, va + PAGE_SIZE, true, page.by_prototype ? page_protection(&page) : vad->protection, 0);
+		if (*w->regions > REGION_LIMIT)
+			return;
+	}
+}
+
+/* A valid page of a mapping: is it the section's own page, or a private copy? */
+static void compare_to_section(struct walker *w, struct vad *vad, const struct page *page)
+{
+	uint64_t index = (page->va.v - vad->start.v) / PAGE_SIZE;
+	va_t at = { vad->first_prototype_pte.v + index * (w->c->kernel->paging == PAGING_X86 ? 4 : 8) };
+	struct page section;
+
+	if (page->by_prototype)
+		return;		/* the entry itself says that it is the section's */
+	if (!vad->first_prototype_pte.v || (vad->last_prototype_pte.v >= vad->first_prototype_pte.v && at.v > vad->last_prototype_pte.v) ||
+	    space_prototype(w->c->user, at, &section)) {
+		vad->private_image_unknown = true;
+		return;
+	}
+	if (page_resident(&section) && section.pa.v == page->pa.v)
+		return;
+	vad->pages_private_image++;
+	vad->pages_executable_private_image += page->executable;
+}
+
+static void count(struct walker *w, struct vad *vad, const struct page *page)
+{
+	uint64_t n = page->size / PAGE_SIZE;
+	bool exists = page->state != PAGE_ABSENT && !(page->state == PAGE_DEMAND_ZERO && (page->protection & 7) == 0);
+
+	vad->pages += n;
+	vad->pages_paged_out += page->state == PAGE_PAGED_OUT ? n : 0;
+	if (!exists)
+		return;
+	bool writable = page->writable && !page->copy_on_write;
+	vad->pages_executable += page->executable ? n : 0;
+	vad->pages_writable += writable ? n : 0;
+	vad->pages_writable_executable += writable && page->executable ? n : 0;
+	if (!page_resident(page))
+		return;
+	vad->pages_present += n;
+	if (!vad->is_private && vad->type != VAD_DEVICE_PHYSICAL_MEMORY && page->size == PAGE_SIZE)
+		compare_to_section(w, vad, page);
+	for (uint64_t i = 0; i < n; i++) {
+		const uint8_t *bytes = image_page(w->c->image, (pa_t){ page->pa.v + i * PAGE_SIZE }, w->scratch);
+		vad->pages_zero += bytes && all_zero(bytes);
+	}
+}
+
+static void walk_pages(struct walker *w, struct vad *vad)
+{
+	va_t cursor = vad->start;
+	uint64_t at = vad->start.v;
+	struct page page;
+
+	while (space_next_page(w->c->user, &cursor, vad->end, &page)) {
+		/* A large page may reach past the VAD's ends: it is cut to them. */
+		uint64_t start = MAX(page.va.v, vad->start.v), end = MIN(page.va.v + page.size - 1, vad->end.v) + 1;
+		gap(w, at, start);
+		page.va.v = start;
+		page.pa.v += page.size > PAGE_SIZE ? start & (page.size - 1) : 0;
+		page.size = end - start;
+		count(w, vad, &page);
+		bool decommitted = page.state == PAGE_DEMAND_ZERO && page.protection == 0x10;
+		bool reserved = page.state == PAGE_DEMAND_ZERO && !page.protection && vad->is_private && !vad->mem_commit;
+		add_to_run(w, start, end, !decommitted && !reserved, page_protection(&page), page_resident(&page) ? page.size / PAGE_SIZE : 0);
+		at = end;
+		if (cursor.v > vad->end.v || context_cancelled(w->c))
+			break;
+	}
+	gap(w, at, vad->end.v + 1);
+	flush_run(w);
+	vad->counted = true;
+}
+
+static void put_vad(struct context *c, const struct vad *vad, const char *protection)
+{
+	struct row *row = row_new(c, &vads);
+
+	row_address(row, NODE, vad->node.v);
+	if (vad->tag[0])
+		row_text(row, TAG, vad->tag);
+	row_address(row, START, vad->start.v);
+	row_address(row, END, vad->end.v);
+	if (vad->fault) {
+		row_fault(row, PROTECTION, vad->fault, vad->node, "_MMVAD_FLAGS");
+	} else {
+		row_text(row, TYPE, vad_type_name(vad));
+		row_text(row, PROTECTION, protection);
+		row_int(row, PRIVATE, vad->is_private);
+		row_int(row, COMMIT, (int64_t)vad->commit_charge);
+	}
+	if (vad->control_area.v)
+		row_address(row, CONTROL_AREA, vad->control_area.v);
+	if (vad->file_object.v) {
+		row_address(row, FILE_OBJECT, vad->file_object.v);
+		row_int(row, FILE_DELETE, vad->file_delete_pending);
+	}
+	row_text(row, FILE_PATH, vad->file_path);
+	if (vad->file_fault)
+		row_fault(row, FILE_PATH, vad->file_fault, vad->subsection, "the section's file object");
+	if (!vad->counted)
+		return;
+	row_int(row, PAGES, (int64_t)vad->pages);
+	row_int(row, PRESENT, (int64_t)vad->pages_present);
+	row_int(row, PAGED_OUT, (int64_t)vad->pages_paged_out);
+	row_int(row, EXECUTABLE, (int64_t)vad->pages_executable);
+	row_int(row, WRITABLE, (int64_t)vad->pages_writable);
+	row_int(row, WRITABLE_EXECUTABLE, (int64_t)vad->pages_writable_executable);
+	row_int(row, PRIVATE_IMAGE, (int64_t)vad->pages_private_image);
+	row_int(row, EXECUTABLE_PRIVATE_IMAGE, (int64_t)vad->pages_executable_private_image);
+	row_int(row, ZERO, (int64_t)vad->pages_zero);
+	if (vad->private_image_unknown)
+		row_note(row, FAULT_PAGED_OUT, vad->first_prototype_pte, "some prototype PTEs can't be read: which pages are private copies is not known for all");
+}
+
+static bool run_process(struct context *c, GError **error)
+{
+	struct process *process = c->process;
+	GArray *set = process->vads.vads;
+	unsigned made = 0;
+	bool user = c->user && !c->image->facts.no_user_memory;
+
+	(void)error;
+	vad_tree_read(c, process);
+	if (!c->user && set->len && !c->image->facts.no_user_memory)
+		context_note(c, FAULT_NOT_IN_DUMP, process->eprocess, "vads", "the process's page tables are not readable: its pages are not counted");
+	for (guint i = 0; i < set->len; i++) {
+		struct vad *vad = &g_array_index(set, struct vad, i);
+		g_autofree char *protection = vad->protection_known ? protection_name(vad->protection) : NULL;
+		struct walker w = { .c = c, .vad = vad, .vad_ordinal = i, .protection = protection, .regions = &made };
+		if (user)
+			walk_pages(&w, vad);
+		put_vad(c, vad, protection);
+	}
+	return true;
+}
+
+static bool begin(struct context *c, GError **error)
+{
+	(void)error;
+	if (c->image->facts.no_user_memory)
+		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "regions", "skipped: user memory not in dump: pages are not counted");
+	return true;
+}
+
+const struct plugin plugin_vads = {
+	.name = "vads",
+	.doc = "virtual address descriptors, page counts, and the VirtualQuery view",
+	.fills = { &vads, &regions },
+	.needs = { "processes" },
+	.needs_layout = true,
+	.begin = begin,
+	.run_process = run_process,
+};
