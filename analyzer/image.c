@@ -239,6 +239,66 @@ static void triage_destroy(struct image_triage *triage)
 	g_free(triage);
 }
 
+static void module_clear(void *data)
+{
+	struct minidump_module *module = data;
+
+	g_free(module->name);
+	g_free(module->pdb_name);
+}
+
+static void unloaded_module_clear(void *data)
+{
+	g_free(((struct minidump_unloaded_module *)data)->name);
+}
+
+static void thread_clear(void *data)
+{
+	g_free(((struct minidump_thread *)data)->name);
+}
+
+static void handle_clear(void *data)
+{
+	struct minidump_handle *handle = data;
+
+	g_free(handle->type);
+	g_free(handle->name);
+}
+
+static GArray *array_of(size_t size, GDestroyNotify clear)
+{
+	GArray *array = g_array_new(FALSE, TRUE, (guint)size);
+
+	if (clear)
+		g_array_set_clear_func(array, clear);
+	return array;
+}
+
+struct image_minidump *image_minidump_create(void)
+{
+	struct image_minidump *m = g_new0(struct image_minidump, 1);
+
+	m->modules = array_of(sizeof(struct minidump_module), module_clear);
+	m->unloaded_modules = array_of(sizeof(struct minidump_unloaded_module), unloaded_module_clear);
+	m->regions = array_of(sizeof(struct minidump_region), NULL);
+	m->threads = array_of(sizeof(struct minidump_thread), thread_clear);
+	m->handles = array_of(sizeof(struct minidump_handle), handle_clear);
+	return m;
+}
+
+static void minidump_destroy(struct image_minidump *m)
+{
+	if (!m)
+		return;
+	g_array_free(m->modules, TRUE);
+	g_array_free(m->unloaded_modules, TRUE);
+	g_array_free(m->regions, TRUE);
+	g_array_free(m->threads, TRUE);
+	g_array_free(m->handles, TRUE);
+	g_free(m->service_pack);
+	g_free(m);
+}
+
 void image_close(struct image *image)
 {
 	if (!image)
@@ -249,6 +309,7 @@ void image_close(struct image *image)
 	if (image->virtual_segments)
 		g_array_free(image->virtual_segments, TRUE);
 	triage_destroy(image->triage);
+	minidump_destroy(image->minidump);
 	g_ptr_array_free(image->notes, TRUE);
 	g_free(image->facts.detail);
 	g_free(image->facts.secondary_data);

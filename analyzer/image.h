@@ -113,6 +113,54 @@ struct image_triage {
 	uint32_t pid_offset, ppid_offset, name_offset, peb_offset;	/* within the _EPROCESS */
 };
 
+/* A user-mode minidump (MDMP): one process, as MiniDumpWriteDump saw it. Names are NULL where there are none. */
+struct minidump_module {
+	char *name;			/* the path */
+	uint64_t base, size;
+	uint32_t timestamp, checksum;
+	uint64_t file_version;		/* of VS_FIXEDFILEINFO: four 16-bit parts, 0 unknown */
+	char *pdb_name;
+	char pdb_guid_age[42];		/* GUID and age as in a symbol path, or "" */
+};
+
+struct minidump_unloaded_module { char *name; uint64_t base, size; uint32_t timestamp, checksum; };
+
+/* MEMORY_BASIC_INFORMATION64 */
+struct minidump_region {
+	uint64_t base, allocation_base, size;
+	uint32_t allocation_protect, state, protect, type;
+};
+
+struct minidump_thread {
+	uint32_t tid, suspend_count, priority;
+	uint64_t teb, stack_start, stack_size;	/* the stack's saved part */
+	uint64_t instruction_pointer, stack_pointer;
+	bool has_info;			/* the fields below are from the thread info list */
+	uint64_t start_address, create_time, exit_time;
+	uint32_t exit_status;
+	char *name;
+};
+
+struct minidump_handle {
+	uint64_t handle;
+	char *type, *name;
+	uint32_t attributes, granted_access, handle_count, pointer_count;
+};
+
+struct image_minidump {
+	uint64_t flags;			/* MINIDUMP_TYPE */
+	uint32_t timestamp;		/* time_t of the dump */
+	uint32_t pid;			/* 0 unknown */
+	uint32_t create_time;		/* time_t of the process, 0 unknown */
+	char *service_pack;
+	uint32_t exception_tid;		/* 0: no exception */
+	GArray *modules;		/* struct minidump_module */
+	GArray *unloaded_modules;	/* struct minidump_unloaded_module */
+	GArray *regions;		/* struct minidump_region, in address order as written */
+	GArray *threads;		/* struct minidump_thread */
+	GArray *handles;		/* struct minidump_handle */
+};
+
 /* Something a reader noticed that belongs into `diagnostics`. */
 struct image_note { enum fault fault; uint64_t address; char *message; };
 
@@ -130,6 +178,7 @@ struct image {
 	GArray *segments;		/* struct segment by physical address, sorted, disjoint */
 	GArray *virtual_segments;	/* struct segment by virtual address (triage dumps), sorted, or NULL */
 	struct image_triage *triage;	/* triage dumps, else NULL */
+	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
 	uint64_t bytes_present;
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
@@ -147,8 +196,9 @@ DEFINE_AUTO(image, image_close)
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
-/* An empty one, for image->triage. */
+/* Empty ones, for image->triage and image->minidump. */
 struct image_triage *image_triage_create(void);
+struct image_minidump *image_minidump_create(void);
 /* The same for virtual memory (triage dumps). */
 void image_add_virtual(struct image *image, va_t start, uint64_t length, uint64_t offset);
 void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)

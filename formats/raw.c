@@ -13,17 +13,11 @@ static const struct { const char *bytes; unsigned length; } others[] = {
 	{ "%PDF-", 5 },
 	{ "SQLite format 3", 16 },
 	{ "MZ", 2 },				/* an executable */
-	{ "\x1f\x8b\x08", 3 },			/* gzip */
-	{ "\xfd" "7zXZ", 6 },
-	{ "\x28\xb5\x2f\xfd", 4 },		/* zstd */
-	{ "PK\x03\x04", 4 },
-	{ "\x7f" "ELF", 4 },
-	{ "KDUMP   ", 8 },
-	{ "DISKDUMP", 8 },
-	{ "makedumpfile", 12 },
-	{ "PAGEDU", 6 },
-	{ "MDMP", 4 },
-	{ "EMiL", 4 },
+	{ "makedumpfile", 12 },			/* flattened, of a type or version that isn't known */
+	{ "PAGEDU", 6 },			/* a crash dump of another machine */
+	{ "AVML", 4 },				/* Linux memory, compressed */
+	{ "7z\xbc\xaf\x27\x1c", 6 },
+	{ "Rar!", 4 },
 };
 
 static bool raw_match(const struct file *file)

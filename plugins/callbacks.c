@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who the kernel calls when something happens: process, thread and image notifications,
+ * registry, object, bugcheck, shutdown and file-system callbacks.
+ *
+ * Sources of the structures: wdm.h and ntifs.h for KBUGCHECK_CALLBACK_RECORD and
+ * KBUGCHECK_REASON_CALLBACK_RECORD; the others are in no symbols and are as public
+ * write-ups (and Volatility 3's callbacks symbols) give them, for 64 bits the same from Windows 7 to 11.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include "kobject.h"
+#include "plugin.h"
+#include "walk.h"
+
+enum { DUMP, TYPE, ADDRESS, MODULE, SYMBOL_NAME, DETAIL };
+
+static const char *const indices[] = { "address", NULL };
+
+static const struct table callbacks = {
+	.name = "callbacks", .doc = "functions the kernel calls on events", .indices = indices,
+	.columns = {
+		[DUMP] = { "dump_id", COL_DUMP, "" },
+		[TYPE] = { "type", COL_TEXT, "process, thread, image, registry, object, bugcheck, bugcheck_reason, shutdown, "
+			   "last_chance_shutdown, filesystem_registration, logon_session" },
+		[ADDRESS] = { "address", COL_ADDRESS, "of the function" },
+		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
+		[SYMBOL_NAME] = { "symbol", COL_TEXT, "where known" },
+		[DETAIL] = { "detail", COL_JSON, "where it is registered, and with what" },
+	},
+};
+
+/* PSP_MAX_CREATE_PROCESS_NOTIFY and its like, since Windows 7. */
+#define NOTIFY_SLOTS 64
+
+/* Takes detail. */
+static void put(struct context *c, const char *type, uint64_t address, json_t *detail)
+{
+	struct row *row = row_new(c, &callbacks);
+
+	row_text(row, TYPE, type);
+	row_address(row, ADDRESS, address);
+	row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+	char *text = json_dumps(detail, JSON_COMPACT);
+	row_text(row, DETAIL, text);
+	free(text);
+	json_decref(detail);
+}
+
+static json_t *hex(uint64_t value)
+{
+	g_autofree char *text = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", value);
+
+	return json_string(text);
+}
+
+/* JSON wants valid UTF-8, which all our text is; NULL where there is none. */
+static void set_text(json_t *detail, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(detail, key, json_string(text));
+}
+
+/* An array of _EX_CALLBACK: fast references to _EX_CALLBACK_ROUTINE_BLOCK {rundown, function, context}. */
+static void notify_routines(struct context *c, va_t array, const char *type, const char *what)
+{
+	unsigned width = space_pointer_size(c->space);
+
+	for (unsigned slot = 0; array.v && slot < NOTIFY_SLOTS; slot++) {
+		va_t at = { array.v + slot * width };
+		uint64_t reference = 0, function = 0, registration = 0;
+		enum fault fault = read_pointer(c->space, at, &reference);
+		if (fault) {
+			context_note(c, fault, at, "callbacks", "%s can't be read from slot %u on", what, slot);
+			return;
+		}
+		uint64_t block = fast_ref(c->space, reference);
+		if (!block)
+			continue;
+		if ((fault = read_pointer(c->space, (va_t){ block + width }, &function))) {
+			context_note(c, fault, (va_t){ block }, "callbacks", "%s: the block of slot %u can't be read", what, slot);
+			continue;
+		}
+		json_t *detail = json_pack("{s:s, s:i, s:o}", "array", what, "slot", (int)slot, "block", hex(block));
+		/* For processes this says which of the three forms of the routine it is. */
+		if (!read_pointer(c->space, (va_t){ block + 2 * width }, &registration))
+			json_object_set_new(detail, "context", hex(registration));
+		put(c, type, function, detail);
+	}
+}
+
+/* Lists whose structure is in no symbols all begin with their links. Heads that were never initialised are zero. */
+static bool list_in_use(struct context *c, va_t head)
+{
+	uint64_t links[2] = { 0, 0 };
+
+	return head.v && !space_read(c->space, head, links, 2 * space_pointer_size(c->space), NULL) && (links[0] || links[1]);
+}
+
+#define WALK_CALLBACKS(c_, what_, obj_, head_) \
+	for (__attribute__((cleanup(walk_clear))) struct walk walk_ = { .context = (c_), .table = "callbacks", .what = (what_), \
+		.head = object_at((c_)->space, (head_).v), .at = (head_).v, .done = !list_in_use((c_), (head_)) }; \
+		walk_next(&walk_, &(obj_)); )
+
+/* A pointer at a fixed place in a structure that has no symbols, in pointers from its start. */
+static uint64_t pointer_in(struct context *c, const struct object *object, unsigned index, const char *what)
+{
+	uint64_t value = 0;
+	va_t at = { object->va.v + index * space_pointer_size(c->space) };
+	enum fault fault = read_pointer(c->space, at, &value);
+
+	if (fault)
+		context_note(c, fault, at, "callbacks", "%s: an entry can't be read", what);
+	return value;
+}
+
+static char *text_at(struct context *c, uint64_t va)
+{
+	struct object string = object_at(c->space, va);
+	char *text = NULL;
+
+	return read_unicode_string(&string, 512, &text) ? NULL : text;
+}
+
+/* CallbackListHead: {list, two counts, cookie, context, function, altitude}. */
+static void registry(struct context *c)
+{
+	static const char what[] = "CallbackListHead";
+	struct object entry;
+
+	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, CallbackListHead)) {
+		uint64_t function = pointer_in(c, &entry, 5, what);
+		g_autofree char *altitude = text_at(c, entry.va.v + 6 * space_pointer_size(c->space));
+		if (!function)
+			continue;
+		json_t *detail = json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v));
+		set_text(detail, "altitude", altitude);
+		put(c, "registry", function, detail);
+	}
+}
+
+/* _OBJECT_TYPE.CallbackList: {list, operations, enabled, registration, type, before, after};
+ * a registration is {version, count, context, altitude}. */
+static void objects(struct context *c)
+{
+	AUTO(object_types) types = object_types_load(c->kernel, c->space);
+	unsigned width = space_pointer_size(c->space);
+
+	for (unsigned i = 0; i < OBJECT_TYPES; i++) {
+		struct object type = object_at(c->space, types->at[i].v), head = MEMBER(type, object_type.CallbackList), entry;
+		if (!types->name[i] || !head.va.v)
+			continue;
+		WALK_CALLBACKS(c, "_OBJECT_TYPE.CallbackList", entry, head.va) {
+			uint32_t operations[2] = { 0, 0 };
+			uint64_t registration = pointer_in(c, &entry, 3, "_OBJECT_TYPE.CallbackList");
+			g_autofree char *altitude = registration ? text_at(c, registration + 2 * width) : NULL;
+			if (space_read(c->space, (va_t){ entry.va.v + 2 * width }, operations, sizeof(operations), NULL))
+				continue;
+			for (unsigned after = 0; after < 2; after++) {
+				uint64_t function = pointer_in(c, &entry, 5 + after, "_OBJECT_TYPE.CallbackList");
+				if (!function)
+					continue;
+				json_t *detail = json_pack("{s:s, s:s, s:o, s:I, s:b}", "object_type", types->name[i], "called",
+							   after ? "after" : "before", "entry", hex(entry.va.v), "operations",
+							   (json_int_t)operations[0], "enabled", operations[1] & 1);
+				set_text(detail, "altitude", altitude);
+				put(c, "object", function, detail);
+			}
+		}
+	}
+}
+
+/* wdm.h: KBUGCHECK_CALLBACK_RECORD {list, routine, buffer, length, component, checksum, state},
+ * KBUGCHECK_REASON_CALLBACK_RECORD {list, routine, component, checksum, reason, state}. */
+static void bugcheck(struct context *c, va_t head, const char *type, const char *what, bool reason)
+{
+	unsigned width = space_pointer_size(c->space);
+	struct object entry;
+
+	WALK_CALLBACKS(c, what, entry, head) {
+		uint64_t function = pointer_in(c, &entry, 2, what), component = pointer_in(c, &entry, reason ? 3 : 5, what);
+		char name[33] = "";
+		uint32_t number = 0;
+		if (!function)
+			continue;
+		json_t *detail = json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v));
+		if (component && space_read_sparse(c->space, (va_t){ component }, name, sizeof(name) - 1) && g_utf8_validate(name, -1, NULL) && *name)
+			set_text(detail, "component", name);
+		if (reason && !space_read(c->space, (va_t){ entry.va.v + 5 * width }, &number, sizeof(number), NULL))
+			json_object_set_new(detail, "reason", json_integer(number));
+		put(c, type, function, detail);
+	}
+}
+
+/* _SHUTDOWN_PACKET {list, device}: its driver's IRP_MJ_SHUTDOWN is called. */
+#define IRP_MJ_SHUTDOWN 0x10
+
+static void shutdown_queue(struct context *c, va_t head, const char *type, const char *what)
+{
+	unsigned width = space_pointer_size(c->space);
+	struct object entry;
+
+	WALK_CALLBACKS(c, what, entry, head) {
+		struct object device = object_at(c->space, pointer_in(c, &entry, 2, what));
+		uint64_t driver_at = 0, function = 0;
+		enum fault fault = READ(device, device_object.DriverObject, &driver_at);
+		struct object driver = object_at(c->space, driver_at), functions = MEMBER(driver, driver_object.MajorFunction), name = MEMBER(driver, driver_object.DriverName);
+		if (!fault)
+			fault = read_pointer(c->space, (va_t){ functions.va.v + IRP_MJ_SHUTDOWN * width }, &function);
+		if (fault) {
+			context_note(c, fault, device.va, "callbacks", "%s: a device's driver can't be read", what);
+			continue;
+		}
+		g_autofree char *text = text_at(c, name.va.v);
+		json_t *detail = json_pack("{s:s, s:o, s:o}", "list", what, "entry", hex(entry.va.v), "device", hex(device.va.v));
+		set_text(detail, "driver", text);
+		put(c, type, function, detail);
+	}
+}
+
+/* _NOTIFICATION_PACKET {list, driver, routine}. */
+static void file_systems(struct context *c)
+{
+	static const char what[] = "IopFsNotifyChangeQueueHead";
+	struct object entry;
+
+	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, IopFsNotifyChangeQueueHead)) {
+		struct object driver = object_at(c->space, pointer_in(c, &entry, 2, what)), name = MEMBER(driver, driver_object.DriverName);
+		uint64_t function = pointer_in(c, &entry, 3, what);
+		g_autofree char *text = text_at(c, name.va.v);
+		if (!function)
+			continue;
+		json_t *detail = json_pack("{s:s, s:o, s:o}", "list", what, "entry", hex(entry.va.v), "driver_object", hex(driver.va.v));
+		set_text(detail, "driver", text);
+		put(c, "filesystem_registration", function, detail);
+	}
+}
+
+/* SeFileSystemNotifyRoutinesHead is a single chain: {next, function}. */
+static void logon_sessions(struct context *c)
+{
+	static const char what[] = "SeFileSystemNotifyRoutinesHead";
+	va_t head = kernel_symbol(c->kernel, SeFileSystemNotifyRoutinesHead);
+	uint64_t at = 0;
+
+	if (!head.v || read_pointer(c->space, head, &at))
+		return;
+	for (unsigned n = 0; at; n++) {
+		struct object entry = object_at(c->space, at);
+		uint64_t function = 0;
+		enum fault fault = n < 256 ? FAULT_NONE : FAULT_LIMIT;
+		if (!fault && !(fault = read_pointer(c->space, (va_t){ at + space_pointer_size(c->space) }, &function)))
+			fault = read_pointer(c->space, (va_t){ at }, &at);
+		if (fault) {
+			context_note(c, fault, entry.va, "callbacks", "%s: the chain ends early", what);
+			return;
+		}
+		put(c, "logon_session", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
+	}
+}
+
+static bool run(struct context *c, GError **error)
+{
+	const struct kernel *k = c->kernel;
+
+	(void)error;
+	if (!kernel_symbol(k, PspCreateProcessNotifyRoutine).v)
+		context_note(c, FAULT_NO_FIELD, k->base, "callbacks", "where process notifications are kept is not known");
+	notify_routines(c, kernel_symbol(k, PspCreateProcessNotifyRoutine), "process", "PspCreateProcessNotifyRoutine");
+	notify_routines(c, kernel_symbol(k, PspCreateThreadNotifyRoutine), "thread", "PspCreateThreadNotifyRoutine");
+	notify_routines(c, kernel_symbol(k, PspLoadImageNotifyRoutine), "image", "PspLoadImageNotifyRoutine");
+	registry(c);
+	objects(c);
+	bugcheck(c, kernel_symbol(k, KeBugCheckCallbackListHead), "bugcheck", "KeBugCheckCallbackListHead", false);
+	bugcheck(c, kernel_symbol(k, KeBugCheckReasonCallbackListHead), "bugcheck_reason", "KeBugCheckReasonCallbackListHead", true);
+	shutdown_queue(c, kernel_symbol(k, IopNotifyShutdownQueueHead), "shutdown", "IopNotifyShutdownQueueHead");
+	shutdown_queue(c, kernel_symbol(k, IopNotifyLastChanceShutdownQueueHead), "last_chance_shutdown", "IopNotifyLastChanceShutdownQueueHead");
+	file_systems(c);
+	logon_sessions(c);
+	return true;
+}
+
+const struct plugin plugin_callbacks = {
+	.name = "callbacks",
+	.doc = "functions the kernel calls on events",
+	.fills = { &callbacks },
+	.needs = { "drivers" },
+	.needs_layout = true,
+	.run = run,
+};

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What executable private memory holds: facts from its bytes, by disassembly.
+ *
+ * A just-in-time compiler and an implant both own executable private memory; what
+ * they put there differs. Compiled functions come one after the other, each with an
+ * end; position-independent code looks for the PEB, its own address or the kernel.
+ */
+#include <capstone.h>
+#include <string.h>
+#include "pe.h"
+#include "plugin.h"
+
+#define SAMPLE_LIMIT 16384u		/* bytes disassembled a region */
+#define PROCESS_LIMIT (1u << 20)	/* and a process: JIT heaps grow to hundreds of MiB */
+#define FIRST_BYTES 64u
+
+enum {
+	PROCESS, VAD, ADDRESS, LENGTH, SAMPLED, WRITABLE, ALL_ZERO, ENTROPY, INSTRUCTIONS, INVALID, FUNCTIONS, PEB_ACCESS, GETPC, SYSCALLS,
+	BREAKPOINTS, PE_HEADER, BYTES,
+};
+
+static const struct table code_regions = {
+	.name = "code_regions", .doc = "executable pages of private memory, run by run, and what their bytes look like",
+	.columns = {
+		[PROCESS] = { "process_id", COL_PROCESS, "" },
+		[VAD] = { "vad_id", COL_REF, "NULL: no VAD describes it", "vads" },
+		[ADDRESS] = { "address", COL_ADDRESS, "of the first page of the run" },
+		[LENGTH] = { "length", COL_INT, "bytes of adjacent resident executable pages" },
+		[SAMPLED] = { "sampled", COL_INT, "bytes looked at, from the first that is not zero" },
+		[WRITABLE] = { "writable", COL_BOOL, "by the page-table entries" },
+		[ALL_ZERO] = { "all_zero", COL_BOOL, "nothing but zeros" },
+		[ENTROPY] = { "entropy", COL_REAL, "bits a byte, of the sample" },
+		[INSTRUCTIONS] = { "instructions", COL_INT, "decoded" },
+		[INVALID] = { "invalid", COL_INT, "bytes that are no instruction" },
+		[FUNCTIONS] = { "functions", COL_INT, "returns or jumps followed by padding or a function's usual beginning" },
+		[PEB_ACCESS] = { "peb_access", COL_INT, "instructions that read the PEB's address (gs:[60h], fs:[30h])" },
+		[GETPC] = { "getpc", COL_INT, "calls to the next instructions, or FPU state stored, to learn where the code is" },
+		[SYSCALLS] = { "syscalls", COL_INT, "syscall, sysenter and int 2Eh" },
+		[BREAKPOINTS] = { "breakpoints", COL_INT, "int3 between instructions" },
+		[PE_HEADER] = { "pe_header", COL_BOOL, "begins with MZ and a PE signature" },
+		[BYTES] = { "first_bytes", COL_BLOB, "of the sample" },
+	},
+};
+
+struct shape {
+	unsigned instructions, invalid, functions, peb_access, getpc, syscalls, breakpoints;
+};
+
+static bool is_peb_operand(const cs_insn *insn, bool is_64bit)
+{
+	const cs_x86 *x = &insn->detail->x86;
+
+	for (unsigned i = 0; i < x->op_count; i++) {
+		const cs_x86_op *op = &x->operands[i];
+		if (op->type != X86_OP_MEM)
+			continue;
+		/* The displacement may be in a register: gs:[rdx+60h] with rdx 0 is a usual disguise. */
+		if (is_64bit && op->mem.segment == X86_REG_GS && op->mem.disp == 0x60)
+			return true;
+		if (!is_64bit && op->mem.segment == X86_REG_FS && op->mem.disp == 0x30)
+			return true;
+	}
+	return false;
+}
+
+/* What ends a function, followed by what begins or pads one. */
+static bool ends_function(const uint8_t *after, size_t left)
+{
+	if (!left)
+		return true;
+	switch (after[0]) {
+	case 0x90: case 0xcc: case 0x55: case 0x53: case 0x57: case 0x56:
+		return true;
+	case 0x00:
+		return left < 2 || !after[1];
+	case 0x0f:
+		return left > 1 && after[1] == 0x1f;
+	case 0x40: case 0x41: case 0x48: case 0x4c: case 0x66:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void look(struct shape *s, csh handle, bool is_64bit, const uint8_t *code, size_t length, uint64_t address)
+{
+	cs_insn *insn = cs_malloc(handle);
+	const uint8_t *at = code;
+	size_t left = length;
+	uint64_t va = address;
+
+	while (left) {
+		if (!cs_disasm_iter(handle, &at, &left, &va, insn)) {
+			s->invalid++;
+			at++;
+			left--;
+			va++;
+			continue;
+		}
+		s->instructions++;
+		s->peb_access += is_peb_operand(insn, is_64bit);
+		switch (insn->id) {
+		case X86_INS_RET: case X86_INS_JMP:
+			s->functions += ends_function(at, left);
+			break;
+		case X86_INS_CALL: {
+			const cs_x86_op *op = &insn->detail->x86.operands[0];
+			/* call $+5, and the jump ahead whose target calls back */
+			if (op->type == X86_OP_IMM && (uint64_t)op->imm == insn->address + insn->size)
+				s->getpc++;
+			break;
+		}
+		case X86_INS_FNSTENV:
+			s->getpc++;
+			break;
+		case X86_INS_SYSCALL: case X86_INS_SYSENTER:
+			s->syscalls++;
+			break;
+		case X86_INS_INT:
+			s->syscalls += insn->detail->x86.operands[0].imm == 0x2e;
+			break;
+		case X86_INS_INT3:
+			s->breakpoints++;
+			break;
+		default:
+			break;
+		}
+	}
+	cs_free(insn, 1);
+}
+
+struct run {
+	uint64_t start, length;
+	bool writable;
+};
+
+struct looker {
+	struct context *c;
+	csh handle;
+	size_t budget;
+	bool spent;
+	const struct vad *vad;
+	int vad_index;
+};
+
+static bool has_pe_header(const uint8_t *p, size_t n)
+{
+	struct bytes b = { p, n, false };
+
+	if (n < 0x40 || p[0] != 'M' || p[1] != 'Z')
+		return false;
+	uint64_t nt = bytes_at(&b, 0x3c, 4);
+	return bytes_at(&b, nt, 4) == 0x4550 && !b.bad;
+}
+
+static void put_run(struct looker *l, const struct run *r)
+{
+	uint8_t sample[SAMPLE_LIMIT];
+	size_t n = 0;
+	uint64_t at = r->start, end = r->start + r->length;
+
+	/* Start where the bytes start: an implant may leave a zeroed page before its code. */
+	for (; at < end; at += PAGE_SIZE) {
+		if (space_read(l->c->user, (va_t){ at }, sample, PAGE_SIZE, NULL))
+			continue;
+		if (sample[0] || memcmp(sample, sample + 1, PAGE_SIZE - 1))
+			break;
+	}
+	struct row *row = row_new(l->c, &code_regions);
+	if (l->vad)
+		row_ref(row, VAD, l->vad_index);
+	row_address(row, ADDRESS, r->start);
+	row_int(row, LENGTH, (int64_t)r->length);
+	row_int(row, WRITABLE, r->writable);
+	row_int(row, ALL_ZERO, at >= end);
+	if (at >= end)
+		return;
+	n = (size_t)MIN(MIN((uint64_t)SAMPLE_LIMIT, end - at), (uint64_t)l->budget);
+	if (!n) {
+		if (!l->spent)
+			context_note(l->c, FAULT_LIMIT, (va_t){ at }, "code_regions", "more than %u bytes of executable private memory: the rest is not disassembled",
+				     PROCESS_LIMIT);
+		l->spent = true;
+		return;
+	}
+	l->budget -= n;
+	(void)space_read_sparse(l->c->user, (va_t){ at }, sample, n);
+	size_t used = n;
+	while (used > 1 && !sample[used - 1])
+		used--;
+	struct shape s = { 0 };
+	look(&s, l->handle, !l->c->process->wow64, sample, used, at);
+	row_int(row, SAMPLED, (int64_t)used);
+	row_real(row, ENTROPY, byte_entropy(sample, used));
+	row_int(row, INSTRUCTIONS, s.instructions);
+	row_int(row, INVALID, s.invalid);
+	row_int(row, FUNCTIONS, s.functions);
+	row_int(row, PEB_ACCESS, s.peb_access);
+	row_int(row, GETPC, s.getpc);
+	row_int(row, SYSCALLS, s.syscalls);
+	row_int(row, BREAKPOINTS, s.breakpoints);
+	row_int(row, PE_HEADER, has_pe_header(sample, n));
+	row_blob(row, BYTES, sample, MIN(used, FIRST_BYTES));
+}
+
+static void look_between(struct looker *l, va_t first, va_t last)
+{
+	va_t cursor = first;
+	struct run run = { 0, 0, false };
+	struct page page;
+
+	while (space_next_page(l->c->user, &cursor, last, &page) && !context_cancelled(l->c)) {
+		if (!page.executable || !page_resident(&page) || page.by_prototype)
+			continue;
+		uint64_t start = MAX(page.va.v, first.v), end = MIN(page.va.v + page.size - 1, last.v) + 1;
+		if (run.length && run.start + run.length == start && run.writable == page.writable) {
+			run.length += end - start;
+			continue;
+		}
+		if (run.length)
+			put_run(l, &run);
+		run = (struct run){ start, end - start, page.writable };
+	}
+	if (run.length)
+		put_run(l, &run);
+}
+
+static bool run_process(struct context *c, GError **error)
+{
+	const GArray *vads = c->process->vads.vads;
+	struct looker l = { .c = c, .budget = PROCESS_LIMIT, .vad_index = -1 };
+	va_t user_end = { c->kernel->paging == PAGING_X86 || c->kernel->paging == PAGING_X86_PAE ? 0x7fffffffu :
+			  c->kernel->paging == PAGING_X64_LA57 ? UINT64_C(0x00ffffffffffffff) : UINT64_C(0x00007fffffffffff) };
+	uint64_t at = 0;
+
+	if (!c->user)
+		return true;
+	if (cs_open(CS_ARCH_X86, c->process->wow64 ? CS_MODE_32 : CS_MODE_64, &l.handle) != CS_ERR_OK) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "capstone can't be opened");
+		return false;
+	}
+	cs_option(l.handle, CS_OPT_DETAIL, CS_OPT_ON);
+	for (guint i = 0; i < vads->len; i++) {
+		const struct vad *vad = &g_array_index(vads, struct vad, i);
+		l.vad = NULL;
+		if (vad->start.v > at)
+			look_between(&l, (va_t){ at }, (va_t){ vad->start.v - 1 });
+		l.vad = vad;
+		l.vad_index = (int)i;
+		/* Where page tables were counted they have said already whether anything is executable. */
+		if (vad->is_private && (!vad->counted || vad->pages_executable))
+			look_between(&l, vad->start, vad->end);
+		at = MAX(at, vad->end.v + 1);
+	}
+	l.vad = NULL;
+	if (at <= user_end.v && vads->len)
+		look_between(&l, (va_t){ at }, user_end);
+	cs_close(&l.handle);
+	return true;
+}
+
+const struct plugin plugin_code = {
+	.name = "code",
+	.doc = "what executable private memory holds",
+	.fills = { &code_regions },
+	.needs = { "vads" },
+	.needs_layout = true,
+	.needs_user_memory = true,
+	.run_process = run_process,
+};

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System service tables: where each system call leads.
+ *
+ * On x64 the tables hold 32-bit offsets from the table itself, shifted left by four; the
+ * low bits tell the number of arguments on the stack. Their names come from the machine
+ * itself: each Nt function that ntdll (win32u) exports loads its number first.
+ */
+#include <string.h>
+#include "pe_space.h"
+#include "plugin.h"
+
+enum { DUMP, TABLE_NAME, NUMBER, FUNCTION, ADDRESS, MODULE };
+
+static const struct table ssdt = {
+	.name = "ssdt", .doc = "system service tables",
+	.columns = {
+		[DUMP] = { "dump_id", COL_DUMP, "" },
+		[TABLE_NAME] = { "table_name", COL_TEXT, "KiServiceTable or W32pServiceTable" },
+		[NUMBER] = { "number", COL_INT, "of the system call; those of win32k start at 4096" },
+		[FUNCTION] = { "function", COL_TEXT, "as ntdll or win32u export it" },
+		[ADDRESS] = { "address", COL_ADDRESS, "of the routine that is called" },
+		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
+	},
+};
+
+/* Bits 0 to 11 of a system call's number choose the entry, 12 and 13 the table. */
+#define MAX_SERVICES 4096u
+#define WIN32K_FIRST 4096u
+/* How many processes are asked for names: each has its own copy, and one may be hooked. */
+#define NAME_SOURCES 8
+
+struct names {
+	char *name[2 * MAX_SERVICES];
+	guint known;
+};
+
+static void names_destroy(struct names *names)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(names->name); i++)
+		g_free(names->name[i]);
+	g_free(names);
+}
+
+/* The number a stub loads: mov r10, rcx; mov eax, imm32. */
+static bool stub_number(struct pe *pe, uint32_t rva, uint32_t *number)
+{
+	static const uint8_t moves[2][4] = { { 0x4c, 0x8b, 0xd1, 0xb8 }, { 0x49, 0x89, 0xca, 0xb8 } };
+	uint8_t code[8];
+
+	if (pe_read(pe, rva, code, sizeof(code)) || (memcmp(code, moves[0], 4) && memcmp(code, moves[1], 4)))
+		return false;
+	memcpy(number, code + 4, 4);
+	return true;
+}
+
+static void names_of(struct names *names, struct space *space, uint64_t base)
+{
+	struct pe_space at = { space, { base } };
+	AUTO_PE pe = pe_space_open(&at, 0);
+	const GArray *exports = pe_exports(pe, NULL);
+
+	for (guint i = 0; exports && i < exports->len; i++) {
+		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
+		uint32_t number;
+		/* Each stub is exported as Zw… too. */
+		if (!e->name || strncmp(e->name, "Nt", 2) || !stub_number(pe, e->rva, &number) || number >= G_N_ELEMENTS(names->name) ||
+		    names->name[number])
+			continue;
+		names->name[number] = g_strdup(e->name);
+		names->known++;
+	}
+}
+
+static struct names *find_names(struct context *c)
+{
+	struct names *names = g_new0(struct names, 1);
+	unsigned sources = 0;
+
+	for (guint i = 0; i < c->processes->len && sources < NAME_SOURCES; i++) {
+		const struct process *process = g_ptr_array_index(c->processes, i);
+		bool used = false;
+		if (!process->user_readable)
+			continue;
+		AUTO(space) space = space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb);
+		space->invalid_pte_mask = c->space->invalid_pte_mask;
+		space->kernel = c->space;
+		space->vads = &process->vads;
+		for (guint m = 0; m < process->modules->len; m++) {
+			const struct module *module = &g_array_index(process->modules, struct module, m);
+			if (module->wow64 || !module->name ||
+			    (g_ascii_strcasecmp(module->name, "ntdll.dll") && g_ascii_strcasecmp(module->name, "win32u.dll")))
+				continue;
+			names_of(names, space, module->base);
+			used = true;
+		}
+		sources += used;
+	}
+	return names;
+}
+
+static void put_table(struct context *c, struct space *space, va_t table, uint32_t count, const char *name, uint32_t first,
+		      const struct names *names)
+{
+	g_autofree int32_t *entries = g_new0(int32_t, MAX_SERVICES);
+
+	if (!count || count > MAX_SERVICES) {
+		context_note(c, FAULT_IMPLAUSIBLE, table, "ssdt", "%s: %u entries", name, count);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct row *row = row_new(c, &ssdt);
+		va_t at = { table.v + 4 * (uint64_t)i };
+		enum fault fault = space_read(space, at, &entries[i], 4, NULL);
+		row_text(row, TABLE_NAME, name);
+		row_int(row, NUMBER, first + i);
+		row_text(row, FUNCTION, names->name[first + i]);
+		if (fault) {
+			row_fault(row, ADDRESS, fault, at, "the entry");
+			continue;
+		}
+		uint64_t address = table.v + (uint64_t)(int64_t)(entries[i] >> 4);
+		row_address(row, ADDRESS, address);
+		row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+	}
+}
+
+/*
+ * The second descriptor of KeServiceDescriptorTableShadow {base, counters, limit, arguments}: win32k's, which
+ * only processes of a session map.
+ */
+static void put_win32k(struct context *c, const struct names *names)
+{
+	va_t shadow = kernel_symbol(c->kernel, KeServiceDescriptorTableShadow);
+	uint64_t base = 0;
+	uint32_t limit = 0;
+
+	if (!shadow.v || read_pointer(c->space, (va_t){ shadow.v + 32 }, &base) || !base ||
+	    space_read(c->space, (va_t){ shadow.v + 32 + 16 }, &limit, sizeof(limit), NULL))
+		return;
+	for (guint i = 0; i <= c->processes->len; i++) {
+		int32_t entry;
+		/* The kernel's own view first: some builds map it there. */
+		const struct process *process = i ? g_ptr_array_index(c->processes, i - 1) : NULL;
+		if (process && !process->user_readable)
+			continue;
+		AUTO(space) own = process ? space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb) : NULL;
+		struct space *space = own ? own : c->space;
+		if (own) {
+			own->invalid_pte_mask = c->space->invalid_pte_mask;
+			own->kernel = c->space;
+		}
+		if (space_read(space, (va_t){ base }, &entry, sizeof(entry), NULL))
+			continue;
+		put_table(c, space, (va_t){ base }, limit, "W32pServiceTable", WIN32K_FIRST, names);
+		return;
+	}
+	context_note(c, FAULT_UNMAPPED, (va_t){ base }, "ssdt", "W32pServiceTable is in no process's memory");
+}
+
+static bool run(struct context *c, GError **error)
+{
+	va_t table = kernel_symbol(c->kernel, KiServiceTable), limit = kernel_symbol(c->kernel, KiServiceLimit);
+	uint32_t count = 0;
+
+	(void)error;
+	if (c->kernel->paging != PAGING_X64 && c->kernel->paging != PAGING_X64_LA57) {
+		context_note(c, FAULT_NO_FIELD, table, "ssdt", "service tables are read for x64 alone");
+		return true;
+	}
+	if (!table.v || !limit.v) {
+		context_note(c, FAULT_NO_FIELD, c->kernel->base, "ssdt", "KiServiceTable is not known");
+		return true;
+	}
+	enum fault fault = space_read(c->space, limit, &count, sizeof(count), NULL);
+	if (fault) {
+		context_note(c, fault, limit, "ssdt", "KiServiceLimit can't be read");
+		return true;
+	}
+	struct names *names = find_names(c);
+	put_table(c, c->space, table, count, "KiServiceTable", 0, names);
+	put_win32k(c, names);
+	names_destroy(names);
+	return true;
+}
+
+const struct plugin plugin_ssdt = {
+	.name = "ssdt",
+	.doc = "where each system call leads",
+	.fills = { &ssdt },
+	.needs = { "drivers", "modules" },
+	.needs_layout = true,
+	.run = run,
+};

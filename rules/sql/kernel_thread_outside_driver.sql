@@ -1,0 +1,12 @@
+-- rule: kernel_thread_outside_driver
+-- severity: high
+-- confidence: 75
+-- attack: T1014
+-- title: A kernel thread of {name} ({pid}) starts at {address}, in no loaded driver
+SELECT p.process_id, p.name, p.pid, t.start_address AS address, 1 AS length,
+       json_object('tid', t.tid, 'ethread', printf('0x%x', t.ethread), 'create_time', t.create_time, 'state', t.state) AS detail
+FROM threads t JOIN processes p USING (process_id)
+WHERE p.dump_id = :dump_id AND t.start_address < 0 AND t.exit_time IS NULL
+  AND NOT EXISTS (SELECT 1 FROM drivers d WHERE d.dump_id = p.dump_id AND t.start_address BETWEEN d.base AND d.base + d.size - 1)
+  AND EXISTS (SELECT 1 FROM drivers d WHERE d.dump_id = p.dump_id)
+ORDER BY t.thread_id;

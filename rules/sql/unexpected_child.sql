@@ -1,0 +1,19 @@
+-- rule: unexpected_child
+-- severity: high
+-- confidence: 65
+-- attack: T1134.004
+-- title: {name} ({pid}) is a child of {parent} ({ppid}), which starts no such process
+-- These processes start nothing, or only what is listed: another child means a spoofed parent or code run inside them.
+WITH core(name, children) AS (VALUES
+  ('lsass.exe', '/lsass.exe/efsui.exe/lsaiso.exe/'), ('csrss.exe', '/conhost.exe/csrss.exe/'), ('lsaiso.exe', '//'), ('lsm.exe', '//'),
+  ('wininit.exe', '/services.exe/lsass.exe/lsm.exe/lsaiso.exe/fontdrvhost.exe/fontdrvhost.ex/werfault.exe/'),
+  ('dwm.exe', '//'), ('memcompression', '//'), ('registry', '//'), ('fontdrvhost.ex', '//'))
+SELECT p.process_id, p.name, p.pid, p.ppid, q.name AS parent, p.image_base AS address,
+       json_object('parent', q.name, 'parent_path', q.image_path, 'image_path', p.image_path, 'command_line', p.command_line, 'create_time', p.create_time,
+                   'session_id', p.session_id, 'parent_session_id', q.session_id) AS detail
+FROM processes p
+JOIN processes q ON q.dump_id = p.dump_id AND q.pid = p.ppid AND q.create_time <= p.create_time
+ AND (q.exit_time IS NULL OR q.exit_time >= p.create_time)
+JOIN core c ON substr(lower(q.name), 1, 14) = c.name
+WHERE p.dump_id = :dump_id AND instr(c.children, '/' || lower(p.name) || '/') = 0
+ORDER BY p.process_id;

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Executables as the loader maps them, made up from a few words: headers, code,
+ * exports, imports, a CodeView record, a version resource. Their code does nothing.
+ */
+#ifndef MEMSIEVE_SAMPLES_PORTABLE_EXECUTABLE_H
+#define MEMSIEVE_SAMPLES_PORTABLE_EXECUTABLE_H
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct executable_section {
+	const char *name;
+	uint32_t rva, size;		/* size in whole pages, as mapped */
+	uint32_t characteristics;
+	uint8_t protection;		/* MM_…, as the loader maps it */
+};
+
+struct executable_import { uint32_t rva; char *dll, *name; };
+
+struct executable {
+	uint8_t *bytes;			/* size bytes, as mapped at base, imports not yet bound */
+	uint32_t size, timestamp, checksum, entry_point, import_table, import_table_size;
+	uint64_t base;
+	bool is_64bit, dll;
+	struct executable_section sections[6];
+	unsigned section_count;
+	GPtrArray *exports;		/* char *, sorted; function n is at export_rva */
+	GArray *imports;		/* struct executable_import: its slot in the import address table */
+};
+
+struct executable_spec {
+	const char *name;		/* of the file */
+	const char *pdb;		/* NULL: the name with .pdb */
+	const char *guid_age;		/* 32 hex digits and the age; NULL: drawn */
+	const char *const *exports;	/* NULL-terminated or NULL */
+	const char *const *imports;	/* "kernel32.dll!CreateFileW" */
+	const char *company, *product, *version;	/* "10.0.19041.1466" */
+	uint64_t base, seed;
+	uint32_t timestamp;		/* 0: drawn */
+	uint32_t text_pages;		/* 0: 2 */
+	uint32_t size, data;		/* the kernel's: where it ends, and where its data section begins */
+	bool is_64bit, dll, native;
+};
+
+struct executable *executable_create(const struct executable_spec *spec);
+void executable_destroy(struct executable *executable);
+/* RVA of an export, 0: it has none of that name. */
+uint32_t executable_export(const struct executable *executable, const char *name);
+/* The section that the page at rva lies in; NULL: the headers. */
+const struct executable_section *executable_section_at(const struct executable *executable, uint32_t rva);
+#endif
