@@ -362,15 +362,21 @@ static enum fault read_mapped(const struct file *file, const GArray *segments, u
 	return FAULT_NONE;
 }
 
+/* What has no physical memory is addressed by virtual address. */
+static const GArray *memory_of(const struct image *image)
+{
+	return image->segments->len || !image->virtual_segments ? image->segments : image->virtual_segments;
+}
+
 enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
 {
 	if (!image->format->read_page)
-		return read_mapped(image->file, image->segments, pa.v, buffer, length);
+		return read_mapped(image->file, memory_of(image), pa.v, buffer, length);
 
 	uint8_t page[PAGE_SIZE], *to = buffer;
 	while (length) {
 		size_t in = pa.v & PAGE_MASK, n = MIN(length, PAGE_SIZE - in);
-		if (!segment_of(image->segments, pa.v))
+		if (!segment_of(memory_of(image), pa.v))
 			return FAULT_NOT_IN_DUMP;
 		enum fault fault = image->format->read_page(image, pa.v / PAGE_SIZE, page);
 		if (fault)
@@ -386,7 +392,7 @@ enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
 const uint8_t *image_page(struct image *image, pa_t pa, void *scratch)
 {
 	pa.v &= ~(uint64_t)PAGE_MASK;
-	const struct segment *s = segment_of(image->segments, pa.v);
+	const struct segment *s = segment_of(memory_of(image), pa.v);
 	if (!s)
 		return NULL;
 	if (!image->format->read_page && s->length - (pa.v - s->start) >= PAGE_SIZE)
@@ -395,7 +401,7 @@ const uint8_t *image_page(struct image *image, pa_t pa, void *scratch)
 		return NULL;
 	if (image->format->read_page)
 		return image->format->read_page(image, pa.v / PAGE_SIZE, scratch) ? NULL : scratch;
-	return read_mapped(image->file, image->segments, pa.v, scratch, PAGE_SIZE) ? NULL : scratch;
+	return read_mapped(image->file, memory_of(image), pa.v, scratch, PAGE_SIZE) ? NULL : scratch;
 }
 
 enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t length)
@@ -407,7 +413,7 @@ enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t
 
 bool image_next_range(struct image *image, pa_t pa, struct range *out)
 {
-	const GArray *segments = image->segments;
+	const GArray *segments = memory_of(image);
 	gssize i = segment_at(segments, pa.v);
 
 	if (i < 0 || pa.v - g_array_index(segments, struct segment, i).start >= g_array_index(segments, struct segment, i).length)

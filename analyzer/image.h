@@ -204,7 +204,9 @@ void image_add_virtual(struct image *image, va_t start, uint64_t length, uint64_
 void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
 	G_GNUC_PRINTF(4, 5);
 
-/* Read exactly length bytes of physical memory. FAULT_NOT_IN_DUMP when any is absent. */
+/*
+ * Read exactly length bytes of physical memory. An image that has virtual memory alone (triage
+ * dumps, minidumps) is addressed by virtual address here too. FAULT_NOT_IN_DUMP when any is absent. */
 enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
 	G_GNUC_WARN_UNUSED_RESULT;
 /*

@@ -262,6 +262,30 @@ static void read_identity(struct kernel *k)
 		k->object_header_cookie = 0;
 }
 
+/* Triage dumps and minidumps hold no kernel image and no page tables: what their headers say is what there is. */
+static void use_headers(struct kernel *k)
+{
+	const struct image_facts *facts = &k->image->facts;
+	const struct image_triage *triage = k->image->triage;
+
+	k->paging = PAGING_NONE;
+	k->dtb = facts->dtb;
+	k->base = facts->kernel_base;
+	k->build = facts->os_build;
+	k->found_by = g_strdup("dump header");
+	/* The kernel comes first in PsLoadedModuleList, and so in the list of a triage dump. */
+	if (triage && triage->drivers->len) {
+		const struct image_driver *first = &g_array_index(triage->drivers, struct image_driver, 0);
+		if (!k->base.v)
+			k->base.v = first->base;
+		if (k->base.v == first->base) {
+			k->size = (uint32_t)MIN(first->size, UINT32_MAX);
+			k->timestamp = first->timestamp;
+		}
+	}
+	k->space = space_create(k->image, NULL, PAGING_NONE, (pa_t){ 0 });
+}
+
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
 	const struct image_facts *facts = &image->facts;
@@ -271,6 +295,10 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	bool found = false;
 
 	k->image = image;
+	if (image->triage || image->minidump) {
+		use_headers(k);
+		return g_steal_pointer(&k);
+	}
 	if (facts->dtb.v) {
 		struct candidate c = { facts->dtb, 0, facts->loaded_module_list.v, "crash dump header", PAGING_X64 };
 		c.hint = facts->loaded_module_list.v ? facts->loaded_module_list.v : facts->kdbg.v;

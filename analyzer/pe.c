@@ -607,8 +607,9 @@ static enum fault parse_rich(struct pe *pe, const void **value)
 	/* After "DanS" three words of padding, each 0 before the key was applied. */
 	for (uint32_t at = start + 16; at + 8 <= end - 8; at += 8) {
 		uint32_t id = (uint32_t)bytes_at(&b, at, 4) ^ key;
-		struct pe_rich_entry entry = { (uint16_t)(id >> 16), (uint16_t)id, (uint32_t)bytes_at(&b, at + 4, 4) ^ key };
+		struct pe_rich_entry entry = { .product = (uint16_t)(id >> 16), .build = (uint16_t)id };
 
+		entry.count = (uint32_t)bytes_at(&b, at + 4, 4) ^ key;
 		if (rich->entries->len == PE_MAX_RICH_ENTRIES)
 			return FAULT_LIMIT;
 		g_array_append_val(rich->entries, entry);

@@ -32,7 +32,7 @@ enum {
 	PE_MAX_EXPORTS = 65536,
 	PE_MAX_IMPORT_DLLS = 4096,
 	PE_MAX_IMPORTS = 65536,
-	PE_MAX_RELOCATIONS = 1 << 20,
+	PE_MAX_RELOCATIONS = 1 << 20,	/* padding included */
 	PE_MAX_TLS_CALLBACKS = 256,
 	PE_MAX_DEBUG_ENTRIES = 64,
 	PE_MAX_RESOURCES = 65536,
@@ -65,7 +65,12 @@ enum pe_damage {
 	PE_DAMAGE_SECTION_TABLE = 1 << 5,	/* unreadable, out of order, outside the image, or too long */
 };
 
-enum pe_machine { PE_MACHINE_I386 = 0x14c, PE_MACHINE_ARMNT = 0x1c4, PE_MACHINE_AMD64 = 0x8664, PE_MACHINE_ARM64 = 0xaa64 };
+enum pe_machine {
+	PE_MACHINE_I386 = 0x14c,
+	PE_MACHINE_ARMNT = 0x1c4,
+	PE_MACHINE_AMD64 = 0x8664,
+	PE_MACHINE_ARM64 = 0xaa64,
+};
 
 enum {
 	PE_FILE_RELOCS_STRIPPED = 0x0001,	/* of characteristics */
@@ -239,9 +244,11 @@ struct pe_debug {
 	uint16_t major, minor;
 	uint32_t rva, size, raw_offset;	/* rva 0: the data is in the file alone */
 	const char *pdb_name;		/* CodeView */
-	const char *guid_age;		/* CodeView: GUID (32 digits) and age in upper-case hex, as in a symbol path;
-					 * of the old NB10 form, timestamp (8 digits) and age */
-	const char *detail;		/* POGO: its signature, "LTCG", "PGU" …; REPRO: the hash in lower-case hex */
+	/* CodeView: GUID (32 digits) and age in upper-case hex, as in a symbol path; of the old
+	 * NB10 form, timestamp (8 digits) and age. */
+	const char *guid_age;
+	/* POGO: its signature, "LTCG", "PGU" …; REPRO: the hash in lower-case hex. */
+	const char *detail;
 };
 const GArray *pe_debug(struct pe *pe, enum fault *fault);
 /* The first CodeView record that could be read, or NULL. */

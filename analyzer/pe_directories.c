@@ -12,8 +12,10 @@ enum {
 	RELOCATION_BLOCKS_MAX = 1 << 20,	/* one for each page of 4 GiB */
 };
 
-/* The entries of one block; they cover [at, at + size). */
-static enum fault read_relocation_block(struct pe *pe, uint32_t page, uint32_t at, uint32_t size, GArray *relocations)
+/* The entries of one block; they cover [at, at + size). *visited counts padding too, of
+ * which a block may consist. */
+static enum fault read_relocation_block(struct pe *pe, uint32_t page, uint32_t at, uint32_t size, uint32_t *visited,
+					GArray *relocations)
 {
 	bool operand = false;
 
@@ -25,6 +27,8 @@ static enum fault read_relocation_block(struct pe *pe, uint32_t page, uint32_t a
 		uint16_t entry;
 		uint32_t entry_at;
 
+		if ((*visited)++ == PE_MAX_RELOCATIONS)
+			return FAULT_LIMIT;
 		if (!pe_element(at, i, 1, &entry_at))
 			return FAULT_IMPLAUSIBLE;
 		fault = pe_read(pe, entry_at, buffer, sizeof buffer);
@@ -39,8 +43,6 @@ static enum fault read_relocation_block(struct pe *pe, uint32_t page, uint32_t a
 		operand = relocation.type == RELOCATION_HIGHADJ;
 		if (!pe_element(page, entry & 0xfff, 1, &relocation.rva))
 			return FAULT_IMPLAUSIBLE;
-		if (relocations->len >= PE_MAX_RELOCATIONS)
-			return FAULT_LIMIT;
 		g_array_append_val(relocations, relocation);
 	}
 	return FAULT_NONE;
@@ -51,6 +53,7 @@ static enum fault parse_relocations(struct pe *pe, const void **value)
 	const struct pe_directory *directory = &pe->directories[PE_DIRECTORY_RELOCATION];
 	GArray *relocations = pe_new_array(pe, sizeof(struct pe_relocation));
 	enum fault first = FAULT_NONE;
+	uint32_t visited = 0;
 	uint64_t offset = 0;
 
 	*value = relocations;
@@ -80,7 +83,7 @@ static enum fault parse_relocations(struct pe *pe, const void **value)
 			pe_note(&first, FAULT_IMPLAUSIBLE);
 			break;
 		}
-		fault = pe_element(at, 8, 1, &at) ? read_relocation_block(pe, page, at, size - 8, relocations)
+		fault = pe_element(at, 8, 1, &at) ? read_relocation_block(pe, page, at, size - 8, &visited, relocations)
 						  : FAULT_IMPLAUSIBLE;
 		pe_note(&first, fault);
 		if (fault == FAULT_LIMIT)

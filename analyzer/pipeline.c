@@ -32,6 +32,7 @@ struct pipeline {
 	const struct plugin *const *plugins;
 	struct image *image;
 	struct kernel *kernel;
+	struct sweep *sweep;	/* NULL: nobody looks for anything */
 	struct store *store;
 	GPtrArray *processes;	/* struct process * */
 	GArray *drivers;	/* struct driver, sorted by base once looked up */
@@ -112,6 +113,20 @@ const char *context_driver_at(const struct context *context, va_t va)
 	return NULL;
 }
 
+const struct table *context_table(const struct context *context, const char *name)
+{
+	for (const struct plugin *const *p = context->pipeline->plugins; *p; p++)
+		for (const struct table *const *t = (*p)->fills; *t; t++)
+			if (!strcmp((*t)->name, name))
+				return *t;
+	return NULL;
+}
+
+enum dump_kind image_kind(const struct image *image)
+{
+	return image->minidump ? DUMP_OF_PROCESS : image->triage ? DUMP_TRIAGE : DUMP_OF_MACHINE;
+}
+
 void context_keep(struct context *context, void *data, GDestroyNotify destroy)
 {
 	context->pipeline->kept = (struct kept){ data, destroy };
@@ -143,7 +158,7 @@ static struct context make_context(struct pipeline *p, struct rows *rows)
 {
 	return (struct context){
 		.image = p->image, .kernel = p->kernel, .space = space_clone(p->kernel->space),
-		.processes = p->processes, .options = p->options, .rows = rows, .pipeline = p,
+		.processes = p->processes, .sweep = p->sweep, .options = p->options, .rows = rows, .pipeline = p,
 	};
 }
 
@@ -281,7 +296,7 @@ static bool run_once(struct pipeline *p, bool (*run)(struct context *, GError **
 /* Why a plugin can't do anything here; NULL: it can. */
 static const char *why_skip(const struct pipeline *p, const struct plugin *plugin)
 {
-	if (plugin->needs_layout && !p->kernel->layout)
+	if (plugin->needs_layout && !p->kernel->layout && image_kind(p->image) == DUMP_OF_MACHINE)
 		return "the kernel's layout is not known";
 	if (plugin->needs_user_memory && p->image->facts.no_user_memory)
 		return "user memory not in dump";
@@ -307,6 +322,9 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 	const char *skip = why_skip(p, plugin), *status = "ok";
 	bool ok = true;
 
+	if (!((plugin->kinds ? plugin->kinds : DUMP_OF_MACHINE) & image_kind(p->image)))
+		return true;	/* not for this kind of dump: nothing was left out */
+
 	p->plugin = plugin;
 	p->rows = p->faults = 0;
 	progress_stage(plugin->name);
@@ -315,8 +333,7 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 	if (skip) {
 		status = "skipped";
 		g_string_printf(message, "skipped: %s", skip);
-		if (plugin->needs_layout && !p->kernel->layout)
-			p->partial = true;
+		p->partial |= plugin->needs_layout && !p->kernel->layout;
 	} else {
 		if (plugin->begin)
 			ok = run_once(p, plugin->begin, message);
@@ -427,7 +444,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	store_mark_base(p->store, &table_runs);
 	store_mark_base(p->store, &table_findings);
 	row_text(row, DUMPS_PATH, path);
-	row_int(row, DUMPS_SIZE, (int64_t)p->image->file->size);
+	row_int(row, DUMPS_SIZE, (int64_t)p->image->container->size);
 	row_text(row, DUMPS_FORMAT, facts->format);
 	row_text(row, DUMPS_FORMAT_DETAIL, facts->detail);
 	row_text(row, DUMPS_ARCHITECTURE, architecture_name(facts->architecture ? facts->architecture : ARCH_X64));
@@ -441,7 +458,8 @@ static bool begin_run(struct pipeline *p, const char *path)
 	if (k->base.v)
 		row_address(row, DUMPS_KERNEL_BASE, k->base.v);
 	row_text(row, DUMPS_KERNEL_GUID_AGE, k->guid_age);
-	row_address(row, DUMPS_DTB, k->dtb.v);
+	if (k->dtb.v)
+		row_address(row, DUMPS_DTB, k->dtb.v);
 	g_autofree char *source = layout_source(k->layout);
 	row_text(row, DUMPS_LAYOUT_SOURCE, source);
 	row_text(row, DUMPS_KERNEL_FOUND_BY, k->found_by);
@@ -474,7 +492,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 		rows_note(rows, n->fault, (va_t){ n->address }, NULL, "memory_ranges", g_strdup(n->message));
 		p->partial |= n->fault == FAULT_NOT_IN_DUMP;
 	}
-	if (!k->layout) {
+	if (!k->layout && image_kind(p->image) == DUMP_OF_MACHINE) {
 		p->partial = true;
 		rows_note(rows, FAULT_NO_FIELD, k->base, NULL, "dumps",
 			  g_strdup_printf("no layout for kernel %s %s: give its symbol file with --symbols or --layout",
@@ -516,12 +534,12 @@ static bool make_room(struct pipeline *p, const char *path, struct hasher **hash
 	const struct options *options = p->options;
 	int64_t id;
 
-	if (!store_find_dump(p->store, p->image->file->size, NULL))
+	if (!store_find_dump(p->store, p->image->container->size, NULL))
 		return true;	/* none of that size: certainly another */
 	*sha256 = hasher_finish(*hasher);
 	*hasher = NULL;
 	/* An unfinished run has no hash yet: the same path and size is the same dump begun. */
-	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, p->image->file->size);
+	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, p->image->container->size);
 	for (;;) {
 		g_autofree char *begun = store_value(p->store, "SELECT dump_id FROM dumps WHERE sha256 IS NULL AND path = ? AND size = CAST(? AS INTEGER)",
 						     path, size, NULL);
@@ -542,9 +560,31 @@ static bool make_room(struct pipeline *p, const char *path, struct hasher **hash
 	}
 }
 
+/* One pass over physical memory for all plugins that look for something there. */
+static bool sweep_memory(struct pipeline *p)
+{
+	g_autoptr(GPtrArray) patterns = g_ptr_array_new();
+	gint64 started = g_get_monotonic_time();
+	const char *message = NULL;
+
+	for (const struct plugin *const *plugin = p->plugins; *plugin; plugin++)
+		for (const struct sweep_pattern *const *s = (*plugin)->sweeps; s && *s; s++)
+			g_ptr_array_add(patterns, (void *)*s);
+	g_ptr_array_add(patterns, NULL);
+	progress_stage("sweep");
+	p->sweep = sweep_run(p->image, p->kernel->layout, (const struct sweep_pattern *const *)patterns->pdata, p->options->jobs,
+			     &pipeline_interrupted);
+	p->rows = (int64_t)sweep_total(p->sweep);
+	if (!sweep_map(p->sweep, p->kernel->space, &pipeline_interrupted))
+		message = "the kernel's page tables lead on and on: not everything found has an address";
+	else if (sweep_dropped(p->sweep))
+		message = "more was found than is kept";
+	return note_plugin_run(p, "sweep", message ? "partial" : "ok", started, message);
+}
+
 static bool run_all(struct pipeline *p, GError **error)
 {
-	bool ok = true;
+	bool ok = image_kind(p->image) != DUMP_OF_MACHINE || sweep_memory(p);
 
 	for (const struct plugin *const *plugin = p->plugins; *plugin && ok && !pipeline_interrupted; plugin++)
 		ok = run_plugin(p, *plugin);
@@ -563,6 +603,7 @@ static void pipeline_clear(struct pipeline *p)
 		g_array_free(p->drivers, TRUE);
 	g_clear_error(&p->store_error);
 	store_close(p->store);
+	sweep_destroy(p->sweep);
 	kernel_destroy(p->kernel);
 	image_close(p->image);
 }
@@ -585,9 +626,9 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	p.image = image_open(path, error);
 	if (!p.image)
 		goto out;
-	progress_begin(!options->quiet, p.image->file->size);
+	progress_begin(!options->quiet, p.image->container->size);
 	progress_stage("kernel");
-	hasher = hasher_start(p.image->file);
+	hasher = hasher_start(p.image->container);
 	p.kernel = kernel_find(p.image, &layouts, error);
 	if (!p.kernel)
 		goto out;

@@ -45,38 +45,70 @@ static bool check_declarations(const struct plugin *const *in, size_t n, GError 
 	return true;
 }
 
+static bool adds_to(const struct plugin *plugin, const char *table)
+{
+	for (const char *const *t = plugin->adds_to; *t; t++)
+		if (!strcmp(*t, table))
+			return true;
+	return false;
+}
+
+/* A table is complete when its owner and all who add to it have run. */
+static bool complete(const struct plugin *const *in, size_t n, GHashTable *done, const struct plugin *asking, const char *table)
+{
+	const struct plugin *o = owner(in, n, table);
+
+	if (o && o != asking && !g_hash_table_contains(done, o))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (in[i] != asking && adds_to(in[i], table) && !g_hash_table_contains(done, in[i]))
+			return false;
+	return true;
+}
+
+static bool check_needs(const struct plugin *const *in, size_t n, GError **error)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *unknown = NULL;
+		for (const char *const *t = in[i]->needs; *t; t++)
+			if (!owner(in, n, *t) && !is_core(*t))
+				unknown = *t;
+		for (const char *const *t = in[i]->adds_to; *t; t++)
+			if (!owner(in, n, *t))
+				unknown = *t;
+		if (unknown) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "plugin %s needs table %s, which nobody fills", in[i]->name, unknown);
+			return false;
+		}
+	}
+	return true;
+}
+
 const struct plugin **plugin_order(const struct plugin *const *in, size_t n, GError **error)
 {
 	g_autofree const struct plugin **out = g_new0(const struct plugin *, n + 1);
 	g_autoptr(GHashTable) done = g_hash_table_new(g_direct_hash, g_direct_equal);
 
-	if (!check_declarations(in, n, error))
+	if (!check_declarations(in, n, error) || !check_needs(in, n, error))
 		return NULL;
 	for (size_t placed = 0; placed < n; ) {
 		size_t before = placed;
+		const struct plugin *waiting = NULL;
 		for (size_t i = 0; i < n; i++) {
 			bool ready = !g_hash_table_contains(done, in[i]);
-			for (const char *const *need = in[i]->needs; ready && *need; need++) {
-				const struct plugin *o = owner(in, n, *need);
-				if (!o && !is_core(*need)) {
-					g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "plugin %s needs table %s, which nobody fills",
-						    in[i]->name, *need);
-					return NULL;
-				}
-				ready = !o || o == in[i] || g_hash_table_contains(done, o);
+			if (!ready)
+				continue;
+			for (const char *const *need = in[i]->needs; ready && *need; need++)
+				ready = complete(in, n, done, in[i], *need);
+			if (!ready) {
+				waiting = in[i];
+				continue;
 			}
-			if (ready) {
-				out[placed++] = in[i];
-				g_hash_table_add(done, (void *)in[i]);
-			}
+			out[placed++] = in[i];
+			g_hash_table_add(done, (void *)in[i]);
 		}
 		if (placed == before) {
-			for (size_t i = 0; i < n; i++)
-				if (!g_hash_table_contains(done, in[i])) {
-					g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN,
-						    "plugin %s: its tables need each other in a circle", in[i]->name);
-					break;
-				}
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "plugin %s: its tables need each other in a circle", waiting->name);
 			return NULL;
 		}
 	}

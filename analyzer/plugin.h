@@ -10,6 +10,7 @@
 #define MEMSIEVE_PLUGIN_H
 #include "kernel.h"
 #include "process.h"
+#include "sweep.h"
 #include "table.h"
 
 #define MEMSIEVE_PLUGIN_ABI 1
@@ -21,15 +22,27 @@ struct context {
 	struct process *process;	/* run_process: the process at hand, else NULL */
 	struct space *user;		/* run_process: its address space, or NULL when there is none */
 	const GPtrArray *processes;	/* struct process *, in the order of the table */
+	const struct sweep *sweep;	/* what plugins' patterns found in physical memory: sweep_hits() */
 	const struct options *options;
 	struct rows *rows;		/* of row_new */
 	struct pipeline *pipeline;
+};
+
+/* What a dump may hold. */
+enum dump_kind {
+	DUMP_OF_MACHINE = 1,	/* physical memory with a kernel in it */
+	DUMP_TRIAGE = 2,	/* a small dump: pieces of kernel memory by virtual address */
+	DUMP_OF_PROCESS = 4,	/* a user-mode minidump */
 };
 
 struct plugin {
 	const char *name, *doc;
 	const struct table *fills[12];	/* no two plugins fill the same table; NULL-terminated */
 	const char *needs[12];		/* tables that must be complete before; NULL-terminated */
+	const char *adds_to[12];	/* tables of other plugins that it fills for kinds of dump they don't read */
+	unsigned kinds;			/* enum dump_kind, or-ed; 0: DUMP_OF_MACHINE */
+	/* What it looks for in all of physical memory, NULL-terminated, or NULL: see sweep.h. */
+	const struct sweep_pattern *const *sweeps;
 	bool needs_user_memory;		/* skipped, and said so, for dumps that hold the kernel's alone */
 	bool needs_layout;		/* skipped, and said so, when the kernel's layout is not known */
 	bool (*run)(struct context *context, GError **error);
@@ -51,6 +64,10 @@ extern const struct plugin *const plugins[];
 
 /* A new process and its row; only for the plugin that fills `processes`. Takes the process. */
 void context_add_process(struct context *context, struct process *process, struct row *row);
+/* A table of another plugin (of adds_to), and a column of it, by name; NULL and -1: there is none. */
+const struct table *context_table(const struct context *context, const char *name);
+int table_column(const struct table *table, const char *name);
+enum dump_kind image_kind(const struct image *image);
 /* Why something is missing, when it is no one column of a row. Goes into diagnostics. */
 void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
 	G_GNUC_PRINTF(5, 6);

@@ -15,6 +15,14 @@ unsigned table_columns(const struct table *table)
 	return n;
 }
 
+int table_column(const struct table *table, const char *name)
+{
+	for (int i = 0; table && i < TABLE_MAX_COLUMNS && table->columns[i].type != COL_END; i++)
+		if (!strcmp(table->columns[i].name, name))
+			return i;
+	return -1;
+}
+
 static void row_free(void *data)
 {
 	struct row *row = data;

@@ -299,12 +299,43 @@ enum fault page_fault(const struct page *page)
 	}
 }
 
+/* In a dump of virtual memory a page is what the file has of it; the VADs know its protection. */
+static bool direct_page(struct space *space, va_t va, struct page *page)
+{
+	const struct vad *vad = space->vads ? vad_find(space->vads, va) : NULL;
+	struct range range;
+
+	*page = (struct page){ .va = { va.v & ~(uint64_t)PAGE_MASK }, .size = PAGE_SIZE };
+	if (!image_next_range(space->image, (pa_t){ page->va.v }, &range) || range.start > (page->va.v | PAGE_MASK))
+		return false;
+	page->state = PAGE_VALID;
+	page->pa.v = page->va.v;
+	page->user = true;
+	page->executable = vad && protection_executable(vad->protection);
+	page->writable = vad && protection_writable(vad->protection);
+	return true;
+}
+
+static bool next_direct_page(struct space *space, va_t *cursor, va_t last, struct page *page)
+{
+	struct range range;
+
+	if (cursor->v > last.v || !image_next_range(space->image, (pa_t){ cursor->v }, &range) || range.start > last.v)
+		return false;
+	if (!direct_page(space, (va_t){ range.start }, page))
+		return false;
+	cursor->v = page->va.v + PAGE_SIZE;
+	return cursor->v > page->va.v;
+}
+
 enum fault space_page(struct space *space, va_t va, struct page *page)
 {
 	uint64_t skip;
 
 	*page = (struct page){ .va = { va.v & ~(uint64_t)PAGE_MASK }, .size = PAGE_SIZE };
-	if (!space_canonical(space, va) || space->paging == PAGING_NONE)
+	if (space->paging == PAGING_NONE)
+		return direct_page(space, va, page) ? FAULT_NONE : FAULT_NOT_IN_DUMP;
+	if (!space_canonical(space, va))
 		return FAULT_UNMAPPED;
 	struct page large = *page;
 	struct space_slot *slot = fill(space, va, &large, &skip);
@@ -328,7 +359,7 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 	uint64_t at = cursor->v & ~(uint64_t)PAGE_MASK;
 
 	if (space->paging == PAGING_NONE)
-		return false;
+		return next_direct_page(space, cursor, last, page);
 	while (at <= last.v && at >= (cursor->v & ~(uint64_t)PAGE_MASK)) {
 		uint64_t skip;
 		if (!space_canonical(space, (va_t){ at })) {	/* jump over the hole */

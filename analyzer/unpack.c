@@ -16,24 +16,29 @@
 
 enum packing { PACKING_NONE, PACKING_ARCHIVE, PACKING_FLATTENED };
 
+static const struct archive_kind { const char *bytes; unsigned length; int filter; } kinds[] = {
+	{ "\x1f\x8b\x08", 3, ARCHIVE_FILTER_GZIP },
+	{ "\xfd" "7zXZ\0", 6, ARCHIVE_FILTER_XZ },
+	{ "\x28\xb5\x2f\xfd", 4, ARCHIVE_FILTER_ZSTD },
+	{ "\x04\x22\x4d\x18", 4, ARCHIVE_FILTER_LZ4 },
+	{ "BZh", 3, ARCHIVE_FILTER_BZIP2 },
+	{ "PK\x03\x04", 4, ARCHIVE_FILTER_NONE },
+};
+
+static const struct archive_kind *archive_kind_of(const struct file *file)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+		if (file->size >= kinds[i].length && !memcmp(file->map, kinds[i].bytes, kinds[i].length))
+			return &kinds[i];
+	return NULL;
+}
+
 static enum packing packing_of(const struct file *file)
 {
-	static const struct { const char *bytes; unsigned length; } archives[] = {
-		{ "\x1f\x8b\x08", 3 },		/* gzip */
-		{ "\xfd" "7zXZ\0", 6 },
-		{ "\x28\xb5\x2f\xfd", 4 },	/* zstd */
-		{ "\x04\x22\x4d\x18", 4 },	/* lz4 */
-		{ "BZh", 3 },
-		{ "PK\x03\x04", 4 },
-	};
-
 	/* "makedumpfile", then its type and version, both 1, big-endian */
 	if (file->size >= FLAT_HEADER && !memcmp(file->map, "makedumpfile\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1", 32))
 		return PACKING_FLATTENED;
-	for (size_t i = 0; i < G_N_ELEMENTS(archives); i++)
-		if (file->size >= archives[i].length && !memcmp(file->map, archives[i].bytes, archives[i].length))
-			return PACKING_ARCHIVE;
-	return PACKING_NONE;
+	return archive_kind_of(file) ? PACKING_ARCHIVE : PACKING_NONE;
 }
 
 /* The temporary file being written. */
@@ -136,13 +141,13 @@ static struct archive *archive_open(const struct file *packed)
 
 	if (!a)
 		return NULL;
-	archive_read_support_filter_gzip(a);
-	archive_read_support_filter_xz(a);
-	archive_read_support_filter_zstd(a);
-	archive_read_support_filter_lz4(a);
-	archive_read_support_filter_bzip2(a);
-	archive_read_support_format_zip(a);
-	archive_read_support_format_raw(a);
+	/* One layer at a time: left to itself the library unwraps filters within filters, beyond our bounds. */
+	int filter = archive_kind_of(packed)->filter;
+	archive_read_append_filter(a, filter);
+	if (filter == ARCHIVE_FILTER_NONE)
+		archive_read_support_format_zip(a);
+	else
+		archive_read_support_format_raw(a);
 	archive_read_open_memory(a, packed->map, packed->size);
 	return a;
 }

@@ -211,7 +211,7 @@ static const struct layout *find_layout(struct hibernation *h, uint32_t length)
 		if (layouts[i].length && layouts[i].length == length)
 			return &layouts[i];
 		uint64_t page = header_page(h, layouts[i].first_kernel);
-		if (!layouts[i].length && page && page < h->image->file->size / PAGE_SIZE && read_set(h, page * PAGE_SIZE, &set, &descriptors))
+		if (!layouts[i].length && page && page <= h->image->file->size / PAGE_SIZE && read_set(h, page * PAGE_SIZE, &set, &descriptors))
 			return &layouts[i];
 	}
 	return NULL;
@@ -267,7 +267,7 @@ static bool read_header(struct hibernation *h, GError **error)
 	uint64_t boot = header_page(h, layout->first_boot), kernel = header_page(h, layout->first_kernel);
 	uint64_t loader_pages = bytes_at(&b, layout->loader_pages, 8);
 	uint64_t kernel_pages = layout->kernel_pages ? bytes_at(&b, layout->kernel_pages, 8) : 0;
-	uint64_t last = file->size / PAGE_SIZE;
+	uint64_t last = (file->size + PAGE_MASK) / PAGE_SIZE;	/* the first page that is not in the file */
 	if ((!boot && !kernel) || (boot >= last && kernel >= last)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "hibernation file (%s): FirstBootRestorePage at 0x%x is %"
 			    G_GUINT64_FORMAT ", FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT ": none within 1-%" G_GUINT64_FORMAT,
@@ -281,7 +281,8 @@ static bool read_header(struct hibernation *h, GError **error)
 	else
 		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT
 			   ", not within 1-%" G_GUINT64_FORMAT, layout->first_kernel, kernel, last - 1);
-	struct bytes at = file_slice(file, (kernel < last ? kernel : boot) * PAGE_SIZE, PAGE_SIZE);
+	uint64_t first = (kernel < last ? kernel : boot) * PAGE_SIZE;
+	struct bytes at = file_slice(file, first, MIN(PAGE_SIZE, file->size - first));
 	if (!h->runs->len) {
 		bool zeros = !at.bad && is_zero(at.p, at.n);
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, zeros ? "hibernation file (%s): its memory is wiped (zeros at page %"

@@ -266,6 +266,7 @@ const struct plugin plugin_code = {
 	.fills = { &code_regions },
 	.needs = { "vads" },
 	.needs_layout = true,
+	.kinds = DUMP_OF_MACHINE | DUMP_OF_PROCESS,
 	.needs_user_memory = true,
 	.run_process = run_process,
 };

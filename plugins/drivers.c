@@ -3,7 +3,7 @@
 #include "plugin.h"
 #include "walk.h"
 
-enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL };
+enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL, TIMESTAMP, CHECKSUM };
 
 static const struct table drivers = {
 	.name = "drivers", .key = "driver_id", .doc = "kernel modules",
@@ -16,6 +16,8 @@ static const struct table drivers = {
 		[PATH] = { "path", COL_TEXT, "" },
 		[IN_LIST] = { "in_loaded_list", COL_BOOL, "linked from PsLoadedModuleList" },
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "its loader entry was found by its pool block" },
+		[TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp of its PE header, where the dump lists it" },
+		[CHECKSUM] = { "checksum", COL_INT, "of its PE header, where the dump lists it" },
 	},
 };
 

@@ -5,6 +5,7 @@
 #include "cid.h"
 #include "plugin.h"
 #include "text.h"
+#include "token.h"
 #include "walk.h"
 
 enum {
@@ -210,6 +211,19 @@ static void put_user_side(struct context *c, struct row *row, const struct objec
 	put_peb(row, user, process);
 }
 
+static void put_token(struct context *c, struct row *row, const struct object *proc)
+{
+	struct token_info token;
+	va_t at;
+
+	if (process_token(c->space, proc->va, &at) || !at.v)
+		return;		/* the plugin `tokens` says why */
+	token_read(c->space, at, &token);
+	row_text(row, USER_SID, token.user_sid);
+	row_text(row, INTEGRITY, token.integrity_level);
+	token_info_clear(&token);
+}
+
 static struct row *put_process(struct context *c, const struct object *proc, bool in_active)
 {
 	struct row *row = row_new(c, &processes);
@@ -269,6 +283,7 @@ static struct row *put_process(struct context *c, const struct object *proc, boo
 		g_autofree char *text = protection_text(level);
 		row_text(row, PROTECTION, text);
 	}
+	put_token(c, row, proc);
 	put_user_side(c, row, proc, process, gone);
 	process->image_path = g_steal_pointer(&path);
 	row_int(row, IN_ACTIVE, in_active);

@@ -302,7 +302,8 @@ static bool private_copy(struct job *job, const struct vad *vad, const struct pa
 	va_t at = { first + (page->va.v - vad->start.v) / PAGE_SIZE * paging_entry_size(job->space->paging) };
 	struct page section;
 
-	if (page->by_prototype || page->size != PAGE_SIZE || !first || (last >= first && at.v > last) || space_prototype(job->space, at, &section))
+	if (page->by_prototype || page->size != PAGE_SIZE || !first || (last >= first && at.v > last) ||
+	    space_prototype(job->space, at, &section))
 		return false;
 	return !page_resident(&section) || section.pa.v != page->pa.v;
 }
@@ -485,6 +486,7 @@ const struct plugin plugin_yara = {
 	.fills = { &yara_matches },
 	.needs = { "processes", "vads", "drivers" },
 	.needs_layout = true,
+	.kinds = DUMP_OF_MACHINE | DUMP_OF_PROCESS,
 	.begin = begin,
 	.run_process = run_process,
 	.end = end,

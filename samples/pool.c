@@ -260,10 +260,10 @@ uint64_t directory_alloc(struct sample *s, const char *name, uint64_t parent)
 
 static void types_init(struct sample *s)
 {
-	uint64_t table = GLOBAL(s, ObTypeIndexTable), directory = directory_alloc(s, "ObjectTypes", s->root_directory);
+	uint64_t table = s->layout->symbol.ObTypeIndexTable, directory = directory_alloc(s, "ObjectTypes", s->root_directory);
 
-	/* Entry 1 is a trap for index 0 and 1. */
-	memory_put(s->memory, ROOT(s), table + 8, s->build < 14393 ? 0xbad0b0b0 : s->system_space, 8);
+	/* Entry 1 is a trap for freed objects. */
+	kernel_set(s, table + 8, s->build < 14393 ? 0xbad0b0b0 : s->system_space, 8);
 	for (unsigned i = 0; i < OBJECT_KINDS; i++) {
 		uint64_t type = object_alloc(s, OBJECT_TYPE, s->layout->object_type.size_, kinds[i].name, directory);
 		uint32_t key;
@@ -274,7 +274,7 @@ static void types_init(struct sample *s)
 		SET(s, type, object_type.Key, GUINT32_FROM_LE(key));
 		if (HAS_FIELD(s, object_type.CallbackList))
 			list_init(s, ROOT(s), type + OFFSET(s, object_type.CallbackList));
-		memory_put(s->memory, ROOT(s), table + 8 * (i + 2), type, 8);
+		kernel_set(s, table + 8 * (i + 2), type, 8);
 		s->types[i] = type;
 	}
 	SET_GLOBAL(s, PsProcessType, s->types[OBJECT_PROCESS], 8);

@@ -119,7 +119,9 @@ static void write_headers(struct executable *x, const struct executable_spec *sp
 	put(x, optional + 0x48 + 3 * w, 0x1000, w);
 	put(x, optional + 0x48 + 4 * w + 4, 16, 4);
 	for (unsigned i = 0; i < x->section_count; i++, table += 0x28) {
-		const struct executable_section *section = &x->sections[i];
+		/* By address: the kernel's .data comes before what this file writes. */
+		static const uint8_t kernel_order[SECTIONS] = { TEXT, DATA, RDATA, RSRC, RELOC };
+		const struct executable_section *section = &x->sections[spec->size ? kernel_order[i] : i];
 		memcpy(x->bytes + table, section->name, strlen(section->name));
 		put(x, table + 8, section->size - 0x10, 4);
 		put(x, table + 0xc, section->rva, 4);

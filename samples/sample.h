@@ -82,7 +82,7 @@ struct sample {
 	uint64_t system_space;			/* kernel addresses for stacks and whole pages */
 	uint64_t driver_space;
 	uint64_t types[OBJECT_KINDS];
-	uint64_t root_directory, device_directory, driver_directory;
+	uint64_t root_directory, device_directory, driver_directory, named_objects;
 	uint64_t volume;			/* device object of \Device\HarddiskVolume3 */
 	uint64_t handle_table, cid_count;	/* PspCidTable's */
 	uint64_t prcb, kdbg, low_stub;
@@ -146,7 +146,6 @@ void handles_add(struct sample *sample, struct sample_process *process, uint64_t
 struct sample_file *file_get(struct sample *sample, const char *path, bool image, bool wow64);
 struct sample_file *section_of_page_file(struct sample *sample, uint64_t pages, uint8_t protection);
 uint64_t section_object(struct sample *sample, const struct sample_file *file);
-void sections_finish(struct sample *sample);
 
 /* -- vads.c: a process's memory */
 const char *below_volume(const char *path);

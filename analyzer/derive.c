@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "derive.h"
+#include <stdio.h>
+#include <string.h>
+
+#define CANDIDATES_MAX 24u
+#define PROBES_MAX 32u
+#define FIELDS_MAX 96u
+
+/* Fitting one structure ---------------------------------------------------- */
+
+struct place {		/* a probe at an offset that it likes */
+	unsigned probe, at;
+	int shift;
+	float score, total;
+	int before;	/* index of the place before it in the best row that ends here, -1: none */
+};
+
+static struct field *field_of(struct layout *layout, size_t place)
+{
+	return (struct field *)(void *)((char *)layout + place);
+}
+
+/* What a step from one shift to the next costs: members are put in more often than taken out, and seldom. */
+static float step_cost(int from, int to)
+{
+	if (from == to)
+		return 0;
+	return 0.6f + 0.0015f * (float)ABS(to - from) + (to < from ? 0.5f : 0);
+}
+
+static void candidates(struct derive *d, const struct probe *probe, unsigned index, unsigned limit, GArray *out)
+{
+	struct place found[CANDIDATES_MAX];
+	unsigned old = field_of(d->layout, probe->field)->offset, n = 0;
+
+	for (unsigned at = 0; at + probe->step <= limit; at += probe->step) {
+		float score = probe->score(d, at);
+		struct place place = { index, at, (int)at - (int)old, score, 0, -1 };
+
+		if (score < probe->least)
+			continue;
+		if (n < CANDIDATES_MAX) {
+			found[n++] = place;
+			continue;
+		}
+		/* Full: the one that moved farthest makes room. */
+		unsigned worst = 0;
+		for (unsigned i = 1; i < n; i++)
+			if (ABS(found[i].shift) > ABS(found[worst].shift))
+				worst = i;
+		if (ABS(place.shift) < ABS(found[worst].shift)) {
+			memmove(found + worst, found + worst + 1, (n - worst - 1) * sizeof(*found));
+			found[n - 1] = place;
+		}
+	}
+	g_array_append_vals(out, found, n);
+}
+
+/* The best row of places, at most one a probe: a chain in the order of the probes. */
+static void choose(GArray *places, const struct probe *probes, struct place *chosen)
+{
+	int best = -1;
+
+	for (guint i = 0; i < places->len; i++) {
+		struct place *p = &g_array_index(places, struct place, i);
+		float worth = p->score * p->score * (float)probes[p->probe].weight;
+
+		p->total = worth - step_cost(0, p->shift);
+		for (guint j = 0; j < i; j++) {
+			const struct place *q = &g_array_index(places, struct place, j);
+			float total = q->total + worth - step_cost(q->shift, p->shift);
+
+			if (q->probe == p->probe)
+				break;
+			/* Two fields never share a place; out of order they are only across builds. */
+			if (q->at == p->at)
+				continue;
+			if (q->at > p->at)
+				total -= 2;
+			if (total > p->total) {
+				p->total = total;
+				p->before = (int)j;
+			}
+		}
+		if (best < 0 || p->total > g_array_index(places, struct place, best).total)
+			best = (int)i;
+	}
+	for (; best >= 0; best = g_array_index(places, struct place, best).before)
+		chosen[g_array_index(places, struct place, best).probe] = g_array_index(places, struct place, best);
+}
+
+struct members {
+	const char *type;
+	struct field *fields[FIELDS_MAX];
+	unsigned n;
+};
+
+static void collect(void *user, const char *type, const char *member, struct field *field)
+{
+	struct members *m = user;
+
+	(void)member;
+	if (!strcmp(type, m->type) && field->size && m->n < FIELDS_MAX)
+		m->fields[m->n++] = field;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct field *x = *(struct field *const *)a, *y = *(struct field *const *)b;
+
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+struct anchor { unsigned old; int shift; };
+
+/* Fields that have no probe, by the anchors around them. */
+static void move_others(struct derive *d, struct members *m, const bool *probed, const struct anchor *anchors, unsigned n,
+			bool changed)
+{
+	for (unsigned i = 0; i < m->n; i++) {
+		struct field *f = m->fields[i];
+		const struct anchor *below = NULL, *above = NULL;
+
+		if (probed[i])
+			continue;
+		for (unsigned a = 0; a < n; a++) {
+			if (anchors[a].old <= f->offset && (!below || anchors[a].old >= below->old))
+				below = &anchors[a];
+			if (anchors[a].old >= f->offset && (!above || anchors[a].old < above->old))
+				above = &anchors[a];
+		}
+		/* The structure's start doesn't move. */
+		int low = below ? below->shift : 0;
+		bool known = !above || above->shift == low || (above->old == f->offset);
+		if (above && above->old == f->offset)
+			low = above->shift;
+		if (!known) {
+			*f = (struct field){ 0 };
+			d->lost++;
+			continue;
+		}
+		if (low || changed || d->foreign) {
+			f->offset = (uint16_t)(f->offset + low);
+			f->derived = above ? (d->foreign ? 50 : 80) : (d->foreign ? 30 : 50);
+		}
+	}
+}
+
+static void apply(struct derive *d, const char *type, const struct probe *probes, size_t n, const struct place *chosen,
+		  const unsigned *rivals)
+{
+	struct members m = { .type = type };
+	struct anchor anchors[PROBES_MAX];
+	bool probed[FIELDS_MAX] = { false }, changed = false;
+	unsigned anchored = 0;
+
+	layout_visit_fields(d->layout, collect, &m);
+	qsort(m.fields, m.n, sizeof(*m.fields), by_offset);
+	for (size_t p = 0; p < n; p++) {
+		const struct field *f = field_of(d->layout, probes[p].field);
+		if (chosen[p].score > 0) {
+			anchors[anchored++] = (struct anchor){ f->offset, chosen[p].shift };
+			changed |= chosen[p].shift != 0;
+		}
+	}
+	for (unsigned i = 0; i < m.n; i++)
+		for (size_t p = 0; p < n; p++)
+			probed[i] |= m.fields[i] == field_of(d->layout, probes[p].field) && chosen[p].score > 0;
+	if (changed || d->foreign)
+		move_others(d, &m, probed, anchors, anchored, changed);
+	for (size_t p = 0; p < n; p++) {
+		struct field *f = field_of(d->layout, probes[p].field);
+		int confidence = (int)(chosen[p].score * 100) - 8 * (int)MIN(rivals[p], 5);
+
+		if (chosen[p].score <= 0)
+			continue;
+		if (chosen[p].shift) {
+			f->offset = (uint16_t)chosen[p].at;
+			d->moved++;
+		}
+		if (changed || d->foreign)
+			f->derived = (uint8_t)CLAMP(confidence, 20, 100);
+	}
+}
+
+/* Does each probe that has an opinion like the place it has? */
+static void check(struct derive *d, const struct probe *probes, size_t n, unsigned limit)
+{
+	for (size_t p = 0; p < n; p++) {
+		const struct field *f = field_of(d->layout, probes[p].field);
+
+		if (!f->size)
+			continue;
+		d->fields++;
+		if (probes[p].score(d, f->offset) >= probes[p].least)
+			continue;
+		/* It may be content nowhere: nothing in this dump shows the field. */
+		for (unsigned at = 0; at + probes[p].step <= limit; at += probes[p].step)
+			if (probes[p].score(d, at) >= probes[p].least) {
+				d->misfits += probes[p].weight;
+				break;
+			}
+	}
+}
+
+static int by_prior(const void *a, const void *b, void *layout)
+{
+	const struct probe *x = a, *y = b;
+	unsigned l = field_of(layout, x->field)->offset, r = field_of(layout, y->field)->offset;
+
+	return l != r ? (l < r ? -1 : 1) : (x->field > y->field) - (x->field < y->field);
+}
+
+void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *given, size_t n)
+{
+	struct place chosen[PROBES_MAX] = { { 0 } };
+	unsigned rivals[PROBES_MAX] = { 0 };
+	struct probe probes[PROBES_MAX];
+	g_autoptr(GArray) places = NULL;
+	size_t known = 0;
+
+	if (!samples->len || n > PROBES_MAX)
+		return;
+	d->samples = samples;
+	limit = MIN(limit, SAMPLE_SIZE - 16);
+	if (d->checking) {
+		check(d, given, n, limit);
+		return;
+	}
+	for (size_t p = 0; p < n; p++)
+		if (field_of(d->layout, given[p].field)->size)
+			probes[known++] = given[p];
+	g_qsort_with_data(probes, (gint)known, sizeof(*probes), by_prior, d->layout);
+	places = g_array_new(FALSE, FALSE, sizeof(struct place));
+	for (size_t p = 0; p < known; p++) {
+		guint before = places->len;
+		candidates(d, &probes[p], (unsigned)p, limit, places);
+		rivals[p] = places->len > before ? places->len - before - 1 : 0;
+	}
+	choose(places, probes, chosen);
+	d->fields += (unsigned)known;
+	apply(d, type, probes, known, chosen, rivals);
+}
+
+/* Whole layouts ------------------------------------------------------------ */
+
+bool derive_read(struct derive *d, uint64_t va, uint64_t *out)
+{
+	return evidence_kernel_pointer(va) && !(va & 7) && !space_read(d->e->space, (va_t){ va }, out, 8, NULL);
+}
+
+struct space *derive_user(struct derive *d, unsigned process)
+{
+	const struct field *f = &d->layout->kprocess.DirectoryTableBase;
+	struct space *space;
+
+	if (process >= d->e->processes->len || !f->size)
+		return NULL;
+	if (process >= d->users->len)
+		g_ptr_array_set_size(d->users, (gint)d->e->processes->len);
+	space = g_ptr_array_index(d->users, process);
+	if (!space) {
+		uint64_t dtb = sample_value(sample_at(d->e->processes, process), f->offset, 8);
+		space = space_create(d->e->kernel->image, NULL, d->e->space->paging, (pa_t){ dtb & UINT64_C(0x000ffffffffff000) });
+		space->kernel = d->e->space;
+		g_ptr_array_index(d->users, process) = space;
+	}
+	return space;
+}
+
+static void destroy_space(gpointer space)
+{
+	space_destroy(space);
+}
+
+static void run(struct derive *d, struct evidence *e, struct layout *layout, bool checking, bool foreign)
+{
+	*d = (struct derive){ .e = e, .layout = layout, .checking = checking, .foreign = foreign };
+	d->users = g_ptr_array_new_with_free_func(destroy_space);
+	d->threads = samples_create();
+	d->nodes = samples_create();
+	d->areas = samples_create();
+	d->tokens = samples_create();
+	d->tables = samples_create();
+	derive_processes(d);
+	derive_threads(d);
+	derive_memory(d);
+	derive_security(d);
+	g_ptr_array_unref(d->users);
+	g_array_unref(d->threads);
+	g_array_unref(d->nodes);
+	g_array_unref(d->areas);
+	g_array_unref(d->tokens);
+	g_array_unref(d->tables);
+}
+
+/* What is derived in one build says nothing of a field the probes never saw: without a
+ * prior of the same build such a field keeps the neighbour's offset, at a low confidence. */
+static void mark_foreign(void *user, const char *type, const char *member, struct field *field)
+{
+	(void)user;
+	(void)type;
+	(void)member;
+	if (field->size && !field->derived)
+		field->derived = 40;
+}
+
+static bool same_build(const struct evidence *e, const struct layout *prior)
+{
+	unsigned major, minor, build;
+
+	return prior->origin && sscanf(prior->origin, "%5u.%5u.%5u", &major, &minor, &build) == 3 &&
+	       (build == e->build || (build == 19041 && e->build > 19041 && e->build <= 19045) ||
+		(build == 18362 && e->build == 18363) || (build == 22621 && e->build == 22631));
+}
+
+struct layout *derive_layout(struct evidence *e, struct layout *const *priors, size_t n)
+{
+	unsigned best_misfits = G_MAXUINT;
+	const struct layout *best = NULL;
+	struct derive d;
+
+	if (!e->processes->len)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		AUTO(layout) copy = layout_copy(priors[i]);
+
+		run(&d, e, copy, true, !same_build(e, copy));
+		if (g_getenv("MEMSIEVE_DEBUG_DERIVE"))
+			g_printerr("prior %s: %u of %u misfit\n", priors[i]->origin, d.misfits, d.fields);
+		if (d.misfits < best_misfits) {
+			best_misfits = d.misfits;
+			best = priors[i];
+		}
+	}
+	if (!best)
+		return NULL;
+	struct layout *layout = layout_copy(best);
+	bool foreign = !same_build(e, best);
+	layout->confidence = 100;
+	if (!best_misfits && !foreign) {
+		layout->source = LAYOUT_FAMILY;
+		return layout;
+	}
+	run(&d, e, layout, false, foreign);
+	layout->source = LAYOUT_DERIVED;
+	if (foreign)
+		layout_visit_fields(layout, mark_foreign, NULL);
+	g_free(layout->origin);
+	layout->origin = g_strdup_printf("family %s, %u of %u probed fields moved, %u lost", best->origin, d.moved, d.fields, d.lost);
+	layout->confidence = foreign ? 60 : 80;
+	return layout;
+}

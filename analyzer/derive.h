@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Structure offsets checked against a dump, and found anew where they have moved.
+ *
+ * The layout of a kernel near by is the prior. For a field that gives itself away by what
+ * it holds there is a probe: how many of the structures in the dump look right if the
+ * field lay at an offset? Where each probe is content with the prior's offset, the
+ * prior is right. Else the structure is fitted: to each probe an offset, such that the scores
+ * are high and the field's neighbours moved by the same distance, since what changes a
+ * structure is a member put in or taken out. Fields without a probe move with the
+ * probed ones on both sides; where these moved differently the field is not known.
+ */
+#ifndef MEMSIEVE_DERIVE_H
+#define MEMSIEVE_DERIVE_H
+#include <stddef.h>
+#include "evidence.h"
+
+struct derive {
+	struct evidence *e;
+	struct layout *layout;		/* the copy of the prior that is corrected */
+	bool checking;			/* only count what doesn't fit */
+	bool foreign;			/* the prior is of another build */
+	const GArray *samples;		/* of the structure at hand */
+	GPtrArray *users;		/* struct space * of each process in e->processes, made when asked for */
+	GArray *threads;		/* struct sample */
+	GArray *nodes;			/* struct sample: VAD nodes; process: whose */
+	GArray *areas, *tokens, *tables;
+	unsigned fields, misfits, moved, lost;
+};
+
+/* The part of the samples, 0 to 1, for which the field may lie at this offset. */
+typedef float (*probe_fn)(struct derive *d, unsigned at);
+
+struct probe {
+	size_t field;		/* FIELD_OF(eprocess.Peb) */
+	probe_fn score;
+	uint8_t step;		/* alignment of the field */
+	uint8_t weight;		/* how much a hit says: 1 something, 2 much, 4 nearly all */
+	float least;		/* a score below that is none */
+};
+#define FIELD_OF(f) offsetof(struct layout, f)
+
+/* Fit one structure, whose instances are `samples` (its fields lie below limit). */
+void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *probes, size_t n);
+
+/* The subjects, in the order in which each needs those before. */
+void derive_processes(struct derive *d);
+void derive_threads(struct derive *d);
+void derive_memory(struct derive *d);
+void derive_security(struct derive *d);
+
+/* The user half of a process, or NULL. */
+struct space *derive_user(struct derive *d, unsigned process);
+/* A quadword of the kernel's memory; false: not there. */
+bool derive_read(struct derive *d, uint64_t va, uint64_t *out);
+
+/*
+ * What fits the dump of these priors best, corrected where it doesn't fit: LAYOUT_FAMILY when
+ * nothing had to be, else LAYOUT_DERIVED. NULL: the dump has too little evidence.
+ */
+struct layout *derive_layout(struct evidence *e, struct layout *const *priors, size_t n);
+#endif

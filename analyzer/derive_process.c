@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the fields of _KPROCESS and _EPROCESS are: by what they hold in the processes of the active list. */
+#include <string.h>
+#include "derive.h"
+
+#define SYSTEM_PID 4u
+#define STATUS_PENDING 0x103u
+
+/* Of those that had a say. Enough must have had one: a field that nobody uses proves nothing. */
+static float share(unsigned good, unsigned bad, unsigned enough)
+{
+	return good >= MAX(enough, 1u) ? (float)good / (float)(good + bad) : 0;
+}
+
+static bool hopeless(unsigned good, unsigned bad)
+{
+	return bad > 6 && bad > good;
+}
+
+#define FOR_SAMPLES(d, s) \
+	for (guint i_ = 0; i_ < (d)->samples->len && ((s) = sample_at((d)->samples, i_)); i_++)
+
+static bool is_system(const struct derive *d, const struct sample *s)
+{
+	return s == sample_at(d->samples, 0);
+}
+
+/* _KPROCESS ---------------------------------------------------------------- */
+
+/* A page-table root of its own that leads to the kernel. */
+static float probe_dtb(struct derive *d, unsigned at)
+{
+	struct space *kernel = d->e->space;
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	uint64_t last = 0;
+	char mz[2];
+
+	FOR_SAMPLES(d, s) {
+		uint64_t root = sample_value(s, at, 8);
+		bool ok = false;
+
+		/* The low bits hold a PCID; an exited process has none left. */
+		if (good + bad > 24)
+			break;
+		if (root && !(root & UINT64_C(0xfff0000000000ff0)) && root >> 12 && root != last) {
+			struct space *space = space_create(kernel->image, NULL, kernel->paging, (pa_t){ root });
+			ok = !space_read(space, d->e->kernel->base, mz, 2, NULL) && !memcmp(mz, "MZ", 2);
+			space_destroy(space);
+		}
+		last = root;
+		*(ok ? &good : &bad) += 1;
+		if (bad > 3 && bad > good)
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+/* The head of a list of threads, whose objects have a dispatcher header of type thread (6). */
+static bool thread_list(struct derive *d, uint64_t head)
+{
+	uint64_t flink, back;
+
+	if (!derive_read(d, head, &flink) || flink == head)
+		return false;
+	return derive_read(d, flink + 8, &back) && back == head;
+}
+
+static float probe_threads(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, distance = 0;
+	const struct sample *s;
+	uint8_t type;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t head = s->va + at, flink = sample_value(s, at, 8);
+
+		if (flink == head)	/* no threads left */
+			continue;
+		if (!thread_list(d, head)) {
+			bad++;
+		} else {
+			/* All entries stand at one distance from a dispatcher header. */
+			for (unsigned k = 0x80; !distance && k < 0x1000; k += 8)
+				if (!((flink - k) & 15) && !space_read(d->e->space, (va_t){ flink - k }, &type, 1, NULL) && type == 6) {
+					uint64_t waiters, back;
+					if (derive_read(d, flink - k + 8, &waiters) && derive_read(d, waiters + 8, &back) && back == flink - k + 8)
+						distance = k;
+				}
+			bool ok = distance && !space_read(d->e->space, (va_t){ flink - distance }, &type, 1, NULL) && type == 6;
+			*(ok ? &good : &bad) += 1;
+		}
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+/* An empty list, in nearly every process. */
+static float probe_empty_list(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		*(sample_value(s, at, 8) == s->va + at && sample_value(s, at + 8, 8) == s->va + at ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+/* _EPROCESS ---------------------------------------------------------------- */
+
+static float probe_links(struct derive *d, unsigned at)
+{
+	return at == d->e->links;
+}
+
+static float probe_pid(struct derive *d, unsigned at)
+{
+	return at == d->e->pid;
+}
+
+static float probe_name(struct derive *d, unsigned at)
+{
+	return at == d->e->name;
+}
+
+static bool known_pid(struct derive *d, uint64_t pid)
+{
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s)
+		if (sample_value(s, d->e->pid, 8) == pid)
+			return true;
+	return false;
+}
+
+/* The parent's pid: System has none, many have a parent that still lives, none is its own. */
+static float probe_parent(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, alive = 0;
+	uint64_t first = 0, value;
+	const struct sample *s;
+	bool differ = false;
+
+	if (at == d->e->pid || sample_value(sample_at(d->samples, 0), at, 8))
+		return 0;
+	FOR_SAMPLES(d, s) {
+		if (is_system(d, s))
+			continue;
+		value = sample_value(s, at, 8);
+		bool ok = value && !(value & 3) && value < 0x10000000 && value != sample_value(s, d->e->pid, 8);
+		*(ok ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+		alive += ok && known_pid(d, value);
+		differ |= first && value != first;
+		first = value;
+	}
+	return (d->samples->len < 6 || differ) && alive * 3 >= good ? share(good, bad, 1) : 0;
+}
+
+static float probe_create_time(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	uint64_t before = 0;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t t = sample_value(s, at, 8);
+		/* The list is in the order of creation, nearly. */
+		bool ok = evidence_time(d->e, t) && t + UINT64_C(600000000) >= before;
+		*(ok ? &good : &bad) += 1;
+		if (ok)
+			before = t;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+/* Zero while a process lives: only the exited ones tell, and there must be one. */
+static float probe_exit_time(struct derive *d, unsigned at)
+{
+	unsigned zero = 0, times = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t t = sample_value(s, at, 8);
+
+		if (!t)
+			zero++;
+		else if (evidence_time(d->e, t))
+			times++;
+		else
+			return 0;
+	}
+	return times && zero > times ? 1 : 0;
+}
+
+/* A PEB: in user memory, and it names a mapped image and the loader's data. */
+static float probe_peb(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t peb = sample_value(s, at, 8), base;
+		struct space *user;
+		char mz[2];
+
+		if (!peb || is_system(d, s)) {
+			if (peb && is_system(d, s))
+				return 0;
+			continue;
+		}
+		if (!evidence_user_pointer(peb) || (peb & PAGE_MASK)) {
+			bad++;
+		} else if ((user = derive_user(d, s->process))) {
+			/* What is paged out says nothing. ImageBaseAddress is at 0x10 in every 64-bit PEB. */
+			if (!space_read(user, (va_t){ peb + 0x10 }, &base, 8, NULL)) {
+				bool ok = evidence_user_pointer(base) && !(base & 0xffff);
+				if (ok && !space_read(user, (va_t){ base }, mz, 2, NULL))
+					ok = !memcmp(mz, "MZ", 2) || !mz[0];
+				*(ok ? &good : &bad) += 1;
+			}
+		}
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, d->samples->len / 4);
+}
+
+/* Where the program is mapped: mostly what its PEB says. */
+static float probe_section_base(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t base = sample_value(s, at, 8);
+		struct space *user;
+		uint16_t magic;
+
+		if (!base || is_system(d, s))
+			continue;
+		/* Anything but zero or a base is a sign against it. */
+		if (!evidence_user_pointer(base) || (base & 0xffff)) {
+			bad++;
+		} else if ((user = derive_user(d, s->process)) && !space_read(user, (va_t){ base }, &magic, 2, NULL)) {
+			*(magic == 0x5a4d || !magic ? &good : &bad) += 1;
+		}
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, d->samples->len / 4);
+}
+
+/* Pointers into the pool, System's and all others': to what, `check` says. */
+static float pointers(struct derive *d, unsigned at, uint64_t mask, bool (*check)(struct derive *, const struct sample *, uint64_t))
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t p = sample_value(s, at, 8) & ~mask;
+
+		if (!p)
+			continue;
+		*(evidence_kernel_pointer(p) && !(p & 7) && check(d, s, p) ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, MAX(2, d->samples->len / 4));
+}
+
+/* A token begins with its source's name, "*SYSTEM*" or "User32 " or "Advapi  ", and a LUID. */
+static bool is_token(struct derive *d, const struct sample *s, uint64_t p)
+{
+	char name[8];
+
+	if ((p & 15) || space_read(d->e->space, (va_t){ p }, name, 8, NULL))
+		return false;
+	if (is_system(d, s))
+		return !memcmp(name, "*SYSTEM*", 8);
+	for (unsigned i = 0; i < 8; i++)
+		if (!g_ascii_isprint(name[i]) && !(i > 2 && !name[i]))
+			return false;
+	return g_ascii_isalpha(name[0]) || name[0] == '*';
+}
+
+static float probe_token(struct derive *d, unsigned at)
+{
+	return pointers(d, at, 15, is_token);
+}
+
+/* A handle table names its process, by pointer and by pid. */
+static bool is_handle_table(struct derive *d, const struct sample *s, uint64_t p)
+{
+	uint8_t bytes[0x80];
+	bool owner = false;
+	uint64_t v;
+
+	if (space_read(d->e->space, (va_t){ p }, bytes, sizeof(bytes), NULL))
+		return false;
+	for (unsigned i = 0; i < sizeof(bytes) && !owner; i += 8) {
+		memcpy(&v, bytes + i, 8);
+		owner = v == s->va;
+	}
+	/* System's has no process to charge. */
+	for (unsigned i = 0; i < sizeof(bytes) && (!owner || is_system(d, s)); i += 4) {
+		memcpy(&v, bytes + i, 4);
+		if (i < sizeof(bytes) - 4 && (v & UINT32_MAX) == sample_value(s, d->e->pid, 4))
+			owner = true;
+	}
+	return owner;
+}
+
+static float probe_object_table(struct derive *d, unsigned at)
+{
+	return pointers(d, at, 0, is_handle_table);
+}
+
+static bool is_file_object(struct derive *d, const struct sample *s, uint64_t p)
+{
+	uint16_t head[2];
+
+	(void)s;
+	return !space_read(d->e->space, (va_t){ p }, head, 4, NULL) && head[0] == 5 && head[1] >= 0x80 && head[1] < 0x200;
+}
+
+static float probe_image_file(struct derive *d, unsigned at)
+{
+	return pointers(d, at, 15, is_file_object);
+}
+
+/* A _UNICODE_STRING with a path of a device. */
+static bool is_device_path(struct derive *d, const struct sample *s, uint64_t p)
+{
+	struct { uint16_t length, room; uint32_t pad; uint64_t buffer; } string;
+	uint16_t text[8];
+
+	(void)s;
+	if (space_read(d->e->space, (va_t){ p }, &string, 16, NULL) || string.length > string.room || (string.length & 1))
+		return false;
+	if (!string.length)
+		return string.room < 0x1000;
+	return evidence_kernel_pointer(string.buffer) && !space_read(d->e->space, (va_t){ string.buffer }, text, 16, NULL) &&
+	       text[0] == '\\' && text[1] == 'D' && text[2] == 'e' && text[3] == 'v';
+}
+
+static float probe_audit_name(struct derive *d, unsigned at)
+{
+	return pointers(d, at, 0, is_device_path);
+}
+
+/* The session's space: shared by several processes, with a small number at its SessionId. */
+static float probe_session(struct derive *d, unsigned at)
+{
+	unsigned session_at = d->layout->mm_session_space.SessionId.offset, good = 0, bad = 0, shared = 0;
+	const struct sample *s;
+	uint64_t last = 0;
+
+	if (sample_value(sample_at(d->samples, 0), at, 8))
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint64_t p = sample_value(s, at, 8);
+		uint32_t id;
+
+		if (!p)
+			continue;
+		bool ok = evidence_kernel_pointer(p) && !(p & PAGE_MASK) &&
+			  !space_read(d->e->space, (va_t){ p + session_at }, &id, 4, NULL) && id < 1024;
+		*(ok ? &good : &bad) += 1;
+		shared += p == last;
+		last = p;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return shared ? share(good, bad, d->samples->len / 3) : 0;
+}
+
+/* Zero but in 32-bit processes, where it leads to the 32-bit PEB. */
+static float probe_wow64(struct derive *d, unsigned at)
+{
+	unsigned zero = 0, good = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t p = sample_value(s, at, 8), peb;
+
+		if (!p) {
+			zero++;
+			continue;
+		}
+		if (!derive_read(d, p, &peb) || !peb || peb >= UINT64_C(0x100000000) || (peb & PAGE_MASK))
+			return 0;
+		good++;
+	}
+	return good && zero ? 1 : 0;
+}
+
+static float probe_exit_status(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s)
+		*(sample_value(s, at, 4) == STATUS_PENDING ? &good : &bad) += 1;
+	return share(good, bad, 2);
+}
+
+/* The part of _EPROCESS that isn't its _KPROCESS has a list of its own. */
+static float probe_process_threads(struct derive *d, unsigned at)
+{
+	return at == d->layout->kprocess.ThreadListHead.offset ? 0 : probe_threads(d, at);
+}
+
+static unsigned count_threads(struct derive *d, const struct sample *s)
+{
+	const struct field *head = &d->layout->kprocess.ThreadListHead;
+	g_autoptr(GArray) list = head->size ? evidence_list(d->e->space, s->va + head->offset, 4096) : NULL;
+
+	return list ? list->len : 0;
+}
+
+static float probe_active_threads(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, first = 0;
+	const struct sample *s;
+	bool differ = false;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t n = sample_value(s, at, 4);
+		if (!n || n > 4096) {
+			bad++;
+		} else {
+			unsigned count = good + bad < 24 ? count_threads(d, s) : 0;
+			if (!count)
+				continue;
+			*(n == count ? &good : &bad) += 1;
+			differ |= first && n != first;
+			first = (unsigned)n;
+		}
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return differ ? share(good, bad, 3) : 0;
+}
+
+/* System is protected (0x72: a protected process of WinSystem), most others are not (PS_PROTECTION). */
+static float probe_protection(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	if (sample_value(sample_at(d->samples, 0), at, 1) != 0x72)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint8_t v = (uint8_t)sample_value(s, at, 1);
+		*((!v || ((v & 7) <= 2 && (v & 7) && v >> 4 && v >> 4 <= 8)) ? &good : &bad) += 1;
+	}
+	return share(good, bad, 2);
+}
+
+/* Links to processes only: the neighbours are another's same field, or a head. */
+static float probe_process_links(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, own = 0;
+	const struct sample *s, *t;
+
+	if (at == d->e->links)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint64_t flink = sample_value(s, at, 8), back;
+		bool ok;
+
+		if (!flink)
+			continue;
+		ok = derive_read(d, flink + 8, &back) && back == s->va + at && flink != s->va + at;
+		for (guint j = 0; ok && j < d->samples->len && good + bad < 24; j++) {
+			t = sample_at(d->samples, j);
+			own += t->va + at == flink;
+		}
+		*(ok ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return own >= 2 ? share(good, bad, 3) : 0;
+}
+
+static float probe_mm_links(struct derive *d, unsigned at)
+{
+	/* System is in it; it belongs to no session. */
+	return evidence_kernel_pointer(sample_value(sample_at(d->samples, 0), at, 8)) ? probe_process_links(d, at) : 0;
+}
+
+static float probe_session_links(struct derive *d, unsigned at)
+{
+	return evidence_kernel_pointer(sample_value(sample_at(d->samples, 0), at, 8)) ? 0 : probe_process_links(d, at);
+}
+
+static float probe_highest_user(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t v = sample_value(s, at, 8);
+		if (!v)
+			continue;
+		*((v & 0xffff) != 0 || (v >> 44 != 7 && v >> 31 != 1 && v >> 28 != 0xf) ? &bad : &good) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, d->samples->len / 3);
+}
+
+/* The root of the tree of VADs ---------------------------------------------- */
+
+/* Windows 8.1 and later: a node's parent pointer (its low bits balance the tree) leads back. */
+static bool is_avl_node(struct derive *d, uint64_t node, uint64_t parent)
+{
+	uint64_t link[3], back;
+
+	if (space_read(d->e->space, (va_t){ node }, link, sizeof(link), NULL) || (link[2] & ~UINT64_C(7)) != parent)
+		return false;
+	for (unsigned i = 0; i < 2; i++)
+		if (link[i] && (link[i] == node || !derive_read(d, link[i] + 16, &back) || (back & ~UINT64_C(7)) != node))
+			return false;
+	return link[0] || link[1];
+}
+
+static bool is_vad_root(struct derive *d, const struct sample *s, uint64_t p)
+{
+	(void)s;
+	return !(p & 15) && is_avl_node(d, p, 0);
+}
+
+/* Before: a table whose first part is a node, the tree on its right. */
+static float probe_vad_table(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t self = sample_value(s, at, 8), right = sample_value(s, at + 16, 8), parent;
+
+		if (is_system(d, s) || (!right && !sample_value(s, at + 8, 8) && (self & ~UINT64_C(3)) == s->va + at))
+			continue;
+		*((self & ~UINT64_C(3)) == s->va + at && evidence_kernel_pointer(right) && derive_read(d, right, &parent) &&
+		  (parent & ~UINT64_C(3)) == s->va + at ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, MAX(2, d->samples->len / 4));
+}
+
+static float probe_vad_root(struct derive *d, unsigned at)
+{
+	if (d->layout->eprocess.VadRoot.size > 8)
+		return probe_vad_table(d, at);
+	return pointers(d, at, 0, is_vad_root);
+}
+
+void derive_processes(struct derive *d)
+{
+	static const struct probe kernel_part[] = {
+		{ FIELD_OF(kprocess.DirectoryTableBase), probe_dtb, 8, 4, 0.6f },
+		{ FIELD_OF(kprocess.ProfileListHead), probe_empty_list, 8, 1, 0.8f },
+		{ FIELD_OF(kprocess.ThreadListHead), probe_threads, 8, 3, 0.7f },
+	};
+	static const struct probe first[] = {
+		{ FIELD_OF(eprocess.UniqueProcessId), probe_pid, 8, 8, 0.9f },
+		{ FIELD_OF(eprocess.ActiveProcessLinks), probe_links, 8, 8, 0.9f },
+		{ FIELD_OF(eprocess.ImageFileName), probe_name, 1, 8, 0.9f },
+		{ FIELD_OF(eprocess.CreateTime), probe_create_time, 8, 3, 0.8f },
+		{ FIELD_OF(eprocess.ExitTime), probe_exit_time, 8, 2, 0.9f },
+		{ FIELD_OF(eprocess.InheritedFromUniqueProcessId), probe_parent, 8, 4, 0.7f },
+		{ FIELD_OF(eprocess.Peb), probe_peb, 8, 4, 0.7f },
+		{ FIELD_OF(eprocess.SectionBaseAddress), probe_section_base, 8, 4, 0.8f },
+		{ FIELD_OF(eprocess.Token), probe_token, 8, 4, 0.8f },
+		{ FIELD_OF(eprocess.ObjectTable), probe_object_table, 8, 4, 0.7f },
+		{ FIELD_OF(eprocess.ImageFilePointer), probe_image_file, 8, 4, 0.8f },
+		{ FIELD_OF(eprocess.SeAuditProcessCreationInfo), probe_audit_name, 8, 4, 0.7f },
+		{ FIELD_OF(eprocess.Session), probe_session, 8, 3, 0.8f },
+		{ FIELD_OF(eprocess.Wow64Process), probe_wow64, 8, 3, 0.9f },
+		{ FIELD_OF(eprocess.WoW64Process), probe_wow64, 8, 3, 0.9f },
+		{ FIELD_OF(eprocess.ExitStatus), probe_exit_status, 4, 2, 0.7f },
+		{ FIELD_OF(eprocess.ThreadListHead), probe_process_threads, 8, 3, 0.7f },
+		{ FIELD_OF(eprocess.ActiveThreads), probe_active_threads, 4, 3, 0.6f },
+		{ FIELD_OF(eprocess.Protection), probe_protection, 1, 2, 0.9f },
+		{ FIELD_OF(eprocess.SessionProcessLinks), probe_session_links, 8, 2, 0.7f },
+		{ FIELD_OF(eprocess.MmProcessLinks), probe_mm_links, 8, 3, 0.8f },
+		{ FIELD_OF(eprocess.HighestUserAddress), probe_highest_user, 8, 2, 0.8f },
+		{ FIELD_OF(eprocess.VadRoot), probe_vad_root, 8, 4, 0.7f },
+	};
+	struct evidence *e = d->e;
+
+	/* The _KPROCESS is the first part of it and ends before the pid. */
+	derive_fit(d, "_KPROCESS", e->processes, MIN(e->pid, 0x800), kernel_part, G_N_ELEMENTS(kernel_part));
+	derive_fit(d, "_EPROCESS", e->processes, 0x1000, first, G_N_ELEMENTS(first));
+}

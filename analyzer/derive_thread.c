@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the fields of _KTHREAD and _ETHREAD are. */
+#include "derive.h"
+
+#define THREADS_MAX 192u
+#define PER_PROCESS 12u
+#define OBJECT_THREAD 6u
+
+static float share(unsigned good, unsigned bad, unsigned enough)
+{
+	return good >= MAX(enough, 1u) ? (float)good / (float)(good + bad) : 0;
+}
+
+static bool hopeless(unsigned good, unsigned bad)
+{
+	return bad > 6 && bad > good;
+}
+
+#define FOR_SAMPLES(d, s) \
+	for (guint i_ = 0; i_ < (d)->samples->len && ((s) = sample_at((d)->samples, i_)); i_++)
+
+static const struct sample *owner(const struct derive *d, const struct sample *s)
+{
+	return sample_at(d->e->processes, s->process);
+}
+
+static bool in_system(const struct sample *s)
+{
+	return !s->process;
+}
+
+/* The distance of a list's entries from the start of their threads, the same for all; 0: none. */
+static unsigned entry_distance(struct derive *d, unsigned head_at)
+{
+	for (unsigned k = 0x80; k < 0x1000; k += 8) {
+		unsigned good = 0, bad = 0;
+
+		for (guint i = 0; i < d->e->processes->len && i < 24 && bad < 3; i++) {
+			const struct sample *s = sample_at(d->e->processes, i);
+			uint64_t flink = sample_value(s, head_at, 8), waiters, back;
+			uint8_t type = 0;
+
+			if (flink == s->va + head_at || !evidence_kernel_pointer(flink))
+				continue;
+			bool ok = !((flink - k) & 15) && !space_read(d->e->space, (va_t){ flink - k }, &type, 1, NULL) &&
+				  type == OBJECT_THREAD && derive_read(d, flink - k + 8, &waiters) &&
+				  derive_read(d, waiters + 8, &back) && back == flink - k + 8;
+			*(ok ? &good : &bad) += 1;
+		}
+		if (good >= 2 && good > 4 * bad)
+			return k;
+	}
+	return 0;
+}
+
+static void collect(struct derive *d, unsigned head_at, unsigned distance)
+{
+	for (guint i = 0; i < d->e->processes->len && d->threads->len < THREADS_MAX; i++) {
+		uint64_t head = sample_at(d->e->processes, i)->va + head_at;
+		g_autoptr(GArray) list = evidence_list(d->e->space, head, PER_PROCESS);
+
+		for (guint j = 0; j < list->len && d->threads->len < THREADS_MAX; j++)
+			samples_add(d->threads, d->e->space, g_array_index(list, uint64_t, j) - distance, i);
+	}
+}
+
+/* Probes ------------------------------------------------------------------- */
+
+/* Both lists: an entry whose neighbours link back, and the head of the owner's list is among what it leads to. */
+static float list_entry(struct derive *d, unsigned at, unsigned head_at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t blink = sample_value(s, at + 8, 8), back;
+		bool ok = derive_read(d, blink, &back) && back == s->va + at;
+
+		/* The first of a list follows the head itself. */
+		if (ok && (i_ == 0 || sample_at(d->samples, i_ - 1)->process != s->process))
+			ok = blink == owner(d, s)->va + head_at;
+		*(ok ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+static float probe_kernel_entry(struct derive *d, unsigned at)
+{
+	return list_entry(d, at, d->layout->kprocess.ThreadListHead.offset);
+}
+
+static float probe_entry(struct derive *d, unsigned at)
+{
+	return list_entry(d, at, d->layout->eprocess.ThreadListHead.offset);
+}
+
+/* The owner's pid, and a thread id of its own behind it. */
+static float probe_cid(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	uint64_t before = 0;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t pid = sample_value(s, at, 8), tid = sample_value(s, at + 8, 8);
+		bool ok = pid == sample_value(owner(d, s), d->e->pid, 8) && tid && !(tid & 3) && tid < UINT32_MAX && tid != before;
+
+		before = tid;
+		*(ok ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+static float probe_process(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		*(sample_value(s, at, 8) == owner(d, s)->va ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+/* _KAPC_STATE begins with two lists, then names the process. */
+static float probe_apc_state(struct derive *d, unsigned at)
+{
+	unsigned process = d->layout->kapc_state.Process.offset, good = 0, bad = 0;
+	const struct sample *s;
+
+	if (probe_process(d, at + process) < 0.7f)
+		return 0;
+	FOR_SAMPLES(d, s)
+		*(evidence_kernel_pointer(sample_value(s, at, 8)) ? &good : &bad) += 1;
+	/* Without lists, KTHREAD.Process would look the same. */
+	return good ? share(good, bad, 2) : 0;
+}
+
+/* A user's pointer to a block whose NT_TIB.Self (0x30) is its address. */
+static float probe_teb(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t teb = sample_value(s, at, 8), self;
+		struct space *user;
+
+		if (in_system(s)) {
+			if (teb)
+				bad++;
+			continue;
+		}
+		if (!teb)
+			continue;
+		if (!evidence_user_pointer(teb) || (teb & PAGE_MASK))
+			bad++;
+		else if ((user = derive_user(d, s->process)) && !space_read(user, (va_t){ teb + 0x30 }, &self, 8, NULL))
+			*(self == teb ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 3);
+}
+
+#define STACK_MAX 0x20000u
+
+/* Another pointer among the first of the structure, at a distance of low to high below this one (above, when
+ * they are negative), in every thread: at which offset? 0: none. */
+static bool stack_partner(struct derive *d, unsigned at, int64_t low, int64_t high)
+{
+	for (unsigned other = 0x18; other < 0x100; other += 8) {
+		unsigned good = 0, bad = 0;
+		const struct sample *s;
+
+		if (other == at)
+			continue;
+		FOR_SAMPLES(d, s) {
+			uint64_t a = sample_value(s, at, 8), b = sample_value(s, other, 8);
+			int64_t distance = (int64_t)(a - b);
+
+			*(evidence_kernel_pointer(b) && !(b & PAGE_MASK) && distance >= low && distance <= high ? &good : &bad) += 1;
+			if (bad > 3 && bad > good)
+				break;
+		}
+		if (share(good, bad, 2) > 0.7f)
+			return true;
+	}
+	return false;
+}
+
+static float kernel_page_pointers(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t v = sample_value(s, at, 8);
+
+		*(evidence_kernel_pointer(v) && !(v & PAGE_MASK) ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+static float probe_stack_base(struct derive *d, unsigned at)
+{
+	float score = kernel_page_pointers(d, at);
+
+	return score > 0.7f && stack_partner(d, at, PAGE_SIZE, STACK_MAX) ? score : 0;
+}
+
+static float probe_stack_limit(struct derive *d, unsigned at)
+{
+	float score = kernel_page_pointers(d, at);
+
+	return score > 0.7f && stack_partner(d, at, -(int64_t)STACK_MAX, -(int64_t)PAGE_SIZE) ? score : 0;
+}
+
+/* A pointer into the stack: within `reach` below its base. */
+static float in_stack(struct derive *d, unsigned at, unsigned reach, bool may_be_zero)
+{
+	unsigned base = d->layout->kthread.StackBase.offset, good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t v = sample_value(s, at, 8), top = sample_value(s, base, 8);
+
+		if (!v && may_be_zero)
+			continue;
+		*(v < top && top - v <= reach ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+static float probe_initial_stack(struct derive *d, unsigned at)
+{
+	return in_stack(d, at, 0x1000, false);
+}
+
+static float probe_kernel_stack(struct derive *d, unsigned at)
+{
+	return in_stack(d, at, STACK_MAX, false);
+}
+
+static float probe_trap_frame(struct derive *d, unsigned at)
+{
+	return in_stack(d, at, 0x4000, true);
+}
+
+/* KTHREAD_STATE: most threads wait (5), some run (2). */
+static float probe_state(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, waiting = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint8_t v = (uint8_t)sample_value(s, at, 1);
+		*(v && v <= 9 ? &good : &bad) += 1;
+		waiting += v == 5;
+	}
+	return waiting * 10 >= good * 6 ? share(good, bad, 2) : 0;
+}
+
+static float probe_create_time(struct derive *d, unsigned at)
+{
+	unsigned created = d->layout->eprocess.CreateTime.offset, good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t t = sample_value(s, at, 8);
+		bool ok = evidence_time(d->e, t);
+
+		if (ok && d->layout->eprocess.CreateTime.size)
+			ok = t + 10000000 >= sample_value(owner(d, s), created, 8);
+		*(ok ? &good : &bad) += 1;
+		if (hopeless(good, bad))
+			return 0;
+	}
+	return share(good, bad, 2);
+}
+
+/* Where threads start: the kernel's in a module, the others' in user memory. */
+static bool may_start(const struct derive *d, const struct sample *s, uint64_t va)
+{
+	return in_system(s) ? evidence_in_module(d->e, va) : evidence_user_pointer(va) && va != sample_value(s, d->layout->kthread.Teb.offset, 8);
+}
+
+/* The kernel's view: user threads all begin in ntdll, so few addresses serve many threads. */
+static float start_address(struct derive *d, unsigned at, bool alike)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+	unsigned good = 0, bad = 0, users = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t v = sample_value(s, at, 8);
+		bool ok = v && may_start(d, s, v);
+
+		*(ok ? &good : &bad) += 1;
+		if (ok && !in_system(s)) {
+			users++;
+			g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)v));
+		}
+		if (hopeless(good, bad))
+			return 0;
+	}
+	bool few = g_hash_table_size(seen) * 3 <= users;
+	return users < 6 || few == alike ? share(good, bad, 2) : share(good, bad, 2) * 0.9f;
+}
+
+static float probe_start(struct derive *d, unsigned at)
+{
+	return start_address(d, at, true);
+}
+
+static float probe_win32_start(struct derive *d, unsigned at)
+{
+	return start_address(d, at, false);
+}
+
+void derive_threads(struct derive *d)
+{
+	/* The stack's limits first: other fields point between them. */
+	static const struct probe stack[] = {
+		{ FIELD_OF(kthread.StackLimit), probe_stack_limit, 8, 4, 0.7f },
+		{ FIELD_OF(kthread.StackBase), probe_stack_base, 8, 4, 0.7f },
+		{ FIELD_OF(kthread.Teb), probe_teb, 8, 4, 0.7f },
+		{ FIELD_OF(kthread.Process), probe_process, 8, 4, 0.8f },
+		{ FIELD_OF(kthread.ApcState), probe_apc_state, 8, 3, 0.6f },
+		{ FIELD_OF(kthread.ThreadListEntry), probe_kernel_entry, 8, 4, 0.7f },
+		{ FIELD_OF(kthread.State), probe_state, 1, 1, 0.9f },
+		{ FIELD_OF(kthread.InitialStack), probe_initial_stack, 8, 2, 0.8f },
+		{ FIELD_OF(kthread.KernelStack), probe_kernel_stack, 8, 2, 0.8f },
+		{ FIELD_OF(kthread.TrapFrame), probe_trap_frame, 8, 1, 0.9f },
+	};
+	static const struct probe outer[] = {
+		{ FIELD_OF(ethread.CreateTime), probe_create_time, 8, 3, 0.8f },
+		{ FIELD_OF(ethread.StartAddress), probe_start, 8, 3, 0.8f },
+		{ FIELD_OF(ethread.Win32StartAddress), probe_win32_start, 8, 3, 0.8f },
+		{ FIELD_OF(ethread.Cid), probe_cid, 8, 4, 0.8f },
+		{ FIELD_OF(ethread.ThreadListEntry), probe_entry, 8, 4, 0.7f },
+		{ FIELD_OF(ethread.ThreadsProcess), probe_process, 8, 3, 0.8f },
+	};
+	const struct field *inner = &d->layout->kprocess.ThreadListHead, *head = &d->layout->eprocess.ThreadListHead;
+	unsigned distance = head->size ? entry_distance(d, head->offset) : 0, at = head->offset;
+
+	if (!distance && inner->size) {
+		at = inner->offset;
+		distance = entry_distance(d, at);
+	}
+	if (!distance) {
+		d->misfits += 4;
+		return;
+	}
+	collect(d, at, distance);
+	derive_fit(d, "_KTHREAD", d->threads, 0x800, stack, G_N_ELEMENTS(stack));
+	derive_fit(d, "_ETHREAD", d->threads, 0x1000, outer, G_N_ELEMENTS(outer));
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evidence.h"
+#include <string.h>
+#include "pe_space.h"
+
+#define PROCESSES_MAX 256u	/* more than enough to be sure of an offset */
+#define LIST_MAX 4096u
+#define REACH 0xc00u		/* an _EPROCESS's list entry lies at most so far from its start, its name and pid */
+/* KLDR_DATA_TABLE_ENTRY on x64, of every Windows (ntldr.h). */
+#define LOADER_BASE 0x30u
+#define LOADER_SIZE 0x40u
+
+static const char SYSTEM[] = "System\0\0\0\0\0\0\0\0\0";	/* ImageFileName has 15 bytes, and one that is 0 */
+
+static void sample_clear(gpointer data)
+{
+	g_free(((struct sample *)data)->bytes);
+}
+
+GArray *samples_create(void)
+{
+	GArray *samples = g_array_new(FALSE, FALSE, sizeof(struct sample));
+
+	g_array_set_clear_func(samples, sample_clear);
+	return samples;
+}
+
+bool samples_add(GArray *samples, struct space *space, uint64_t va, unsigned process)
+{
+	struct sample sample = { va, NULL, process };
+	struct page page;
+
+	if (!evidence_kernel_pointer(va) || space_page(space, (va_t){ va }, &page) || !page_resident(&page))
+		return false;
+	sample.bytes = g_malloc0(SAMPLE_SIZE);
+	space_read_sparse(space, (va_t){ va }, sample.bytes, SAMPLE_SIZE);
+	g_array_append_val(samples, sample);
+	return true;
+}
+
+static uint64_t load(const uint8_t *p, unsigned width)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = width; i--; )
+		v = v << 8 | p[i];
+	return v;
+}
+
+uint64_t sample_value(const struct sample *sample, unsigned offset, unsigned width)
+{
+	return offset + width <= SAMPLE_SIZE ? load(sample->bytes + offset, width) : 0;
+}
+
+uint64_t evidence_image(const struct evidence *e, uint64_t rva, unsigned width)
+{
+	return rva < e->size && width <= e->size - rva ? load(e->image + rva, width) : 0;
+}
+
+uint32_t evidence_rva(const struct evidence *e, uint64_t va)
+{
+	uint64_t base = e->kernel->base.v;
+
+	return va > base && va - base < e->size ? (uint32_t)(va - base) : 0;
+}
+
+bool evidence_kernel_pointer(uint64_t va)
+{
+	return va >= UINT64_C(0xffff800000000000) && va < UINT64_C(0xfffffffffffff000);
+}
+
+bool evidence_user_pointer(uint64_t va)
+{
+	return va >= 0x10000 && va < UINT64_C(0x7ffffffff000);
+}
+
+bool evidence_in_module(const struct evidence *e, uint64_t va)
+{
+	if (evidence_rva(e, va))
+		return true;
+	for (guint i = 0; i < e->modules->len; i++) {
+		const struct range *r = &g_array_index(e->modules, struct range, i);
+		if (va >= r->start && va - r->start < r->length)
+			return true;
+	}
+	return false;
+}
+
+bool evidence_time(const struct evidence *e, uint64_t t)
+{
+	/* 2001, Windows XP; and a day's doubt about the end. */
+	uint64_t end = e->kernel->system_time ? e->kernel->system_time + UINT64_C(864000000000) : UINT64_C(0x02a0000000000000);
+
+	return t > UINT64_C(126227808000000000) && t < end;
+}
+
+/* Forward or backward from head until it closes or breaks; true: closed. */
+static bool follow(struct space *space, uint64_t head, bool backwards, unsigned limit, GHashTable *seen, GArray *out)
+{
+	uint64_t at = head, pair[2], next, back;
+
+	while (out->len < limit) {
+		if (space_read(space, (va_t){ at }, pair, 16, NULL))
+			return false;
+		next = pair[backwards];
+		if (next == head)
+			return true;
+		if (!evidence_kernel_pointer(next) || (next & 7) || space_read(space, (va_t){ next }, pair, 16, NULL))
+			return false;
+		back = pair[!backwards];
+		if (back != at || g_hash_table_contains(seen, &next))
+			return false;
+		g_hash_table_add(seen, g_memdup2(&next, sizeof(next)));
+		g_array_append_val(out, next);
+		at = next;
+	}
+	return true;
+}
+
+GArray *evidence_list(struct space *space, uint64_t head, unsigned limit)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
+	if (!follow(space, head, false, limit, seen, out))
+		follow(space, head, true, limit, seen, out);
+	return out;
+}
+
+/* The kernel's image ------------------------------------------------------- */
+
+static void read_image(struct evidence *e)
+{
+	struct kernel *k = e->kernel;
+	struct pe_space at = { k->space, k->base };
+	AUTO_PE pe = pe_space_open(&at, k->size);
+	const GArray *exports;
+
+	e->size = k->size;
+	e->image = g_malloc0(e->size);
+	space_read_sparse(k->space, k->base, e->image, e->size);
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		struct range r = { s->virtual_address & ~7u, s->virtual_size };
+
+		if (r.start >= e->size)
+			continue;
+		r.length = MIN(r.length, e->size - r.start);
+		if (s->characteristics & PE_SECTION_WRITE)
+			g_array_append_val(e->data, r);
+		else if (s->characteristics & PE_SECTION_EXECUTE)
+			g_array_append_val(e->code, r);
+	}
+	if (!e->data->len) {
+		struct range whole = { PAGE_SIZE, e->size > PAGE_SIZE ? e->size - PAGE_SIZE : 0 };
+		g_array_append_val(e->data, whole);
+		g_array_append_val(e->code, whole);
+	}
+	exports = pe_exports(pe, NULL);
+	for (guint i = 0; exports && i < exports->len; i++) {
+		const struct pe_export *x = &g_array_index(exports, struct pe_export, i);
+		if (x->name && !x->forwarder && x->rva)
+			g_hash_table_insert(e->exports, g_strdup(x->name), GUINT_TO_POINTER(x->rva));
+	}
+}
+
+/* NtBuildLab: "19041.1.amd64fre.vb_release.191206-1406"; before Windows 10 its second number is the revision. */
+static void find_build_lab(struct evidence *e)
+{
+	static const char *const marks[] = { ".amd64fre.", ".amd64chk.", ".x86fre.", ".arm64fre." };
+
+	for (size_t m = 0; m < G_N_ELEMENTS(marks) && !e->build_lab; m++) {
+		const uint8_t *from = e->image, *end = e->image + e->size, *hit;
+
+		while ((hit = memmem(from, (size_t)(end - from), marks[m], strlen(marks[m])))) {
+			const uint8_t *start = hit;
+			unsigned build = 0, revision = 0;
+			char text[64] = "";
+
+			from = hit + 1;
+			while (start > e->image && hit - start < 16 && (g_ascii_isdigit(start[-1]) || start[-1] == '.'))
+				start--;
+			if (sscanf((const char *)start, "%5u.%5u", &build, &revision) != 2 || build < 2600)
+				continue;
+			for (unsigned i = 0; i < sizeof(text) - 1 && start + i < end && g_ascii_isgraph(start[i]); i++)
+				text[i] = (char)start[i];
+			e->build_lab = g_strdup(text);
+			e->build_lab_rva = (uint32_t)(start - e->image);
+			e->build = build;
+			e->revision = revision > 1 ? revision : 0;
+			break;
+		}
+	}
+	gpointer number = g_hash_table_lookup(e->exports, "NtBuildNumber");
+	uint32_t value = number ? (uint32_t)evidence_image(e, GPOINTER_TO_UINT(number), 4) : 0;
+	/* 0xf in the high bits: a free build, 0xc: a checked one. */
+	if (value >> 28 >= 0xc && (value & 0xffff) >= 2600) {
+		if (e->build != (value & 0xffff))
+			e->revision = 0;
+		e->build = value & 0xffff;
+	} else if (!e->build) {
+		e->build = e->kernel->build;
+	}
+}
+
+/* Lists -------------------------------------------------------------------- */
+
+/* A list head: its neighbours point back at it. One of the two is enough, as the list may be smeared. */
+static bool is_head(struct evidence *e, uint32_t rva, bool *empty)
+{
+	uint64_t va = e->kernel->base.v + rva, flink = evidence_image(e, rva, 8), blink = evidence_image(e, rva + 8, 8), back;
+
+	if (!evidence_kernel_pointer(flink) || !evidence_kernel_pointer(blink) || (flink & 7) || (blink & 7))
+		return false;
+	*empty = flink == va;
+	if (*empty)
+		return blink == va;
+	return (!space_read(e->space, (va_t){ flink + 8 }, &back, 8, NULL) && back == va) ||
+	       (!space_read(e->space, (va_t){ blink }, &back, 8, NULL) && back == va);
+}
+
+static void find_heads(struct evidence *e)
+{
+	for (guint i = 0; i < e->data->len; i++) {
+		const struct range *r = &g_array_index(e->data, struct range, i);
+
+		for (uint32_t rva = (uint32_t)r->start; rva + 16 <= r->start + r->length; rva += 8) {
+			bool empty;
+			if (is_head(e, rva, &empty))
+				g_array_append_val(e->heads, rva);
+		}
+	}
+}
+
+static bool head_of_modules(struct evidence *e, uint32_t rva)
+{
+	g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + rva, 4);
+	uint64_t base;
+
+	for (guint i = 0; i < list->len; i++)
+		if (!space_read(e->space, (va_t){ g_array_index(list, uint64_t, i) + LOADER_BASE }, &base, 8, NULL) &&
+		    base == e->kernel->base.v)
+			return true;
+	return false;
+}
+
+static void read_modules(struct evidence *e)
+{
+	g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + e->module_head, LIST_MAX);
+
+	for (guint i = 0; i < list->len; i++) {
+		uint64_t base, size = 0, entry = g_array_index(list, uint64_t, i);
+		if (space_read(e->space, (va_t){ entry + LOADER_BASE }, &base, 8, NULL) ||
+		    space_read(e->space, (va_t){ entry + LOADER_SIZE }, &size, 4, NULL) || !base)
+			continue;
+		struct range r = { base, size };
+		g_array_append_val(e->modules, r);
+	}
+}
+
+static bool is_name(const uint8_t *p)
+{
+	unsigned n = 0;
+
+	while (n < 15 && g_ascii_isprint(p[n]))
+		n++;
+	return n && (n == 15 || !p[n]);
+}
+
+/* What lies around each entry of a list: REACH bytes before it and after it. */
+static GArray *surroundings(struct evidence *e, const GArray *list)
+{
+	GArray *out = samples_create();
+
+	for (guint i = 0; i < list->len && i < PROCESSES_MAX; i++) {
+		struct sample s = { g_array_index(list, uint64_t, i), g_malloc0(SAMPLE_SIZE), i };
+		space_read_sparse(e->space, (va_t){ s.va - REACH }, s.bytes, SAMPLE_SIZE);
+		g_array_append_val(out, s);
+	}
+	return out;
+}
+
+/* The distance at which each entry has a name, System's the first; 0: none. */
+static unsigned find_names(const GArray *around)
+{
+	const uint8_t *first = sample_at(around, 0)->bytes, *from = first, *hit;
+
+	while ((hit = memmem(from, (size_t)(first + SAMPLE_SIZE - from), SYSTEM, sizeof(SYSTEM) - 1))) {
+		unsigned at = (unsigned)(hit - first), good = 0;
+
+		for (guint i = 0; i < around->len && at + 16 <= SAMPLE_SIZE; i++)
+			good += is_name(sample_at(around, i)->bytes + at);
+		if (around->len > 1 && good * 10 >= around->len * 9)
+			return at;
+		from = hit + 1;
+	}
+	return 0;
+}
+
+/* Where each entry has a process id of its own, System's being 4: the place nearest before the entry, as
+ * UniqueProcessId stands right before ActiveProcessLinks unless something was put between. */
+static unsigned find_pids(const GArray *around)
+{
+	for (unsigned d = 8; d < 2 * REACH; d += 8) {
+		unsigned at = d < REACH ? REACH - d : d, good = 0;
+		g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+
+		if (sample_value(sample_at(around, 0), at, 8) != 4)
+			continue;
+		for (guint i = 0; i < around->len; i++) {
+			uint64_t pid = sample_value(sample_at(around, i), at, 8);
+			good += pid && !(pid & 3) && pid < UINT64_C(1) << 32 && g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)pid));
+		}
+		if (good * 10 >= around->len * 9)
+			return at;
+	}
+	return 0;
+}
+
+/* Where the objects begin: a dispatcher header of type process (3) before each entry, with the size the
+ * first has, and the list of waiters empty or sound. */
+static unsigned find_objects(struct evidence *e, const GArray *around)
+{
+	for (unsigned at = 0; at < REACH; at += 8) {
+		const struct sample *first = sample_at(around, 0);
+		uint64_t va = first->va - REACH + at, flink, back = 0;
+		unsigned good = 0;
+
+		if ((va & 15) || sample_value(first, at, 1) != 3)
+			continue;
+		flink = sample_value(first, at + 8, 8);
+		if (!evidence_kernel_pointer(flink) || space_read(e->space, (va_t){ flink + 8 }, &back, 8, NULL) || back != va + 8)
+			continue;
+		for (guint i = 0; i < around->len; i++)
+			good += sample_value(sample_at(around, i), at, 1) == 3 &&
+				sample_value(sample_at(around, i), at + 2, 1) == sample_value(first, at + 2, 1);
+		if (good * 10 >= around->len * 9)
+			return REACH - at;
+	}
+	return 0;
+}
+
+/* Is this the list of processes? There are lists of processes that are linked elsewhere in the object
+ * (Windows 10's MmProcessLinks): ActiveProcessLinks comes first in it. */
+static void try_processes(struct evidence *e, uint32_t rva)
+{
+	g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + rva, PROCESSES_MAX), around = NULL;
+	unsigned name, pid, object;
+
+	if (list->len < 2)
+		return;
+	around = surroundings(e, list);
+	name = find_names(around);
+	if (!name)
+		return;
+	pid = find_pids(around);
+	object = pid ? find_objects(e, around) : 0;
+	if (!object || (e->process_head && object >= e->links) || name + object < REACH || pid + object < REACH)
+		return;
+	e->process_head = rva;
+	e->links = object;
+	e->name = name + object - REACH;
+	e->pid = pid + object - REACH;
+	g_array_set_size(e->processes, 0);
+	for (guint i = 0; i < list->len; i++)
+		samples_add(e->processes, e->space, g_array_index(list, uint64_t, i) - object, i);
+}
+
+static void find_lists(struct evidence *e)
+{
+	for (guint i = 0; i < e->heads->len; i++) {
+		uint32_t rva = g_array_index(e->heads, uint32_t, i);
+		uint64_t flink = evidence_image(e, rva, 8);
+
+		if (flink == e->kernel->base.v + rva)
+			continue;
+		if (!e->module_head && head_of_modules(e, rva))
+			e->module_head = rva;
+		else
+			try_processes(e, rva);
+	}
+}
+
+struct evidence *evidence_create(struct kernel *kernel)
+{
+	struct evidence *e = g_new0(struct evidence, 1);
+
+	e->kernel = kernel;
+	e->space = kernel->space;
+	e->data = g_array_new(FALSE, FALSE, sizeof(struct range));
+	e->code = g_array_new(FALSE, FALSE, sizeof(struct range));
+	e->modules = g_array_new(FALSE, FALSE, sizeof(struct range));
+	e->heads = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	e->processes = samples_create();
+	e->exports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	read_image(e);
+	find_build_lab(e);
+	for (guint i = 0; i < e->data->len && !e->kdbg.rva; i++)
+		kdbg_find(e->image, e->size, kernel->base.v, g_array_index(e->data, struct range, i), &e->kdbg);
+	find_heads(e);
+	find_lists(e);
+	if (e->module_head)
+		read_modules(e);
+	return e;
+}
+
+void evidence_destroy(struct evidence *e)
+{
+	if (!e)
+		return;
+	g_free(e->image);
+	g_array_unref(e->data);
+	g_array_unref(e->code);
+	g_array_unref(e->modules);
+	g_array_unref(e->heads);
+	g_array_unref(e->processes);
+	g_hash_table_destroy(e->exports);
+	g_free(e->build_lab);
+	g_free(e);
+}

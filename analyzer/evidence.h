@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a dump says about its kernel without any layout: the globals and the structures
+ * that give themselves away by what points at them.
+ *
+ * The list of processes is the list head in the kernel's data whose entries all carry a
+ * process name at one distance, the first of them "System"; an entry's object is where a
+ * dispatcher header of type process lies at one distance before all entries. The list of
+ * modules is the one that has an entry for the kernel itself.
+ */
+#ifndef MEMSIEVE_EVIDENCE_H
+#define MEMSIEVE_EVIDENCE_H
+#include "kdbg.h"
+#include "kernel.h"
+
+/* One instance of a structure, as bytes: zeros where a page is missing. */
+struct sample {
+	uint64_t va;
+	uint8_t *bytes;		/* SAMPLE_SIZE of them, owned */
+	unsigned process;	/* index of the process it belongs to */
+};
+#define SAMPLE_SIZE 0x1800u
+
+GArray *samples_create(void);
+/* Read and add one; false when its first page isn't there. */
+bool samples_add(GArray *samples, struct space *space, uint64_t va, unsigned process);
+static inline const struct sample *sample_at(const GArray *samples, guint i)
+{
+	return &g_array_index(samples, struct sample, i);
+}
+/* An integer of a sample; 0 past its end. */
+uint64_t sample_value(const struct sample *sample, unsigned offset, unsigned width);
+
+struct evidence {
+	struct kernel *kernel;
+	struct space *space;
+	uint8_t *image;			/* the kernel's, zeros where a page is missing */
+	uint32_t size;
+	GArray *data;			/* struct range of RVAs: what the kernel writes to */
+	GArray *code;			/* struct range of RVAs: what it runs */
+	GHashTable *exports;		/* name → RVA */
+	struct kdbg kdbg;
+	GArray *heads;			/* uint32_t: RVAs of list heads in data, empty lists too */
+	uint32_t process_head, module_head;	/* RVAs, 0: not found */
+	unsigned links, name, pid;	/* offsets within _EPROCESS */
+	GArray *processes;		/* struct sample, System first */
+	GArray *modules;		/* struct range of addresses: loaded drivers */
+	uint32_t build, revision;	/* 0: not known */
+	char *build_lab;		/* the text itself, or NULL */
+	uint32_t build_lab_rva;
+};
+
+/* Never NULL; what was not found is 0 or empty. */
+struct evidence *evidence_create(struct kernel *kernel);
+void evidence_destroy(struct evidence *evidence);
+DEFINE_AUTO(evidence, evidence_destroy)
+
+/* A quadword of the kernel's image; 0 outside. */
+uint64_t evidence_image(const struct evidence *e, uint64_t rva, unsigned width);
+/* An address in the kernel's image as an RVA; 0: it isn't. */
+uint32_t evidence_rva(const struct evidence *e, uint64_t va);
+/* Does va lie in the kernel or a loaded driver? */
+bool evidence_in_module(const struct evidence *e, uint64_t va);
+/* Could it be a pointer into the kernel's half? */
+bool evidence_kernel_pointer(uint64_t va);
+bool evidence_user_pointer(uint64_t va);
+/* A time of this machine's life, up to when the dump was taken? */
+bool evidence_time(const struct evidence *e, uint64_t filetime);
+/* The links of the circular list at head, in order, at most limit; entries beyond a break are
+ * reached backwards. An array of uint64_t. */
+GArray *evidence_list(struct space *space, uint64_t head, unsigned limit);
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image_rebuild.h"
+#include <string.h>
+#include <openssl/evp.h>
+#include "bytes.h"
+
+enum {
+	PAGE = 4096,
+	WIDEST = 8,		/* bytes of a relocated value */
+	/* IMAGE_LOAD_CONFIG_DIRECTORY64: pointers the loader fills in, past those pe_load_config knows:
+	 * GuardXFGCheckFunctionPointer up to GuardMemcpyFunctionPointer (winnt.h of the Windows 11 SDK). */
+	XFG_FIRST = 0x118, XFG_END = 0x140,
+};
+
+/* ---- what the loader changes ---- */
+
+static int compare_spans(const void *a, const void *b)
+{
+	const struct image_span *x = a, *y = b;
+
+	return (x->rva > y->rva) - (x->rva < y->rva);
+}
+
+static int compare_relocations(const void *a, const void *b)
+{
+	const struct pe_relocation *x = a, *y = b;
+
+	return x->rva != y->rva ? (x->rva > y->rva) - (x->rva < y->rva) : x->type - y->type;
+}
+
+static void add_slot(GArray *slots, uint32_t rva, unsigned width)
+{
+	struct image_span span = { rva, width };
+
+	if (rva <= UINT32_MAX - width)
+		g_array_append_val(slots, span);
+}
+
+/* Sort, and join what touches. */
+static void tidy(GArray *spans)
+{
+	guint kept = 0;
+
+	g_array_sort(spans, compare_spans);
+	for (guint i = 0; i < spans->len; i++) {
+		struct image_span s = g_array_index(spans, struct image_span, i);
+		struct image_span *last = kept ? &g_array_index(spans, struct image_span, kept - 1) : NULL;
+		if (last && s.rva <= last->rva + last->length)
+			last->length = MAX(last->rva + last->length, s.rva + s.length) - last->rva;
+		else
+			g_array_index(spans, struct image_span, kept++) = s;
+	}
+	g_array_set_size(spans, kept);
+}
+
+static void guard_slots(struct pe *pe, struct image_fixups *f)
+{
+	enum fault fault;
+	const struct pe_load_config *config = pe_load_config(pe, &fault);
+	unsigned width = pe_slot_size(pe);
+	uint32_t rva;
+
+	if (fault && !f->slot_fault)
+		f->slot_fault = fault;
+	if (!config)
+		return;
+	f->dynamic = config->dynamic_relocation_table || config->dynamic_relocation_offset;
+	if (config->guard_cf_check_pointer && pe_va_to_rva(pe, config->guard_cf_check_pointer, &rva))
+		add_slot(f->slots, rva, width);
+	if (config->guard_cf_dispatch_pointer && pe_va_to_rva(pe, config->guard_cf_dispatch_pointer, &rva))
+		add_slot(f->slots, rva, width);
+	for (unsigned at = XFG_FIRST; pe->is_64bit && at + 8 <= MIN(config->size, XFG_END); at += 8) {
+		uint8_t pointer[8];
+		struct bytes b = { pointer, sizeof pointer, false };
+		uint32_t from = pe->directories[PE_DIRECTORY_LOAD_CONFIG].rva;
+		if (from <= UINT32_MAX - at && !pe_read(pe, from + at, pointer, sizeof pointer) && pe_va_to_rva(pe, bytes_u64(&b), &rva) && rva)
+			add_slot(f->slots, rva, width);
+	}
+}
+
+struct image_fixups *image_fixups_create(struct pe *pe)
+{
+	struct image_fixups *f = g_new0(struct image_fixups, 1);
+	const GArray *relocations = pe_relocations(pe, &f->relocation_fault), *imports = pe_imports(pe, &f->slot_fault);
+
+	f->is_64bit = pe->is_64bit;
+	f->relocations = g_array_sized_new(FALSE, FALSE, sizeof(struct pe_relocation), relocations ? relocations->len : 0);
+	if (relocations && relocations->len)
+		g_array_append_vals(f->relocations, relocations->data, relocations->len);
+	g_array_sort(f->relocations, compare_relocations);
+	f->slots = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	for (guint i = 0; imports && i < imports->len; i++)
+		add_slot(f->slots, g_array_index(imports, struct pe_import, i).iat_rva, pe_slot_size(pe));
+	guard_slots(pe, f);
+	tidy(f->slots);
+	return f;
+}
+
+void image_fixups_destroy(struct image_fixups *f)
+{
+	if (!f)
+		return;
+	g_array_free(f->relocations, TRUE);
+	g_array_free(f->slots, TRUE);
+	g_free(f);
+}
+
+/* The first slot that ends after rva. */
+static guint first_slot(const struct image_fixups *f, uint32_t rva)
+{
+	guint low = 0, high = f->slots->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		const struct image_span *s = &g_array_index(f->slots, struct image_span, mid);
+		if (s->rva + s->length > rva)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+bool image_fixups_touches(const struct image_fixups *f, uint32_t rva, uint32_t length)
+{
+	guint i = first_slot(f, rva);
+
+	return i < f->slots->len && g_array_index(f->slots, struct image_span, i).rva < (uint64_t)rva + length;
+}
+
+void image_fixups_mask(const struct image_fixups *f, uint32_t rva, uint8_t *bytes, uint32_t length)
+{
+	uint64_t end = (uint64_t)rva + length;
+
+	for (guint i = first_slot(f, rva); i < f->slots->len; i++) {
+		const struct image_span *s = &g_array_index(f->slots, struct image_span, i);
+		if (s->rva >= end)
+			break;
+		uint32_t from = MAX(s->rva, rva), to = (uint32_t)MIN((uint64_t)s->rva + s->length, end);
+		memset(bytes + (from - rva), 0, to - from);
+	}
+}
+
+static guint first_relocation(const struct image_fixups *f, uint32_t rva)
+{
+	guint low = 0, high = f->relocations->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(f->relocations, struct pe_relocation, mid).rva >= rva)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static void subtract(uint8_t *at, unsigned width, uint64_t delta)
+{
+	struct bytes b = { at, width, false };
+	uint64_t value = bytes_le(&b, width) - delta;
+
+	for (unsigned i = 0; i < width; i++)
+		at[i] = (uint8_t)(value >> 8 * i);
+}
+
+void image_fixups_unrelocate(const struct image_fixups *f, uint32_t rva, uint8_t *bytes, uint32_t length, uint64_t delta)
+{
+	uint64_t end = (uint64_t)rva + length;
+
+	for (guint i = first_relocation(f, rva >= WIDEST ? rva - (WIDEST - 1) : 0); i < f->relocations->len; i++) {
+		const struct pe_relocation *r = &g_array_index(f->relocations, struct pe_relocation, i);
+		unsigned width = r->type == PE_RELOCATION_DIR64 ? 8 : r->type == PE_RELOCATION_HIGHLOW ? 4 : 2;
+		if (r->rva >= end)
+			break;
+		if ((uint64_t)r->rva + width <= rva)
+			continue;
+		if (r->rva >= rva && r->rva + (uint64_t)width <= end && width > 2) {
+			subtract(bytes + (r->rva - rva), width, delta);
+			continue;
+		}
+		uint32_t from = MAX(r->rva, rva), to = (uint32_t)MIN((uint64_t)r->rva + width, end);
+		memset(bytes + (from - rva), 0, to - from);
+	}
+}
+
+/* ---- the normalised hash ---- */
+
+/* Where ImageBase stands in the headers, and how wide it is. */
+static uint32_t image_base_at(const struct pe *pe)
+{
+	return pe->nt_offset + 4 + 20 + (pe->is_64bit ? 24 : 28);
+}
+
+static enum fault hash_range(struct pe *pe, const struct image_fixups *f, EVP_MD_CTX *md, uint32_t rva, uint32_t length, uint32_t *at)
+{
+	uint64_t end = (uint64_t)rva + length;
+	uint8_t page[PAGE];
+
+	for (uint64_t from = rva; from < end; ) {
+		uint32_t n = (uint32_t)MIN(end - from, PAGE - from % PAGE);
+		enum fault fault = from > UINT32_MAX - PAGE ? FAULT_IMPLAUSIBLE : pe_read(pe, (uint32_t)from, page, n);
+		*at = (uint32_t)from;
+		if (fault)
+			return fault;
+		image_fixups_mask(f, (uint32_t)from, page, n);
+		image_fixups_unrelocate(f, (uint32_t)from, page, n, pe->base);
+		EVP_DigestUpdate(md, page, n);
+		from += n;
+	}
+	return FAULT_NONE;
+}
+
+static enum fault hash_headers(struct pe *pe, EVP_MD_CTX *md, uint32_t *at)
+{
+	uint32_t base = image_base_at(pe);
+	g_autofree uint8_t *headers = NULL;
+
+	*at = 0;
+	if (pe->size_of_headers > 16 * PAGE || base + 8 > pe->size_of_headers)
+		return FAULT_IMPLAUSIBLE;
+	headers = g_malloc(pe->size_of_headers);
+	enum fault fault = pe_read(pe, 0, headers, pe->size_of_headers);
+	if (fault)
+		return fault;
+	memset(headers + base, 0, pe->is_64bit ? 8 : 4);
+	EVP_DigestUpdate(md, headers, pe->size_of_headers);
+	return FAULT_NONE;
+}
+
+char *image_sha256(struct pe *pe, const struct image_fixups *f, enum fault *fault, uint32_t *at)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned length = 0;
+
+	*at = 0;
+	*fault = f->relocation_fault ? f->relocation_fault : f->slot_fault;
+	if (!*fault && pe->header_state != PE_HEADER_INTACT)
+		*fault = FAULT_IMPLAUSIBLE;
+	if (*fault)
+		return NULL;
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+	*fault = hash_headers(pe, md, at);
+	for (guint i = 0; i < pe->sections->len && !*fault; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		if (!(s->characteristics & (PE_SECTION_WRITE | PE_SECTION_DISCARDABLE)))
+			*fault = hash_range(pe, f, md, s->virtual_address, s->virtual_size ? s->virtual_size : s->raw_size, at);
+	}
+	EVP_DigestFinal_ex(md, digest, &length);
+	EVP_MD_CTX_free(md);
+	if (*fault)
+		return NULL;
+	GString *hex = g_string_sized_new(64);
+	for (unsigned i = 0; i < length; i++)
+		g_string_append_printf(hex, "%02x", digest[i]);
+	return g_string_free(hex, FALSE);
+}

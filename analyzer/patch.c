@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "patch.h"
+#include <string.h>
+#include <capstone/capstone.h>
+#include <glib.h>
+#include "pe.h"
+
+enum {
+	WINDOW = 128,		/* bytes decoded in one place */
+	RESYNC = 4096,		/* a function is decoded from its start over this much at most */
+	INSTRUCTIONS = 24,	/* in one place */
+	SHOWN = 8,		/* instructions in the text */
+	HOPS = 8,		/* jumps that lead to jumps */
+	REGISTERS = 4,		/* whose values are remembered */
+};
+
+const char *patch_kind_name(enum patch_kind kind)
+{
+	static const char *const names[] = {
+		[PATCH_OTHER] = "patch", [PATCH_HOOK] = "inline_hook", [PATCH_RETURN] = "return",
+		[PATCH_BREAKPOINT] = "breakpoint", [PATCH_NOP] = "nop", [PATCH_STOMPED] = "stomped",
+		[PATCH_DATA] = "data", [PATCH_HEADER] = "header", [PATCH_UNKNOWN] = "unknown",
+	};
+
+	return (unsigned)kind < G_N_ELEMENTS(names) ? names[kind] : NULL;
+}
+
+/* What is known while instructions are followed. */
+struct tracer {
+	csh engine;
+	const struct patch_source *source;
+	bool wide;		/* 64-bit */
+	struct { unsigned reg; uint64_t value; } known[REGISTERS];
+	unsigned next;
+	bool pushed;
+	uint64_t top;		/* what was pushed last */
+};
+
+/* How a run of instructions ends. */
+enum ending { ENDS_OPEN, ENDS_TRANSFER, ENDS_UNKNOWN_TRANSFER, ENDS_RETURN, ENDS_BREAKPOINT };
+
+/* eax and rax are one. */
+static unsigned whole_register(unsigned reg)
+{
+	static const struct { unsigned narrow, wide; } pairs[] = {
+		{ X86_REG_EAX, X86_REG_RAX }, { X86_REG_EBX, X86_REG_RBX }, { X86_REG_ECX, X86_REG_RCX }, { X86_REG_EDX, X86_REG_RDX },
+		{ X86_REG_ESI, X86_REG_RSI }, { X86_REG_EDI, X86_REG_RDI }, { X86_REG_EBP, X86_REG_RBP }, { X86_REG_ESP, X86_REG_RSP },
+		{ X86_REG_R8D, X86_REG_R8 }, { X86_REG_R9D, X86_REG_R9 }, { X86_REG_R10D, X86_REG_R10 }, { X86_REG_R11D, X86_REG_R11 },
+		{ X86_REG_R12D, X86_REG_R12 }, { X86_REG_R13D, X86_REG_R13 }, { X86_REG_R14D, X86_REG_R14 }, { X86_REG_R15D, X86_REG_R15 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
+		if (pairs[i].narrow == reg)
+			return pairs[i].wide;
+	return reg;
+}
+
+static void learn(struct tracer *t, unsigned reg, uint64_t value)
+{
+	t->known[t->next].reg = whole_register(reg);
+	t->known[t->next].value = value;
+	t->next = (t->next + 1) % REGISTERS;
+}
+
+static void forget(struct tracer *t, unsigned reg)
+{
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (t->known[i].reg == whole_register(reg))
+			t->known[i].reg = X86_REG_INVALID;
+}
+
+static bool recall(const struct tracer *t, unsigned reg, uint64_t *value)
+{
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (t->known[i].reg && t->known[i].reg == whole_register(reg)) {
+			*value = t->known[i].value;
+			return true;
+		}
+	return false;
+}
+
+static bool read_value(const struct tracer *t, uint64_t va, uint64_t *value)
+{
+	unsigned width = t->wide ? 8 : 4;
+
+	*value = 0;
+	return t->source->read(t->source->user, va, value, width) == width;
+}
+
+/* The address of a memory operand that needs no register but the instruction's own. */
+static bool effective(const struct tracer *t, const cs_insn *insn, const x86_op_mem *mem, uint64_t *va)
+{
+	uint64_t base = 0;
+
+	if (mem->index != X86_REG_INVALID || (mem->segment != X86_REG_INVALID && mem->segment != X86_REG_DS && mem->segment != X86_REG_CS))
+		return false;
+	if (mem->base == X86_REG_RIP || mem->base == X86_REG_EIP)
+		base = insn->address + insn->size;
+	else if (mem->base != X86_REG_INVALID && !recall(t, mem->base, &base))
+		return false;
+	*va = base + (uint64_t)mem->disp;
+	if (!t->wide)
+		*va &= UINT32_MAX;
+	return true;
+}
+
+static bool operand(const struct tracer *t, const cs_insn *insn, const cs_x86_op *op, uint64_t *value)
+{
+	uint64_t va;
+
+	switch (op->type) {
+	case X86_OP_IMM:
+		*value = (uint64_t)op->imm;
+		if (!t->wide)
+			*value &= UINT32_MAX;
+		return true;
+	case X86_OP_REG:
+		return recall(t, op->reg, value);
+	case X86_OP_MEM:
+		return effective(t, insn, &op->mem, &va) && read_value(t, va, value);
+	default:
+		return false;
+	}
+}
+
+/* mov and lea into a register, and writes to the stack's top. */
+static void track_move(struct tracer *t, const cs_insn *insn)
+{
+	const cs_x86 *x = &insn->detail->x86;
+	uint64_t value;
+
+	if (x->op_count != 2)
+		return;
+	const cs_x86_op *to = &x->operands[0], *from = &x->operands[1];
+	if (to->type == X86_OP_MEM && to->mem.base == X86_REG_RSP && to->mem.disp == 4 && to->size == 4 && t->pushed && from->type == X86_OP_IMM) {
+		t->top = (t->top & UINT32_MAX) | (uint64_t)from->imm << 32;	/* push low; mov [rsp+4], high; ret */
+		return;
+	}
+	if (to->type == X86_OP_MEM && (to->mem.base == X86_REG_RSP || to->mem.base == X86_REG_ESP) && !to->mem.disp && operand(t, insn, from, &value)) {
+		t->top = value;
+		t->pushed = true;
+		return;
+	}
+	if (to->type != X86_OP_REG)
+		return;
+	bool known = insn->id == X86_INS_LEA ? from->type == X86_OP_MEM && effective(t, insn, &from->mem, &value) : operand(t, insn, from, &value);
+	forget(t, to->reg);
+	if (known && (to->size == 8 || to->size == 4))
+		learn(t, to->reg, to->size == 4 ? value & UINT32_MAX : value);
+}
+
+/* Follow one instruction. */
+static enum ending step(struct tracer *t, const cs_insn *insn, uint64_t *target)
+{
+	const cs_x86 *x = &insn->detail->x86;
+
+	switch (insn->id) {
+	case X86_INS_JMP: case X86_INS_CALL:
+		return x->op_count && operand(t, insn, &x->operands[0], target) ? ENDS_TRANSFER : ENDS_UNKNOWN_TRANSFER;
+	case X86_INS_LJMP: case X86_INS_LCALL:
+		return ENDS_UNKNOWN_TRANSFER;
+	case X86_INS_RET: case X86_INS_RETF: case X86_INS_RETFQ:
+		*target = t->top;
+		return t->pushed ? ENDS_TRANSFER : ENDS_RETURN;
+	case X86_INS_INT3:
+		return ENDS_BREAKPOINT;
+	case X86_INS_PUSH:
+		t->pushed = x->op_count && operand(t, insn, &x->operands[0], &t->top);
+		break;
+	case X86_INS_POP:
+		if (x->op_count && x->operands[0].type == X86_OP_REG) {
+			forget(t, x->operands[0].reg);
+			if (t->pushed)
+				learn(t, x->operands[0].reg, t->top);
+		}
+		t->pushed = false;
+		break;
+	case X86_INS_MOV: case X86_INS_MOVABS: case X86_INS_LEA:
+		track_move(t, insn);
+		break;
+	case X86_INS_NOP:
+		break;
+	default:
+		for (unsigned i = 0; i < x->op_count; i++)
+			if (x->operands[i].type == X86_OP_REG && x->operands[i].access & CS_AC_WRITE)
+				forget(t, x->operands[i].reg);
+	}
+	return ENDS_OPEN;
+}
+
+static void reset(struct tracer *t)
+{
+	memset(t->known, 0, sizeof(t->known));
+	t->next = 0;
+	t->pushed = false;
+}
+
+static size_t decode(const struct tracer *t, uint64_t va, size_t count, cs_insn **insns)
+{
+	uint8_t code[WINDOW];
+	size_t n = t->source->read(t->source->user, va, code, sizeof(code));
+
+	*insns = NULL;
+	return n ? cs_disasm(t->engine, code, n, va, count, insns) : 0;
+}
+
+/* Does control that arrives at va only pass on? Then to where. */
+static bool passes_on(struct tracer *t, uint64_t va, uint64_t *target)
+{
+	cs_insn *insns;
+	size_t n = decode(t, va, REGISTERS, &insns);
+	bool on = false;
+
+	reset(t);
+	for (size_t i = 0; i < n; i++) {
+		bool plain = insns[i].id == X86_INS_MOV || insns[i].id == X86_INS_MOVABS || insns[i].id == X86_INS_LEA ||
+			     insns[i].id == X86_INS_PUSH || insns[i].id == X86_INS_NOP || insns[i].id == X86_INS_ENDBR64;
+		enum ending ending = insns[i].id == X86_INS_CALL ? ENDS_UNKNOWN_TRANSFER : step(t, &insns[i], target);
+		on = ending == ENDS_TRANSFER;
+		if (ending != ENDS_OPEN || !plain)
+			break;
+	}
+	if (insns)
+		cs_free(insns, n);
+	return on;
+}
+
+static uint64_t final_target(struct tracer *t, uint64_t target)
+{
+	uint64_t seen[HOPS] = { 0 }, next;
+
+	for (unsigned hop = 0; hop < HOPS && passes_on(t, target, &next); hop++) {
+		seen[hop] = target;
+		for (unsigned i = 0; i <= hop; i++)
+			if (seen[i] == next)
+				return target;
+		target = next;
+	}
+	return target;
+}
+
+/* The instruction that holds va, by decoding from the function's start. */
+static uint64_t instruction_start(const struct tracer *t, uint64_t function, uint64_t va)
+{
+	uint8_t code[RESYNC];
+
+	if (function >= va || va - function > sizeof(code) - 16)
+		return va;
+	size_t n = t->source->read(t->source->user, function, code, (size_t)(va - function) + 16);
+	const uint8_t *at = code;
+	uint64_t address = function, start = va;
+	cs_insn *insn = cs_malloc(t->engine);
+	while (insn && address <= va && cs_disasm_iter(t->engine, &at, &n, &address, insn))
+		if (address > va) {
+			start = insn->address;
+			break;
+		}
+	if (insn)
+		cs_free(insn, 1);
+	return start;
+}
+
+static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t length, struct patch_code *out)
+{
+	cs_insn *insns;
+	size_t n = decode(t, start, INSTRUCTIONS, &insns);
+	enum ending ending = ENDS_OPEN;
+	unsigned nops = 0, touched = 0;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	reset(t);
+	for (size_t i = 0; i < n && insns[i].address < va + length && ending == ENDS_OPEN; i++) {
+		if (touched++ < SHOWN)
+			g_string_append_printf(text, "%s%s%s%s", text->len ? "; " : "", insns[i].mnemonic, insns[i].op_str[0] ? " " : "", insns[i].op_str);
+		nops += insns[i].id == X86_INS_NOP;
+		ending = step(t, &insns[i], &out->target);
+	}
+	if (insns)
+		cs_free(insns, n);
+	if (!touched)
+		return;
+	out->text = g_string_free(g_steal_pointer(&text), FALSE);
+	if (ending == ENDS_TRANSFER || ending == ENDS_UNKNOWN_TRANSFER)
+		out->kind = PATCH_HOOK;
+	else if (ending == ENDS_RETURN)
+		out->kind = PATCH_RETURN;
+	else if (ending == ENDS_BREAKPOINT && touched == 1)
+		out->kind = PATCH_BREAKPOINT;
+	else if (nops == touched)
+		out->kind = PATCH_NOP;
+	if (ending == ENDS_TRANSFER) {
+		out->target = final_target(t, out->target);
+		out->has_target = true;
+	}
+}
+
+void patch_decode(const struct patch_source *source, uint16_t machine, uint64_t function, uint64_t va, uint32_t length,
+		  struct patch_code *out)
+{
+	struct tracer t = { .source = source, .wide = machine == PE_MACHINE_AMD64 };
+
+	*out = (struct patch_code){ .kind = PATCH_OTHER };
+	if ((machine != PE_MACHINE_AMD64 && machine != PE_MACHINE_I386) ||
+	    cs_open(CS_ARCH_X86, t.wide ? CS_MODE_64 : CS_MODE_32, &t.engine) != CS_ERR_OK)
+		return;
+	cs_option(t.engine, CS_OPT_DETAIL, CS_OPT_ON);
+	decode_x86(&t, instruction_start(&t, function, va), va, length, out);
+	cs_close(&t.engine);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
+#include <string.h>
+
+/* Tags of ob\…\type.c and mm, as pooltag.txt of the debugger's tools lists them. The sizes bound what an x64 object of
+ * the kind with its headers can measure. */
+const struct sweep_pattern pool_process = { SWEEP_POOL, "Proc", 0x300, 0, NULL };
+const struct sweep_pattern pool_thread = { SWEEP_POOL, "Thre", 0x300, 0, NULL };
+const struct sweep_pattern pool_driver = { SWEEP_POOL, "Driv", 0x190, 0, NULL };
+const struct sweep_pattern pool_device = { SWEEP_POOL, "Devi", 0x180, 0, NULL };
+const struct sweep_pattern pool_file = { SWEEP_POOL, "File", 0x100, 0, NULL };
+const struct sweep_pattern pool_mutant = { SWEEP_POOL, "Muta", 0x70, 0, NULL };
+const struct sweep_pattern pool_symbolic_link = { SWEEP_POOL, "Symb", 0x60, 0, NULL };
+const struct sweep_pattern pool_loader_entry = { SWEEP_POOL, "MmLd", 0xa0, 0, NULL };
+
+/* The optional headers and the quota block's padding never take more than this. */
+#define MAX_HEADERS 0x100
+#define MAX_ADDRESSES 8
+/* FILETIME of 1990 and of 2100: what a process of Windows can have been started at. */
+#define EARLIEST UINT64_C(122746752000000000)
+#define LATEST UINT64_C(157469184000000000)
+
+struct pool_bytes pool_read(const struct context *c, const struct pool_object *object, size_t size)
+{
+	struct pool_bytes bytes = { g_malloc0(size), size, 0 };
+
+	if (object->va.v) {
+		if (!space_read(c->space, object->va, bytes.data, size, NULL))
+			bytes.have = size;
+		else	/* the page it starts in is there: a hit lies in it */
+			size = MIN(size, PAGE_SIZE - (object->va.v & PAGE_MASK));
+	} else {
+		/* Where the block goes on, nobody knows any more. */
+		size = MIN(size, PAGE_SIZE - (object->pa.v & PAGE_MASK));
+	}
+	if (!bytes.have && !image_read(c->image, object->pa, bytes.data, size))
+		bytes.have = size;
+	return bytes;
+}
+
+void pool_bytes_clear(struct pool_bytes *bytes)
+{
+	g_free(bytes->data);
+	*bytes = (struct pool_bytes){ NULL, 0, 0 };
+}
+
+bool pool_field(const struct pool_bytes *bytes, uint32_t base, struct field field, uint64_t *out)
+{
+	uint64_t at = (uint64_t)base + field.offset, value = 0;
+
+	if (!field.size || field.size > 8 || at + field.size > bytes->have)
+		return false;
+	memcpy(&value, bytes->data + at, field.size);
+	if (field.bits && field.bits < 64)
+		value = value >> field.bit & ((UINT64_C(1) << field.bits) - 1);
+	*out = value;
+	return true;
+}
+
+/* Bytes of the optional headers that InfoMask tells of. */
+static uint32_t optional_size(const struct layout *l, uint8_t mask)
+{
+	const uint32_t sizes[8] = {
+		l->object_header_creator_info.size_, l->object_header_name_info.size_, l->object_header_handle_info.size_,
+		l->object_header_quota_info.size_, l->object_header_process_info.size_, 0x10, 0x10, 0x10,
+	};
+	uint32_t total = 0;
+
+	for (int i = 0; i < 8; i++)
+		total += mask >> i & 1 ? sizes[i] : 0;
+	return total;
+}
+
+/*
+ * Where in the block the object's body starts; 0: nowhere. Its header says how many
+ * optional ones stand before it, so the header is where that sum comes out; the type
+ * index, which takes the address to decode, settles it.
+ */
+static uint32_t find_body(const struct context *c, const struct object_types *types, const char *type, uint32_t first, uint32_t mask,
+			  const uint8_t *block, size_t have, va_t va, bool *typed)
+{
+	const struct layout *l = c->kernel->layout;
+	uint32_t body = l->object_header.Body.offset, untyped = 0;
+
+	*typed = false;
+	for (uint32_t at = l->pool_header.size_; at <= MAX_HEADERS && at + body + 4 <= have; at += 16) {
+		const uint8_t *header = block + at;
+		uint32_t start;
+		memcpy(&start, header + body, sizeof(start));
+		if (optional_size(l, header[l->object_header.InfoMask.offset]) != at - l->pool_header.size_ || ((start ^ first) & mask))
+			continue;
+		const char *name = va.v ? types->name[object_type_index(types, (va_t){ va.v + at }, header[l->object_header.TypeIndex.offset])] : NULL;
+		if (name && !strcmp(name, type)) {
+			*typed = true;
+			return at + body;
+		}
+		if (!untyped && mask)
+			untyped = at + body;
+	}
+	return untyped;
+}
+
+static void resolve(const struct context *c, const struct sweep_hit *hit, const struct object_types *types, const char *type,
+		    uint32_t first, uint32_t mask, GArray *out)
+{
+	uint8_t block[MAX_HEADERS + 0x80];
+	size_t have = MIN(sizeof(block), MIN(hit->size, PAGE_SIZE - (hit->pa.v & PAGE_MASK)));
+	struct pool_object best = { .header = hit->pa, .block = hit->size, .freed = hit->freed };
+	uint32_t at = 0;
+	va_t va[MAX_ADDRESSES];
+	unsigned n = sweep_addresses(c->sweep, hit->pa, va, G_N_ELEMENTS(va));
+
+	if (image_read(c->image, hit->pa, block, have))
+		return;
+	/* A frame may be mapped more than once: the object's own address is the one its type index fits. */
+	for (unsigned i = 0; i < n && !best.typed; i++) {
+		uint32_t here = find_body(c, types, type, first, mask, block, have, va[i], &best.typed);
+		if (here && (best.typed || !at)) {
+			at = here;
+			best.va.v = va[i].v + here;
+		}
+	}
+	if (!n)
+		at = find_body(c, types, type, first, mask, block, have, (va_t){ 0 }, &best.typed);
+	if (!at)
+		return;
+	best.pa.v = hit->pa.v + at;
+	g_array_append_val(out, best);
+}
+
+GArray *pool_objects(const struct context *c, const struct sweep_pattern *pattern, const struct object_types *types,
+		     const char *type, uint32_t first, uint32_t mask)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct pool_object));
+	const struct layout *l = c->kernel->layout;
+	const GArray *hits = c->sweep && l ? sweep_hits(c->sweep, pattern) : NULL;
+
+	/* Both are single bytes in every build: what isn't so was derived wrongly. */
+	if (!hits || l->object_header.InfoMask.size != 1 || l->object_header.TypeIndex.size != 1 || !l->object_header.Body.size ||
+	    l->object_header.Body.offset > 0x60 || l->object_header.InfoMask.offset >= 0x60 || l->object_header.TypeIndex.offset >= 0x60)
+		return out;
+	for (guint i = 0; i < hits->len && !context_cancelled(c); i++)
+		resolve(c, &g_array_index(hits, struct sweep_hit, i), types, type, first, mask, out);
+	return out;
+}
+
+GArray *pool_blocks(const struct context *c, const struct sweep_pattern *pattern)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct pool_object));
+	const struct layout *l = c->kernel->layout;
+	const GArray *hits = c->sweep && l ? sweep_hits(c->sweep, pattern) : NULL;
+
+	for (guint i = 0; hits && i < hits->len; i++) {
+		const struct sweep_hit *hit = &g_array_index(hits, struct sweep_hit, i);
+		va_t va = { 0 };
+		unsigned n = sweep_addresses(c->sweep, hit->pa, &va, 1);
+		struct pool_object object = { hit->pa, { hit->pa.v + l->pool_header.size_ }, { n ? va.v + l->pool_header.size_ : 0 },
+			hit->size, hit->freed, false };
+		g_array_append_val(out, object);
+	}
+	return out;
+}
+
+static bool plausible_time(uint64_t time)
+{
+	return !time || (time > EARLIEST && time < LATEST);
+}
+
+/*
+ * Does the list head at `offset` of a structure at va belong to it? An empty one points to
+ * itself, else the entry after it points back. What is left of an object fails this: its
+ * links are of another time.
+ */
+static bool list_belongs(struct space *space, va_t va, uint32_t offset)
+{
+	struct object head = object_at(space, va.v + offset);
+	uint64_t next = 0, back = 0;
+
+	if (READ(head, list_entry.Flink, &next))
+		return false;
+	if (next == head.va.v)
+		return true;
+	struct object entry = object_at(space, next);
+	return space_is_kernel(space, entry.va) && !READ(entry, list_entry.Blink, &back) && back == head.va.v;
+}
+
+static bool read_process(const struct context *c, struct process_candidate *p)
+{
+	const struct layout *l = c->kernel->layout;
+	struct pool_bytes b = pool_read(c, &p->object, l->eprocess.size_);
+	struct field name = l->eprocess.ImageFileName;
+	uint64_t dtb = 0;
+	bool ok = pool_field(&b, 0, l->eprocess.UniqueProcessId, &p->pid) && pool_field(&b, l->eprocess.Pcb.offset, l->kprocess.DirectoryTableBase, &dtb) &&
+		pool_field(&b, 0, l->eprocess.CreateTime, &p->create_time) && pool_field(&b, 0, l->eprocess.ExitTime, &p->exit_time) &&
+		!(p->pid & 3) && p->pid <= UINT32_MAX && plausible_time(p->create_time) && plausible_time(p->exit_time);
+
+	pool_field(&b, 0, l->eprocess.InheritedFromUniqueProcessId, &p->ppid);
+	p->dtb.v = dtb & UINT64_C(0x000ffffffffff000);
+	ok = ok && p->dtb.v && name.size && name.size <= 16 && (size_t)name.offset + name.size <= b.have;
+	if (ok) {
+		memcpy(p->name, b.data + name.offset, MIN(name.size, sizeof(p->name) - 1));
+		ok = *p->name != '\0';
+		for (char *at = p->name; *at && ok; at++)
+			ok = g_ascii_isprint(*at);
+	}
+	pool_bytes_clear(&b);
+	return ok;
+}
+
+static bool read_thread(const struct context *c, struct thread_candidate *t)
+{
+	const struct layout *l = c->kernel->layout;
+	struct pool_bytes b = pool_read(c, &t->object, l->ethread.size_);
+	uint64_t process = 0;
+	uint32_t cid = l->ethread.Cid.offset;
+	bool ok = l->ethread.Cid.size && pool_field(&b, cid, l->client_id.UniqueThread, &t->tid) &&
+		pool_field(&b, cid, l->client_id.UniqueProcess, &t->pid) && pool_field(&b, l->ethread.Tcb.offset, l->kthread.Process, &process) &&
+		pool_field(&b, 0, l->ethread.CreateTime, &t->create_time) && !(t->tid & 3) && !(t->pid & 3) && t->tid && t->tid <= UINT32_MAX &&
+		t->pid <= UINT32_MAX && plausible_time(t->create_time) && space_is_kernel(c->space, (va_t){ process });
+
+	/* ExitTime shares its place with a list until the thread ends. */
+	if (!pool_field(&b, 0, l->ethread.ExitTime, &t->exit_time) || t->exit_time < EARLIEST || t->exit_time > LATEST)
+		t->exit_time = 0;
+	t->process.v = process;
+	pool_bytes_clear(&b);
+	return ok;
+}
+
+/* Every mapped, allocated block whose header has the right type is an object; without types (an unknown build) the links tell. */
+static enum pool_state state_of(const struct context *c, const struct pool_object *o, const struct object_types *types,
+				uint32_t list, bool exited)
+{
+	if (o->freed || !o->va.v || (types->count && !o->typed) || (list && !list_belongs(c->space, o->va, list)))
+		return POOL_REMNANT;
+	return exited ? POOL_EXITED : POOL_LIVE;
+}
+
+/* KOBJECTS of ntddk.h, the first byte of a dispatcher object. */
+#define DISPATCHER_PROCESS 3
+#define DISPATCHER_THREAD 6
+
+GArray *process_candidates(const struct context *c)
+{
+	AUTO(object_types) types = object_types_load(c->kernel, c->space);
+	g_autoptr(GArray) objects = pool_objects(c, &pool_process, types, "Process", DISPATCHER_PROCESS, 0x7f);
+	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct process_candidate));
+
+	for (guint i = 0; i < objects->len; i++) {
+		struct process_candidate p = { .object = g_array_index(objects, struct pool_object, i) };
+		if (!read_process(c, &p))
+			continue;
+		p.state = state_of(c, &p.object, types, c->kernel->layout->eprocess.ThreadListHead.offset, p.exit_time != 0);
+		g_array_append_val(out, p);
+	}
+	return out;
+}
+
+GArray *thread_candidates(const struct context *c)
+{
+	AUTO(object_types) types = object_types_load(c->kernel, c->space);
+	g_autoptr(GArray) objects = pool_objects(c, &pool_thread, types, "Thread", DISPATCHER_THREAD, 0x7f);
+	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct thread_candidate));
+
+	for (guint i = 0; i < objects->len; i++) {
+		struct thread_candidate t = { .object = g_array_index(objects, struct pool_object, i) };
+		if (!read_thread(c, &t))
+			continue;
+		t.state = state_of(c, &t.object, types, 0, t.exit_time != 0);
+		g_array_append_val(out, t);
+	}
+	return out;
+}
+
+const struct process_candidate *process_candidate_at(const GArray *candidates, va_t eprocess)
+{
+	for (guint i = 0; i < candidates->len; i++) {
+		const struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
+		if (p->state != POOL_REMNANT && p->object.va.v == eprocess.v)
+			return p;
+	}
+	return NULL;
+}
+
+const struct thread_candidate *thread_candidate_at(const GArray *candidates, va_t ethread)
+{
+	for (guint i = 0; i < candidates->len; i++) {
+		const struct thread_candidate *t = &g_array_index(candidates, struct thread_candidate, i);
+		if (t->state != POOL_REMNANT && t->object.va.v == ethread.v)
+			return t;
+	}
+	return NULL;
+}

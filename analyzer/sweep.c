@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sweep.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A thread takes this much at a time: enough to read in sequence, little enough to share out evenly. */
+#define CHUNK (UINT64_C(4) << 20)
+/* Pool allocations are multiples of this, and headers are aligned to it, on 64 bits. */
+#define UNIT 16
+#define FILTER_BITS 12
+/* Mappings kept at most; more of one page are not needed. */
+#define MAX_MAPPINGS (1u << 22)
+
+struct target {
+	const struct sweep_pattern *pattern;
+	uint32_t tag;
+	GArray *hits;			/* struct sweep_hit */
+};
+
+struct mapping {
+	uint64_t frame;
+	uint64_t va;
+};
+
+struct chunk {
+	uint64_t start, length;
+	GArray **hits;			/* by target, NULL where there are none */
+};
+
+struct sweep {
+	struct image *image;
+	GArray *targets;		/* struct target */
+	GArray *chunks;			/* struct chunk */
+	bool pool;			/* pool headers can be read */
+	struct field block_size, pool_type, pool_tag;
+	uint8_t filter[1 << FILTER_BITS];	/* may this dword be one of the tags? */
+	guint next;			/* chunk */
+	GMutex lock;
+	const volatile int *cancel;
+	uint64_t dropped, total;
+	GArray *mappings;		/* struct mapping, sorted; NULL: not mapped yet */
+};
+
+/* Windows 7 and before mark tags of protected allocations with the top bit. */
+static uint32_t plain_tag(uint32_t tag)
+{
+	return tag & 0x7fffffff;
+}
+
+static inline unsigned filter_slot(uint32_t tag)
+{
+	return tag * 0x9e3779b1u >> (32 - FILTER_BITS);
+}
+
+static uint32_t header_field(const uint8_t *header, struct field field)
+{
+	uint32_t value = 0;
+
+	memcpy(&value, header + field.offset, field.size);
+	if (field.bits && field.bits < 32)
+		value = value >> field.bit & ((UINT32_C(1) << field.bits) - 1);
+	return value;
+}
+
+static void add_hit(struct chunk *chunk, const struct sweep *s, guint target, const struct sweep_hit *hit)
+{
+	if (!chunk->hits)
+		chunk->hits = g_new0(GArray *, s->targets->len);
+	if (!chunk->hits[target])
+		chunk->hits[target] = g_array_new(FALSE, FALSE, sizeof(struct sweep_hit));
+	if (chunk->hits[target]->len < SWEEP_MAX_HITS)
+		g_array_append_val(chunk->hits[target], *hit);
+}
+
+static void check_header(const struct sweep *s, struct chunk *chunk, const uint8_t *page, unsigned offset, uint64_t pa)
+{
+	const uint8_t *header = page + offset;
+	uint32_t tag = plain_tag(header_field(header, s->pool_tag));
+	uint32_t size = header_field(header, s->block_size) * UNIT;
+
+	/* A block with a header never leaves its page but in the segment heap, where it may cross into the next. */
+	if (!size || size > PAGE_SIZE)
+		return;
+	for (guint i = 0; i < s->targets->len; i++) {
+		const struct target *t = &g_array_index(s->targets, struct target, i);
+		const struct sweep_pattern *p = t->pattern;
+		if (p->kind != SWEEP_POOL || t->tag != tag || size < p->minimum || (p->maximum && size > p->maximum))
+			continue;
+		struct sweep_hit hit = { { pa + offset }, size, header_field(header, s->pool_type) == 0 };
+		add_hit(chunk, s, i, &hit);
+	}
+}
+
+static void sweep_page(const struct sweep *s, struct chunk *chunk, const uint8_t *page, uint64_t pa)
+{
+	for (guint i = 0; i < s->targets->len; i++) {
+		const struct sweep_pattern *p = g_array_index(s->targets, struct target, i).pattern;
+		if (p->kind == SWEEP_PAGE && p->page(page)) {
+			struct sweep_hit hit = { { pa }, PAGE_SIZE, false };
+			add_hit(chunk, s, i, &hit);
+		}
+	}
+	if (!s->pool)
+		return;
+	for (unsigned offset = 0; offset < PAGE_SIZE; offset += UNIT) {
+		uint32_t tag;
+		memcpy(&tag, page + offset + s->pool_tag.offset, sizeof(tag));
+		if (G_UNLIKELY(s->filter[filter_slot(plain_tag(tag))]))
+			check_header(s, chunk, page, offset, pa);
+	}
+}
+
+static void *sweep_thread(void *data)
+{
+	struct sweep *s = data;
+	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
+
+	for (;;) {
+		g_mutex_lock(&s->lock);
+		guint i = s->next;
+		bool over = i >= s->chunks->len || (s->cancel && *s->cancel);
+		s->next += !over;
+		g_mutex_unlock(&s->lock);
+		if (over)
+			return NULL;
+		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, i);
+		for (uint64_t at = 0; at < chunk->length; at += PAGE_SIZE) {
+			const uint8_t *page = image_page(s->image, (pa_t){ chunk->start + at }, scratch);
+			if (page)
+				sweep_page(s, chunk, page, chunk->start + at);
+		}
+	}
+}
+
+static void add_targets(struct sweep *s, const struct sweep_pattern *const *patterns)
+{
+	for (; *patterns; patterns++) {
+		struct target t = { *patterns, 0, NULL };
+		bool known = false;
+		for (guint i = 0; i < s->targets->len && !known; i++)
+			known = g_array_index(s->targets, struct target, i).pattern == *patterns;
+		if (known)
+			continue;
+		if (t.pattern->kind == SWEEP_POOL) {
+			memcpy(&t.tag, t.pattern->tag, sizeof(t.tag));
+			t.tag = plain_tag(t.tag);
+			s->filter[filter_slot(t.tag)] = 1;
+		}
+		t.hits = g_array_new(FALSE, FALSE, sizeof(struct sweep_hit));
+		g_array_append_val(s->targets, t);
+	}
+}
+
+static void add_chunks(struct sweep *s)
+{
+	struct range range;
+
+	for (pa_t at = { 0 }; image_next_range(s->image, at, &range); ) {
+		uint64_t end = range.start + range.length;
+		uint64_t from = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+		while (from < end && from >= range.start) {
+			struct chunk chunk = { from, MIN(CHUNK - (from & (CHUNK - 1)), end - from), NULL };
+			g_array_append_val(s->chunks, chunk);
+			from += chunk.length;
+		}
+		if (end <= at.v)
+			break;
+		at.v = end;
+	}
+}
+
+static void collect(struct sweep *s)
+{
+	for (guint c = 0; c < s->chunks->len; c++) {
+		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, c);
+		for (guint i = 0; chunk->hits && i < s->targets->len; i++) {
+			GArray *found = chunk->hits[i], *hits = g_array_index(s->targets, struct target, i).hits;
+			if (!found)
+				continue;
+			guint n = MIN(found->len, SWEEP_MAX_HITS - hits->len);
+			g_array_append_vals(hits, found->data, n);
+			s->dropped += found->len - n;
+			s->total += n;
+			g_array_free(found, TRUE);
+		}
+		g_free(chunk->hits);
+	}
+	g_array_set_size(s->chunks, 0);
+}
+
+struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,
+			int threads, const volatile int *cancel)
+{
+	struct sweep *s = g_new0(struct sweep, 1);
+
+	s->image = image;
+	s->cancel = cancel;
+	s->targets = g_array_new(FALSE, TRUE, sizeof(struct target));
+	s->chunks = g_array_new(FALSE, TRUE, sizeof(struct chunk));
+	g_mutex_init(&s->lock);
+	add_targets(s, patterns);
+	if (layout) {
+		s->block_size = layout->pool_header.BlockSize;
+		s->pool_type = layout->pool_header.PoolType;
+		s->pool_tag = layout->pool_header.PoolTag;
+		s->pool = layout->pool_header.size_ == UNIT && s->pool_tag.size == 4 && s->pool_tag.offset <= UNIT - 4 &&
+			s->block_size.size && s->block_size.size <= 4 && s->block_size.offset <= UNIT - 4 &&
+			s->pool_type.size && s->pool_type.size <= 4 && s->pool_type.offset <= UNIT - 4;
+	}
+	if (s->targets->len)
+		add_chunks(s);
+	guint n = MIN((guint)MAX(threads, 1), s->chunks->len);
+	g_autofree GThread **crew = g_new0(GThread *, n + 1);
+	for (guint i = 0; i < n; i++)
+		crew[i] = g_thread_new("sweep", sweep_thread, s);
+	for (guint i = 0; i < n; i++)
+		g_thread_join(crew[i]);
+	collect(s);
+	return s;
+}
+
+void sweep_destroy(struct sweep *s)
+{
+	if (!s)
+		return;
+	for (guint i = 0; i < s->targets->len; i++)
+		g_array_free(g_array_index(s->targets, struct target, i).hits, TRUE);
+	g_array_free(s->targets, TRUE);
+	g_array_free(s->chunks, TRUE);
+	if (s->mappings)
+		g_array_free(s->mappings, TRUE);
+	g_mutex_clear(&s->lock);
+	g_free(s);
+}
+
+const GArray *sweep_hits(const struct sweep *s, const struct sweep_pattern *pattern)
+{
+	for (guint i = 0; i < s->targets->len; i++) {
+		const struct target *t = &g_array_index(s->targets, struct target, i);
+		if (t->pattern == pattern)
+			return t->hits;
+	}
+	g_assert_not_reached();	/* the plugin didn't name it in its sweeps */
+}
+
+uint64_t sweep_dropped(const struct sweep *s)
+{
+	return s->dropped;
+}
+
+uint64_t sweep_total(const struct sweep *s)
+{
+	return s->total;
+}
+
+/* ---- from frames to kernel addresses */
+
+static int compare_frames(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static int compare_mappings(const void *a, const void *b)
+{
+	const struct mapping *x = a, *y = b;
+
+	if (x->frame != y->frame)
+		return x->frame < y->frame ? -1 : 1;
+	return (x->va > y->va) - (x->va < y->va);
+}
+
+/* The frames that hits lie in: sorted, each once. */
+static GArray *hit_frames(const struct sweep *s)
+{
+	GArray *frames = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	guint kept = 0;
+
+	for (guint i = 0; i < s->targets->len; i++) {
+		const GArray *hits = g_array_index(s->targets, struct target, i).hits;
+		for (guint h = 0; h < hits->len; h++) {
+			uint64_t frame = g_array_index(hits, struct sweep_hit, h).pa.v / PAGE_SIZE;
+			g_array_append_val(frames, frame);
+		}
+	}
+	g_array_sort(frames, compare_frames);
+	for (guint i = 0; i < frames->len; i++) {
+		uint64_t frame = g_array_index(frames, uint64_t, i);
+		if (!kept || g_array_index(frames, uint64_t, kept - 1) != frame)
+			g_array_index(frames, uint64_t, kept++) = frame;
+	}
+	g_array_set_size(frames, kept);
+	return frames;
+}
+
+/* Index of the first frame at or above `frame`. */
+static guint first_frame(const GArray *frames, uint64_t frame)
+{
+	guint low = 0, high = frames->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(frames, uint64_t, mid) < frame)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+bool sweep_map(struct sweep *s, struct space *kernel, const volatile int *cancel)
+{
+	g_autoptr(GArray) frames = hit_frames(s);
+	/* Page tables that lead to more than this many pages for the memory there is are not Windows'. */
+	uint64_t budget = 8 * (s->image->bytes_present / PAGE_SIZE) + (UINT64_C(1) << 22);
+	va_t cursor = { UINT64_C(0xffff800000000000) }, last = { UINT64_MAX };
+	struct page page;
+
+	if (s->mappings)
+		return true;
+	s->mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping));
+	if (kernel->paging == PAGING_X64_LA57)
+		cursor.v = UINT64_C(0xff00000000000000);
+	else if (kernel->paging != PAGING_X64)
+		cursor.v = space_pointer_size(kernel) == 4 ? 0x80000000u : cursor.v;
+	while (frames->len && space_next_page(kernel, &cursor, last, &page)) {
+		if (!budget-- || s->mappings->len >= MAX_MAPPINGS)
+			return false;
+		if ((budget & 0xfff) == 0 && cancel && *cancel)
+			break;
+		if (page_resident(&page)) {
+			uint64_t first = page.pa.v / PAGE_SIZE, count = page.size / PAGE_SIZE;
+			for (guint i = first_frame(frames, first); i < frames->len; i++) {
+				uint64_t frame = g_array_index(frames, uint64_t, i);
+				if (frame - first >= count)
+					break;
+				struct mapping m = { frame, page.va.v + (frame - first) * PAGE_SIZE };
+				g_array_append_val(s->mappings, m);
+			}
+		}
+		if (!cursor.v)
+			break;
+	}
+	g_array_sort(s->mappings, compare_mappings);
+	return true;
+}
+
+unsigned sweep_addresses(const struct sweep *s, pa_t pa, va_t *out, unsigned max)
+{
+	guint low = 0, high = s->mappings ? s->mappings->len : 0;
+	uint64_t frame = pa.v / PAGE_SIZE;
+	unsigned n = 0;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(s->mappings, struct mapping, mid).frame < frame)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; n < max && s->mappings && low < s->mappings->len; low++) {
+		const struct mapping *m = &g_array_index(s->mappings, struct mapping, low);
+		if (m->frame != frame)
+			break;
+		out[n++].v = m->va + (pa.v & PAGE_MASK);
+	}
+	return n;
+}

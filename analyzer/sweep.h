@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One sequential pass over physical memory for everybody who looks for something in it.
+ *
+ * Plugins name their patterns (struct plugin.sweeps); the pass runs once, before the
+ * first plugin, on all cores. What it found comes sorted by physical address, whatever the
+ * number of threads: context_swept().
+ */
+#ifndef MEMSIEVE_SWEEP_H
+#define MEMSIEVE_SWEEP_H
+#include "image.h"
+#include "space.h"
+
+enum sweep_kind {
+	SWEEP_END,
+	SWEEP_POOL,	/* a pool header with this tag and a block of this size */
+	SWEEP_PAGE,	/* a page that `page` says yes to */
+};
+
+/* Static: hits are kept by its address. */
+struct sweep_pattern {
+	enum sweep_kind kind;
+	char tag[5];				/* the protected bit of tags is ignored */
+	uint32_t minimum, maximum;		/* SWEEP_POOL: bytes of the block with its header; maximum 0: any */
+	bool (*page)(const uint8_t *page);	/* SWEEP_PAGE: asked for each page, so quick to say no */
+};
+
+struct sweep_hit {
+	pa_t pa;		/* of the pool header, or of the page */
+	uint32_t size;		/* SWEEP_POOL: bytes of the block with its header */
+	bool freed;		/* SWEEP_POOL: the header says the block is free */
+};
+
+struct sweep;
+
+/* More hits of one pattern than this are dropped, and sweep_dropped tells. */
+#define SWEEP_MAX_HITS (1u << 20)
+
+/* patterns is NULL-terminated; equal ones are swept for once. NULL layout: pool patterns find nothing.
+ * *cancel may become nonzero meanwhile; NULL: it can't be stopped. */
+struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,
+			int threads, const volatile int *cancel);
+void sweep_destroy(struct sweep *sweep);
+/* struct sweep_hit by physical address; never NULL. */
+const GArray *sweep_hits(const struct sweep *sweep, const struct sweep_pattern *pattern);
+uint64_t sweep_dropped(const struct sweep *sweep);
+uint64_t sweep_total(const struct sweep *sweep);
+
+/*
+ * Where the kernel maps the pages that hits lie in. Walks the kernel half of the page tables
+ * once; false when they lead on and on and the walk was cut short.
+ */
+bool sweep_map(struct sweep *sweep, struct space *kernel, const volatile int *cancel);
+/* The kernel addresses of pa, at most `max` of them (lowest first); 0: none. Only for pages with hits. */
+unsigned sweep_addresses(const struct sweep *sweep, pa_t pa, va_t *out, unsigned max);
+#endif

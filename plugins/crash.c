@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why the machine (or process) stopped, as the dump's header says. */
+#include "plugin.h"
+
+enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, SECONDARY, COMMENT };
+
+static const struct table crash = {
+	.name = "crash", .doc = "why the machine stopped, as the dump's header says",
+	.columns = {
+		[DUMP] = { "dump_id", COL_DUMP, "" },
+		[CODE] = { "bugcheck_code", COL_INT, "" },
+		[NAME] = { "bugcheck_name", COL_TEXT, "as in bugcodes.h" },
+		[P1] = { "parameter1", COL_ADDRESS, "" },
+		[P2] = { "parameter2", COL_ADDRESS, "" },
+		[P3] = { "parameter3", COL_ADDRESS, "" },
+		[P4] = { "parameter4", COL_ADDRESS, "" },
+		[EXCEPTION] = { "exception_code", COL_INT, "" },
+		[IP] = { "instruction_pointer", COL_ADDRESS, "of the context record" },
+		[THREAD] = { "thread", COL_ADDRESS, "_ETHREAD that ran" },
+		[PROCESS] = { "process_id", COL_PROCESS, "that ran" },
+		[UPTIME] = { "uptime", COL_REAL, "seconds" },
+		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
+		[COMMENT] = { "comment", COL_TEXT, "" },
+	},
+};
+
+/* bugcodes.h */
+static const struct { uint32_t code; const char *name; } names[] = {
+	{ 0x01, "APC_INDEX_MISMATCH" }, { 0x0a, "IRQL_NOT_LESS_OR_EQUAL" }, { 0x18, "REFERENCE_BY_POINTER" }, { 0x19, "BAD_POOL_HEADER" },
+	{ 0x1a, "MEMORY_MANAGEMENT" }, { 0x1e, "KMODE_EXCEPTION_NOT_HANDLED" }, { 0x24, "NTFS_FILE_SYSTEM" }, { 0x34, "CACHE_MANAGER" },
+	{ 0x3b, "SYSTEM_SERVICE_EXCEPTION" }, { 0x3d, "INTERRUPT_EXCEPTION_NOT_HANDLED" }, { 0x44, "MULTIPLE_IRP_COMPLETE_REQUESTS" },
+	{ 0x4a, "IRQL_GT_ZERO_AT_SYSTEM_SERVICE" }, { 0x4e, "PFN_LIST_CORRUPT" }, { 0x50, "PAGE_FAULT_IN_NONPAGED_AREA" },
+	{ 0x51, "REGISTRY_ERROR" }, { 0x65, "MEMORY1_INITIALIZATION_FAILED" }, { 0x74, "BAD_SYSTEM_CONFIG_INFO" },
+	{ 0x77, "KERNEL_STACK_INPAGE_ERROR" }, { 0x7a, "KERNEL_DATA_INPAGE_ERROR" }, { 0x7b, "INACCESSIBLE_BOOT_DEVICE" },
+	{ 0x7e, "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED" }, { 0x7f, "UNEXPECTED_KERNEL_MODE_TRAP" }, { 0x80, "NMI_HARDWARE_FAILURE" },
+	{ 0x8e, "KERNEL_MODE_EXCEPTION_NOT_HANDLED" }, { 0x9c, "MACHINE_CHECK_EXCEPTION" }, { 0x9f, "DRIVER_POWER_STATE_FAILURE" },
+	{ 0xa0, "INTERNAL_POWER_ERROR" }, { 0xa5, "ACPI_BIOS_ERROR" }, { 0xbe, "ATTEMPTED_WRITE_TO_READONLY_MEMORY" },
+	{ 0xc1, "SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION" }, { 0xc2, "BAD_POOL_CALLER" }, { 0xc4, "DRIVER_VERIFIER_DETECTED_VIOLATION" },
+	{ 0xc5, "DRIVER_CORRUPTED_EXPOOL" }, { 0xc9, "DRIVER_VERIFIER_IOMANAGER_VIOLATION" },
+	{ 0xce, "DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS" }, { 0xd1, "DRIVER_IRQL_NOT_LESS_OR_EQUAL" },
+	{ 0xd8, "DRIVER_USED_EXCESSIVE_PTES" }, { 0xda, "SYSTEM_PTE_MISUSE" }, { 0xe2, "MANUALLY_INITIATED_CRASH" },
+	{ 0xe4, "WORKER_INVALID" }, { 0xea, "THREAD_STUCK_IN_DEVICE_DRIVER" }, { 0xef, "CRITICAL_PROCESS_DIED" },
+	{ 0xf4, "CRITICAL_OBJECT_TERMINATION" }, { 0xf7, "DRIVER_OVERRAN_STACK_BUFFER" }, { 0xfc, "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY" },
+	{ 0xfe, "BUGCODE_USB_DRIVER" }, { 0x101, "CLOCK_WATCHDOG_TIMEOUT" }, { 0x109, "CRITICAL_STRUCTURE_CORRUPTION" },
+	{ 0x10d, "WDF_VIOLATION" }, { 0x10e, "VIDEO_MEMORY_MANAGEMENT_INTERNAL" }, { 0x113, "VIDEO_DXGKRNL_FATAL_ERROR" },
+	{ 0x116, "VIDEO_TDR_FAILURE" }, { 0x117, "VIDEO_TDR_TIMEOUT_DETECTED" }, { 0x119, "VIDEO_SCHEDULER_INTERNAL_ERROR" },
+	{ 0x124, "WHEA_UNCORRECTABLE_ERROR" }, { 0x12b, "FAULTY_HARDWARE_CORRUPTED_PAGE" }, { 0x133, "DPC_WATCHDOG_VIOLATION" },
+	{ 0x139, "KERNEL_SECURITY_CHECK_FAILURE" }, { 0x13a, "KERNEL_MODE_HEAP_CORRUPTION" }, { 0x144, "BUGCODE_USB3_DRIVER" },
+	{ 0x149, "REFS_FILE_SYSTEM" }, { 0x14f, "PDC_WATCHDOG_TIMEOUT" }, { 0x154, "UNEXPECTED_STORE_EXCEPTION" },
+	{ 0x15f, "CONNECTED_STANDBY_WATCHDOG_TIMEOUT_LIVEDUMP" }, { 0x161, "LIVE_SYSTEM_DUMP" }, { 0x162, "KERNEL_AUTO_BOOST_INVALID_LOCK_RELEASE" },
+	{ 0x18b, "SECURE_KERNEL_ERROR" }, { 0x193, "VIDEO_DXGKRNL_LIVEDUMP" }, { 0x1a8, "USER_MODE_HEALTH_MONITOR_LIVEDUMP" },
+	{ 0x1c7, "STORE_DATA_STRUCTURE_CORRUPTION" }, { 0x1c8, "MANUALLY_INITIATED_POWER_BUTTON_HOLD" }, { 0x1ca, "SYNTHETIC_WATCHDOG_TIMEOUT" },
+	{ 0x1cc, "EXRESOURCE_TIMEOUT_LIVEDUMP" }, { 0x1d3, "WIN32K_POWER_WATCHDOG_TIMEOUT" }, { 0xc0000218, "STATUS_CANNOT_LOAD_REGISTRY_FILE" },
+	{ 0xc000021a, "WINLOGON_FATAL_ERROR" }, { 0xc0000221, "STATUS_IMAGE_CHECKSUM_MISMATCH" },
+	{ 0x1000007e, "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED_M" }, { 0x1000007f, "UNEXPECTED_KERNEL_MODE_TRAP_M" },
+	{ 0x1000008e, "KERNEL_MODE_EXCEPTION_NOT_HANDLED_M" }, { 0x100000ea, "THREAD_STUCK_IN_DEVICE_DRIVER_M" },
+	{ 0xdead039, "MANUALLY_INITIATED_CRASH" }, { 0xdeaddead, "MANUALLY_INITIATED_CRASH1" },
+};
+
+static const char *bugcheck_name(uint32_t code)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		if (names[i].code == code)
+			return names[i].name;
+	return NULL;
+}
+
+static bool run(struct context *c, GError **error)
+{
+	const struct image_facts *f = &c->image->facts;
+	const struct image_triage *triage = c->image->triage;
+
+	(void)error;
+	if (!f->is_crash && !c->image->minidump)
+		return true;	/* nothing crashed: a dump of a living machine */
+	if (c->image->minidump && !f->exception_code)
+		return true;
+	struct row *row = row_new(c, &crash);
+	if (f->is_crash) {
+		row_int(row, CODE, f->bugcheck_code);
+		row_text(row, NAME, bugcheck_name(f->bugcheck_code));
+		for (int i = 0; i < 4; i++)
+			row_address(row, P1 + i, f->bugcheck_parameters[i]);
+	}
+	if (f->exception_code)
+		row_int(row, EXCEPTION, f->exception_code);
+	if (f->instruction_pointer)
+		row_address(row, IP, f->instruction_pointer);
+	if (triage && triage->thread.va)
+		row_address(row, THREAD, triage->thread.va);
+	/* A small dump's and a minidump's one process is the one that ran. */
+	if (c->processes->len == 1)
+		row_process(row, g_ptr_array_index(c->processes, 0));
+	if (f->uptime)
+		row_real(row, UPTIME, (double)f->uptime / 1e7);
+	row_text(row, SECONDARY, f->secondary_data);
+	row_text(row, COMMENT, f->comment);
+	return true;
+}
+
+const struct plugin plugin_crash = {
+	.name = "crash",
+	.doc = "bugcheck, exception and what else the header says",
+	.fills = { &crash },
+	.needs = { "processes" },
+	.kinds = DUMP_OF_MACHINE | DUMP_TRIAGE | DUMP_OF_PROCESS,
+	.run = run,
+};

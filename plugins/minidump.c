@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* User-mode minidumps: one process as MiniDumpWriteDump saw it. */
+#include <string.h>
+#include "plugin.h"
+
+static const struct table *table(struct context *c, const char *name)
+{
+	const struct table *t = context_table(c, name);
+
+	g_assert(t);	/* adds_to was checked before anything ran */
+	return t;
+}
+
+static void put_int(struct row *row, const struct table *t, const char *column, int64_t value)
+{
+	row_int(row, table_column(t, column), value);
+}
+
+static void put_text(struct row *row, const struct table *t, const char *column, const char *value)
+{
+	row_text(row, table_column(t, column), value);
+}
+
+/* MEM_… of MEMORY_BASIC_INFORMATION. */
+#define MEM_COMMIT 0x1000u
+#define MEM_FREE 0x10000u
+#define MEM_PRIVATE 0x20000u
+#define MEM_MAPPED 0x40000u
+#define MEM_IMAGE 0x1000000u
+
+/* time_t as FILETIME; 0 stays 0. */
+static uint64_t filetime(uint32_t seconds)
+{
+	return seconds ? ((uint64_t)seconds + UINT64_C(11644473600)) * 10000000 : 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = path ? strrchr(path, '\\') : NULL;
+
+	return slash ? slash + 1 : path;
+}
+
+static const char *module_path_at(const struct image_minidump *m, uint64_t va)
+{
+	for (guint i = 0; i < m->modules->len; i++) {
+		const struct minidump_module *module = &g_array_index(m->modules, struct minidump_module, i);
+		if (va - module->base < module->size)
+			return module->name;
+	}
+	return NULL;
+}
+
+/* One allocation is what a VAD is: the regions that share an allocation base. */
+static void put_memory(struct context *c, const struct image_minidump *m, struct process *process)
+{
+	const struct table *v = table(c, "vads"), *r = table(c, "regions");
+	GArray *vads = process->vads.vads;
+
+	for (guint i = 0; i < m->regions->len; i++) {
+		const struct minidump_region *region = &g_array_index(m->regions, struct minidump_region, i);
+		struct vad *last = vads->len ? &g_array_index(vads, struct vad, vads->len - 1) : NULL;
+		if (region->state == MEM_FREE || !region->size || region->size - 1 > UINT64_MAX - region->base)
+			continue;
+		if (last && last->start.v == region->allocation_base && region->base > last->end.v) {
+			last->end.v = region->base + region->size - 1;
+			continue;
+		}
+		if (last && region->base <= last->end.v) {
+			context_note(c, FAULT_IMPLAUSIBLE, (va_t){ region->base }, "regions", "memory regions overlap or are out of order");
+			continue;
+		}
+		struct vad vad = {
+			.start = { region->base }, .end = { region->base + region->size - 1 }, .protection = region->allocation_protect & 0x7ff,
+			.protection_known = true, .is_private = region->type == MEM_PRIVATE,
+			.type = region->type == MEM_IMAGE ? VAD_IMAGE_MAP : VAD_NONE,
+		};
+		if (!vad.is_private)
+			vad.file_path = g_strdup(module_path_at(m, region->base));
+		g_array_append_val(vads, vad);
+	}
+	for (guint i = 0; i < vads->len; i++) {
+		const struct vad *vad = &g_array_index(vads, struct vad, i);
+		struct row *row = row_new(c, v);
+		g_autofree char *protection = protection_name(vad->protection);
+		row_process(row, process);
+		put_int(row, v, "start_address", (int64_t)vad->start.v);
+		put_int(row, v, "end_address", (int64_t)vad->end.v);
+		put_text(row, v, "type", vad_type_name(vad));
+		put_text(row, v, "protection", protection);
+		put_int(row, v, "private_memory", vad->is_private);
+		put_text(row, v, "file_path", vad->file_path);
+	}
+	for (guint i = 0; i < m->regions->len; i++) {
+		const struct minidump_region *region = &g_array_index(m->regions, struct minidump_region, i);
+		const struct vad *vad = vad_find(&process->vads, (va_t){ region->base });
+		if (region->state == MEM_FREE || !vad)
+			continue;
+		struct row *row = row_new(c, r);
+		g_autofree char *allocated = protection_name(region->allocation_protect & 0x7ff), *now = protection_name(region->protect & 0x7ff);
+		row_process(row, process);
+		row_ref(row, table_column(r, "vad_id"), vad - (const struct vad *)(void *)vads->data);
+		put_int(row, r, "base_address", (int64_t)region->base);
+		put_int(row, r, "allocation_base", (int64_t)region->allocation_base);
+		put_text(row, r, "allocation_protect", allocated);
+		put_int(row, r, "region_size", (int64_t)region->size);
+		put_text(row, r, "state", region->state == MEM_COMMIT ? "MEM_COMMIT" : "MEM_RESERVE");
+		if (region->state == MEM_COMMIT)
+			put_text(row, r, "protect", now);
+		put_text(row, r, "type", region->type == MEM_IMAGE ? "MEM_IMAGE" : region->type == MEM_MAPPED ? "MEM_MAPPED" : "MEM_PRIVATE");
+	}
+}
+
+static void put_modules(struct context *c, const struct image_minidump *m, struct process *process)
+{
+	const struct table *t = table(c, "modules");
+
+	for (guint i = 0; i < m->modules->len; i++) {
+		const struct minidump_module *module = &g_array_index(m->modules, struct minidump_module, i);
+		const struct vad *vad = vad_find(&process->vads, (va_t){ module->base });
+		struct row *row = row_new(c, t);
+		row_process(row, process);
+		put_int(row, t, "base", (int64_t)module->base);
+		put_int(row, t, "size", (int64_t)module->size);
+		put_text(row, t, "name", base_name(module->name));
+		put_text(row, t, "path", module->name);
+		put_text(row, t, "found_by", "loader");
+		if (vad)
+			row_ref(row, table_column(t, "vad_id"), vad - (const struct vad *)(void *)process->vads.vads->data);
+	}
+}
+
+static void put_threads(struct context *c, const struct image_minidump *m, struct process *process)
+{
+	const struct table *t = table(c, "threads");
+
+	for (guint i = 0; i < m->threads->len; i++) {
+		const struct minidump_thread *thread = &g_array_index(m->threads, struct minidump_thread, i);
+		struct row *row = row_new(c, t);
+		row_process(row, process);
+		put_int(row, t, "tid", thread->tid);
+		put_int(row, t, "teb", (int64_t)thread->teb);
+		put_int(row, t, "in_process_list", 1);
+		if (!thread->has_info)
+			continue;
+		put_int(row, t, "win32_start_address", (int64_t)thread->start_address);
+		row_time(row, table_column(t, "create_time"), thread->create_time);
+		row_time(row, table_column(t, "exit_time"), thread->exit_time);
+	}
+}
+
+static void put_handles(struct context *c, const struct image_minidump *m, struct process *process)
+{
+	const struct table *t = table(c, "handles");
+
+	for (guint i = 0; i < m->handles->len; i++) {
+		const struct minidump_handle *handle = &g_array_index(m->handles, struct minidump_handle, i);
+		struct row *row = row_new(c, t);
+		row_process(row, process);
+		put_int(row, t, "handle", (int64_t)handle->handle);
+		put_text(row, t, "type", handle->type);
+		put_text(row, t, "name", handle->name);
+		put_int(row, t, "granted_access", handle->granted_access);
+	}
+}
+
+static bool run(struct context *c, GError **error)
+{
+	const struct image_minidump *m = c->image->minidump;
+	const struct table *p = table(c, "processes");
+	struct process *process = process_create();
+	struct row *row = row_new(c, p);
+
+	(void)error;
+	process->pid = m->pid;
+	process->wow64 = c->image->facts.architecture == ARCH_X86;
+	process->user_readable = true;
+	context_add_process(c, process, row);
+	if (m->pid)
+		put_int(row, p, "pid", m->pid);
+	/* The main image is the first module of the loader's list. */
+	if (m->modules->len) {
+		const struct minidump_module *first = &g_array_index(m->modules, struct minidump_module, 0);
+		process->name = g_strdup(base_name(first->name));
+		process->image_base.v = first->base;
+		put_text(row, p, "name", process->name);
+		put_text(row, p, "peb_image_path", first->name);
+		put_int(row, p, "image_base", (int64_t)first->base);
+	}
+	put_int(row, p, "wow64", process->wow64);
+	row_time(row, table_column(p, "create_time"), filetime(m->create_time));
+	put_memory(c, m, process);
+	put_modules(c, m, process);
+	put_threads(c, m, process);
+	put_handles(c, m, process);
+	return true;
+}
+
+const struct plugin plugin_minidump = {
+	.name = "minidump",
+	.doc = "the process of a user-mode minidump",
+	.adds_to = { "processes", "vads", "regions", "modules", "threads", "handles" },
+	.kinds = DUMP_OF_PROCESS,
+	.run = run,
+};

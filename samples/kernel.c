@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's image at its address, its globals where its symbols say, and the drivers. */
+#include <string.h>
+#include "sample.h"
+
+/* What a kernel calls itself; the branches are public knowledge, from the builds' own strings. */
+static const struct { unsigned build; bool revision_first; const char *branch; } labs[] = {
+	{ 7601, true, "amd64fre.win7sp1_ldr_escrow.190820-1700" },
+	{ 9600, true, "amd64fre.winblue_ltsb_escrow.200903-1603" },
+	{ 14393, false, "amd64fre.rs1_release.210107-1130" },
+	{ 17763, false, "amd64fre.rs5_release.180914-1434" },
+	{ 18362, false, "amd64fre.19h1_release.190318-1202" },
+	{ 19041, false, "amd64fre.vb_release.191206-1406" },
+	{ 20348, false, "amd64fre.fe_release.210507-1500" },
+	{ 22000, false, "amd64fre.co_release.210604-1628" },
+};
+
+static const char *const kernel_exports[] = {
+	"ExAllocatePoolWithTag", "ExFreePoolWithTag", "IoCreateDevice", "IoDeleteDevice", "IofCompleteRequest", "KeBugCheckEx",
+	"KeWaitForSingleObject", "MmGetSystemRoutineAddress", "NtClose", "NtCreateFile", "ObReferenceObjectByHandle",
+	"PsGetCurrentProcessId", "PsSetCreateProcessNotifyRoutine", "RtlInitUnicodeString", "ZwClose", NULL
+};
+
+/* ---- the image */
+
+static void map_kernel_page(struct sample *s, uint64_t rva)
+{
+	uint64_t va = s->kernel_base + (rva & ~(uint64_t)PAGE_MASK);
+	const struct executable_section *section = executable_section_at(s->kernel, (uint32_t)rva);
+	uint64_t bits = !section ? PTE_KERNEL_CODE | PTE_NX : section->protection == MM_EXECUTE_READ ? PTE_KERNEL_CODE :
+			section->protection == MM_WRITECOPY ? PTE_KERNEL_DATA : PTE_KERNEL_CODE | PTE_NX;
+
+	if (memory_mapped(s->memory, ROOT(s), va))
+		return;
+	memory_map_new(s->memory, ROOT(s), va, bits);
+	memory_write(s->memory, ROOT(s), va, s->kernel->bytes + (rva & ~(uint64_t)PAGE_MASK), PAGE_SIZE);
+}
+
+uint64_t kernel_global(struct sample *s, uint64_t rva)
+{
+	if (!rva)
+		return 0;
+	map_kernel_page(s, rva);
+	return s->kernel_base + rva;
+}
+
+void kernel_set(struct sample *s, uint64_t rva, uint64_t value, unsigned width)
+{
+	if (rva)
+		memory_put(s->memory, ROOT(s), kernel_global(s, rva), value, width);
+}
+
+struct extent { uint64_t last, data; };
+
+static void visit_symbol(void *user, const char *name, uint64_t *rva)
+{
+	struct extent *e = user;
+
+	(void)name;
+	e->last = MAX(e->last, *rva);
+}
+
+static void map_large(struct sample *s)
+{
+	const uint64_t large = UINT64_C(2) << 20;
+
+	for (uint64_t at = 0; at < s->kernel_size; at += large) {
+		uint64_t pa = memory_large_frame(s->memory);
+		if (!pa || (s->kernel_base & (large - 1)))
+			item_fail(s->machine, "large pages for the kernel need more ram=, and a base= of whole 2 MiB");
+		memory_map_large(s->memory, s->kernel_base + at, pa, PTE_VALID | PTE_WRITABLE | PTE_ACCESSED | PTE_DIRTY | PTE_GLOBAL);
+		memcpy(s->memory->bytes + pa, s->kernel->bytes + at, MIN(large, s->kernel_size - at));
+	}
+}
+
+static void build_strings(struct sample *s)
+{
+	g_autofree char *lab = NULL;
+	struct item *kernel = description_item(s->description, "kernel");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(labs); i++)
+		if (labs[i].build == s->build)
+			lab = labs[i].revision_first ? g_strdup_printf("%u.%u.%s", s->build, s->revision, labs[i].branch) :
+						       g_strdup_printf("%u.1.%s", s->build, labs[i].branch);
+	const char *text = item_text(kernel, "lab", lab ? lab : "0.0.amd64fre.sample");
+	if (s->layout->symbol.NtBuildLab)
+		memory_write(s->memory, ROOT(s), GLOBAL(s, NtBuildLab), text, strlen(text) + 1);
+	if (s->layout->symbol.NtBuildLabEx)
+		memory_write(s->memory, ROOT(s), GLOBAL(s, NtBuildLabEx), text, strlen(text) + 1);
+	SET_GLOBAL(s, NtBuildNumber, 0xf0000000u | s->build, 4);
+	SET_GLOBAL(s, NtBuildQfe, s->revision, 4);
+	SET_GLOBAL(s, CmNtCSDVersion, s->build == 7601 ? 0x100 : 0, 4);
+}
+
+static void list_heads(struct sample *s)
+{
+	const uint64_t heads[] = {
+		s->layout->symbol.PsActiveProcessHead, s->layout->symbol.PsLoadedModuleList, s->layout->symbol.HandleTableListHead,
+		s->layout->symbol.MmProcessList, s->layout->symbol.MiSessionWsList, s->layout->symbol.CmCallbackListHead,
+		s->layout->symbol.CallbackListHead, s->layout->symbol.KeBugCheckCallbackListHead,
+		s->layout->symbol.KeBugCheckReasonCallbackListHead, s->layout->symbol.IopNotifyShutdownQueueHead,
+		s->layout->symbol.IopNotifyLastChanceShutdownQueueHead, s->layout->symbol.IopFsNotifyChangeQueueHead,
+		s->layout->symbol.SeFileSystemNotifyRoutinesHead, s->layout->symbol.PopRegisteredPowerSettingCallbacks,
+		s->layout->symbol.CmpHiveListHead,
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(heads); i++)
+		if (heads[i])
+			list_init(s, ROOT(s), kernel_global(s, heads[i]));
+}
+
+void kernel_init(struct sample *s)
+{
+	struct item *item = description_item(s->description, "kernel");
+	struct extent extent = { 0, 0 };
+	uint64_t base = UINT64_C(0xfffff80000000000);
+
+	layout_visit_symbols(s->layout, visit_symbol, &extent);
+	/* Windows 7 loads the kernel low; then by chance, in whole large pages since 19041. */
+	base += s->build < 9600 ? 0x2800000 + (random_of(s->seed, "kernel", 0) % 0x400 << 12) :
+		s->build < 19041 ? (random_of(s->seed, "kernel", 0) % 0x800000 << 12) + 0x10000000 :
+		(random_of(s->seed, "kernel", 0) % 0x4000 << 21) + 0x10000000;
+	s->kernel_base = item_number(item, "base", base);
+	s->kernel_size = item_number(item, "size", (extent.last + 0x9000) & ~UINT64_C(0xfff));
+	if (s->kernel_size < extent.last + 0x5000)
+		item_fail(item, "size: the symbols reach to 0x%" G_GINT64_MODIFIER "x", extent.last);
+	const uint64_t data[] = { s->layout->symbol.PsActiveProcessHead, s->layout->symbol.PsLoadedModuleList,
+				  s->layout->symbol.KdDebuggerDataBlock, s->layout->symbol.ObTypeIndexTable };
+	extent.data = extent.last;
+	for (size_t i = 0; i < G_N_ELEMENTS(data); i++)
+		extent.data = data[i] ? MIN(extent.data, data[i]) : extent.data;
+	struct executable_spec spec = {
+		.name = "ntoskrnl.exe", .pdb = item_text(item, "pdb", "ntkrnlmp.pdb"),
+		.guid_age = item_text(item, "guid", s->layout->guid_age), .exports = kernel_exports,
+		.company = "Microsoft Corporation", .product = "Microsoft\302\256 Windows\302\256 Operating System",
+		.version = s->layout->version, .base = s->kernel_base, .seed = s->seed, .size = (uint32_t)s->kernel_size,
+		.timestamp = (uint32_t)item_number(item, "timestamp", 0),
+		.data = (uint32_t)(extent.data & ~UINT64_C(0xfff)), .is_64bit = true, .native = true,
+	};
+	s->kernel = executable_create(&spec);
+	if (item_flag(item, "large-pages"))
+		map_large(s);
+	/* Headers, the first code, imports to resources; the rest where something asks for it. */
+	for (uint64_t rva = 0; rva < 0x4000; rva += PAGE_SIZE)
+		map_kernel_page(s, rva);
+	for (uint64_t rva = s->kernel_size - 0x4000; rva < s->kernel_size - 0x1000; rva += PAGE_SIZE)
+		map_kernel_page(s, rva);
+	list_heads(s);
+	build_strings(s);
+	SET_GLOBAL(s, PsNtosImageBase, s->kernel_base, 8);
+	SET_GLOBAL(s, PsNtosImageEnd, s->kernel_base + s->kernel_size, 8);
+	SET_GLOBAL(s, KeBootTime, s->boot_time, 8);
+	SET_GLOBAL(s, MmSystemRangeStart, s->build < 10240 ? UINT64_C(0xffff080000000000) : UINT64_C(0xffff800000000000), 8);
+	SET_GLOBAL(s, MmHighestUserAddress, s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff), 8);
+	SET_GLOBAL(s, MmPfnDatabase, s->build < 9600 ? UINT64_C(0xfffffa8000000000) : UINT64_C(0xffffaa8000000000), 8);
+	uint64_t self = s->memory->self_map;
+	SET_GLOBAL(s, MmPteBase, s->memory->levels == 5 ? UINT64_C(0xfe00000000000000) | self << 48 : UINT64_C(0xffff000000000000) | self << 39, 8);
+	if (s->layout->symbol.MiState && HAS_FIELD(s, mi_system_information.Hardware) && HAS_FIELD(s, mi_hardware_state.InvalidPteMask)) {
+		uint64_t rva = s->layout->symbol.MiState + OFFSET(s, mi_system_information.Hardware) + OFFSET(s, mi_hardware_state.InvalidPteMask);
+		kernel_set(s, rva, s->invalid_pte_mask, 8);
+	}
+}
+
+/* ---- drivers */
+
+static void driver_object(struct sample *s, const struct sample_driver *driver)
+{
+	g_autofree char *service = g_strndup(driver->name, strcspn(driver->name, "."));
+	g_autofree char *full = g_strdup_printf("\\Driver\\%s", service);
+	uint64_t extension_size = s->layout->driver_extension.size_;
+	uint64_t object = object_alloc(s, OBJECT_DRIVER, s->layout->driver_object.size_ + extension_size, service, s->driver_directory);
+	uint64_t extension = object + s->layout->driver_object.size_, majors = object + OFFSET(s, driver_object.MajorFunction);
+
+	SET(s, object, driver_object.Type, 4);
+	SET(s, object, driver_object.Size, s->layout->driver_object.size_);
+	SET(s, object, driver_object.Flags, 0x12);
+	SET(s, object, driver_object.DriverStart, driver->base);
+	SET(s, object, driver_object.DriverSize, driver->size);
+	SET(s, object, driver_object.DriverSection, driver->entry);
+	SET(s, object, driver_object.DriverExtension, extension);
+	SET(s, object, driver_object.DriverInit, driver->base + driver->executable->entry_point);
+	put_string(s, object + OFFSET(s, driver_object.DriverName), full);
+	put_string(s, extension + OFFSET(s, driver_extension.ServiceKeyName), service);
+	/* Create, close and device control are its own; the rest is the kernel's "invalid device request". */
+	for (unsigned i = 0; i < 28 && HAS_FIELD(s, driver_object.MajorFunction); i++) {
+		bool own = i == 0 || i == 2 || i == 14;
+		memory_put(s->memory, ROOT(s), majors + 8 * i,
+			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + 0x1040, 8);
+	}
+}
+
+static void map_driver(struct sample *s, const struct sample_driver *driver)
+{
+	for (uint32_t rva = 0; rva < driver->size; rva += PAGE_SIZE) {
+		const struct executable_section *section = executable_section_at(driver->executable, rva);
+		uint64_t bits = !section || section->protection == MM_READONLY ? PTE_KERNEL_CODE | PTE_NX :
+				section->protection == MM_EXECUTE_READ ? PTE_KERNEL_CODE : PTE_KERNEL_DATA;
+		if (section && !strcmp(section->name, ".reloc"))
+			continue;	/* discarded once it was loaded */
+		memory_map_new(s->memory, ROOT(s), driver->base + rva, bits);
+		memory_write(s->memory, ROOT(s), driver->base + rva, driver->executable->bytes + rva, PAGE_SIZE);
+	}
+}
+
+static void add_driver(struct sample *s, const char *name, const char *path, const struct executable *kernel, struct item *item)
+{
+	struct sample_driver *driver = g_new0(struct sample_driver, 1);
+	bool library = g_str_has_suffix(name, ".dll");
+
+	driver->name = name;
+	driver->path = path;
+	if (kernel) {
+		driver->base = s->kernel_base;
+		driver->size = s->kernel_size;
+	} else {
+		struct executable_spec spec = {
+			.name = name, .version = s->layout->version, .seed = s->seed, .text_pages = (uint32_t)item_number(item, "text", 1),
+			.base = item_number(item, "base", s->driver_space), .is_64bit = true, .native = true, .dll = library,
+			.timestamp = (uint32_t)item_number(item, "timestamp", 0),
+			.company = item_text(item, "company", "Microsoft Corporation"),
+		};
+		driver->executable = executable_create(&spec);
+		driver->base = spec.base;
+		driver->size = driver->executable->size;
+		s->driver_space = ((driver->base + driver->size + 0xffff) & ~UINT64_C(0xffff)) + 0x10000;
+		map_driver(s, driver);
+	}
+	uint64_t entry = driver->entry = pool_alloc(s, s->layout->kldr_data_table_entry.size_, "MmLd", false);
+	const struct executable *x = kernel ? kernel : driver->executable;
+	SET(s, entry, kldr_data_table_entry.DllBase, driver->base);
+	SET(s, entry, kldr_data_table_entry.EntryPoint, driver->base + x->entry_point);
+	SET(s, entry, kldr_data_table_entry.SizeOfImage, driver->size);
+	SET(s, entry, kldr_data_table_entry.LoadCount, 1);
+	SET(s, entry, kldr_data_table_entry.CheckSum, x->checksum);
+	SET(s, entry, kldr_data_table_entry.TimeDateStamp, x->timestamp);
+	put_string(s, entry + OFFSET(s, kldr_data_table_entry.FullDllName), path);
+	put_string(s, entry + OFFSET(s, kldr_data_table_entry.BaseDllName), name);
+	uint64_t links = entry + OFFSET(s, kldr_data_table_entry.InLoadOrderLinks);
+	if (item && item_flag(item, "unlinked"))
+		list_init(s, ROOT(s), links);
+	else
+		list_append(s, ROOT(s), GLOBAL(s, PsLoadedModuleList), links);
+	if (!kernel && !library)
+		driver_object(s, driver);
+	g_ptr_array_add(s->drivers, driver);
+}
+
+static void unloaded_drivers(struct sample *s)
+{
+	const unsigned slots = 50;	/* MI_UNLOADED_DRIVERS */
+	unsigned n = 0;
+	uint64_t table = pool_alloc(s, (size_t)slots * s->layout->unloaded_drivers.size_, "MmDT", false);
+
+	for (guint i = 0; i < s->description->items->len; i++) {
+		struct item *item = s->description->items->pdata[i];
+		if (!item_is(item, "unloaded") || n == slots)
+			continue;
+		uint64_t at = table + (uint64_t)n++ * s->layout->unloaded_drivers.size_, start = item_number(item, "start", 0);
+		put_string(s, at + OFFSET(s, unloaded_drivers.Name), item_required(item, "name"));
+		SET(s, at, unloaded_drivers.StartAddress, start);
+		SET(s, at, unloaded_drivers.EndAddress, start + item_number(item, "size", 0x9000));
+		SET(s, at, unloaded_drivers.CurrentTime, item_time(item, "time", s->boot_time));
+	}
+	SET_GLOBAL(s, MmUnloadedDrivers, table, 8);
+	SET_GLOBAL(s, MmLastUnloadedDriver, n, 4);
+}
+
+void drivers_init(struct sample *s)
+{
+	add_driver(s, "ntoskrnl.exe", "\\SystemRoot\\system32\\ntoskrnl.exe", s->kernel, NULL);
+	add_driver(s, "hal.dll", "\\SystemRoot\\system32\\hal.dll", NULL, NULL);
+	for (guint i = 0; i < s->description->items->len; i++) {
+		struct item *item = s->description->items->pdata[i];
+		if (!item_is(item, "driver"))
+			continue;
+		const char *name = item_required(item, "name");
+		g_autofree char *path = g_strdup_printf("\\SystemRoot\\System32\\drivers\\%s", name);
+		add_driver(s, name, g_intern_string(item_text(item, "path", path)), NULL, item);
+	}
+	unloaded_drivers(s);
+}
+
+/* ---- callbacks */
+
+static uint64_t callback_function(struct sample *s, struct item *item)
+{
+	const char *where = item_required(item, "function");
+	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
+	uint64_t offset = strchr(where, '+') ? g_ascii_strtoull(strchr(where, '+') + 1, NULL, 0) : 0;
+
+	for (guint i = 0; i < s->drivers->len; i++) {
+		const struct sample_driver *driver = s->drivers->pdata[i];
+		if (!g_ascii_strcasecmp(driver->name, module))
+			return driver->base + offset;
+	}
+	if (g_str_has_prefix(where, "0x"))
+		return g_ascii_strtoull(where, NULL, 0);
+	item_fail(item, "function: \"%s\" is no driver of this machine, and no 0x… address", where);
+}
+
+void callbacks_init(struct sample *s)
+{
+	const struct { const char *type; uint64_t array, count; } arrays[] = {
+		{ "process", s->layout->symbol.PspCreateProcessNotifyRoutine, s->layout->symbol.PspCreateProcessNotifyRoutineCount },
+		{ "thread", s->layout->symbol.PspCreateThreadNotifyRoutine, s->layout->symbol.PspCreateThreadNotifyRoutineCount },
+		{ "image", s->layout->symbol.PspLoadImageNotifyRoutine, s->layout->symbol.PspLoadImageNotifyRoutineCount },
+	};
+
+	for (size_t t = 0; t < G_N_ELEMENTS(arrays); t++) {
+		unsigned n = 0;
+		kernel_set(s, arrays[t].array, 0, 8);
+		for (guint i = 0; i < s->description->items->len; i++) {
+			struct item *item = s->description->items->pdata[i];
+			if (!item_is(item, "callback") || strcmp(item_required(item, "type"), arrays[t].type))
+				continue;
+			uint64_t block = pool_alloc(s, s->layout->ex_callback_routine_block.size_, "Cbrb", true);
+			SET(s, block, ex_callback_routine_block.RundownProtect, 0x20);
+			SET(s, block, ex_callback_routine_block.Function, callback_function(s, item));
+			kernel_set(s, arrays[t].array + 8 * n++, block | 0xf, 8);
+		}
+		kernel_set(s, arrays[t].count, n, 4);
+	}
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The crash dump reader against tiny dumps of every type, whole and with each lie. */
+#include "format_checks.h"
+
+START_TEST(full_dump)
+{
+	struct image *image = opened(sample_full64());
+	const struct image_facts *f = &image->facts;
+	uint64_t across[2];
+
+	has_128(image);
+	ck_assert_uint_eq(image->notes->len, 0);
+	ck_assert_str_eq(f->format, "windows-full");
+	ck_assert_int_eq(f->architecture, ARCH_X64);
+	ck_assert_uint_eq(f->os_build, 19041);
+	ck_assert_uint_eq(f->dtb.v, 0x1ad000);	/* without the PCID */
+	ck_assert_uint_eq(f->kdbg.v, 0xfffff80000003000);
+	ck_assert_uint_eq(f->bugcheck_code, 0xe2);
+	ck_assert_uint_eq(f->bugcheck_parameters[0], 0x11);
+	ck_assert_uint_eq(f->bugcheck_parameters[1], 0);	/* "PAGE" filler */
+	ck_assert_uint_eq(f->instruction_pointer, 0x1234);
+	ck_assert_uint_eq(f->uptime, 77);
+	ck_assert_uint_eq(f->memory_total, 3 * PAGE_SIZE);
+	ck_assert_str_eq(f->comment, "a comment");
+	ck_assert(!f->no_user_memory);
+	ck_assert(image->container == image->file);
+	ck_assert(!image_read(image, (pa_t){ 2 * PAGE_SIZE - 8 }, across, 16));
+	ck_assert_uint_eq(across[0], 1);
+	ck_assert_uint_eq(across[1], 2);
+	ck_assert(image_read(image, (pa_t){ 3 * PAGE_SIZE - 8 }, across, 16) == FAULT_NOT_IN_DUMP);
+	image_close(image);
+
+	image = opened(sample_full32());
+	has_128(image);
+	ck_assert_int_eq(image->facts.architecture, ARCH_X86_PAE);
+	ck_assert_uint_eq(image->facts.kdbg.v, 0x80003000);
+	ck_assert_uint_eq(image->facts.dtb.v, 0x1ad000);
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+}
+END_TEST
+
+START_TEST(full_dump_lies)
+{
+	GByteArray *a = sample_full64();
+	struct image *image;
+
+	put_le(a, 0x88, 5000, 4);		/* more runs than the header has room for */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "NumberOfRuns"));
+	image_close(image);
+
+	put_le(a = sample_full64(), 0x88, 1, 4);	/* fewer than NumberOfPages needs */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "NumberOfRuns"));
+	image_close(image);
+
+	a = sample_full64();			/* unsorted */
+	put_le(a, 0x98, 8, 8);
+	put_le(a, 0xa8, 1, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 1, 8, 2);
+	has_page(image, 8, 1);
+	has_page(image, 9, 2);
+	has_page(image, 1, 8);
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	put_le(a = sample_full64(), 0xa8, 2, 8);	/* overlap: what is listed first wins */
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	has_page(image, 2, 2);
+	ck_assert(noted(image, "more than once"));
+	image_close(image);
+
+	a = sample_full64();			/* trailing bytes, a wrong RequiredDumpSpace, unsorted runs, all at once */
+	put_text(a, a->len, "trailing");
+	put_le(a, 0xfa0, 77, 8);
+	put_le(a, 0x98, 8, 8);
+	put_le(a, 0xa8, 1, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 1, 8, 2);
+	ck_assert(noted(image, "RequiredDumpSpace"));
+	ck_assert(noted(image, "8 bytes"));
+	image_close(image);
+
+	put_le(a = sample_full64(), 0x90, 4, 8);	/* NumberOfPages that the runs don't make up */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "NumberOfPages"));
+	image_close(image);
+
+	a = sample_full64();			/* cut off within page 2 */
+	g_byte_array_set_size(a, 0x2000 + PAGE_SIZE + 100);
+	image = opened(a);
+	ck_assert_uint_eq(image->bytes_present, PAGE_SIZE + 100);
+	ck_assert_uint_eq(image->bytes_missing, 2 * PAGE_SIZE - 100);
+	ck_assert(noted(image, "ends early"));
+	has_page(image, 1, 1);
+	image_close(image);
+
+	put_le(a = sample_full64(), 0xf98, 99, 4);	/* no such DumpType */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "DumpType"));
+	image_close(image);
+
+	put_le(a = sample_full64(), 0x30, 0x4547, 4);
+	image = opened(a);
+	ck_assert_int_eq(image->facts.architecture, ARCH_X64);
+	ck_assert(noted(image, "MachineImageType"));
+	image_close(image);
+
+	a = sample_full64();			/* no run that could be */
+	put_le(a, 0x98, UINT64_MAX, 8);
+	put_le(a, 0xa0, UINT64_MAX, 8);
+	refused("dump", a, "NumberOfRuns at 0x88");
+	g_byte_array_set_size(a = sample_full64(), 0x1000);
+	refused("dump", a, "header alone");
+	put_le(a = sample_full64(), 0x1050, 0x100, 4);
+	refused("dump", a, "encrypted");
+}
+END_TEST
+
+START_TEST(bitmap_dump)
+{
+	struct image *image = opened(sample_bitmap64());
+	GByteArray *a;
+
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "windows-bitmap-full");
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	image = opened(sample_summary64());
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "windows-kernel");
+	ck_assert(image->facts.no_user_memory);
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+	image = opened(sample_summary32());
+	has_128(image);
+	image_close(image);
+
+	put_le(a = sample_bitmap64(), 0xf98, 6, 4);
+	put_text(a, 0x2000, "SDMP");
+	image = opened(a);
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "windows-bitmap-kernel");
+	ck_assert(image->facts.no_user_memory);
+	image_close(image);
+
+	put_le(a = sample_bitmap64(), 0xf98, 6, 4);
+	put_le(a, 0x1050, 0x10, 4);		/* LiveDumpGeneratedDump, and no evidence against user memory */
+	image = opened(a);
+	ck_assert_str_eq(image->facts.format, "windows-live");
+	ck_assert(!image->facts.no_user_memory);
+	image_close(image);
+
+	put_le(a = sample_bitmap64(), 0x2030, 1 << 20, 8);	/* a bitmap longer than its room */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "BitmapSize at 0x2030"));
+	image_close(image);
+
+	put_le(a = sample_bitmap64(), 0x2020, 0, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "FirstPage at 0x2020"));
+	image_close(image);
+
+	put_le(a = sample_bitmap64(), 0x2028, 7, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "bits set"));
+	image_close(image);
+
+	g_byte_array_set_size(a = sample_bitmap64(), 0x3000 + 2 * PAGE_SIZE);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert_uint_eq(image->bytes_missing, PAGE_SIZE);
+	ck_assert_uint_eq(image->first_missing, 8 * PAGE_SIZE);
+	image_close(image);
+
+	put_text(a = sample_bitmap64(), 0x2000, "XDMP");
+	refused("dump", a, "no bitmap");
+	put_le(a = sample_bitmap64(), 0x2038, 0, 8);
+	refused("dump", a, "names no page");
+}
+END_TEST
+
+START_TEST(range_table_dump)
+{
+	struct image *image = opened(sample_rdmp());
+	GByteArray *a;
+
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "windows-complete");
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	put_le(a = sample_rdmp(), 0xf98, 8, 4);
+	image = opened(a);
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "windows-kernel");
+	ck_assert(image->facts.no_user_memory);
+	image_close(image);
+
+	put_le(a = sample_rdmp(), 0x2018, 0x10, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "FirstPageOffset at 0x2018"));
+	image_close(image);
+
+	put_le(a = sample_rdmp(), 0x2040, UINT64_MAX, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert(noted(image, "range 1"));
+	image_close(image);
+}
+END_TEST
+
+static void check_triage(struct image *image, uint64_t kernel, const char *blob)
+{
+	const struct image_triage *t = image->triage;
+	const struct image_driver *d;
+	uint8_t byte;
+
+	ck_assert(t != NULL);
+	ck_assert_str_eq(image->facts.format, "windows-triage");
+	ck_assert_uint_eq(image->notes->len, 0);
+	ck_assert_uint_eq(t->drivers->len, 2);
+	d = &g_array_index(t->drivers, struct image_driver, 1);
+	ck_assert_str_eq(d->name, "driver.s\xef\xbf\xbd");
+	ck_assert_uint_eq(d->base, kernel + 0x400000);
+	ck_assert_uint_eq(d->size, 0x2000);
+	ck_assert_uint_eq(d->timestamp, 0x60000001);
+	ck_assert_uint_eq(d->checksum, 0xc1);
+	ck_assert_uint_eq(t->unloaded_drivers->len, 1);
+	const struct image_unloaded_driver *u = &g_array_index(t->unloaded_drivers, struct image_unloaded_driver, 0);
+	ck_assert_str_eq(u->name, "old.sys");
+	ck_assert_uint_eq(u->start, kernel + 0x100000);
+	ck_assert_uint_eq(u->end, kernel + 0x108000);
+	ck_assert_uint_eq(image->facts.kernel_base.v, kernel + 0x200000);
+	ck_assert_uint_eq(t->thread.va, kernel + 0xb000);
+	ck_assert_uint_eq(t->process.va, kernel + 0xa000);
+	ck_assert_uint_eq(t->prcb.va, kernel + 0xc000);
+	ck_assert(t->identified);
+	ck_assert_uint_eq(t->pid, 1236);
+	ck_assert_uint_eq(t->ppid, 400);
+	ck_assert_uint_eq(t->tid, 5676);
+	ck_assert_str_eq(t->process_name, "sample.exe");
+	ck_assert_uint_eq(t->process_dtb.v, 0x1ad000);
+	ck_assert(!image_read_virtual(image, (va_t){ kernel + 0x703f }, &byte, 1));	/* the call stack */
+	ck_assert_uint_eq(byte, 0x5a);
+	ck_assert(image_read_virtual(image, (va_t){ kernel + 0x7040 }, &byte, 1) == FAULT_NOT_IN_DUMP);
+	ck_assert(!image_read_virtual(image, (va_t){ kernel + 0xa148 }, &byte, 1));	/* the process */
+	ck_assert_uint_eq(byte, 's');
+	ck_assert_str_eq(image->facts.secondary_data, blob);
+	image_close(image);
+}
+
+START_TEST(triage_dump)
+{
+	GByteArray *a;
+	const char *blob = "[{\"guid\":\"33221100-0000-0000-0000-000000000000\",\"offset\":14896,\"size\":5}]";
+
+	check_triage(opened(sample_triage64()), 0xfffff80000000000, blob);
+	check_triage(opened(sample_triage32()), 0x80000000, blob);
+
+	g_byte_array_set_size(a = sample_triage64(), 0x3150);	/* within the driver list */
+	struct image *image = opened(a);
+	ck_assert_uint_eq(image->triage->drivers->len, 0);
+	ck_assert(noted(image, "drivers"));
+	ck_assert(image->bytes_missing > 0);
+	image_close(image);
+
+	put_le(a = sample_triage64(), 0x2034, UINT32_MAX, 4);
+	image = opened(a);
+	ck_assert(noted(image, "DriverCount"));
+	image_close(image);
+	put_le(a = sample_triage64(), 0x207c, UINT32_MAX, 4);
+	image = opened(a);
+	ck_assert(noted(image, "DataBlocksCount"));
+	image_close(image);
+	put_le(a = sample_triage64(), 0x3300, UINT32_MAX, 4);
+	image = opened(a);
+	ck_assert_str_eq(g_array_index(image->triage->drivers, struct image_driver, 0).name, "");
+	image_close(image);
+	g_byte_array_set_size(a = sample_triage64(), 0x2040);
+	refused("dump", a, "headers alone");
+}
+END_TEST
+
+int main(void)
+{
+	const struct test_case cases[] = {
+		{ "full dump", full_dump }, { "full dump lies", full_dump_lies }, { "bitmap dump", bitmap_dump },
+		{ "range table dump", range_table_dump }, { "triage dump", triage_dump },
+	};
+
+	return run_cases("crashdump", cases, G_N_ELEMENTS(cases));
+}
