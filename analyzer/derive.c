@@ -245,6 +245,26 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 	apply(d, type, probes, known, chosen, rivals);
 }
 
+unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, const struct probe *probe)
+{
+	unsigned old = field_of(d->layout, probe->field)->offset, best = old;
+	float best_score = 0;
+
+	d->samples = samples;
+	for (unsigned at = 0; samples->len && at + probe->step <= MIN(limit, SAMPLE_SIZE - 16); at += probe->step) {
+		float score = probe->score(d, at);
+
+		if (score < probe->least)
+			continue;
+		if (score > best_score + 0.05f ||
+		    (score > best_score - 0.05f && ABS((int)at - (int)old) < ABS((int)best - (int)old))) {
+			best = at;
+			best_score = score;
+		}
+	}
+	return best;
+}
+
 /* Whole layouts ------------------------------------------------------------ */
 
 bool derive_read(struct derive *d, uint64_t va, uint64_t *out)

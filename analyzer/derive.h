@@ -23,8 +23,10 @@ struct derive {
 	const GArray *samples;		/* of the structure at hand */
 	GPtrArray *users;		/* struct space * of each process in e->processes, made when asked for */
 	GArray *threads;		/* struct sample */
-	GArray *nodes;			/* struct sample: VAD nodes; process: whose */
-	GArray *areas, *tokens, *tables;
+	GArray *nodes;			/* struct sample: VAD nodes */
+	GArray *areas;			/* struct sample: control areas; process 1: of an image, else 0 */
+	GArray *tokens, *tables;	/* struct sample */
+	unsigned anchor;		/* an offset found ahead of a fit, for probes that rest on it */
 	unsigned fields, misfits, moved, lost;
 };
 
@@ -42,6 +44,21 @@ struct probe {
 
 /* Fit one structure, whose instances are `samples` (its fields lie below limit). */
 void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *probes, size_t n);
+
+/* The offset that a probe likes best, of those the one nearest to where the prior has the field. */
+unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, const struct probe *probe);
+/* Of those that had a say, the good ones; 0 when fewer than `enough` are good. */
+static inline float derive_share(unsigned good, unsigned bad, unsigned enough)
+{
+	return good >= MAX(enough, 1u) ? (float)good / (float)(good + bad) : 0;
+}
+/* Nothing can come of it any more. */
+static inline bool derive_hopeless(unsigned good, unsigned bad)
+{
+	return bad > 6 && bad > good;
+}
+#define FOR_SAMPLES(d, s) \
+	for (guint i_ = 0; i_ < (d)->samples->len && ((s) = sample_at((d)->samples, i_)); i_++)
 
 /* The subjects, in the order in which each needs those before. */
 void derive_processes(struct derive *d);

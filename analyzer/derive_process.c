@@ -6,20 +6,6 @@
 #define SYSTEM_PID 4u
 #define STATUS_PENDING 0x103u
 
-/* Of those that had a say. Enough must have had one: a field that nobody uses proves nothing. */
-static float share(unsigned good, unsigned bad, unsigned enough)
-{
-	return good >= MAX(enough, 1u) ? (float)good / (float)(good + bad) : 0;
-}
-
-static bool hopeless(unsigned good, unsigned bad)
-{
-	return bad > 6 && bad > good;
-}
-
-#define FOR_SAMPLES(d, s) \
-	for (guint i_ = 0; i_ < (d)->samples->len && ((s) = sample_at((d)->samples, i_)); i_++)
-
 static bool is_system(const struct derive *d, const struct sample *s)
 {
 	return s == sample_at(d->samples, 0);
@@ -53,7 +39,7 @@ static float probe_dtb(struct derive *d, unsigned at)
 		if (bad > 3 && bad > good)
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* The head of a list of threads, whose objects have a dispatcher header of type thread (6). */
@@ -90,10 +76,10 @@ static float probe_threads(struct derive *d, unsigned at)
 			bool ok = distance && !space_read(d->e->space, (va_t){ flink - distance }, &type, 1, NULL) && type == 6;
 			*(ok ? &good : &bad) += 1;
 		}
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* An empty list, in nearly every process. */
@@ -104,10 +90,10 @@ static float probe_empty_list(struct derive *d, unsigned at)
 
 	FOR_SAMPLES(d, s) {
 		*(sample_value(s, at, 8) == s->va + at && sample_value(s, at + 8, 8) == s->va + at ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* _EPROCESS ---------------------------------------------------------------- */
@@ -153,13 +139,13 @@ static float probe_parent(struct derive *d, unsigned at)
 		value = sample_value(s, at, 8);
 		bool ok = value && !(value & 3) && value < 0x10000000 && value != sample_value(s, d->e->pid, 8);
 		*(ok ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 		alive += ok && known_pid(d, value);
 		differ |= first && value != first;
 		first = value;
 	}
-	return (d->samples->len < 6 || differ) && alive * 3 >= good ? share(good, bad, 1) : 0;
+	return (d->samples->len < 6 || differ) && alive * 3 >= good ? derive_share(good, bad, 1) : 0;
 }
 
 static float probe_create_time(struct derive *d, unsigned at)
@@ -175,10 +161,10 @@ static float probe_create_time(struct derive *d, unsigned at)
 		*(ok ? &good : &bad) += 1;
 		if (ok)
 			before = t;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* Zero while a process lives: only the exited ones tell, and there must be one. */
@@ -227,10 +213,10 @@ static float probe_peb(struct derive *d, unsigned at)
 				*(ok ? &good : &bad) += 1;
 			}
 		}
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, d->samples->len / 4);
+	return derive_share(good, bad, d->samples->len / 4);
 }
 
 /* Where the program is mapped: mostly what its PEB says. */
@@ -252,10 +238,10 @@ static float probe_section_base(struct derive *d, unsigned at)
 		} else if ((user = derive_user(d, s->process)) && !space_read(user, (va_t){ base }, &magic, 2, NULL)) {
 			*(magic == 0x5a4d || !magic ? &good : &bad) += 1;
 		}
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, d->samples->len / 4);
+	return derive_share(good, bad, d->samples->len / 4);
 }
 
 /* Pointers into the pool, System's and all others': to what, `check` says. */
@@ -270,10 +256,10 @@ static float pointers(struct derive *d, unsigned at, uint64_t mask, bool (*check
 		if (!p)
 			continue;
 		*(evidence_kernel_pointer(p) && !(p & 7) && check(d, s, p) ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, MAX(2, d->samples->len / 4));
+	return derive_share(good, bad, MAX(2, d->samples->len / 4));
 }
 
 /* A token begins with its source's name, "*SYSTEM*" or "User32 " or "Advapi  ", and a LUID. */
@@ -376,10 +362,10 @@ static float probe_session(struct derive *d, unsigned at)
 		*(ok ? &good : &bad) += 1;
 		shared += p == last;
 		last = p;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return shared ? share(good, bad, d->samples->len / 3) : 0;
+	return shared ? derive_share(good, bad, d->samples->len / 3) : 0;
 }
 
 /* Zero but in 32-bit processes, where it leads to the 32-bit PEB. */
@@ -409,7 +395,7 @@ static float probe_exit_status(struct derive *d, unsigned at)
 
 	FOR_SAMPLES(d, s)
 		*(sample_value(s, at, 4) == STATUS_PENDING ? &good : &bad) += 1;
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* The part of _EPROCESS that isn't its _KPROCESS has a list of its own. */
@@ -444,10 +430,10 @@ static float probe_active_threads(struct derive *d, unsigned at)
 			differ |= first && n != first;
 			first = (unsigned)n;
 		}
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return differ ? share(good, bad, 3) : 0;
+	return differ ? derive_share(good, bad, 3) : 0;
 }
 
 /* System is protected (0x72: a protected process of WinSystem), most others are not (PS_PROTECTION). */
@@ -462,7 +448,7 @@ static float probe_protection(struct derive *d, unsigned at)
 		uint8_t v = (uint8_t)sample_value(s, at, 1);
 		*((!v || ((v & 7) <= 2 && (v & 7) && v >> 4 && v >> 4 <= 8)) ? &good : &bad) += 1;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* Links to processes only: the neighbours are another's same field, or a head. */
@@ -485,10 +471,10 @@ static float probe_process_links(struct derive *d, unsigned at)
 			own += t->va + at == flink;
 		}
 		*(ok ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return own >= 2 ? share(good, bad, 3) : 0;
+	return own >= 2 ? derive_share(good, bad, 3) : 0;
 }
 
 static float probe_mm_links(struct derive *d, unsigned at)
@@ -512,10 +498,10 @@ static float probe_highest_user(struct derive *d, unsigned at)
 		if (!v)
 			continue;
 		*((v & 0xffff) != 0 || (v >> 44 != 7 && v >> 31 != 1 && v >> 28 != 0xf) ? &bad : &good) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, d->samples->len / 3);
+	return derive_share(good, bad, d->samples->len / 3);
 }
 
 /* The root of the tree of VADs ---------------------------------------------- */
@@ -552,10 +538,10 @@ static float probe_vad_table(struct derive *d, unsigned at)
 			continue;
 		*((self & ~UINT64_C(3)) == s->va + at && evidence_kernel_pointer(right) && derive_read(d, right, &parent) &&
 		  (parent & ~UINT64_C(3)) == s->va + at ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, MAX(2, d->samples->len / 4));
+	return derive_share(good, bad, MAX(2, d->samples->len / 4));
 }
 
 static float probe_vad_root(struct derive *d, unsigned at)

@@ -6,19 +6,6 @@
 #define PER_PROCESS 12u
 #define OBJECT_THREAD 6u
 
-static float share(unsigned good, unsigned bad, unsigned enough)
-{
-	return good >= MAX(enough, 1u) ? (float)good / (float)(good + bad) : 0;
-}
-
-static bool hopeless(unsigned good, unsigned bad)
-{
-	return bad > 6 && bad > good;
-}
-
-#define FOR_SAMPLES(d, s) \
-	for (guint i_ = 0; i_ < (d)->samples->len && ((s) = sample_at((d)->samples, i_)); i_++)
-
 static const struct sample *owner(const struct derive *d, const struct sample *s)
 {
 	return sample_at(d->e->processes, s->process);
@@ -80,10 +67,10 @@ static float list_entry(struct derive *d, unsigned at, unsigned head_at)
 		if (ok && (i_ == 0 || sample_at(d->samples, i_ - 1)->process != s->process))
 			ok = blink == owner(d, s)->va + head_at;
 		*(ok ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 static float probe_kernel_entry(struct derive *d, unsigned at)
@@ -109,10 +96,10 @@ static float probe_cid(struct derive *d, unsigned at)
 
 		before = tid;
 		*(ok ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 static float probe_process(struct derive *d, unsigned at)
@@ -122,10 +109,10 @@ static float probe_process(struct derive *d, unsigned at)
 
 	FOR_SAMPLES(d, s) {
 		*(sample_value(s, at, 8) == owner(d, s)->va ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* _KAPC_STATE begins with two lists, then names the process. */
@@ -139,7 +126,7 @@ static float probe_apc_state(struct derive *d, unsigned at)
 	FOR_SAMPLES(d, s)
 		*(evidence_kernel_pointer(sample_value(s, at, 8)) ? &good : &bad) += 1;
 	/* Without lists, KTHREAD.Process would look the same. */
-	return good ? share(good, bad, 2) : 0;
+	return good ? derive_share(good, bad, 2) : 0;
 }
 
 /* A user's pointer to a block whose NT_TIB.Self (0x30) is its address. */
@@ -163,10 +150,10 @@ static float probe_teb(struct derive *d, unsigned at)
 			bad++;
 		else if ((user = derive_user(d, s->process)) && !space_read(user, (va_t){ teb + 0x30 }, &self, 8, NULL))
 			*(self == teb ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 3);
+	return derive_share(good, bad, 3);
 }
 
 #define STACK_MAX 0x20000u
@@ -189,7 +176,7 @@ static bool stack_partner(struct derive *d, unsigned at, int64_t low, int64_t hi
 			if (bad > 3 && bad > good)
 				break;
 		}
-		if (share(good, bad, 2) > 0.7f)
+		if (derive_share(good, bad, 2) > 0.7f)
 			return true;
 	}
 	return false;
@@ -204,10 +191,10 @@ static float kernel_page_pointers(struct derive *d, unsigned at)
 		uint64_t v = sample_value(s, at, 8);
 
 		*(evidence_kernel_pointer(v) && !(v & PAGE_MASK) ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 static float probe_stack_base(struct derive *d, unsigned at)
@@ -227,19 +214,19 @@ static float probe_stack_limit(struct derive *d, unsigned at)
 /* A pointer into the stack: within `reach` below its base. */
 static float in_stack(struct derive *d, unsigned at, unsigned reach, bool may_be_zero)
 {
-	unsigned base = d->layout->kthread.StackBase.offset, good = 0, bad = 0;
+	unsigned good = 0, bad = 0;
 	const struct sample *s;
 
 	FOR_SAMPLES(d, s) {
-		uint64_t v = sample_value(s, at, 8), top = sample_value(s, base, 8);
+		uint64_t v = sample_value(s, at, 8), top = sample_value(s, d->anchor, 8);
 
 		if (!v && may_be_zero)
 			continue;
 		*(v < top && top - v <= reach ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 static float probe_initial_stack(struct derive *d, unsigned at)
@@ -268,7 +255,7 @@ static float probe_state(struct derive *d, unsigned at)
 		*(v && v <= 9 ? &good : &bad) += 1;
 		waiting += v == 5;
 	}
-	return waiting * 10 >= good * 6 ? share(good, bad, 2) : 0;
+	return waiting * 10 >= good * 6 ? derive_share(good, bad, 2) : 0;
 }
 
 static float probe_create_time(struct derive *d, unsigned at)
@@ -283,10 +270,10 @@ static float probe_create_time(struct derive *d, unsigned at)
 		if (ok && d->layout->eprocess.CreateTime.size)
 			ok = t + 10000000 >= sample_value(owner(d, s), created, 8);
 		*(ok ? &good : &bad) += 1;
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return share(good, bad, 2);
+	return derive_share(good, bad, 2);
 }
 
 /* Where threads start: the kernel's in a module, the others' in user memory. */
@@ -311,11 +298,11 @@ static float start_address(struct derive *d, unsigned at, bool alike)
 			users++;
 			g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)v));
 		}
-		if (hopeless(good, bad))
+		if (derive_hopeless(good, bad))
 			return 0;
 	}
 	bool few = g_hash_table_size(seen) * 3 <= users;
-	return users < 6 || few == alike ? share(good, bad, 2) : share(good, bad, 2) * 0.9f;
+	return users < 6 || few == alike ? derive_share(good, bad, 2) : derive_share(good, bad, 2) * 0.9f;
 }
 
 static float probe_start(struct derive *d, unsigned at)
@@ -330,8 +317,8 @@ static float probe_win32_start(struct derive *d, unsigned at)
 
 void derive_threads(struct derive *d)
 {
-	/* The stack's limits first: other fields point between them. */
-	static const struct probe stack[] = {
+	static const struct probe base = { FIELD_OF(kthread.StackBase), probe_stack_base, 8, 4, 0.7f };
+	static const struct probe inner_part[] = {
 		{ FIELD_OF(kthread.StackLimit), probe_stack_limit, 8, 4, 0.7f },
 		{ FIELD_OF(kthread.StackBase), probe_stack_base, 8, 4, 0.7f },
 		{ FIELD_OF(kthread.Teb), probe_teb, 8, 4, 0.7f },
@@ -363,6 +350,7 @@ void derive_threads(struct derive *d)
 		return;
 	}
 	collect(d, at, distance);
-	derive_fit(d, "_KTHREAD", d->threads, 0x800, stack, G_N_ELEMENTS(stack));
+	d->anchor = d->checking ? d->layout->kthread.StackBase.offset : derive_find(d, d->threads, 0x100, &base);
+	derive_fit(d, "_KTHREAD", d->threads, 0x800, inner_part, G_N_ELEMENTS(inner_part));
 	derive_fit(d, "_ETHREAD", d->threads, 0x1000, outer, G_N_ELEMENTS(outer));
 }

@@ -275,6 +275,14 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 		nops += insns[i].id == X86_INS_NOP;
 		ending = step(t, &insns[i], &out->target);
 	}
+	/* Only the address may have been changed: the jump through the register it went to stands behind it. */
+	for (size_t i = touched; i < n && i < touched + 2 && touched && ending == ENDS_OPEN; i++) {
+		const cs_x86 *x = &insns[i].detail->x86;
+		bool through = insns[i].id == X86_INS_RET || (x->op_count == 1 && x->operands[0].type == X86_OP_REG);
+		ending = step(t, &insns[i], &out->target);
+		if (ending != ENDS_OPEN && (ending != ENDS_TRANSFER || !through))
+			ending = ENDS_OPEN, i = n;
+	}
 	if (insns)
 		cs_free(insns, n);
 	if (!touched)

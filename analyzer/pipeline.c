@@ -127,6 +127,19 @@ enum dump_kind image_kind(const struct image *image)
 	return image->minidump ? DUMP_OF_PROCESS : image->triage ? DUMP_TRIAGE : DUMP_OF_MACHINE;
 }
 
+bool context_driver(const struct context *context, guint n, uint64_t *base, uint64_t *size, const char **name)
+{
+	const GArray *drivers = context->pipeline->drivers;
+
+	if (n >= drivers->len)
+		return false;
+	const struct driver *d = &g_array_index(drivers, struct driver, n);
+	*base = d->base;
+	*size = d->size;
+	*name = d->name;
+	return true;
+}
+
 void context_keep(struct context *context, void *data, GDestroyNotify destroy)
 {
 	context->pipeline->kept = (struct kept){ data, destroy };

@@ -75,6 +75,8 @@ void context_note(struct context *context, enum fault fault, va_t at, const char
 bool context_cancelled(const struct context *context);
 /* The kernel-mode module an address lies in, by the table `drivers`; NULL when none. */
 const char *context_driver_at(const struct context *context, va_t va);
+/* The n-th of them by base; false when there are no more. */
+bool context_driver(const struct context *context, guint n, uint64_t *base, uint64_t *size, const char **name);
 void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name);
 
 /* `thing` as the plugin keeps it for one dump, shared by its calls; freed with `destroy`. */

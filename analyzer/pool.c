@@ -190,13 +190,14 @@ static bool read_process(const struct context *c, struct process_candidate *p)
 	struct pool_bytes b = pool_read(c, &p->object, l->eprocess.size_);
 	struct field name = l->eprocess.ImageFileName;
 	uint64_t dtb = 0;
-	bool ok = pool_field(&b, 0, l->eprocess.UniqueProcessId, &p->pid) && pool_field(&b, l->eprocess.Pcb.offset, l->kprocess.DirectoryTableBase, &dtb) &&
+	bool ok = pool_field(&b, 0, l->eprocess.UniqueProcessId, &p->pid) &&
+		pool_field(&b, l->eprocess.Pcb.offset, l->kprocess.DirectoryTableBase, &dtb) &&
 		pool_field(&b, 0, l->eprocess.CreateTime, &p->create_time) && pool_field(&b, 0, l->eprocess.ExitTime, &p->exit_time) &&
 		!(p->pid & 3) && p->pid <= UINT32_MAX && plausible_time(p->create_time) && plausible_time(p->exit_time);
 
 	pool_field(&b, 0, l->eprocess.InheritedFromUniqueProcessId, &p->ppid);
 	p->dtb.v = dtb & UINT64_C(0x000ffffffffff000);
-	ok = ok && p->dtb.v && name.size && name.size <= 16 && (size_t)name.offset + name.size <= b.have;
+	ok = ok && name.size && name.size <= 16 && (size_t)name.offset + name.size <= b.have;
 	if (ok) {
 		memcpy(p->name, b.data + name.offset, MIN(name.size, sizeof(p->name) - 1));
 		ok = *p->name != '\0';
@@ -250,6 +251,8 @@ GArray *process_candidates(const struct context *c)
 		if (!read_process(c, &p))
 			continue;
 		p.state = state_of(c, &p.object, types, c->kernel->layout->eprocess.ThreadListHead.offset, p.exit_time != 0);
+		if (!p.dtb.v)	/* its page tables were given back with it */
+			p.state = POOL_REMNANT;
 		g_array_append_val(out, p);
 	}
 	return out;

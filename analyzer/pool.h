@@ -58,7 +58,7 @@ struct process_candidate {
 	uint64_t pid, ppid;
 	char name[16];		/* printable ASCII */
 	uint64_t create_time, exit_time;	/* FILETIME */
-	pa_t dtb;
+	pa_t dtb;		/* 0 in remnants, mostly */
 	enum pool_state state;
 };
 

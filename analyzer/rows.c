@@ -182,7 +182,14 @@ void row_ref(struct row *row, int column, int64_t ordinal)
 	struct cell *c = cell(row, column);
 
 	c->kind = CELL_REF;
+	c->of = NULL;
 	c->i = ordinal;
+}
+
+void row_ref_of(struct row *row, int column, const struct process *process, int64_t ordinal)
+{
+	row_ref(row, column, ordinal);
+	row->cells[column].of = process;
 }
 
 void row_process(struct row *row, const struct process *process)

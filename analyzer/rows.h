@@ -9,6 +9,7 @@ enum cell_kind { CELL_NULL, CELL_INT, CELL_REAL, CELL_TEXT, CELL_BLOB, CELL_REF 
 
 struct cell {
 	enum cell_kind kind;
+	const struct process *of;	/* CELL_REF: whose row it is; NULL: of the row's own process */
 	union {
 		int64_t i;		/* CELL_INT, and CELL_REF's ordinal */
 		double real;

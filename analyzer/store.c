@@ -124,10 +124,13 @@ struct store *store_open(const char *path, bool *created, GError **error)
 	/* EXCLUSIVE: one run a case; it also spares a file lock round each statement. */
 	bool ok = exec(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
 		       "PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;", error) &&
-		  check_case(store, &empty, error) && (!empty || exec(store, setup, error));
+		  check_case(store, &empty, error) &&
+		  /* One transaction up to the run's own row: who is killed before it leaves no half-made case. */
+		  store_begin(store, error) && (!empty || exec(store, setup, error));
 	for (const struct table *const *t = core_tables; ok && *t; t++)
 		ok = store_declare(store, *t, error);
 	if (!ok) {
+		store_rollback(store);
 		store_close(store);
 		if (!existed)
 			unlink(path);
@@ -456,14 +459,14 @@ static sqlite3_stmt *insert_statement(struct store *store, const struct table *t
 }
 
 /* The id of a process's (or the dump's) first row in a table. */
-static int64_t base_of(struct store *store, const struct row *row, const char *table)
+static int64_t base_of(struct store *store, const struct process *process, const char *table)
 {
 	const struct table *t = g_hash_table_lookup(store->by_name, table);
 
 	if (!t)
 		return 0;
-	if (row->process && row->process->bases) {
-		const int64_t *base = g_hash_table_lookup(row->process->bases, t->name);
+	if (process && process->bases) {
+		const int64_t *base = g_hash_table_lookup(process->bases, t->name);
 		if (base)
 			return *base;
 	}
@@ -489,7 +492,7 @@ static int bind_cell(struct store *store, sqlite3_stmt *stmt, int at, const stru
 	case CELL_BLOB:
 		return sqlite3_bind_blob(stmt, at, g_bytes_get_data(c->blob, NULL), (int)g_bytes_get_size(c->blob), SQLITE_STATIC);
 	case CELL_REF:
-		return sqlite3_bind_int64(stmt, at, base_of(store, row, row->table->columns[i].ref) + c->i);
+		return sqlite3_bind_int64(stmt, at, base_of(store, c->of ? c->of : row->process, row->table->columns[i].ref) + c->i);
 	default:
 		return sqlite3_bind_null(stmt, at);
 	}

@@ -10,7 +10,7 @@ struct store;
 #define STORE_APPLICATION_ID 0x6d535663
 #define STORE_VERSION 1
 
-/* Open or make a case. A file that is there must be a case of ours. *created (may be NULL)
+/* Open or make a case, and begin a transaction in it. A file that is there must be a case of ours. *created (may be NULL)
  * says whether it was made now. */
 struct store *store_open(const char *path, bool *created, GError **error);
 struct store *store_open_readonly(const char *path, GError **error);

@@ -59,6 +59,8 @@ void row_blob(struct row *row, int column, const void *data, size_t length);
 void row_real(struct row *row, int column, double value);
 /* The row of the referred table with that ordinal, of the same process (or of the same dump). */
 void row_ref(struct row *row, int column, int64_t ordinal);
+/* The same of another process, whose rows there come earlier. */
+void row_ref_of(struct row *row, int column, const struct process *process, int64_t ordinal);
 /* The row belongs to this process instead of the context's. */
 void row_process(struct row *row, const struct process *process);
 /* NULL, and why: a row in diagnostics. `what` says what could not be read, e.g. "_EPROCESS.Token". */

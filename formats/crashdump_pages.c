@@ -312,7 +312,8 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 	struct bytes table = file_slice(image->file, start, (first - start) & ~(uint64_t)15);
 	uint64_t offset = first, pages = 0;
 	for (unsigned i = 0; table.n; i++) {
-		struct run run = { bytes_u64(&table), bytes_u64(&table) };
+		struct run run = { .base = bytes_u64(&table) };
+		run.pages = bytes_u64(&table);
 		if (!run.pages || (!run.base && i))
 			break;
 		if (!run_plausible(run)) {

@@ -34,7 +34,7 @@ struct kdump {
 /* disk_dump_header, whose struct timeval depends on the word size of the machine that wrote it. */
 struct kdump_header {
 	bool is_64bit;
-	uint32_t block_size, sub_blocks, bitmap_blocks;
+	uint32_t sub_blocks, bitmap_blocks;
 	uint64_t max_pfn;
 	bool split;
 	uint64_t notes, notes_size;
@@ -45,48 +45,75 @@ static bool kdump_match(const struct file *file)
 	return file->size >= 8 && (!memcmp(file->map, "KDUMP   ", 8) || !memcmp(file->map, "DISKDUMP", 8));
 }
 
-static bool read_header(const struct image *image, struct kdump_header *h, GError **error)
+static bool header_error(GError **error, const char *field, uint64_t at, uint64_t value, uint64_t bound)
+{
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: %s at 0x%" G_GINT64_MODIFIER "x is %" G_GUINT64_FORMAT
+		    ", not within 0-%" G_GUINT64_FORMAT, field, at, value, bound);
+	return false;
+}
+
+/*
+ * kdump_sub_header. Its sizes are checked here because the library allocates what they
+ * say. Its 32-bit form, as written on i386, aligns 64-bit numbers to 4 bytes.
+ */
+static bool read_sub_header(struct image *image, int32_t version, struct kdump_header *h, GError **error)
+{
+	static const struct { const char *name; uint16_t at[2], size_at[2]; int32_t since; } parts[] = {
+		{ "size_vmcoreinfo", { 0x14, 0x20 }, { 0x1c, 0x28 }, 3 },
+		{ "size_note", { 0x20, 0x30 }, { 0x28, 0x38 }, 4 },
+		{ "size_eraseinfo", { 0x2c, 0x40 }, { 0x34, 0x48 }, 5 },
+	};
+	struct bytes sub = file_slice(image->file, BLOCK, BLOCK);
+	uint64_t size = image->file->size;
+	bool wide = h->is_64bit;
+
+	h->split = version >= 2 && bytes_at(&sub, wide ? 0x0c : 0x08, 4) == 1;
+	if (version >= 6)
+		h->max_pfn = bytes_at(&sub, wide ? 0x60 : 0x48, 8);
+	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+		uint64_t offset = bytes_at(&sub, parts[i].at[wide], 8), length = bytes_at(&sub, parts[i].size_at[wide], wide ? 8 : 4);
+		if (version < parts[i].since)
+			continue;
+		if (length && (offset > size || length > size - offset))
+			return header_error(error, parts[i].name, BLOCK + parts[i].size_at[wide], length, offset < size ? size - offset : 0);
+		if (i == 1) {
+			h->notes = offset;
+			h->notes_size = length;
+		}
+	}
+	if (h->max_pfn > (uint64_t)h->bitmap_blocks * BLOCK * 8)
+		return header_error(error, version >= 6 ? "max_mapnr_64" : "max_mapnr", version >= 6 ? BLOCK + 0x60 : 0x1b8, h->max_pfn,
+				    (uint64_t)h->bitmap_blocks * BLOCK * 8);
+	return true;
+}
+
+static bool read_header(struct image *image, struct kdump_header *h, GError **error)
 {
 	struct bytes b = file_slice(image->file, 0, MIN(image->file->size, 2 * BLOCK));
-	uint64_t size = image->file->size;
+	uint32_t wide = (uint32_t)bytes_at(&b, 0x1ac, 4), narrow = (uint32_t)bytes_at(&b, 0x1a0, 4);
+	uint64_t blocks = image->file->size / BLOCK;
+	unsigned at = wide == BLOCK ? 0x1ac : 0x1a0;
 
-	for (int wide = 1; wide >= 0; wide--) {
-		unsigned at = wide ? 0x1ac : 0x1a0;
-		h->is_64bit = wide;
-		h->block_size = (uint32_t)bytes_at(&b, at, 4);
-		h->sub_blocks = (uint32_t)bytes_at(&b, at + 4, 4);
-		h->bitmap_blocks = (uint32_t)bytes_at(&b, at + 8, 4);
-		h->max_pfn = (uint32_t)bytes_at(&b, at + 12, 4);
-		if (h->block_size == BLOCK)
-			break;
-	}
+	h->is_64bit = wide == BLOCK;
+	h->sub_blocks = (uint32_t)bytes_at(&b, at + 4, 4);
+	h->bitmap_blocks = (uint32_t)bytes_at(&b, at + 8, 4);
+	h->max_pfn = (uint32_t)bytes_at(&b, at + 12, 4);
 	if (b.bad || b.n < 2 * BLOCK) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: the file has %" G_GUINT64_FORMAT
-			    " bytes, its headers alone have %u", size, 2 * BLOCK);
+			    " bytes, its headers alone have %u", image->file->size, 2 * BLOCK);
 		return false;
 	}
-	if (h->block_size != BLOCK) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: block_size at 0x1ac is %u (at 0x1a0 in a "
-			    "32-bit one), not %u", (uint32_t)bytes_at(&b, 0x1ac, 4), BLOCK);
+	if ((wide == BLOCK) == (narrow == BLOCK)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: block_size at 0x1ac is %u, and %u at 0x1a0, where a "
+			    "32-bit one has it: one of them must be %u", wide, narrow, BLOCK);
 		return false;
 	}
-	uint64_t blocks = 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks;
-	if (!h->sub_blocks || !h->bitmap_blocks || blocks > size / BLOCK) {
+	if (!h->sub_blocks || !h->bitmap_blocks || 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks > blocks) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "
-			    "within 1-%" G_GUINT64_FORMAT ", the blocks the file has", h->sub_blocks, h->bitmap_blocks, size / BLOCK);
+			    "within 1-%" G_GUINT64_FORMAT ", the blocks the file has", h->sub_blocks, h->bitmap_blocks, blocks);
 		return false;
 	}
-	/* kdump_sub_header, from version 1 on: split; from 4 on: offset_note, size_note */
-	struct bytes sub = bytes_slice(b, BLOCK, BLOCK);
-	int32_t version = (int32_t)bytes_at(&b, 8, 4);
-	h->split = version >= 2 && bytes_at(&sub, h->is_64bit ? 0x0c : 0x08, 4) == 1;
-	if (version >= 6 && h->is_64bit)
-		h->max_pfn = bytes_at(&sub, 0x60, 8);
-	if (version >= 4 && h->is_64bit) {
-		h->notes = bytes_at(&sub, 0x30, 8);
-		h->notes_size = bytes_at(&sub, 0x38, 8);
-	}
-	return true;
+	return read_sub_header(image, (int32_t)bytes_at(&b, 8, 4), h, error);
 }
 
 /* Is the file one of the same split dump: the same machine at the same time? */

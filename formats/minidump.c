@@ -66,6 +66,14 @@ static uint32_t entries(struct minidump *m, struct bytes b, uint64_t count, unsi
 	return (uint32_t)count;
 }
 
+/* A list whose count stands before its entries. */
+static uint32_t counted_entries(struct minidump *m, struct bytes *b, unsigned size)
+{
+	uint32_t count = bytes_u32(b);
+
+	return entries(m, *b, count, size);
+}
+
 /* A list with a header of its own size, entries of a size of their own: later versions append fields. */
 static uint32_t sized_entries(struct minidump *m, struct bytes *b, unsigned count_width, unsigned smallest, uint32_t *size)
 {
@@ -103,7 +111,7 @@ static void read_codeview(struct minidump *m, struct minidump_module *module, ui
 
 static void read_modules(struct minidump *m, struct bytes b)
 {
-	uint32_t count = entries(m, (struct bytes){ b.p + 4, b.n >= 4 ? b.n - 4 : 0, b.n < 4 }, bytes_u32(&b), 108);
+	uint32_t count = counted_entries(m, &b, 108);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * 108, 108);
@@ -155,7 +163,7 @@ static void read_context(struct minidump *m, uint32_t size, uint32_t rva, uint64
 static void read_threads(struct minidump *m, struct bytes b)
 {
 	unsigned size = m->stream == THREAD_EX_LIST ? 64 : 48;
-	uint32_t count = entries(m, (struct bytes){ b.p + 4, b.n >= 4 ? b.n - 4 : 0, b.n < 4 }, bytes_u32(&b), size);
+	uint32_t count = counted_entries(m, &b, size);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * size, size);
@@ -211,7 +219,7 @@ static void read_thread_info(struct minidump *m, struct bytes b)
 
 static void read_thread_names(struct minidump *m, struct bytes b)
 {
-	uint32_t count = entries(m, (struct bytes){ b.p + 4, b.n >= 4 ? b.n - 4 : 0, b.n < 4 }, bytes_u32(&b), 12);
+	uint32_t count = counted_entries(m, &b, 12);
 	guint hint = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -225,7 +233,7 @@ static void read_thread_names(struct minidump *m, struct bytes b)
 
 static void read_memory(struct minidump *m, struct bytes b)
 {
-	uint32_t count = entries(m, (struct bytes){ b.p + 4, b.n >= 4 ? b.n - 4 : 0, b.n < 4 }, bytes_u32(&b), 16);
+	uint32_t count = counted_entries(m, &b, 16);
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t start = bytes_u64(&b), size = bytes_u32(&b), rva = bytes_u32(&b);

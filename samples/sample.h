@@ -62,6 +62,7 @@ struct sample_process {
 	bool kernel_only, wow64, exited, hidden;
 	GArray *vads;				/* struct sample_vad */
 	GArray *threads;			/* struct sample_thread */
+	GArray *modules;			/* struct user_module, of user.c */
 	struct sample_file *main_image;
 };
 
@@ -88,7 +89,7 @@ struct sample {
 	uint64_t prcb, kdbg, low_stub;
 	uint64_t sessions[16];
 	uint64_t shared_data;			/* physical, of KUSER_SHARED_DATA */
-	uint64_t current_process, current_thread;
+	uint64_t current_process, current_thread, next_thread;
 	GPtrArray *files, *drivers, *processes;
 };
 

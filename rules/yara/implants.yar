@@ -160,7 +160,6 @@ rule covenant_grunt
 		$ = "GruntExecutor" ascii wide
 		$ = "ExecuteGrunt" ascii wide
 		$ = "CovenantCertHash" ascii wide
-		$ = "REPLACE_GUID" wide
 	condition:
 		2 of them
 }

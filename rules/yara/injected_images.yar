@@ -3,8 +3,9 @@
  * Windows images where the loader did not put them, and what loads them.
  *
  * Of the metadata, rules/sql/yara_hit.sql reads: severity, attack, description;
- * memory: "private": a match counts in no mapped image and no driver; "unshared": in an
- * image only where it has executable pages of its own; module: it counts only there.
+ * memory: "private": a match counts only in memory that may be executed and is no mapped
+ * image and no driver; "unshared": and in an image that has executable pages of its own;
+ * module: only in the mapping of that file.
  */
 
 rule pe_image_in_private_memory
@@ -85,9 +86,10 @@ rule reflective_loader_export
 		$plain = { 00 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 00 }	/* "ReflectiveLoader" of its own */
 		$dos_stub = "This program cannot be run in DOS mode"
 		$rich = "Rich"
-		$module = /[\w.-]{1,32}\.dll\x00_?ReflectiveLoader/
+		$module = { 2E 64 6C 6C 00 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 }	/* the export directory: "….dll", then the name */
+		$module_x86 = { 2E 64 6C 6C 00 5F 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 40 34 }
 	condition:
-		$module or (($x86 or $plain) and ($dos_stub or $rich in (0x40..0x400)))
+		any of ($module*) or (($x86 or $plain) and ($dos_stub or $rich in (0x40..0x400)))
 }
 
 rule srdi_bootstrap

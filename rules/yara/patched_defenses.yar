@@ -15,8 +15,8 @@ rule amsi_patch
 		$invalid_argument = { B8 57 00 07 80 (C3 | C2 18 00) }
 		/* the same number in two additions */
 		$in_two_steps = { 31 C0 05 78 01 19 7F 05 DF FE ED 00 C3 }
-		/* xor rax, rax; ret with the wide prefix that compilers leave out */
-		$success = { 48 (31 | 33) C0 C3 }
+		/* padding, xor rax, rax; ret with the wide prefix that compilers leave out */
+		$success = { (CC CC | 90 90) 48 (31 | 33) C0 C3 }
 	condition:
 		any of them
 }
@@ -46,10 +46,8 @@ rule etw_patch
 		module = "ntdll.dll"
 		reference = "https://attack.mitre.org/techniques/T1562/006/"
 	strings:
-		/* xor rax, rax; ret with the wide prefix that compilers leave out */
-		$wide = { 48 (31 | 33) C0 C3 }
-		/* xor eax, eax; ret 14h over the head of a 32-bit function, whose next instruction is cut */
-		$x86 = { 33 C0 C2 14 00 (8B EC | EC) }
+		/* a function that is only: xor rax, rax; ret; with the wide prefix that compilers leave out */
+		$wide = { (CC CC | 90 90) 48 (31 | 33) C0 C3 }
 	condition:
 		any of them
 }

@@ -105,8 +105,6 @@ rule decoder_by_call_pop
 		$call4 = { E8 FF FF FF FF C? (58 | 59 | 5A | 5B | 5D | 5E | 5F) }
 		/* xor rcx, rcx; sub rcx, -n; lea rax, [rip-17]; mov rbx, key; xor [rax+27h], rbx; sub rax, -8; loop */
 		$xor_x64 = { 48 31 C9 48 81 E9 ?? FF FF FF 48 8D 05 EF FF FF FF 48 BB [8] 48 31 58 27 48 2D F8 FF FF FF E2 F4 }
-		/* jmp to the call; pop esi; xor [esi], …; the call back */
-		$jmp_call_pop = { EB ?? (5E | 5B | 5F | 59) (31 | 33) C9 (B1 ?? | 66 B9 ?? ??) 80 (30 | 31 | 33 | 34 | 36 | 37) [1-3] (40 | 43 | 46 | 47) E2 }
 	condition:
 		any of them
 }
@@ -118,7 +116,7 @@ rule egg_hunter
 		severity = "high"
 		attack = "T1055"
 		memory = "unshared"
-		reference = "https://attack.mitre.org/techniques/T1203/"
+		reference = "https://attack.mitre.org/techniques/T1055/"
 	strings:
 		/* or dx, 0fffh; inc edx; push edx; push 2 or 43h; pop eax; int 2eh; cmp al, 5 */
 		$int2e = { 66 81 CA FF 0F 42 52 6A (02 | 43) 58 CD 2E 3C 05 5A 74 EF B8 }

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the fields of VAD nodes and of the control areas behind them are. */
+#include <string.h>
+#include "derive.h"
+
+#define PROCESSES_MAX 12u
+#define NODES_MAX 160u		/* of one process */
+#define PROTECTION_EXECUTE_WRITECOPY 7u
+#define VAD_TYPE_IMAGE 2u
+
+/* The tree ------------------------------------------------------------------ */
+
+/* Before Windows 8.1 nodes begin with the parent, since with the children. */
+static bool parent_first(const struct derive *d)
+{
+	return d->layout->eprocess.VadRoot.size > 8;
+}
+
+static void collect_nodes(struct derive *d, unsigned process)
+{
+	const struct sample *s = sample_at(d->e->processes, process);
+	unsigned at = d->layout->eprocess.VadRoot.offset, first = parent_first(d) ? 8 : 0;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GArray) queue = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	uint64_t root = sample_value(s, at + (parent_first(d) ? 16 : 0), 8), child;
+
+	g_array_append_val(queue, root);
+	for (guint i = 0; i < queue->len && i < NODES_MAX; i++) {
+		uint64_t node = g_array_index(queue, uint64_t, i);
+
+		if ((node & 15) || !g_hash_table_add(seen, g_memdup2(&node, sizeof(node))) || !samples_add(d->nodes, d->e->space, node, process))
+			continue;
+		for (unsigned j = 0; j < 2; j++) {
+			child = sample_value(sample_at(d->nodes, d->nodes->len - 1), first + 8 * j, 8);
+			if (evidence_kernel_pointer(child))
+				g_array_append_val(queue, child);
+		}
+	}
+}
+
+static uint64_t image_base(const struct derive *d, unsigned process)
+{
+	const struct field *f = &d->layout->eprocess.SectionBaseAddress;
+	uint64_t base = f->size ? sample_value(sample_at(d->e->processes, process), f->offset, 8) : 0;
+
+	return evidence_user_pointer(base) && !(base & 0xffff) ? base : 0;
+}
+
+/* Is this the node of its process's program? As far as the offset tried is right. */
+static bool at_image(const struct derive *d, const struct sample *s, unsigned at)
+{
+	uint64_t base = image_base(d, s->process);
+
+	return base && (uint32_t)(base >> 12) == (uint32_t)sample_value(s, at, 4);
+}
+
+static bool is_short(struct derive *d, const struct sample *s)
+{
+	char tag[4];
+
+	/* The pool header's tag, 12 bytes before the block. */
+	return !space_read(d->e->space, (va_t){ s->va - 12 }, tag, 4, NULL) && !memcmp(tag, "VadS", 4);
+}
+
+/* _MMVAD_SHORT --------------------------------------------------------------- */
+
+/* In each process some node begins where the program is mapped. */
+static float probe_start(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, last = G_MAXUINT;
+	const struct sample *s;
+	bool hit = true;
+
+	FOR_SAMPLES(d, s) {
+		if (!image_base(d, s->process))
+			continue;
+		if (s->process != last) {
+			if (last != G_MAXUINT)
+				*(hit ? &good : &bad) += 1;
+			last = s->process;
+			hit = false;
+		}
+		hit |= at_image(d, s, at);
+	}
+	if (last != G_MAXUINT)
+		*(hit ? &good : &bad) += 1;
+	return derive_share(good, bad, 2);
+}
+
+/* SizeOfImage of the program, in pages. */
+static uint32_t image_pages(struct derive *d, const struct sample *s)
+{
+	uint64_t base = image_base(d, s->process);
+	struct space *user = derive_user(d, s->process);
+	uint32_t header, size;
+
+	if (!user || space_read(user, (va_t){ base + 0x3c }, &header, 4, NULL) || header > 0xf00 ||
+	    space_read(user, (va_t){ base + header + 0x50 }, &size, 4, NULL))
+		return 0;
+	return (size + PAGE_MASK) / PAGE_SIZE;
+}
+
+static float probe_end(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	if (at == d->anchor)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint32_t start = (uint32_t)sample_value(s, d->anchor, 4), end = (uint32_t)sample_value(s, at, 4), pages;
+
+		if (!at_image(d, s, d->anchor))
+			continue;
+		/* Hollowed processes differ: not all must agree. */
+		pages = image_pages(d, s);
+		*((pages ? end - start + 1 == pages : end >= start && end - start < 0x10000) ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_high(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	bool high = false;
+
+	FOR_SAMPLES(d, s) {
+		uint8_t v = (uint8_t)sample_value(s, at, 1);
+		uint64_t base = image_base(d, s->process);
+
+		if (at_image(d, s, d->anchor)) {
+			*(v == (uint8_t)(base >> 44) ? &good : &bad) += 1;
+			high |= v != 0;
+		} else if (v > 8) {	/* 47 bits of user memory */
+			bad++;
+		}
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return high ? derive_share(good, bad, 2) : 0;
+}
+
+static unsigned bits_of(const struct field *f, uint64_t word)
+{
+	return (unsigned)(word >> f->bit & ((1u << f->bits) - 1));
+}
+
+/* The flags of a program's node: an image, execute-writecopy, not private; those tagged VadS are private. */
+static float probe_flags(struct derive *d, unsigned at)
+{
+	const struct layout *l = d->layout;
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	if (!l->mmvad_flags.Protection.bits || !l->mmvad_flags.VadType.bits || !l->mmvad_flags.PrivateMemory.bits)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint64_t word = sample_value(s, at, l->mmvad_flags.Protection.size > 4 ? 8 : 4);
+		bool ok;
+
+		if (at_image(d, s, d->anchor))
+			ok = bits_of(&l->mmvad_flags.Protection, word) == PROTECTION_EXECUTE_WRITECOPY &&
+			     bits_of(&l->mmvad_flags.VadType, word) == VAD_TYPE_IMAGE && !bits_of(&l->mmvad_flags.PrivateMemory, word);
+		else if (is_short(d, s))
+			ok = bits_of(&l->mmvad_flags.PrivateMemory, word) && bits_of(&l->mmvad_flags.VadType, word) != VAD_TYPE_IMAGE;
+		else
+			continue;
+		*(ok ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* _MMVAD ---------------------------------------------------------------------- */
+
+/* A subsection names its control area, whose segment names it back. */
+static uint64_t control_area(struct derive *d, uint64_t subsection)
+{
+	uint64_t area, at, back, words[16];
+
+	if (!derive_read(d, subsection + d->layout->subsection.ControlArea.offset, &area) || !evidence_kernel_pointer(area) ||
+	    space_read(d->e->space, (va_t){ area }, words, sizeof(words), NULL))
+		return 0;
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+		at = words[i];
+		if (derive_read(d, at, &back) && back == area)
+			return area;
+	}
+	return 0;
+}
+
+static float probe_subsection(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		if (!at_image(d, s, d->anchor))
+			continue;
+		*(control_area(d, sample_value(s, at, 8)) ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* Prototype PTEs: what they look like depends; that they are there doesn't. */
+static float probe_prototypes(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t v = sample_value(s, at, 8), pte;
+
+		if (!at_image(d, s, d->anchor))
+			continue;
+		*(derive_read(d, v, &pte) && pte && !evidence_kernel_pointer(pte) ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* _CONTROL_AREA ---------------------------------------------------------------- */
+
+static void collect_areas(struct derive *d)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	const struct field *f = &d->layout->mmvad.Subsection;
+
+	for (guint i = 0; f->size && i < d->nodes->len && d->areas->len < 128; i++) {
+		const struct sample *s = sample_at(d->nodes, i);
+		uint64_t area = is_short(d, s) ? 0 : control_area(d, sample_value(s, f->offset, 8));
+
+		if (area && g_hash_table_add(seen, g_memdup2(&area, sizeof(area))))
+			samples_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
+	}
+}
+
+static float probe_segment(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	uint64_t back;
+
+	FOR_SAMPLES(d, s) {
+		*(derive_read(d, sample_value(s, at, 8), &back) && back == s->va ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_file(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	uint16_t head[2];
+
+	FOR_SAMPLES(d, s) {
+		uint64_t file = sample_value(s, at, 8) & ~UINT64_C(15);
+
+		if (!file && !s->process)
+			continue;
+		*(evidence_kernel_pointer(file) && !space_read(d->e->space, (va_t){ file }, head, 4, NULL) && head[0] == 5 &&
+		  head[1] >= 0x80 && head[1] < 0x200 ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_section_flags(struct derive *d, unsigned at)
+{
+	const struct field *image = &d->layout->mmsection_flags.Image, *file = &d->layout->mmsection_flags.File;
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	if (!image->bits || !file->bits)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint64_t word = sample_value(s, at, 4);
+
+		/* All of those whose flags say image are files; a program's area is an image. */
+		if (s->process || bits_of(image, word))
+			*(bits_of(image, word) && bits_of(file, word) && !(word >> 28 == 0xf) ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+void derive_memory(struct derive *d)
+{
+	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f };
+	static const struct probe node[] = {
+		{ FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad_short.EndingVpn), probe_end, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad_short.StartingVpnHigh), probe_high, 1, 3, 0.8f },
+		{ FIELD_OF(mmvad_short.EndingVpnHigh), probe_high, 1, 3, 0.8f },
+		{ FIELD_OF(mmvad_short.u), probe_flags, 4, 4, 0.7f },
+	};
+	static const struct probe whole[] = {
+		{ FIELD_OF(mmvad.StartingVpn), probe_start, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad.EndingVpn), probe_end, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad.u), probe_flags, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad.Subsection), probe_subsection, 8, 4, 0.7f },
+		{ FIELD_OF(mmvad.FirstPrototypePte), probe_prototypes, 8, 2, 0.7f },
+		{ FIELD_OF(mmvad.LastContiguousPte), probe_prototypes, 8, 2, 0.7f },
+	};
+	static const struct probe area[] = {
+		{ FIELD_OF(control_area.Segment), probe_segment, 8, 4, 0.8f },
+		{ FIELD_OF(control_area.FilePointer), probe_file, 8, 4, 0.8f },
+		{ FIELD_OF(control_area.u), probe_section_flags, 4, 2, 0.8f },
+	};
+	unsigned taken = 0;
+
+	if (!d->layout->eprocess.VadRoot.size)
+		return;
+	for (guint i = 1; i < d->e->processes->len && taken < PROCESSES_MAX; i++) {
+		guint before = d->nodes->len;
+		if (image_base(d, i))
+			collect_nodes(d, i);
+		taken += d->nodes->len > before;
+	}
+	d->anchor = d->checking ? d->layout->mmvad_short.StartingVpn.offset : derive_find(d, d->nodes, 0x80, &start);
+	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
+	derive_fit(d, "_MMVAD", d->nodes, 0xc0, whole, G_N_ELEMENTS(whole));
+	collect_areas(d);
+	derive_fit(d, "_CONTROL_AREA", d->areas, 0x100, area, G_N_ELEMENTS(area));
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the fields of _TOKEN and _HANDLE_TABLE are. */
+#include <string.h>
+#include "derive.h"
+
+#define SYSTEM_LUID 0x3e7u
+#define GROUPS_MAX 1024u
+
+/* _TOKEN --------------------------------------------------------------------- */
+
+static const struct sample *process_of(const struct derive *d, const struct sample *s)
+{
+	return sample_at(d->e->processes, s->process);
+}
+
+static bool is_sid(struct derive *d, uint64_t va, uint8_t sid[12])
+{
+	return evidence_kernel_pointer(va) && !space_read(d->e->space, (va_t){ va }, sid, 12, NULL) && sid[0] == 1 && sid[1] <= 15 &&
+	       !sid[2] && !sid[3] && !sid[4] && !sid[5] && !sid[6] && sid[7] && sid[7] <= 18;
+}
+
+/* How many _SID_AND_ATTRIBUTES stand at va, at most max. */
+static unsigned count_sids(struct derive *d, uint64_t va, unsigned max)
+{
+	uint64_t pair[2];
+	uint8_t sid[12];
+	unsigned n = 0;
+
+	while (n < max && !space_read(d->e->space, (va_t){ va + 16 * n }, pair, 16, NULL) && is_sid(d, pair[0], sid))
+		n++;
+	return n;
+}
+
+/* An array of SIDs; the first is the user. */
+static float probe_groups(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t groups = sample_value(s, at, 8);
+
+		*(evidence_kernel_pointer(groups) && !(groups & 7) && count_sids(d, groups, 2) == 2 ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* As many SIDs as it says. */
+static float probe_group_count(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t n = sample_value(s, at, 4), groups = sample_value(s, d->anchor, 8);
+
+		*(n > 1 && n < GROUPS_MAX && count_sids(d, groups, (unsigned)n) == n &&
+		  count_sids(d, groups, (unsigned)n + 1) == n ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* The index of the integrity level, S-1-16-…, among the groups. */
+static float probe_integrity(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t n = sample_value(s, at, 4), groups = sample_value(s, d->anchor, 8), sid_at;
+		uint8_t sid[12];
+
+		*(n && n < GROUPS_MAX && derive_read(d, groups + 16 * n, &sid_at) && is_sid(d, sid_at, sid) && sid[7] == 16 ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* _SEP_TOKEN_PRIVILEGES: present, enabled, enabled by default, a bit for each of the numbers 2 to 36. */
+static float probe_privileges(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t present = sample_value(s, at, 8), enabled = sample_value(s, at + 8, 8), standard = sample_value(s, at + 16, 8);
+
+		/* SeChangeNotify (23) is everybody's. */
+		bool ok = (present >> 23 & 1) && !(present & 3) && !(present >> 37) && !(enabled & ~present) && !(standard & ~present);
+		*(ok ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_logon(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	if (sample_value(sample_at(d->samples, 0), at, 8) != SYSTEM_LUID)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint64_t luid = sample_value(s, at, 8);
+		*(luid && luid < UINT64_C(1) << 32 ? &good : &bad) += 1;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_session(struct derive *d, unsigned at)
+{
+	const struct field *f = &d->layout->eprocess.Session;
+	unsigned id_at = d->layout->mm_session_space.SessionId.offset, good = 0, bad = 0;
+	const struct sample *s;
+	bool differ = false;
+
+	if (!f->size)
+		return 0;
+	FOR_SAMPLES(d, s) {
+		uint64_t space = sample_value(process_of(d, s), f->offset, 8);
+		uint32_t id;
+
+		if (!space || space_read(d->e->space, (va_t){ space + id_at }, &id, 4, NULL))
+			continue;
+		*(sample_value(s, at, 4) == id ? &good : &bad) += 1;
+		differ |= id != 0;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return differ ? derive_share(good, bad, 2) : 0;
+}
+
+static void derive_tokens(struct derive *d)
+{
+	static const struct probe groups = { FIELD_OF(token.UserAndGroups), probe_groups, 8, 4, 0.8f };
+	static const struct probe token[] = {
+		{ FIELD_OF(token.AuthenticationId), probe_logon, 8, 3, 0.9f },
+		{ FIELD_OF(token.Privileges), probe_privileges, 8, 4, 0.8f },
+		{ FIELD_OF(token.SessionId), probe_session, 4, 3, 0.8f },
+		{ FIELD_OF(token.UserAndGroupCount), probe_group_count, 4, 4, 0.8f },
+		{ FIELD_OF(token.UserAndGroups), probe_groups, 8, 4, 0.8f },
+		{ FIELD_OF(token.IntegrityLevelIndex), probe_integrity, 4, 3, 0.8f },
+	};
+	const struct field *f = &d->layout->eprocess.Token;
+
+	for (guint i = 0; f->size && i < d->e->processes->len && d->tokens->len < 64; i++)
+		samples_add(d->tokens, d->e->space, sample_value(sample_at(d->e->processes, i), f->offset, 8) & ~UINT64_C(15), i);
+	d->anchor = d->checking ? d->layout->token.UserAndGroups.offset : derive_find(d, d->tokens, 0x400, &groups);
+	derive_fit(d, "_TOKEN", d->tokens, 0x400, token, G_N_ELEMENTS(token));
+}
+
+/* _HANDLE_TABLE ---------------------------------------------------------------- */
+
+/* A page of entries or of pointers to such; the level in the low bits. Its first entry is never used. */
+static float probe_table_code(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t code = sample_value(s, at, 8), page = code & ~UINT64_C(7), first;
+		bool ok = (code & 7) <= 2 && !(page & PAGE_MASK) && derive_read(d, page, &first) && (code & 7 ? evidence_kernel_pointer(first) : true);
+
+		*(ok ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_next_handle(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t n = sample_value(s, at, 4);
+		*(n && !(n & 0x3ff) && n < 0x4000000 ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_quota_process(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t owner = sample_value(s, at, 8);
+		if (!owner && !s->process)
+			continue;
+		*(owner == process_of(d, s)->va ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_table_pid(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+
+	FOR_SAMPLES(d, s) {
+		*(sample_value(s, at, 4) == sample_value(process_of(d, s), d->e->pid, 4) ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_table_list(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct sample *s;
+	uint64_t back;
+
+	FOR_SAMPLES(d, s) {
+		uint64_t flink = sample_value(s, at, 8);
+		bool ok = derive_read(d, flink + 8, &back) && back == s->va + at && flink != s->va + at;
+		*(ok ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static void derive_tables(struct derive *d)
+{
+	static const struct probe table[] = {
+		{ FIELD_OF(handle_table.TableCode), probe_table_code, 8, 3, 0.8f },
+		{ FIELD_OF(handle_table.NextHandleNeedingPool), probe_next_handle, 4, 2, 0.8f },
+		{ FIELD_OF(handle_table.QuotaProcess), probe_quota_process, 8, 4, 0.8f },
+		{ FIELD_OF(handle_table.UniqueProcessId), probe_table_pid, 4, 4, 0.8f },
+		{ FIELD_OF(handle_table.HandleTableList), probe_table_list, 8, 4, 0.8f },
+	};
+	const struct field *f = &d->layout->eprocess.ObjectTable;
+
+	for (guint i = 0; f->size && i < d->e->processes->len && d->tables->len < 64; i++)
+		samples_add(d->tables, d->e->space, sample_value(sample_at(d->e->processes, i), f->offset, 8), i);
+	derive_fit(d, "_HANDLE_TABLE", d->tables, 0x100, table, G_N_ELEMENTS(table));
+}
+
+void derive_security(struct derive *d)
+{
+	derive_tokens(d);
+	derive_tables(d);
+}
