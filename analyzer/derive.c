@@ -7,6 +7,22 @@
 #define PROBES_MAX 32u
 #define FIELDS_MAX 96u
 
+struct namer { const struct field *f; char out[128]; };
+static void name_one(void *user, const char *type, const char *member, struct field *field)
+{
+	struct namer *n = user;
+	if (field == n->f)
+		snprintf(n->out, sizeof(n->out), "%s.%s", type, member);
+}
+static void debug_field(struct derive *d, const char *what, struct field *f, int at, float score)
+{
+	struct namer n = { f, "" };
+	if (!g_getenv("MEMSIEVE_DEBUG_DERIVE"))
+		return;
+	layout_visit_fields(d->layout, name_one, &n);
+	g_printerr("  %s %s 0x%x -> 0x%x (%.2f)\n", what, n.out, f->offset, at, (double)score);
+}
+
 /* Fitting one structure ---------------------------------------------------- */
 
 struct place {		/* a probe at an offset that it likes */
@@ -124,7 +140,7 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		struct field *f = m->fields[i];
 		const struct anchor *below = NULL, *above = NULL;
 
-		if (probed[i])
+		if (probed[i] || !f->offset)	/* what a structure begins with stays there */
 			continue;
 		for (unsigned a = 0; a < n; a++) {
 			if (anchors[a].old <= f->offset && (!below || anchors[a].old >= below->old))
@@ -138,6 +154,7 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		if (above && above->old == f->offset)
 			low = above->shift;
 		if (!known) {
+			debug_field(d, "lost", f, -1, 0);
 			*f = (struct field){ 0 };
 			d->lost++;
 			continue;
@@ -176,7 +193,11 @@ static void apply(struct derive *d, const char *type, const struct probe *probes
 		int confidence = (int)(chosen[p].score * 100) - 8 * (int)MIN(rivals[p], 5);
 
 		if (chosen[p].score <= 0)
+			debug_field(d, "nowhere", f, -1, 0);
+		if (chosen[p].score <= 0)
 			continue;
+		if (chosen[p].shift || rivals[p])
+			debug_field(d, rivals[p] ? "rivals" : "moved", f, (int)chosen[p].at, chosen[p].score);
 		if (chosen[p].shift) {
 			f->offset = (uint16_t)chosen[p].at;
 			d->moved++;
@@ -197,10 +218,12 @@ static void check(struct derive *d, const struct probe *probes, size_t n, unsign
 		d->fields++;
 		if (probes[p].score(d, f->offset) >= probes[p].least)
 			continue;
-		/* It may be content nowhere: nothing in this dump shows the field. */
-		for (unsigned at = 0; at + probes[p].step <= limit; at += probes[p].step)
+		/* It may be content nowhere: nothing in this dump shows the field. What a weak one likes
+		 * elsewhere is chance. */
+		for (unsigned at = 0; probes[p].weight > 2 && at + probes[p].step <= limit; at += probes[p].step)
 			if (probes[p].score(d, at) >= probes[p].least) {
 				d->misfits += probes[p].weight;
+				debug_field(d, "misfit", field_of(d->layout, probes[p].field), (int)at, probes[p].score(d, at));
 				break;
 			}
 	}
@@ -218,7 +241,7 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 {
 	struct place chosen[PROBES_MAX] = { { 0 } };
 	unsigned rivals[PROBES_MAX] = { 0 };
-	struct probe probes[PROBES_MAX];
+	struct probe probes[PROBES_MAX] = { { 0 } };
 	g_autoptr(GArray) places = NULL;
 	size_t known = 0;
 
@@ -361,6 +384,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 	struct layout *layout = layout_copy(best);
 	bool foreign = !same_build(e, best);
 	layout->confidence = 100;
+	layout->base = g_strdup(best->origin);
 	if (!best_misfits && !foreign) {
 		layout->source = LAYOUT_FAMILY;
 		return layout;

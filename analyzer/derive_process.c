@@ -457,7 +457,7 @@ static float probe_process_links(struct derive *d, unsigned at)
 	unsigned good = 0, bad = 0, own = 0;
 	const struct sample *s, *t;
 
-	if (at == d->e->links)
+	if (at <= d->e->links)	/* KPROCESS.ProcessListEntry looks the same */
 		return 0;
 	FOR_SAMPLES(d, s) {
 		uint64_t flink = sample_value(s, at, 8), back;
@@ -488,6 +488,20 @@ static float probe_session_links(struct derive *d, unsigned at)
 	return evidence_kernel_pointer(sample_value(sample_at(d->samples, 0), at, 8)) ? 0 : probe_process_links(d, at);
 }
 
+/* Of 64-bit processes, of such as can't use more than 2 GiB or 4 GiB, and 8 TiB before Windows 8.1. */
+static bool is_user_limit(uint64_t v)
+{
+	static const uint64_t limits[] = {
+		UINT64_C(0x7fffffff0000), UINT64_C(0x7ffffffeffff), 0x7fff0000, 0x7ffeffff, 0xffff0000, 0xfffeffff,
+		UINT64_C(0x7fffffeffff), UINT64_C(0x7ffffff0000),
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(limits); i++)
+		if (v == limits[i])
+			return true;
+	return false;
+}
+
 static float probe_highest_user(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
@@ -497,7 +511,7 @@ static float probe_highest_user(struct derive *d, unsigned at)
 		uint64_t v = sample_value(s, at, 8);
 		if (!v)
 			continue;
-		*((v & 0xffff) != 0 || (v >> 44 != 7 && v >> 31 != 1 && v >> 28 != 0xf) ? &bad : &good) += 1;
+		*(is_user_limit(v) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -579,7 +593,7 @@ void derive_processes(struct derive *d)
 		{ FIELD_OF(eprocess.ActiveThreads), probe_active_threads, 4, 3, 0.6f },
 		{ FIELD_OF(eprocess.Protection), probe_protection, 1, 2, 0.9f },
 		{ FIELD_OF(eprocess.SessionProcessLinks), probe_session_links, 8, 2, 0.7f },
-		{ FIELD_OF(eprocess.MmProcessLinks), probe_mm_links, 8, 3, 0.8f },
+		{ FIELD_OF(eprocess.MmProcessLinks), probe_mm_links, 8, 2, 0.8f },
 		{ FIELD_OF(eprocess.HighestUserAddress), probe_highest_user, 8, 2, 0.8f },
 		{ FIELD_OF(eprocess.VadRoot), probe_vad_root, 8, 4, 0.7f },
 	};
@@ -587,5 +601,5 @@ void derive_processes(struct derive *d)
 
 	/* The _KPROCESS is the first part of it and ends before the pid. */
 	derive_fit(d, "_KPROCESS", e->processes, MIN(e->pid, 0x800), kernel_part, G_N_ELEMENTS(kernel_part));
-	derive_fit(d, "_EPROCESS", e->processes, 0x1000, first, G_N_ELEMENTS(first));
+	derive_fit(d, "_EPROCESS", e->processes, MAX(d->layout->eprocess.size_, e->links) + 0x200, first, G_N_ELEMENTS(first));
 }

@@ -41,6 +41,7 @@ enum fault {
 	FAULT_IMPLAUSIBLE,	/* read, but cannot be what it should be */
 	FAULT_LIMIT,		/* one of our own limits bit */
 	FAULT_TIMEOUT,		/* it took too long */
+	FAULTS,			/* how many there are */
 };
 
 /* The word used in diagnostics.fault, e.g. "paged_out". */

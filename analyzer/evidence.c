@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evidence.h"
+#include <stdio.h>
 #include <string.h>
 #include "pe_space.h"
 
@@ -340,8 +341,14 @@ static unsigned find_objects(struct evidence *e, const GArray *around)
 	return 0;
 }
 
-/* Is this the list of processes? There are lists of processes that are linked elsewhere in the object
- * (Windows 10's MmProcessLinks): ActiveProcessLinks comes first in it. */
+/* How far an entry stands behind a pid; before it is farthest. */
+static unsigned distance(unsigned pid, unsigned links)
+{
+	return links > pid ? links - pid : G_MAXUINT - (pid - links);
+}
+
+/* Is this the list of processes? There are other lists with all of them (KPROCESS.ProcessListEntry,
+ * MmProcessLinks): that of ActiveProcessLinks is linked right behind the pid. */
 static void try_processes(struct evidence *e, uint32_t rva)
 {
 	g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + rva, PROCESSES_MAX), around = NULL;
@@ -355,7 +362,9 @@ static void try_processes(struct evidence *e, uint32_t rva)
 		return;
 	pid = find_pids(around);
 	object = pid ? find_objects(e, around) : 0;
-	if (!object || (e->process_head && object >= e->links) || name + object < REACH || pid + object < REACH)
+	if (!object || name + object < REACH || pid + object < REACH)
+		return;
+	if (e->process_head && distance(pid, REACH) >= distance(e->pid, e->links))
 		return;
 	e->process_head = rva;
 	e->links = object;

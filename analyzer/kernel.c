@@ -2,6 +2,7 @@
 #include "kernel.h"
 #include <string.h>
 #include "pe_space.h"
+#include "recover.h"
 #include "text.h"
 
 /* Where the kernel and the boot drivers are loaded on x64, from Windows 7 to 11. */
@@ -174,14 +175,18 @@ static bool search_self_maps(struct kernel *k)
 
 static struct layout *choose_layout(struct kernel *k, const struct layout_options *options, GError **error)
 {
+	GError *failure = NULL;
+
 	if (options && options->layout_file)
 		return layout_load_isf(options->layout_file, error);
-	if (!k->guid_age)
+	struct layout *layout = k->guid_age ? layout_builtin(k->guid_age) : NULL;
+	if (!layout && k->guid_age && options && options->symbol_directories)
+		layout = layout_find_isf(options->symbol_directories, k->guid_age, &failure);
+	if (failure) {
+		g_propagate_error(error, failure);
 		return NULL;
-	struct layout *layout = layout_builtin(k->guid_age);
-	if (!layout && options && options->symbol_directories)
-		layout = layout_find_isf(options->symbol_directories, k->guid_age, error);
-	return layout;
+	}
+	return layout ? layout : recover_layout(k);
 }
 
 /* The System process's own page tables are the kernel's: every candidate shares its upper half,
@@ -234,21 +239,27 @@ static char *read_symbol_string(struct kernel *k, va_t at)
 	return valid;
 }
 
-static void read_identity(struct kernel *k)
+/* What needs no layout. */
+static void read_shared_data(struct kernel *k)
 {
 	uint8_t shared[0x400];
+
+	if (space_read(k->space, (va_t){ SHARED_DATA }, shared, sizeof(shared), NULL))
+		return;
+	struct bytes b = { shared, sizeof(shared), false };
+	uint32_t low = (uint32_t)bytes_at(&b, 0x14, 4), high = (uint32_t)bytes_at(&b, 0x18, 4);
+	if (high == (uint32_t)bytes_at(&b, 0x1c, 4))	/* not torn */
+		k->system_time = (uint64_t)high << 32 | low;
+	k->build = (uint32_t)bytes_at(&b, 0x260, 4) & 0xffff;
+	k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
+	k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
+	k->system_root = text_from_utf16(shared + 0x30, 520, TRUE);
+}
+
+static void read_identity(struct kernel *k)
+{
 	uint32_t number;
 
-	if (!space_read(k->space, (va_t){ SHARED_DATA }, shared, sizeof(shared), NULL)) {
-		struct bytes b = { shared, sizeof(shared), false };
-		uint32_t low = (uint32_t)bytes_at(&b, 0x14, 4), high = (uint32_t)bytes_at(&b, 0x18, 4);
-		if (high == (uint32_t)bytes_at(&b, 0x1c, 4))	/* not torn */
-			k->system_time = (uint64_t)high << 32 | low;
-		k->build = (uint32_t)bytes_at(&b, 0x260, 4) & 0xffff;
-		k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
-		k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
-		k->system_root = text_from_utf16(shared + 0x30, 520, TRUE);
-	}
 	if (!k->layout)
 		return;
 	if (kernel_symbol(k, NtBuildNumber).v &&
@@ -286,6 +297,26 @@ static void use_headers(struct kernel *k)
 	k->space = space_create(k->image, NULL, PAGING_NONE, (pa_t){ 0 });
 }
 
+/*
+ * A crash dump whose kernel is not in what is left of the file (cut short, say): its addresses lead
+ * nowhere, but memory can still be looked through physically, with the structures of its build.
+ */
+static void use_header_alone(struct kernel *k)
+{
+	const struct image_facts *facts = &k->image->facts;
+
+	k->physical_only = true;
+	k->paging = PAGING_X64;		/* of the processes, whose tables may be there */
+	k->dtb = facts->dtb;
+	k->build = facts->os_build;
+	k->found_by = g_strdup("dump header: no kernel image is left in the dump");
+	k->layout = layout_family(facts->os_build, 0);
+	k->space = space_create(k->image, k->layout, PAGING_NONE, (pa_t){ 0 });
+	image_note(k->image, FAULT_NOT_IN_DUMP, facts->loaded_module_list.v,
+		   "the kernel's page tables or image are not in the dump: kernel addresses can't be followed, only objects that lie in "
+		   "physical memory by themselves are found");
+}
+
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
 	const struct image_facts *facts = &image->facts;
@@ -315,11 +346,16 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	for (guint i = 0; i < candidates->len && !found; i++)
 		found = try_candidate(k, &g_array_index(candidates, struct candidate, i));
 	if (!found && !search_self_maps(k)) {
+		if (facts->is_crash) {
+			use_header_alone(k);
+			return g_steal_pointer(&k);
+		}
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "%s: no Windows kernel in it: looked for the page tables of an x64 kernel (low stub, self-mapping "
 			    "tables%s) that lead to ntoskrnl", image->file->path, facts->dtb.v ? ", the header's" : "");
 		return NULL;
 	}
+	read_shared_data(k);
 	k->layout = choose_layout(k, options, &layout_error);
 	if (layout_error) {
 		g_propagate_error(error, layout_error);

@@ -22,6 +22,7 @@ struct kernel {
 	char *guid_age;
 	char *found_by;			/* "crash dump header", "low stub", "self-mapping page table" … */
 	struct layout *layout;		/* NULL: unknown kernel */
+	bool physical_only;		/* no kernel image: `space` reads by physical address, kernel addresses lead nowhere */
 	struct space *space;		/* a prototype: threads clone it */
 	va_t system_process;		/* EPROCESS of System, 0 unknown */
 	uint32_t build;			/* NtBuildNumber, low bits */

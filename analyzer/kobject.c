@@ -7,6 +7,10 @@
 #define MAX_KEY_DEPTH 512
 #define MAX_KEY_PATH 32767
 #define MAX_DIRECTORY_DEPTH 32
+/* _OBJECT_DIRECTORY.HashBuckets; entries of one directory, and links of one bucket, that anybody may make us follow. */
+#define DIRECTORY_BUCKETS 37
+#define MAX_DIRECTORY_ENTRIES 65536
+#define MAX_CHAIN 4096
 
 struct object_types *object_types_load(const struct kernel *kernel, struct space *space)
 {
@@ -257,4 +261,40 @@ enum fault object_directory(struct space *space, va_t body, char **out)
 	if (!fault && any)
 		*out = path->len ? g_string_free(g_steal_pointer(&path), FALSE) : g_strdup("\\");
 	return fault;
+}
+
+GArray *object_directory_list(struct space *space, va_t at)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	struct object directory = object_at(space, at.v), buckets = MEMBER(directory, object_directory.HashBuckets);
+
+	for (unsigned i = 0; buckets.va.v && i < DIRECTORY_BUCKETS; i++) {
+		uint64_t link = 0, body = 0;
+		if (read_pointer(space, (va_t){ buckets.va.v + i * space_pointer_size(space) }, &link))
+			break;
+		for (unsigned n = 0; link && n < MAX_CHAIN && out->len < MAX_DIRECTORY_ENTRIES; n++) {
+			struct object entry = object_at(space, link);
+			if (READ(entry, object_directory_entry.Object, &body) || READ(entry, object_directory_entry.ChainLink, &link))
+				break;
+			if (body)
+				g_array_append_val(out, body);
+		}
+	}
+	return out;
+}
+
+va_t object_lookup(const struct kernel *kernel, struct space *space, va_t directory, const char *name)
+{
+	va_t root = kernel_symbol(kernel, ObpRootDirectoryObject);
+
+	if (!directory.v && (!root.v || read_pointer(space, root, &directory.v)))
+		return (va_t){ 0 };
+	g_autoptr(GArray) list = object_directory_list(space, directory);
+	for (guint i = 0; i < list->len; i++) {
+		va_t body = { g_array_index(list, uint64_t, i) };
+		g_autofree char *text = NULL;
+		if (!read_object_name(space, body, &text) && text && !g_ascii_strcasecmp(text, name))
+			return body;
+	}
+	return (va_t){ 0 };
 }

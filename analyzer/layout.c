@@ -89,6 +89,7 @@ struct layout *layout_copy(const struct layout *layout)
 	copy->origin = g_strdup(layout->origin);
 	copy->guid_age = g_strdup(layout->guid_age);
 	copy->version = g_strdup(layout->version);
+	copy->base = g_strdup(layout->base);
 	return copy;
 }
 
@@ -99,6 +100,7 @@ void layout_destroy(struct layout *layout)
 	g_free(layout->origin);
 	g_free(layout->guid_age);
 	g_free(layout->version);
+	g_free(layout->base);
 	g_free(layout);
 }
 

@@ -33,6 +33,8 @@ struct layout {
 	char *guid_age;			/* 32 hex digits + age, upper case, owned */
 	char *version;			/* "10.0.19041.1466" where known, owned */
 	unsigned pointer_size;		/* 4 or 8 */
+	unsigned confidence;		/* 1-100 of a layout that was checked against or derived from a dump, else 0 */
+	char *base;			/* of such a layout: the family it began with, owned */
 #define FIELD(f) struct field f;
 #define STRUCT(s, nt, ...) struct { uint32_t size_; __VA_ARGS__ } s;
 #define SYMBOL(s)
@@ -77,6 +79,10 @@ void layout_builtin_each(layout_builtin_fn visit, void *user);
  * after it, 0 when unknown): structure offsets only, no symbols. NULL: no such build.
  */
 struct layout *layout_family(unsigned build, unsigned revision);
+/* The names of all families, the likeliest for such a kernel first: its build's, then those of the
+ * nearest builds (g_strfreev). */
+char **layout_families(unsigned build, unsigned revision);
+struct layout *layout_family_named(const char *name);
 
 /* A Volatility-3 symbol file (.json, .json.xz, .json.gz). */
 struct layout *layout_load_isf(const char *path, GError **error);

@@ -106,15 +106,30 @@ static bool next_kernel(const char **at, const char *end, char *guid_age, char *
 	return sscanf(copy, "%40s %31s", guid_age, version) == 2;
 }
 
+/*
+ * For trying what happens with a kernel nobody has symbols of: MEMSIEVE_HIDE_LAYOUTS names kernels
+ * (GUID and age) and families (how their names begin, "10.0.19041") as if they were not built in.
+ */
+static bool hidden(const char *name)
+{
+	const char *list = g_getenv("MEMSIEVE_HIDE_LAYOUTS");
+	g_auto(GStrv) words = g_strsplit_set(list ? list : "", ", ", -1);
+
+	for (char **word = words; *word; word++)
+		if (**word && g_str_has_prefix(name, *word))
+			return true;
+	return false;
+}
+
 struct layout *layout_builtin(const char *guid_age)
 {
 	g_auto(GStrv) names = files();
 	g_autofree char *upper = g_ascii_strup(guid_age, -1), *needle = g_strconcat(KERNEL_LINE, upper, " ", NULL);
 
-	if (!*upper || upper[strspn(upper, "0123456789ABCDEF")])
+	if (!*upper || hidden(upper) || upper[strspn(upper, "0123456789ABCDEF")])
 		return NULL;
 	for (char **name = names; *name; name++) {
-		g_autoptr(GBytes) text = file_text(*name);
+		g_autoptr(GBytes) text = hidden(*name) ? NULL : file_text(*name);
 		const char *data;
 		gsize length;
 
@@ -152,42 +167,85 @@ static unsigned kernel_build(unsigned build)
 {
 	if (build >= 19042 && build <= 19045)
 		return 19041;
-	return build == 18363 ? 18362 : build;
+	return build == 18363 ? 18362 : build == 22631 ? 22621 : build;
 }
 
-struct layout *layout_family(unsigned build, unsigned revision)
+/* How likely a family is that of a kernel. */
+struct likelihood {
+	char *name;		/* without ".txt" */
+	unsigned builds, revisions;	/* how far away */
+	unsigned kernels;	/* how many it has */
+	bool by_revision;
+};
+
+static int by_likelihood(gconstpointer a, gconstpointer b)
+{
+	const struct likelihood *l = a, *r = b;
+
+	if (l->builds != r->builds)
+		return l->builds < r->builds ? -1 : 1;
+	if (l->by_revision && l->revisions != r->revisions)
+		return l->revisions < r->revisions ? -1 : 1;
+	if (l->kernels != r->kernels)	/* not knowing the revision, the likeliest has the most */
+		return l->kernels > r->kernels ? -1 : 1;
+	return strcmp(l->name, r->name);
+}
+
+char **layout_families(unsigned build, unsigned revision)
 {
 	g_auto(GStrv) names = files();
-	g_autoptr(GBytes) best = NULL;
-	unsigned best_distance = 0, best_kernels = 0;
-	const char *best_name = NULL;
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct likelihood));
+	GStrvBuilder *out = g_strv_builder_new();
+	char **result;
 
 	build = kernel_build(build);
 	for (char **name = names; *name; name++) {
-		unsigned distance = G_MAXUINT, kernels = 0;
-		g_autoptr(GBytes) text = NULL;
+		g_autoptr(GBytes) text = g_str_has_suffix(*name, ".txt") && !hidden(*name) ? file_text(*name) : NULL;
+		unsigned own = kernel_build(version_of(*name).build);
+		struct likelihood one = { .revisions = G_MAXUINT, .by_revision = revision != 0 };
 		char guid_age[41], version[32];
 		const char *data, *end;
 		gsize length;
 
-		if (version_of(*name).build != build || !(text = file_text(*name)))
+		if (!text || !own)
 			continue;
+		one.builds = own > build ? own - build : build - own;
 		data = g_bytes_get_data(text, &length);
 		end = data + length;
 		while (next_kernel(&data, end, guid_age, version)) {
 			unsigned r = version_of(version).revision;
 
-			distance = MIN(distance, r > revision ? r - revision : revision - r);
-			kernels++;
+			one.revisions = MIN(one.revisions, r > revision ? r - revision : revision - r);
+			one.kernels++;
 		}
-		/* Not knowing the revision, the likeliest is the family with the most kernels. */
-		if (best && (revision ? distance >= best_distance : kernels <= best_kernels))
-			continue;
-		g_clear_pointer(&best, g_bytes_unref);
-		best = g_bytes_ref(text);
-		best_name = *name;
-		best_distance = distance;
-		best_kernels = kernels;
+		one.name = g_strndup(*name, strlen(*name) - 4);
+		g_array_append_val(all, one);
 	}
-	return best && build ? parse_file(best_name, best, "") : NULL;
+	g_array_sort(all, by_likelihood);
+	for (guint i = 0; i < all->len; i++) {
+		struct likelihood *one = &g_array_index(all, struct likelihood, i);
+
+		g_strv_builder_add(out, one->name);
+		g_free(one->name);
+	}
+	result = g_strv_builder_end(out);
+	g_strv_builder_unref(out);
+	return result;
+}
+
+struct layout *layout_family_named(const char *name)
+{
+	g_autofree char *file = g_strconcat(name, ".txt", NULL);
+	g_autoptr(GBytes) text = file_text(file);
+
+	return text ? parse_file(file, text, "") : NULL;
+}
+
+struct layout *layout_family(unsigned build, unsigned revision)
+{
+	g_auto(GStrv) names = layout_families(build, revision);
+
+	if (!build || !*names || kernel_build(version_of(*names).build) != kernel_build(build))
+		return NULL;
+	return layout_family_named(*names);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "patch.h"
 #include <string.h>
-#include <capstone/capstone.h>
+#include <capstone.h>
 #include <glib.h>
 #include "pe.h"
 

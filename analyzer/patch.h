@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What code that was written over other code does: the only place that knows capstone. */
+/* What code that was written over other code does, by disassembly. */
 #ifndef MEMSIEVE_PATCH_H
 #define MEMSIEVE_PATCH_H
 #include <stdbool.h>

@@ -40,7 +40,8 @@ struct pipeline {
 	const struct plugin *plugin;	/* the one running */
 	struct kept kept;
 	int64_t dump_id, run_id;
-	int64_t rows, faults, all_faults;
+	int64_t rows;
+	int64_t faults[FAULTS];	/* of the plugin that runs */
 	bool partial;
 	gint64 committed;
 	GError *store_error;	/* the case can't be written: everything stops */
@@ -154,12 +155,31 @@ static bool write_rows(struct pipeline *p, struct rows *rows)
 {
 	if (p->store_error)
 		return false;
-	bool ok = store_write(p->store, rows, p->plugin ? p->plugin->name : "memsieve", &p->rows, &p->faults, &p->store_error);
+	bool ok = store_write(p->store, rows, p->plugin ? p->plugin->name : "memsieve", &p->rows, p->faults, &p->store_error);
 	if (ok && g_get_monotonic_time() - p->committed > COMMIT_US) {
 		ok = store_commit(p->store, &p->store_error) && store_begin(p->store, &p->store_error);
 		p->committed = g_get_monotonic_time();
 	}
 	return ok;
+}
+
+/*
+ * Did something that the dump should hold fail to be read? What the machine itself did not have in memory (paged
+ * out, never mapped), what this Windows build has no field for, and what this kind of dump leaves out are
+ * in diagnostics, but nothing of the dump was lost by them.
+ */
+static bool lost_anything(const struct pipeline *p)
+{
+	bool sparse = p->image->facts.no_user_memory || image_kind(p->image) != DUMP_OF_MACHINE;
+
+	return p->faults[FAULT_IMPLAUSIBLE] || p->faults[FAULT_LIMIT] || p->faults[FAULT_TIMEOUT] ||
+	       (p->faults[FAULT_NOT_IN_DUMP] && !sparse);
+}
+
+static void begin_counting(struct pipeline *p)
+{
+	p->rows = 0;
+	memset(p->faults, 0, sizeof(p->faults));
 }
 
 static void on_overflow(struct rows *rows, void *user)
@@ -339,7 +359,7 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 		return true;	/* not for this kind of dump: nothing was left out */
 
 	p->plugin = plugin;
-	p->rows = p->faults = 0;
+	begin_counting(p);
 	progress_stage(plugin->name);
 	for (const struct table *const *t = plugin->fills; *t; t++)
 		store_mark_base(p->store, *t);
@@ -365,11 +385,10 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 		}
 		if (!ok)
 			status = p->rows ? "partial" : "failed";
-		else if (p->faults)
+		else if (lost_anything(p))
 			status = "partial";
 	}
-	p->all_faults += p->faults;
-	p->partial |= !ok;
+	p->partial |= !ok || lost_anything(p);
 	return !p->store_error && store_end_plugin(p->store, plugin->name, &p->store_error) &&
 	       note_plugin_run(p, plugin->name, status, started, message->str);
 }
@@ -387,7 +406,7 @@ static bool make_findings(struct pipeline *p)
 	bool ok = true;
 
 	p->plugin = &findings_plugin;
-	p->rows = p->faults = 0;
+	begin_counting(p);
 	progress_stage("findings");
 	for (guint i = 0; i < rules->len && ok && !pipeline_interrupted; i++) {
 		g_autoptr(GError) error = NULL;
@@ -503,7 +522,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	for (guint i = 0; i < p->image->notes->len; i++) {
 		const struct image_note *n = g_ptr_array_index(p->image->notes, i);
 		rows_note(rows, n->fault, (va_t){ n->address }, NULL, "memory_ranges", g_strdup(n->message));
-		p->partial |= n->fault == FAULT_NOT_IN_DUMP;
+		p->partial |= n->fault == FAULT_NOT_IN_DUMP || n->fault == FAULT_IMPLAUSIBLE;
 	}
 	if (!k->layout && image_kind(p->image) == DUMP_OF_MACHINE) {
 		p->partial = true;
@@ -513,7 +532,6 @@ static bool begin_run(struct pipeline *p, const char *path)
 	}
 	bool ok = write_rows(p, rows) && store_end_plugin(p->store, "memsieve", &p->store_error) &&
 		  store_commit(p->store, &p->store_error) && store_begin(p->store, &p->store_error);
-	p->all_faults += p->faults;
 	p->committed = g_get_monotonic_time();
 	rows_destroy(rows);
 	return ok;
@@ -681,7 +699,6 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 		goto out;
 	result->outcome = !strcmp(status, "complete") ? OUTCOME_COMPLETE : !strcmp(status, "partial") ? OUTCOME_PARTIAL : OUTCOME_FAILED;
 	result->dump_id = p.dump_id;
-	result->faults = p.all_faults;
 	if (pipeline_interrupted) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_CANCELLED, "%s: interrupted; %s is valid and holds what was found so far",
 			    path, options->output);

@@ -18,7 +18,6 @@ enum outcome { OUTCOME_COMPLETE = 0, OUTCOME_FAILED = 1, OUTCOME_USAGE = 2, OUTC
 struct result {
 	enum outcome outcome;
 	int64_t dump_id;
-	int64_t faults;
 };
 
 /* All plugins, the built-in ones and those loaded, sorted so that each follows those it needs. Error on a

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store.h"
-#include <sqlite3.h>
+#include "store_private.h"
 #include <string.h>
 #include <unistd.h>
 #include "core_tables.h"
@@ -21,17 +20,7 @@ struct repeat {
 	uint64_t at;
 };
 
-struct store {
-	sqlite3 *db;
-	char *path;
-	int64_t dump_id;
-	GHashTable *tables;	/* const struct table * → struct table_state * */
-	GHashTable *by_name;	/* name → const struct table * */
-	GHashTable *repeats;	/* key → struct repeat * */
-	sqlite3_stmt *diagnose;
-};
-
-static bool fail(struct store *store, const char *what, GError **error)
+bool store_fail(struct store *store, const char *what, GError **error)
 {
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
 	return false;
@@ -55,7 +44,7 @@ static void repeat_free(void *data)
 	g_free(r);
 }
 
-static bool exec(struct store *store, const char *sql, GError **error)
+bool store_script(struct store *store, const char *sql, GError **error)
 {
 	char *message = NULL;
 
@@ -82,6 +71,9 @@ static struct store *open_db(const char *path, int flags, GError **error)
 	}
 	sqlite3_busy_timeout(store->db, 2000);
 	sqlite3_extended_result_codes(store->db, 1);
+	/* A case may come from elsewhere: its views and triggers get no function that does more than compute. */
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	return store;
 }
 
@@ -122,11 +114,11 @@ struct store *store_open(const char *path, bool *created, GError **error)
 	g_autofree char *setup = g_strdup_printf("PRAGMA application_id=%d; PRAGMA user_version=%d;",
 						 STORE_APPLICATION_ID, STORE_VERSION);
 	/* EXCLUSIVE: one run a case; it also spares a file lock round each statement. */
-	bool ok = exec(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
+	bool ok = store_script(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
 		       "PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;", error) &&
 		  check_case(store, &empty, error) &&
 		  /* One transaction up to the run's own row: who is killed before it leaves no half-made case. */
-		  store_begin(store, error) && (!empty || exec(store, setup, error));
+		  store_begin(store, error) && (!empty || store_script(store, setup, error));
 	for (const struct table *const *t = core_tables; ok && *t; t++)
 		ok = store_declare(store, *t, error);
 	if (!ok) {
@@ -190,6 +182,20 @@ static const struct column *find_type(const struct table *table, enum column_typ
 	return NULL;
 }
 
+/* A column's definition; `fresh`: of a table being made, else added to one that has rows. */
+static void append_column(struct store *store, GString *sql, const struct column *c, bool fresh)
+{
+	const struct table *ref = c->ref ? g_hash_table_lookup(store->by_name, c->ref) : NULL;
+
+	g_string_append_printf(sql, "\"%s\" %s", c->name, sql_type(c->type));
+	if (c->type == COL_DUMP)
+		g_string_append_printf(sql, "%s REFERENCES dumps(dump_id) ON DELETE CASCADE", fresh ? " NOT NULL" : "");
+	else if (c->type == COL_PROCESS)
+		g_string_append(sql, " REFERENCES processes(process_id) ON DELETE CASCADE");
+	else if (c->type == COL_REF && ref)
+		g_string_append_printf(sql, " REFERENCES \"%s\"(%s) ON DELETE CASCADE", ref->name, ref->key);
+}
+
 static bool create_table(struct store *store, const struct table *table, GError **error)
 {
 	g_autoptr(GString) sql = g_string_new(NULL);
@@ -201,16 +207,17 @@ static bool create_table(struct store *store, const struct table *table, GError 
 		comma = ", ";
 	}
 	for (const struct column *c = table->columns; c->type != COL_END; c++, comma = ", ") {
-		g_string_append_printf(sql, "%s\"%s\" %s", comma, c->name, sql_type(c->type));
-		const struct table *ref = c->ref ? g_hash_table_lookup(store->by_name, c->ref) : NULL;
-		if (c->type == COL_DUMP)
-			g_string_append(sql, " NOT NULL REFERENCES dumps(dump_id) ON DELETE CASCADE");
-		else if (c->type == COL_PROCESS)
-			g_string_append(sql, " REFERENCES processes(process_id) ON DELETE CASCADE");
-		else if (c->type == COL_REF && ref)
-			g_string_append_printf(sql, " REFERENCES \"%s\"(%s) ON DELETE CASCADE", ref->name, ref->key);
+		g_string_append(sql, comma);
+		append_column(store, sql, c, true);
 	}
 	g_string_append(sql, ") STRICT;");
+	return store_script(store, sql->str, error);
+}
+
+static bool create_indices(struct store *store, const struct table *table, GError **error)
+{
+	g_autoptr(GString) sql = g_string_new(NULL);
+
 	for (const struct column *c = table->columns; c->type != COL_END; c++)
 		if (c->type == COL_DUMP || c->type == COL_PROCESS || c->type == COL_REF)
 			g_string_append_printf(sql, "CREATE INDEX IF NOT EXISTS \"i_%s_%s\" ON \"%s\"(\"%s\");", table->name,
@@ -220,7 +227,7 @@ static bool create_table(struct store *store, const struct table *table, GError 
 		g_string_append_printf(sql, "CREATE INDEX IF NOT EXISTS \"i_%s_%s\" ON \"%s\"(%s);", table->name, name,
 				       table->name, *i);
 	}
-	return exec(store, sql->str, error);
+	return store_script(store, sql->str, error);
 }
 
 /* v_<table>: addresses as 0x… text, with the process's name and pid and the dump's path. */
@@ -268,7 +275,7 @@ static bool create_view(struct store *store, const struct table *table, GError *
 		g_string_append_printf(joins, " LEFT JOIN dumps d ON d.dump_id = %s", dump_of);
 	}
 	g_string_append_printf(sql, " FROM \"%s\" t%s", table->name, joins->str);
-	return exec(store, sql->str, error);
+	return store_script(store, sql->str, error);
 }
 
 /* A case made by an older memsieve may lack columns that came since. */
@@ -278,9 +285,10 @@ static bool add_columns(struct store *store, const struct table *table, GError *
 		g_autofree char *known = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table->name, c->name, NULL);
 		if (known)
 			continue;
-		g_autofree char *sql = g_strdup_printf("ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s; DROP VIEW IF EXISTS \"v_%s\"",
-						       table->name, c->name, sql_type(c->type), table->name);
-		if (!exec(store, sql, error))
+		g_autoptr(GString) sql = g_string_new(NULL);
+		g_string_append_printf(sql, "DROP VIEW IF EXISTS \"v_%s\"; ALTER TABLE \"%s\" ADD COLUMN ", table->name, table->name);
+		append_column(store, sql, c, false);
+		if (!store_script(store, sql->str, error))
 			return false;
 	}
 	return true;
@@ -292,17 +300,21 @@ bool store_declare(struct store *store, const struct table *table, GError **erro
 		return true;
 	g_hash_table_insert(store->by_name, (void *)table->name, (void *)table);
 	g_hash_table_insert(store->tables, (void *)table, g_new0(struct table_state, 1));
-	return create_table(store, table, error) && add_columns(store, table, error) && create_view(store, table, error);
+	store->timeline_stale = true;
+	return create_table(store, table, error) && add_columns(store, table, error) && create_indices(store, table, error) &&
+	       create_view(store, table, error);
 }
 
 bool store_begin(struct store *store, GError **error)
 {
-	return sqlite3_get_autocommit(store->db) ? exec(store, "BEGIN IMMEDIATE", error) : true;
+	return sqlite3_get_autocommit(store->db) ? store_script(store, "BEGIN IMMEDIATE", error) : true;
 }
 
 bool store_commit(struct store *store, GError **error)
 {
-	return sqlite3_get_autocommit(store->db) ? true : exec(store, "COMMIT", error);
+	if (sqlite3_get_autocommit(store->db))
+		return true;
+	return (!store->timeline_stale || store_make_timeline(store, error)) && store_script(store, "COMMIT", error);
 }
 
 void store_rollback(struct store *store)
@@ -331,7 +343,7 @@ bool store_exec(struct store *store, GError **error, const char *sql, ...)
 	sqlite3_stmt *stmt = prepare(store, sql, ap);
 	va_end(ap);
 	int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
-	bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW || fail(store, "can't write", error);
+	bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW || store_fail(store, "can't write", error);
 	sqlite3_finalize(stmt);
 	return ok;
 }
@@ -355,7 +367,7 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 	sqlite3_stmt *stmt = NULL;
 
 	if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) != SQLITE_OK || !stmt)
-		return fail(store, "query", error);
+		return store_fail(store, "query", error);
 	if (!sqlite3_stmt_readonly(stmt)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "only a SELECT is allowed");
 		sqlite3_finalize(stmt);
@@ -376,7 +388,7 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 			break;
 		}
 	}
-	bool ok = rc == SQLITE_DONE || fail(store, "query", error);
+	bool ok = rc == SQLITE_DONE || store_fail(store, "query", error);
 	sqlite3_finalize(stmt);
 	return ok;
 }
@@ -403,9 +415,9 @@ bool store_remove_dump(struct store *store, int64_t dump_id, GError **error)
 	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, dump_id);
 
 	/* Foreign keys cascade, so that tables this version doesn't know go too. */
-	return store_commit(store, error) && exec(store, "PRAGMA foreign_keys=ON", error) && store_begin(store, error) &&
+	return store_commit(store, error) && store_script(store, "PRAGMA foreign_keys=ON", error) && store_begin(store, error) &&
 	       store_exec(store, error, "DELETE FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL) &&
-	       store_commit(store, error) && exec(store, "PRAGMA foreign_keys=OFF", error);
+	       store_commit(store, error) && store_script(store, "PRAGMA foreign_keys=OFF", error);
 }
 
 void store_set_dump(struct store *store, int64_t dump_id)
@@ -516,7 +528,7 @@ static bool write_row(struct store *store, const struct row *row, int64_t *id, G
 		rc = bind_cell(store, stmt, at++, row, i);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(stmt);
-	bool ok = rc == SQLITE_DONE || fail(store, row->table->name, error);
+	bool ok = rc == SQLITE_DONE || store_fail(store, row->table->name, error);
 	*id = sqlite3_last_insert_rowid(store->db);
 	sqlite3_reset(stmt);
 	return ok;
@@ -530,7 +542,7 @@ static bool diagnose(struct store *store, const char *plugin, const char *table,
 	    sqlite3_prepare_v3(store->db, "INSERT INTO diagnostics(dump_id, plugin, table_name, row_id, column_name, fault, "
 			       "address, process_id, message, occurrences) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)", -1,
 			       SQLITE_PREPARE_PERSISTENT, &store->diagnose, NULL) != SQLITE_OK)
-		return fail(store, "diagnostics", error);
+		return store_fail(store, "diagnostics", error);
 	sqlite3_stmt *s = store->diagnose;
 	sqlite3_clear_bindings(s);
 	sqlite3_bind_int64(s, 1, store->dump_id);
@@ -548,7 +560,7 @@ static bool diagnose(struct store *store, const char *plugin, const char *table,
 	sqlite3_bind_int64(s, 10, occurrences);
 	int rc = sqlite3_step(s);
 	sqlite3_reset(s);
-	return rc == SQLITE_DONE || fail(store, "diagnostics", error);
+	return rc == SQLITE_DONE || store_fail(store, "diagnostics", error);
 }
 
 /* Count a diagnostic; true when it is to be written on its own. */
@@ -572,7 +584,7 @@ static bool first_few(struct store *store, const char *table, const char *column
 	return r->seen++ < REPEAT_LIMIT;
 }
 
-bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t *faults, GError **error)
+bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t faults[FAULTS], GError **error)
 {
 	for (guint i = 0; i < rows->rows->len; i++) {
 		const struct row *row = g_ptr_array_index(rows->rows, i);
@@ -582,7 +594,7 @@ bool store_write(struct store *store, struct rows *rows, const char *plugin, int
 		for (guint f = 0; row->faults && f < row->faults->len; f++) {
 			const struct row_fault *rf = &g_array_index(row->faults, struct row_fault, f);
 			const char *column = rf->column >= 0 ? row->table->columns[rf->column].name : NULL;
-			++*faults;
+			faults[rf->fault]++;
 			if (first_few(store, row->table->name, column, rf->fault, rf->at.v, row->process, rf->what) &&
 			    !diagnose(store, plugin, row->table->name, id, column, rf->fault, rf->at.v, row->process, rf->what, 1, 0, error))
 				return false;
@@ -591,7 +603,7 @@ bool store_write(struct store *store, struct rows *rows, const char *plugin, int
 	}
 	for (guint i = 0; i < rows->notes->len; i++) {
 		const struct note *note = g_ptr_array_index(rows->notes, i);
-		++*faults;
+		faults[note->fault]++;
 		if (first_few(store, note->table, NULL, note->fault, note->at.v, note->process, note->message) &&
 		    !diagnose(store, plugin, note->table, 0, NULL, note->fault, note->at.v, note->process, note->message, 1, 0, error))
 			return false;

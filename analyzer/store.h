@@ -34,8 +34,8 @@ void store_set_dump(struct store *store, int64_t dump_id);
 int64_t store_next_id(struct store *store, const struct table *table);
 /* Remember where this dump's rows of a table start: base of references to it. */
 void store_mark_base(struct store *store, const struct table *table);
-/* Write the rows and their faults; `process` bases are noted in the processes. */
-bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t *faults, GError **error);
+/* Write the rows and their faults; `process` bases are noted in the processes. Adds to *written and to faults[], by enum fault. */
+bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t faults[FAULTS], GError **error);
 /* The diagnostics that were only counted, at the end of a plugin. */
 bool store_end_plugin(struct store *store, const char *plugin, GError **error);
 
@@ -46,6 +46,37 @@ char *store_value(struct store *store, const char *sql, ...) G_GNUC_NULL_TERMINA
 /* Each row of a query: n columns as text (NULL for NULL). Stops when `each` returns false. */
 typedef bool (*store_row_fn)(void *user, int n, const char *const *names, const char *const *values);
 bool store_query(struct store *store, const char *sql, int64_t dump_id, store_row_fn each, void *user, GError **error);
+
+/* A query in progress: one statement, its rows one by one. What a row's functions give lasts until the next row. */
+struct cursor;
+enum cursor_type { CURSOR_NULL, CURSOR_INT, CURSOR_REAL, CURSOR_TEXT, CURSOR_BLOB };
+
+struct cursor *cursor_open(struct store *store, const char *sql, GError **error);
+void cursor_close(struct cursor *cursor);
+DEFINE_AUTO(cursor, cursor_close)
+bool cursor_readonly(const struct cursor *cursor);
+/* The n-th parameter's name, without its colon; NULL: no more. */
+const char *cursor_parameter(const struct cursor *cursor, int n);
+/* By name, without the colon; false when the query has no such parameter. Unbound ones are NULL. */
+bool cursor_bind_int(struct cursor *cursor, const char *name, int64_t value);
+bool cursor_bind_text(struct cursor *cursor, const char *name, const char *value);
+/* False at the end, and on failure: then *error. */
+bool cursor_next(struct cursor *cursor, GError **error);
+/* Back to before the first row; parameters stay. */
+void cursor_rewind(struct cursor *cursor);
+int cursor_columns(const struct cursor *cursor);
+const char *cursor_name(const struct cursor *cursor, int column);
+enum cursor_type cursor_type(const struct cursor *cursor, int column);
+int64_t cursor_int(const struct cursor *cursor, int column);
+double cursor_real(const struct cursor *cursor, int column);
+const char *cursor_text(const struct cursor *cursor, int column);	/* NULL for NULL */
+const void *cursor_blob(const struct cursor *cursor, int column, size_t *length);
+
+bool store_has_table(struct store *store, const char *name);
+/* For a case opened for reading, made by an older memsieve: a table it lacks is there as an empty one (*absent says so), a
+ * column it lacks as NULL. Nothing is written to the case. */
+bool store_fill_in(struct store *store, const struct table *table, bool *absent, GError **error);
+bool store_fill_in_timeline(struct store *store, GError **error);
 
 const char *store_library_version(void);
 #endif

@@ -41,6 +41,7 @@ struct sweep;
 struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,
 			int threads, const volatile int *cancel);
 void sweep_destroy(struct sweep *sweep);
+DEFINE_AUTO(sweep, sweep_destroy)
 /* struct sweep_hit by physical address; never NULL. */
 const GArray *sweep_hits(const struct sweep *sweep, const struct sweep_pattern *pattern);
 uint64_t sweep_dropped(const struct sweep *sweep);

@@ -155,12 +155,22 @@ static void read_header(struct crashdump *dump)
 		facts->comment = text_from_bytes(comment.p, COMMENT_SIZE);
 }
 
-/* The type by what follows the header, for headers whose DumpType is no type. */
-static uint32_t guess_type(const struct crashdump *dump)
+/* The type by what follows the header, which is harder to get wrong than DumpType; where they agree, DumpType. */
+static uint32_t check_type(const struct crashdump *dump)
 {
-	if (crashdump_is_bitmap(dump))
-		return dump->image->file->map[dump->header_size] == 'F' ? DUMP_BITMAP_FULL : DUMP_BITMAP_KERNEL;
-	return crashdump_is_range_table(dump) ? DUMP_KERNEL : DUMP_FULL;
+	const struct image *image = dump->image;
+	uint32_t type = image->facts.dump_type;
+	bool known = type >= DUMP_FULL && type <= DUMP_COMPLETE, bitmap = crashdump_is_bitmap(dump), table = crashdump_is_range_table(dump);
+
+	if (known && (type == DUMP_HEADER_ONLY || type == DUMP_TRIAGE || (bitmap || table) != (type == DUMP_FULL)))
+		return type;
+	if (bitmap)
+		return image->file->map[dump->header_size] == 'F' ? DUMP_BITMAP_FULL : DUMP_BITMAP_KERNEL;
+	if (table)
+		return DUMP_KERNEL;
+	/* What needs a bitmap and has none may be a full dump, if the file has room for all of memory. */
+	uint64_t total = image->facts.memory_total;
+	return !known || (total && image->file->size >= dump->header_size + total) ? DUMP_FULL : type;
 }
 
 /* Compare what the header promised with what the file has. */
@@ -200,15 +210,19 @@ static void tell_user_memory(struct image *image)
 
 static bool read_pages(struct crashdump *dump, GError **error)
 {
+	uint32_t type = dump->image->facts.dump_type;
+
+	if (type == DUMP_FULL)
+		return crashdump_runs(dump, error);
 	if (crashdump_is_bitmap(dump))
 		return crashdump_bitmap(dump, error);
 	if (crashdump_is_range_table(dump))
 		return crashdump_range_table(dump, error);
-	if (dump->image->facts.dump_type == DUMP_AUTOMATIC || dump->image->facts.dump_type == DUMP_COMPLETE)
+	if (type == DUMP_AUTOMATIC || type == DUMP_COMPLETE)
 		return crashdump_runs(dump, error);
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 		    "crash dump: DumpType at 0x%x is %u, but there is no bitmap (SDMPDUMP, FDMPDUMP) and no range table (RDMP) "
-		    "at 0x%x", fields[dump->is_64bit][DUMP_TYPE].offset, dump->image->facts.dump_type, dump->header_size);
+		    "at 0x%x", fields[dump->is_64bit][DUMP_TYPE].offset, type, dump->header_size);
 	return false;
 }
 
@@ -238,10 +252,10 @@ static bool crashdump_open(struct image *image, GError **error)
 		return false;
 	}
 	read_header(&dump);
-	if (facts->dump_type == 0 || facts->dump_type >= G_N_ELEMENTS(types)) {
-		uint32_t type = guess_type(&dump);
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: DumpType at 0x%x is 0x%x, not 1-%zu: taken for %u (%s)",
-			   fields[dump.is_64bit][DUMP_TYPE].offset, facts->dump_type, G_N_ELEMENTS(types) - 1, type, types[type].words);
+	uint32_t type = check_type(&dump);
+	if (type != facts->dump_type) {
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: DumpType at 0x%x is 0x%x, what follows the header is of type %u (%s): "
+			   "read as that", fields[dump.is_64bit][DUMP_TYPE].offset, facts->dump_type, type, types[type].words);
 		facts->dump_type = type;
 	}
 	facts->format = types[facts->dump_type].format;
@@ -263,10 +277,6 @@ static bool crashdump_open(struct image *image, GError **error)
 		break;
 	case DUMP_TRIAGE:
 		return crashdump_triage(&dump, error);
-	case DUMP_FULL:
-		if (!crashdump_runs(&dump, error))
-			return false;
-		break;
 	default:
 		if (!read_pages(&dump, error))
 			return false;

@@ -27,13 +27,15 @@ static uint64_t entry_at(struct image *image, uint64_t table, unsigned i)
 	return GUINT64_FROM_LE(entry);
 }
 
-/* x64, four levels: enough to follow a list of kernel objects; large pages included. */
-static bool translate(struct image *image, uint64_t dtb, uint64_t va, uint64_t *pa)
-{
-	uint64_t table = dtb;
+/* x64, of four or five levels: enough to follow a list of kernel objects; large pages included. */
+struct tables { struct image *image; uint64_t root; unsigned levels; };
 
-	for (int shift = 39; ; shift -= 9) {
-		uint64_t entry = entry_at(image, table, va >> shift & 511), mask = (G_GUINT64_CONSTANT(1) << shift) - 1;
+static bool translate(const struct tables *t, uint64_t va, uint64_t *pa)
+{
+	uint64_t table = t->root;
+
+	for (unsigned shift = 3 + 9 * t->levels; ; shift -= 9) {
+		uint64_t entry = entry_at(t->image, table, va >> shift & 511), mask = (G_GUINT64_CONSTANT(1) << shift) - 1;
 		if (!(entry & PRESENT))
 			return false;
 		if (shift == 12 || (shift < 39 && entry & LARGE)) {
@@ -44,17 +46,17 @@ static bool translate(struct image *image, uint64_t dtb, uint64_t va, uint64_t *
 	}
 }
 
-static uint64_t read_u64(struct image *image, uint64_t dtb, uint64_t va)
+static uint64_t read_u64(const struct tables *t, uint64_t va)
 {
 	uint64_t pa;
-	return va & 7 || !translate(image, dtb, va, &pa) ? 0 : entry_at(image, pa & ~(uint64_t)7, 0);
+	return va & 7 || !translate(t, va, &pa) ? 0 : entry_at(t->image, pa, 0);
 }
 
 /* Of the pages that user-mode entries name, how many the dump holds. */
-static void count_user_pages(struct image *image, uint64_t dtb, uint64_t *there, uint64_t *absent)
+static void count_user_pages(const struct tables *t, uint64_t root, uint64_t *there, uint64_t *absent)
 {
-	uint64_t tables[4] = { dtb };
-	unsigned at[4] = { 0 }, level = 0, seen = 0, steps = 0;
+	uint64_t tables[5] = { root };
+	unsigned at[5] = { 0 }, level = 0, last = t->levels - 1, seen = 0, steps = 0;
 	struct range range;
 
 	while (seen < MAX_LEAVES && steps++ < 1u << 16) {
@@ -64,11 +66,11 @@ static void count_user_pages(struct image *image, uint64_t dtb, uint64_t *there,
 			level--;
 			continue;
 		}
-		uint64_t entry = entry_at(image, tables[level], at[level]++);
+		uint64_t entry = entry_at(t->image, tables[level], at[level]++);
 		if (!(entry & PRESENT) || !(entry & USER))
 			continue;
-		if (level == 3 || (level && entry & LARGE)) {
-			bool in = image_next_range(image, (pa_t){ frame(entry) }, &range) && range.start == frame(entry);
+		if (level == last || (level + 2 >= last && entry & LARGE)) {
+			bool in = image_next_range(t->image, (pa_t){ frame(entry) }, &range) && range.start == frame(entry);
 			*there += in;
 			*absent += !in;
 			seen++;
@@ -98,18 +100,20 @@ static unsigned self_map(struct image *image, uint64_t dtb)
 int crashdump_user_memory(struct image *image)
 {
 	const struct image_facts *facts = &image->facts;
-	uint64_t dtb = facts->dtb.v, there = 0, absent = 0;
+	uint64_t head = facts->active_process_head.v, links = 0, there = 0, absent = 0, pa;
+	struct tables system = { image, facts->dtb.v, 4 };
 	unsigned self;
 
-	if (facts->architecture != ARCH_X64 || !(self = self_map(image, dtb)))
+	if (facts->architecture != ARCH_X64 || !(self = self_map(image, system.root)))
 		return -1;
-	count_user_pages(image, dtb, &there, &absent);
-	uint64_t head = facts->active_process_head.v, links = 0;
-	uint64_t at = head ? read_u64(image, dtb, head) : 0;
-	for (unsigned n = 0; at && at != head && n < MAX_PROCESSES; n++, at = read_u64(image, dtb, at)) {
+	if (head && !translate(&system, head, &pa))
+		system.levels = 5;
+	count_user_pages(&system, system.root, &there, &absent);
+	uint64_t at = head ? read_u64(&system, head) : 0;
+	for (unsigned n = 0; at && at != head && n < MAX_PROCESSES; n++, at = read_u64(&system, at)) {
 		uint64_t table = 0;
 		for (uint64_t offset = links ? links : 0x100; offset <= (links ? links : 0x800); offset += 8) {
-			table = frame(read_u64(image, dtb, at - offset + 0x28));
+			table = frame(read_u64(&system, at - offset + 0x28));
 			if (table && frame(entry_at(image, table, self)) == table) {
 				links = offset;
 				break;
@@ -117,7 +121,7 @@ int crashdump_user_memory(struct image *image)
 			table = 0;
 		}
 		if (table)
-			count_user_pages(image, table, &there, &absent);
+			count_user_pages(&system, table, &there, &absent);
 	}
 	if (there + absent < 16)
 		return -1;

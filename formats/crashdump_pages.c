@@ -83,11 +83,13 @@ bool crashdump_runs(struct crashdump *dump, GError **error)
 	uint32_t listed = (uint32_t)bytes_at(&dump->header, dump->is_64bit ? 0x88 : 0x64, 4);
 	uint64_t total = image->facts.memory_total / PAGE_SIZE, offset = dump->header_size, sum = 0;
 	unsigned runs = count_runs(dump, listed == (uint32_t)filler ? 0 : listed, slots, total);
-	unsigned used = 0;
+	unsigned used = 0, empty = 0;
 
 	for (unsigned i = 0; i < runs; i++) {
 		struct run run = run_at(dump, i);
-		if (!run_plausible(run)) {
+		if (!run.base && !run.pages) {
+			empty++;
+		} else if (!run_plausible(run)) {
 			image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: run %u at 0x%x: base page 0x%" G_GINT64_MODIFIER
 				   "x, 0x%" G_GINT64_MODIFIER "x pages: not within 1-0x%" G_GINT64_MODIFIER "x, left out",
 				   i, dump->is_64bit ? 0x98 + 16 * i : 0x6c + 8 * i, run.base, run.pages, MAX_PFN - 1);
@@ -100,6 +102,8 @@ bool crashdump_runs(struct crashdump *dump, GError **error)
 		offset += run.pages * PAGE_SIZE;
 		sum += run.pages;
 	}
+	if (empty)
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: %u of %u runs are empty", empty, listed);
 	if (!used) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "crash dump header: PhysicalMemoryBlock.NumberOfRuns at 0x%x is %u, within 1-%u none is usable",

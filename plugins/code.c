@@ -11,7 +11,7 @@
 #include "pe.h"
 #include "plugin.h"
 
-#define SAMPLE_LIMIT 16384u		/* bytes disassembled a region */
+#define SAMPLE_LIMIT 8192u		/* bytes disassembled a region */
 #define PROCESS_LIMIT (1u << 20)	/* and a process: JIT heaps grow to hundreds of MiB */
 #define FIRST_BYTES 64u
 
@@ -137,9 +137,9 @@ struct run {
 
 struct looker {
 	struct context *c;
-	csh handle;
+	csh handle;		/* opened when there is something to look at; 0 before */
 	size_t budget;
-	bool spent;
+	bool spent, failed;
 	const struct vad *vad;
 	int vad_index;
 };
@@ -190,6 +190,11 @@ static void put_run(struct looker *l, const struct run *r)
 	while (used > 1 && !sample[used - 1])
 		used--;
 	struct shape s = { 0 };
+	if (!l->handle && cs_open(CS_ARCH_X86, l->c->process->wow64 ? CS_MODE_32 : CS_MODE_64, &l->handle) != CS_ERR_OK) {
+		l->failed = true;
+		return;
+	}
+	cs_option(l->handle, CS_OPT_DETAIL, CS_OPT_ON);
 	look(&s, l->handle, !l->c->process->wow64, sample, used, at);
 	row_int(row, SAMPLED, (int64_t)used);
 	row_real(row, ENTROPY, byte_entropy(sample, used));
@@ -236,11 +241,6 @@ static bool run_process(struct context *c, GError **error)
 
 	if (!c->user)
 		return true;
-	if (cs_open(CS_ARCH_X86, c->process->wow64 ? CS_MODE_32 : CS_MODE_64, &l.handle) != CS_ERR_OK) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "capstone can't be opened");
-		return false;
-	}
-	cs_option(l.handle, CS_OPT_DETAIL, CS_OPT_ON);
 	for (guint i = 0; i < vads->len; i++) {
 		const struct vad *vad = &g_array_index(vads, struct vad, i);
 		l.vad = NULL;
@@ -256,8 +256,11 @@ static bool run_process(struct context *c, GError **error)
 	l.vad = NULL;
 	if (at <= user_end.v && vads->len)
 		look_between(&l, (va_t){ at }, user_end);
-	cs_close(&l.handle);
-	return true;
+	if (l.handle)
+		cs_close(&l.handle);
+	if (l.failed)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "capstone can't be opened");
+	return !l.failed;
 }
 
 const struct plugin plugin_code = {

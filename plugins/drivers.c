@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel modules: PsLoadedModuleList. */
+/* Kernel modules: PsLoadedModuleList, and what lies in memory though no list leads to it. */
+#include "driver_set.h"
 #include "plugin.h"
 #include "walk.h"
 
@@ -40,7 +41,7 @@ static struct entry_layout entry_layout(const struct layout *l)
 	};
 }
 
-static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry)
+static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry, GArray *images)
 {
 	struct row *row = row_new(c, &drivers);
 	struct object name = object_member(entry, l->base_name), path = object_member(entry, l->full_name);
@@ -58,13 +59,38 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 		row_fault(row, PATH, fault, path.va, "_KLDR_DATA_TABLE_ENTRY.FullDllName");
 	row_text(row, PATH, path_text);
 	row_int(row, IN_LIST, 1);
+	row_int(row, IN_POOL, 0);
+	for (guint i = 0; i < images->len; i++) {
+		struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
+		if (image->entry.v == entry->va.v)
+			row_int(row, IN_POOL, 1);
+		/* The same image, by whatever entry: listed, so no news. */
+		if (known && image->base - base < MAX(size, 1))
+			image->base = 0;
+	}
 	if (known)
 		context_add_driver(c, base, size, name_text);
+}
+
+static void put_unlisted(struct context *c, const struct loaded_driver *image)
+{
+	struct row *row = row_new(c, &drivers);
+
+	row_address(row, BASE, image->base);
+	row_int(row, SIZE, (int64_t)image->size);
+	row_address(row, ENTRY, image->entry_point);
+	row_text(row, NAME, image->name);
+	row_text(row, PATH, image->path);
+	row_int(row, IN_LIST, 0);
+	row_int(row, IN_POOL, image->in_pool_scan);
+	context_add_driver(c, image->base, image->size, image->name);
 }
 
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsLoadedModuleList), entry;
+	g_autoptr(GArray) images = driver_set_images(c, "drivers");
+	uint64_t last = 0;
 
 	(void)error;
 	if (!head.va.v)
@@ -72,7 +98,13 @@ static bool run(struct context *c, GError **error)
 	struct entry_layout l = entry_layout(c->kernel->layout);
 	/* Both structures begin with the links of this list. */
 	WALK_LIST(c, "drivers", entry, head, ldr_data_table_entry.InLoadOrderLinks)
-		put_driver(c, &l, &entry);
+		put_driver(c, &l, &entry, images);
+	for (guint i = 0; i < images->len; i++) {
+		const struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
+		if (image->base && image->base != last)
+			put_unlisted(c, image);
+		last = image->base ? image->base : last;
+	}
 	return true;
 }
 
@@ -80,6 +112,7 @@ const struct plugin plugin_drivers = {
 	.name = "drivers",
 	.doc = "kernel modules",
 	.fills = { &drivers },
+	.sweeps = driver_set_sweeps,
 	.needs_layout = true,
 	.run = run,
 };

@@ -24,7 +24,7 @@ enum { M_IMAGE, M_DLL, M_NAME, M_ORDINAL, M_DELAY, M_IAT, M_TARGET, M_TARGET_MOD
 enum { E_IMAGE, E_ORDINAL, E_NAME, E_ADDRESS, E_RVA, E_FORWARDER };
 enum { T_IMAGE, T_ADDRESS };
 enum {
-	P_IMAGE, P_ADDRESS, P_LENGTH, P_SECTION, P_FUNCTION, P_FUNCTION_OFFSET, P_ORIGINAL, P_CURRENT, P_KIND, P_TARGET, P_TARGET_MODULE,
+	P_IMAGE, P_ADDRESS, P_LENGTH, P_SECTION, P_FUNCTION, P_FUNCTION_OFFSET, P_ORIGINAL, P_CURRENT, P_CHANGED_BITS, P_KIND, P_TARGET, P_TARGET_MODULE,
 	P_DISASSEMBLY,
 };
 enum { R_IMAGE, R_TYPE, R_NAME, R_LANGUAGE, R_ADDRESS, R_SIZE };
@@ -59,13 +59,15 @@ struct images {
 	GHashTable *contents;	/* control area → struct content */
 };
 
-enum { PAGE_FLAG_PRESENT = 1, PAGE_FLAG_PRIVATE = 2, PAGE_FLAG_MODIFIED = 4, PAGE_FLAG_EXECUTABLE = 8, PAGE_FLAG_READABLE = 16 };
+enum { PAGE_FLAG_PRESENT = 1, PAGE_FLAG_PRIVATE = 2, PAGE_FLAG_MODIFIED = 4, PAGE_FLAG_EXECUTABLE = 8, PAGE_FLAG_READABLE = 16,
+       PAGE_FLAG_ALONE = 32 };
 
 /* A patch found, not yet a row. */
 struct found_patch {
 	uint32_t rva, length;
 	enum patch_kind kind;
 	const struct pe_section *section;	/* of subject->original, or NULL */
+	uint32_t changed_bits;
 	GByteArray *original, *current;		/* at most PATCH_BYTES of each; original may be NULL */
 };
 
@@ -90,6 +92,8 @@ struct subject {
 	uint32_t n;
 	GArray *patches;		/* struct found_patch */
 	bool patches_cut;
+	GPtrArray *others;		/* struct space * of other mappings, NULL until one is needed */
+	unsigned searched;		/* pages whose original was looked for there */
 };
 
 #define PATCH_BYTES 512u	/* kept of a patch */
@@ -123,7 +127,14 @@ void put_imports(struct subject *s);
 int imports_bound(struct subject *s);
 
 /* ---- images_search.c */
-/* Images in memory that is no image mapping. Each found is told with its base, the bytes that may belong to it, and whether it has a header. */
-typedef void (*found_image_fn)(void *user, uint64_t base, uint64_t limit, const char *found_by);
+/* An image in memory that is no image mapping. */
+struct remains {
+	uint64_t base;
+	uint32_t limit;			/* bytes that may belong to it */
+	bool has_header;
+	/* Without a header: what told that there is an image; rva 0: not found. */
+	struct pe_directory functions, relocations;
+};
+typedef void (*found_image_fn)(void *user, const struct remains *remains);
 void search_images(struct context *c, found_image_fn each, void *user);
 #endif

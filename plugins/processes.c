@@ -4,6 +4,7 @@
 #include <string.h>
 #include "cid.h"
 #include "plugin.h"
+#include "pool.h"
 #include "text.h"
 #include "token.h"
 #include "walk.h"
@@ -140,8 +141,19 @@ static void put_peb(struct row *row, struct space *user, struct process *process
 static bool usable(struct context *c, struct space *user)
 {
 	struct page page;
+	uint8_t scratch[PAGE_SIZE];
 
-	return !space_page(user, c->kernel->base, &page) && page_resident(&page);
+	if (!c->kernel->physical_only)
+		return !space_page(user, c->kernel->base, &page) && page_resident(&page);
+	/* Every root maps itself through one entry of the kernel's half. */
+	const uint8_t *root = image_page(c->image, user->dtb, scratch);
+	for (unsigned i = 256; root && i < 512; i++) {
+		uint64_t entry;
+		memcpy(&entry, root + 8 * i, 8);
+		if ((entry & 1) && (entry & UINT64_C(0x000ffffffffff000)) == user->dtb.v)
+			return true;
+	}
+	return false;
 }
 
 static void put_wow64(struct context *c, struct row *row, const struct object *proc, struct process *process)
@@ -293,6 +305,8 @@ static struct row *put_process(struct context *c, const struct object *proc, boo
 /* What the sources other than the active list say. */
 struct sources {
 	GArray *cid;			/* of cid.h, NULL: not readable */
+	GArray *pool;			/* of pool.h */
+	GHashTable *in_pool;		/* EPROCESS of those that are no remnants */
 	GHashTable *owners;		/* EPROCESS that threads of the CID table belong to, NULL: not readable */
 	GHashTable *done;		/* EPROCESS that have a row */
 };
@@ -330,6 +344,7 @@ static void put(struct context *c, struct sources *s, const struct object *proc,
 		row_int(row, IN_CID, e && e->kind == CID_PROCESS);
 		row_int(row, IN_THREADS, g_hash_table_contains(s->owners, &proc->va.v));
 	}
+	row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &proc->va.v));
 }
 
 /* A process object where only a thread says that there is one? */
@@ -354,12 +369,17 @@ static int compare_addresses(const void *a, const void *b)
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
-	struct sources s = { cid_load(c, "processes"), address_set(), address_set() };
+	struct sources s = { cid_load(c, "processes"), process_candidates(c), address_set(), address_set(), address_set() };
 
 	(void)error;
 	if (c->image->facts.no_user_memory)
 		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "processes", "skipped: user memory not in dump: command lines and what else a PEB says");
 	find_owners(c, &s);
+	for (guint i = 0; i < s.pool->len; i++) {
+		const struct process_candidate *p = &g_array_index(s.pool, struct process_candidate, i);
+		if (p->state != POOL_REMNANT && p->object.va.v)
+			add_address(s.in_pool, p->object.va.v);
+	}
 	WALK_LIST(c, "processes", proc, head, eprocess.ActiveProcessLinks)
 		put(c, &s, &proc, true);
 	for (guint i = 0; s.cid && i < s.cid->len; i++) {
@@ -377,6 +397,15 @@ static bool run(struct context *c, GError **error)
 		if (plausible(&proc) && !g_hash_table_contains(s.done, owners[i]))
 			put(c, &s, &proc, false);
 	}
+	/* Whole objects in pool that nothing leads to; what lies in freed pool goes to `remnants`. */
+	for (guint i = 0; i < s.pool->len; i++) {
+		const struct process_candidate *p = &g_array_index(s.pool, struct process_candidate, i);
+		proc = object_at(c->space, p->object.va.v);
+		if (p->state != POOL_REMNANT && proc.va.v)
+			put(c, &s, &proc, false);
+	}
+	g_array_unref(s.pool);
+	g_hash_table_destroy(s.in_pool);
 	if (s.cid)
 		g_array_unref(s.cid);
 	g_hash_table_destroy(s.owners);
@@ -384,10 +413,13 @@ static bool run(struct context *c, GError **error)
 	return true;
 }
 
+static const struct sweep_pattern *const sweeps[] = { &pool_process, NULL };
+
 const struct plugin plugin_processes = {
 	.name = "processes",
 	.doc = "process objects and what each says of itself",
 	.fills = { &processes },
+	.sweeps = sweeps,
 	.needs_layout = true,
 	.run = run,
 };

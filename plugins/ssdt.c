@@ -4,7 +4,8 @@
  *
  * On x64 the tables hold 32-bit offsets from the table itself, shifted left by four; the
  * low bits tell the number of arguments on the stack. Their names come from the machine
- * itself: each Nt function that ntdll (win32u) exports loads its number first.
+ * itself: what the kernel exports is known by its address; each Nt function that ntdll
+ * (win32u) exports loads its number first. Where both are known they must agree.
  */
 #include <string.h>
 #include "pe_space.h"
@@ -31,15 +32,41 @@ static const struct table ssdt = {
 #define NAME_SOURCES 8
 
 struct names {
-	char *name[2 * MAX_SERVICES];
-	guint known;
+	char *name[2 * MAX_SERVICES];	/* by number, of the stubs */
+	GHashTable *exported;		/* address → name, of the kernel's own Nt functions */
+	GHashTable *addresses;		/* and the other way round */
 };
 
 static void names_destroy(struct names *names)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(names->name); i++)
 		g_free(names->name[i]);
+	g_hash_table_destroy(names->exported);
+	g_hash_table_destroy(names->addresses);
 	g_free(names);
+}
+
+/* Names known by address. Both tables share the keys and values of one. */
+static void kernel_exports(struct names *names, struct context *c)
+{
+	struct pe_space at = { c->space, c->kernel->base };
+	AUTO_PE pe = pe_space_open(&at, 0);
+	const GArray *exports = pe_exports(pe, NULL);
+
+	names->exported = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	names->addresses = g_hash_table_new(g_str_hash, g_str_equal);
+	for (guint i = 0; exports && i < exports->len; i++) {
+		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
+		if (!e->name || strncmp(e->name, "Nt", 2) || e->forwarder || !e->rva)
+			continue;
+		uint64_t address = c->kernel->base.v + e->rva;
+		if (g_hash_table_contains(names->exported, &address))
+			continue;
+		uint64_t *key = g_memdup2(&address, sizeof(address));
+		char *name = g_strdup(e->name);
+		g_hash_table_insert(names->exported, key, name);
+		g_hash_table_insert(names->addresses, name, key);
+	}
 }
 
 /* The number a stub loads: mov r10, rcx; mov eax, imm32. */
@@ -68,7 +95,6 @@ static void names_of(struct names *names, struct space *space, uint64_t base)
 		    names->name[number])
 			continue;
 		names->name[number] = g_strdup(e->name);
-		names->known++;
 	}
 }
 
@@ -77,6 +103,7 @@ static struct names *find_names(struct context *c)
 	struct names *names = g_new0(struct names, 1);
 	unsigned sources = 0;
 
+	kernel_exports(names, c);
 	for (guint i = 0; i < c->processes->len && sources < NAME_SOURCES; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
 		bool used = false;
@@ -99,11 +126,33 @@ static struct names *find_names(struct context *c)
 	return names;
 }
 
-static void put_table(struct context *c, struct space *space, va_t table, uint32_t count, const char *name, uint32_t first,
-		      const struct names *names)
+static uint64_t decode(va_t table, int32_t entry)
 {
-	g_autofree int32_t *entries = g_new0(int32_t, MAX_SERVICES);
+	return table.v + (uint64_t)(int64_t)(entry >> 4);
+}
 
+/* Do the stubs' numbers lead to what the kernel exports by their names? A hook may differ; where most do, or none can
+ * be compared, the stubs are not believed. */
+static bool names_agree(struct context *c, const struct names *names, va_t table, uint32_t count)
+{
+	unsigned agree = 0, differ = 0;
+
+	for (uint32_t i = 0; i < count && i < MAX_SERVICES; i++) {
+		const uint64_t *address = names->name[i] ? g_hash_table_lookup(names->addresses, names->name[i]) : NULL;
+		int32_t entry;
+		if (!address || space_read(c->space, (va_t){ table.v + 4 * (uint64_t)i }, &entry, sizeof(entry), NULL))
+			continue;
+		if (decode(table, entry) == *address)
+			agree++;
+		else
+			differ++;
+	}
+	return agree > differ;
+}
+
+static void put_table(struct context *c, struct space *space, va_t table, uint32_t count, const char *name, uint32_t first,
+		      const struct names *names, bool stubs)
+{
 	if (!count || count > MAX_SERVICES) {
 		context_note(c, FAULT_IMPLAUSIBLE, table, "ssdt", "%s: %u entries", name, count);
 		return;
@@ -111,15 +160,20 @@ static void put_table(struct context *c, struct space *space, va_t table, uint32
 	for (uint32_t i = 0; i < count; i++) {
 		struct row *row = row_new(c, &ssdt);
 		va_t at = { table.v + 4 * (uint64_t)i };
-		enum fault fault = space_read(space, at, &entries[i], 4, NULL);
+		int32_t entry = 0;
+		enum fault fault = space_read(space, at, &entry, sizeof(entry), NULL);
+		uint64_t address = decode(table, entry);
+		const char *function = stubs ? names->name[first + i] : NULL;
 		row_text(row, TABLE_NAME, name);
 		row_int(row, NUMBER, first + i);
-		row_text(row, FUNCTION, names->name[first + i]);
+		/* An entry that leads elsewhere is still the one the stub is for. */
+		if (!function && !fault)
+			function = g_hash_table_lookup(names->exported, &address);
+		row_text(row, FUNCTION, function);
 		if (fault) {
 			row_fault(row, ADDRESS, fault, at, "the entry");
 			continue;
 		}
-		uint64_t address = table.v + (uint64_t)(int64_t)(entries[i] >> 4);
 		row_address(row, ADDRESS, address);
 		row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
 	}
@@ -129,7 +183,7 @@ static void put_table(struct context *c, struct space *space, va_t table, uint32
  * The second descriptor of KeServiceDescriptorTableShadow {base, counters, limit, arguments}: win32k's, which
  * only processes of a session map.
  */
-static void put_win32k(struct context *c, const struct names *names)
+static void put_win32k(struct context *c, const struct names *names, bool stubs)
 {
 	va_t shadow = kernel_symbol(c->kernel, KeServiceDescriptorTableShadow);
 	uint64_t base = 0;
@@ -152,7 +206,7 @@ static void put_win32k(struct context *c, const struct names *names)
 		}
 		if (space_read(space, (va_t){ base }, &entry, sizeof(entry), NULL))
 			continue;
-		put_table(c, space, (va_t){ base }, limit, "W32pServiceTable", WIN32K_FIRST, names);
+		put_table(c, space, (va_t){ base }, limit, "W32pServiceTable", WIN32K_FIRST, names, stubs);
 		return;
 	}
 	context_note(c, FAULT_UNMAPPED, (va_t){ base }, "ssdt", "W32pServiceTable is in no process's memory");
@@ -178,8 +232,9 @@ static bool run(struct context *c, GError **error)
 		return true;
 	}
 	struct names *names = find_names(c);
-	put_table(c, c->space, table, count, "KiServiceTable", 0, names);
-	put_win32k(c, names);
+	bool stubs = names_agree(c, names, table, count);
+	put_table(c, c->space, table, count, "KiServiceTable", 0, names, stubs);
+	put_win32k(c, names, stubs);
 	names_destroy(names);
 	return true;
 }

@@ -2,6 +2,7 @@
 /* Threads: the list of each process, and what each says of itself. */
 #include "cid.h"
 #include "plugin.h"
+#include "pool.h"
 #include "walk.h"
 
 enum {
@@ -70,7 +71,14 @@ static void put_teb(struct context *c, struct row *row, uint64_t teb)
 	row_address(row, TEB32, teb + (uint64_t)offset);
 }
 
-static void put_thread(struct context *c, const GArray *known, const struct object *thread, bool in_list)
+/* What one dump's calls share: PspCidTable, and its threads by the process they belong to. */
+struct shared {
+	GArray *cid;
+	GHashTable *in_pool;		/* ETHREAD of whole objects in pool */
+	GHashTable *by_process;		/* EPROCESS → GArray of ETHREAD addresses, of both */
+};
+
+static void put_thread(struct context *c, const struct shared *s, const struct object *thread, bool in_list)
 {
 	struct row *row = row_new(c, &threads);
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
@@ -97,17 +105,12 @@ static void put_thread(struct context *c, const GArray *known, const struct obje
 	if (PUT_READ(row, TEB, tcb, kthread.Teb, &teb) && teb && c->user && !c->image->facts.no_user_memory)
 		put_teb(c, row, teb);
 	row_int(row, IN_PROCESS, in_list);
-	if (known) {
-		const struct cid_entry *e = cid_find(known, thread->va);
+	row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &thread->va.v));
+	if (s->cid) {
+		const struct cid_entry *e = cid_find(s->cid, thread->va);
 		row_int(row, IN_CID, e && e->kind == CID_THREAD);
 	}
 }
-
-/* What one dump's calls share: PspCidTable, and its threads by the process they belong to. */
-struct shared {
-	GArray *cid;
-	GHashTable *by_process;		/* EPROCESS → GArray of ETHREAD addresses */
-};
 
 static void shared_free(void *data)
 {
@@ -115,6 +118,7 @@ static void shared_free(void *data)
 
 	if (s->cid)
 		g_array_unref(s->cid);
+	g_hash_table_destroy(s->in_pool);
 	g_hash_table_destroy(s->by_process);
 	g_free(s);
 }
@@ -124,25 +128,39 @@ static void array_free(void *data)
 	g_array_unref(data);
 }
 
+static void belongs(struct shared *s, uint64_t owner, uint64_t thread)
+{
+	GArray *own = g_hash_table_lookup(s->by_process, &owner);
+
+	if (!own) {
+		own = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+		g_hash_table_insert(s->by_process, g_memdup2(&owner, sizeof(owner)), own);
+	}
+	g_array_append_val(own, thread);
+}
+
 static bool begin(struct context *c, GError **error)
 {
 	struct shared *s = g_new0(struct shared, 1);
 
 	(void)error;
 	s->cid = cid_load(c, "threads");
+	s->in_pool = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	s->by_process = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, array_free);
 	for (guint i = 0; s->cid && i < s->cid->len; i++) {
 		const struct cid_entry *e = &g_array_index(s->cid, struct cid_entry, i);
 		struct object thread = object_at(c->space, e->object.v), tcb = MEMBER(thread, ethread.Tcb);
 		uint64_t owner;
-		if (e->kind != CID_THREAD || READ(tcb, kthread.Process, &owner))
+		if (e->kind == CID_THREAD && !READ(tcb, kthread.Process, &owner))
+			belongs(s, owner, thread.va.v);
+	}
+	g_autoptr(GArray) pool = thread_candidates(c);
+	for (guint i = 0; i < pool->len; i++) {
+		const struct thread_candidate *t = &g_array_index(pool, struct thread_candidate, i);
+		if (t->state == POOL_REMNANT || !t->object.va.v)
 			continue;
-		GArray *own = g_hash_table_lookup(s->by_process, &owner);
-		if (!own) {
-			own = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-			g_hash_table_insert(s->by_process, g_memdup2(&owner, sizeof(owner)), own);
-		}
-		g_array_append_val(own, thread.va.v);
+		g_hash_table_add(s->in_pool, g_memdup2(&t->object.va.v, sizeof(uint64_t)));
+		belongs(s, t->process.v, t->object.va.v);
 	}
 	context_keep(c, s, shared_free);
 	return true;
@@ -159,21 +177,26 @@ static bool run_process(struct context *c, GError **error)
 	(void)error;
 	WALK_LIST(c, "threads", thread, head, ethread.ThreadListEntry) {
 		g_hash_table_add(done, g_memdup2(&thread.va.v, sizeof(uint64_t)));
-		put_thread(c, s->cid, &thread, true);
+		put_thread(c, s, &thread, true);
 	}
 	for (guint i = 0; own && i < own->len; i++) {
 		thread = object_at(c->space, g_array_index(own, uint64_t, i));
-		if (!g_hash_table_contains(done, &thread.va.v))
-			put_thread(c, s->cid, &thread, false);
+		if (g_hash_table_contains(done, &thread.va.v))
+			continue;
+		g_hash_table_add(done, g_memdup2(&thread.va.v, sizeof(uint64_t)));
+		put_thread(c, s, &thread, false);
 	}
 	return true;
 }
+
+static const struct sweep_pattern *const sweeps[] = { &pool_thread, NULL };
 
 const struct plugin plugin_threads = {
 	.name = "threads",
 	.doc = "threads of each process",
 	.fills = { &threads },
 	.needs = { "processes", "vads" },
+	.sweeps = sweeps,
 	.needs_layout = true,
 	.begin = begin,
 	.run_process = run_process,

@@ -4,7 +4,7 @@
 #include "sample.h"
 
 /* What a kernel calls itself; the branches are public knowledge, from the builds' own strings. */
-static const struct { unsigned build; bool revision_first; const char *branch; } labs[] = {
+static const struct { unsigned build; bool revision_first; const char *branch; } build_labs[] = {
 	{ 7601, true, "amd64fre.win7sp1_ldr_escrow.190820-1700" },
 	{ 9600, true, "amd64fre.winblue_ltsb_escrow.200903-1603" },
 	{ 14393, false, "amd64fre.rs1_release.210107-1130" },
@@ -50,7 +50,9 @@ void kernel_set(struct sample *s, uint64_t rva, uint64_t value, unsigned width)
 		memory_put(s->memory, ROOT(s), kernel_global(s, rva), value, width);
 }
 
-struct extent { uint64_t last, data; };
+/* Where the symbols leave room: the last of them, and which pages of the read-only part have some. */
+#define READ_ONLY_END 0x101000u
+struct extent { uint64_t last, data; bool used[READ_ONLY_END / PAGE_SIZE + 1]; };
 
 static void visit_symbol(void *user, const char *name, uint64_t *rva)
 {
@@ -58,6 +60,18 @@ static void visit_symbol(void *user, const char *name, uint64_t *rva)
 
 	(void)name;
 	e->last = MAX(e->last, *rva);
+	if (*rva < READ_ONLY_END)
+		e->used[*rva / PAGE_SIZE] = e->used[*rva / PAGE_SIZE + 1] = true;
+}
+
+/* Two free pages, near the front, where debuggers look for the debug directory. */
+static uint32_t free_tables(const struct extent *e)
+{
+	uint32_t page = 2;
+
+	while (page * PAGE_SIZE < READ_ONLY_END && (e->used[page] || e->used[page + 1]))
+		page++;
+	return page * PAGE_SIZE;
 }
 
 static void map_large(struct sample *s)
@@ -78,15 +92,15 @@ static void build_strings(struct sample *s)
 	g_autofree char *lab = NULL;
 	struct item *kernel = description_item(s->description, "kernel");
 
-	for (size_t i = 0; i < G_N_ELEMENTS(labs); i++)
-		if (labs[i].build == s->build)
-			lab = labs[i].revision_first ? g_strdup_printf("%u.%u.%s", s->build, s->revision, labs[i].branch) :
-						       g_strdup_printf("%u.1.%s", s->build, labs[i].branch);
+	for (size_t i = 0; i < G_N_ELEMENTS(build_labs); i++)
+		if (build_labs[i].build == s->build)
+			lab = build_labs[i].revision_first ? g_strdup_printf("%u.%u.%s", s->build, s->revision, build_labs[i].branch) :
+						       g_strdup_printf("%u.1.%s", s->build, build_labs[i].branch);
 	const char *text = item_text(kernel, "lab", lab ? lab : "0.0.amd64fre.sample");
-	if (s->layout->symbol.NtBuildLab)
-		memory_write(s->memory, ROOT(s), GLOBAL(s, NtBuildLab), text, strlen(text) + 1);
-	if (s->layout->symbol.NtBuildLabEx)
-		memory_write(s->memory, ROOT(s), GLOBAL(s, NtBuildLabEx), text, strlen(text) + 1);
+	for (size_t i = 0; i <= strlen(text); i++) {
+		kernel_set(s, s->layout->symbol.NtBuildLab ? s->layout->symbol.NtBuildLab + i : 0, (uint8_t)text[i], 1);
+		kernel_set(s, s->layout->symbol.NtBuildLabEx ? s->layout->symbol.NtBuildLabEx + i : 0, (uint8_t)text[i], 1);
+	}
 	SET_GLOBAL(s, NtBuildNumber, 0xf0000000u | s->build, 4);
 	SET_GLOBAL(s, NtBuildQfe, s->revision, 4);
 	SET_GLOBAL(s, CmNtCSDVersion, s->build == 7601 ? 0x100 : 0, 4);
@@ -100,7 +114,7 @@ static void list_heads(struct sample *s)
 		s->layout->symbol.CallbackListHead, s->layout->symbol.KeBugCheckCallbackListHead,
 		s->layout->symbol.KeBugCheckReasonCallbackListHead, s->layout->symbol.IopNotifyShutdownQueueHead,
 		s->layout->symbol.IopNotifyLastChanceShutdownQueueHead, s->layout->symbol.IopFsNotifyChangeQueueHead,
-		s->layout->symbol.SeFileSystemNotifyRoutinesHead, s->layout->symbol.PopRegisteredPowerSettingCallbacks,
+		s->layout->symbol.PopRegisteredPowerSettingCallbacks,
 		s->layout->symbol.CmpHiveListHead,
 	};
 
@@ -112,7 +126,7 @@ static void list_heads(struct sample *s)
 void kernel_init(struct sample *s)
 {
 	struct item *item = description_item(s->description, "kernel");
-	struct extent extent = { 0, 0 };
+	struct extent extent = { 0 };
 	uint64_t base = UINT64_C(0xfffff80000000000);
 
 	layout_visit_symbols(s->layout, visit_symbol, &extent);
@@ -135,16 +149,15 @@ void kernel_init(struct sample *s)
 		.company = "Microsoft Corporation", .product = "Microsoft\302\256 Windows\302\256 Operating System",
 		.version = s->layout->version, .base = s->kernel_base, .seed = s->seed, .size = (uint32_t)s->kernel_size,
 		.timestamp = (uint32_t)item_number(item, "timestamp", 0),
-		.data = (uint32_t)(extent.data & ~UINT64_C(0xfff)), .is_64bit = true, .native = true,
+		.data = (uint32_t)(extent.data & ~UINT64_C(0xfff)), .code = READ_ONLY_END, .tables = free_tables(&extent), .is_64bit = true, .native = true,
 	};
 	s->kernel = executable_create(&spec);
 	if (item_flag(item, "large-pages"))
 		map_large(s);
-	/* Headers, the first code, imports to resources; the rest where something asks for it. */
-	for (uint64_t rva = 0; rva < 0x4000; rva += PAGE_SIZE)
-		map_kernel_page(s, rva);
-	for (uint64_t rva = s->kernel_size - 0x4000; rva < s->kernel_size - 0x1000; rva += PAGE_SIZE)
-		map_kernel_page(s, rva);
+	/* Headers, tables, the first code, resources; the rest where something asks for it. */
+	const uint64_t first[] = { 0, spec.tables, spec.tables + PAGE_SIZE, spec.code, s->kernel_size - 0x2000 };
+	for (size_t i = 0; i < G_N_ELEMENTS(first); i++)
+		map_kernel_page(s, first[i]);
 	list_heads(s);
 	build_strings(s);
 	SET_GLOBAL(s, PsNtosImageBase, s->kernel_base, 8);
@@ -185,7 +198,7 @@ static void driver_object(struct sample *s, const struct sample_driver *driver)
 	for (unsigned i = 0; i < 28 && HAS_FIELD(s, driver_object.MajorFunction); i++) {
 		bool own = i == 0 || i == 2 || i == 14;
 		memory_put(s->memory, ROOT(s), majors + 8 * i,
-			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + 0x1040, 8);
+			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + s->kernel->entry_point + 64, 8);
 	}
 }
 
@@ -247,22 +260,45 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 
 static void unloaded_drivers(struct sample *s)
 {
-	const unsigned slots = 50;	/* MI_UNLOADED_DRIVERS */
+	/* MI_UNLOADED_DRIVERS of them. _UNLOADED_DRIVERS is in few symbols: name, start, end at 0x18, time at 0x20. */
+	const unsigned slots = 50, size = 0x28;
 	unsigned n = 0;
-	uint64_t table = pool_alloc(s, (size_t)slots * s->layout->unloaded_drivers.size_, "MmDT", false);
+	uint64_t table = pool_alloc(s, slots * size, "MmDT", false);
 
 	for (guint i = 0; i < s->description->items->len; i++) {
 		struct item *item = s->description->items->pdata[i];
 		if (!item_is(item, "unloaded") || n == slots)
 			continue;
-		uint64_t at = table + (uint64_t)n++ * s->layout->unloaded_drivers.size_, start = item_number(item, "start", 0);
-		put_string(s, at + OFFSET(s, unloaded_drivers.Name), item_required(item, "name"));
-		SET(s, at, unloaded_drivers.StartAddress, start);
-		SET(s, at, unloaded_drivers.EndAddress, start + item_number(item, "size", 0x9000));
-		SET(s, at, unloaded_drivers.CurrentTime, item_time(item, "time", s->boot_time));
+		uint64_t at = table + n++ * size, start = item_number(item, "start", 0);
+		put_string(s, at, item_required(item, "name"));
+		memory_put(s->memory, ROOT(s), at + 0x10, start, 8);
+		memory_put(s->memory, ROOT(s), at + 0x18, start + item_number(item, "size", 0x9000), 8);
+		memory_put(s->memory, ROOT(s), at + 0x20, item_time(item, "time", s->boot_time), 8);
 	}
 	SET_GLOBAL(s, MmUnloadedDrivers, table, 8);
 	SET_GLOBAL(s, MmLastUnloadedDriver, n, 4);
+}
+
+/* ---- system services */
+
+/*
+ * Numbers are those that ntdll's stubs load: each function's place among its exports. An
+ * entry is the routine's distance from the table, shifted left by four.
+ */
+static void services_init(struct sample *s)
+{
+	const uint64_t table = s->layout->symbol.KiServiceTable, descriptor = s->layout->symbol.KeServiceDescriptorTable;
+	unsigned count = 0;
+
+	for (; table && ntdll_exports[count]; count++) {
+		uint32_t exported = executable_export(s->kernel, ntdll_exports[count]);
+		int64_t routine = exported ? exported : s->kernel->entry_point + 64 * (count + 0x40);
+		kernel_set(s, table + 4 * (count + 1), (uint64_t)(routine - (int64_t)table) << 4 & 0xffffffff, 4);
+	}
+	kernel_set(s, table, (uint64_t)(s->kernel->entry_point - (int64_t)table) << 4 & 0xffffffff, 4);
+	kernel_set(s, s->layout->symbol.KiServiceLimit, count + 1, 4);
+	kernel_set(s, descriptor, s->kernel_base + table, 8);
+	kernel_set(s, descriptor ? descriptor + 0x10 : 0, count + 1, 8);
 }
 
 void drivers_init(struct sample *s)
@@ -278,6 +314,7 @@ void drivers_init(struct sample *s)
 		add_driver(s, name, g_intern_string(item_text(item, "path", path)), NULL, item);
 	}
 	unloaded_drivers(s);
+	services_init(s);
 }
 
 /* ---- callbacks */
@@ -308,14 +345,16 @@ void callbacks_init(struct sample *s)
 
 	for (size_t t = 0; t < G_N_ELEMENTS(arrays); t++) {
 		unsigned n = 0;
-		kernel_set(s, arrays[t].array, 0, 8);
+		for (unsigned i = 0; arrays[t].array && i < 64; i++)
+			kernel_set(s, arrays[t].array + 8 * i, 0, 8);
 		for (guint i = 0; i < s->description->items->len; i++) {
 			struct item *item = s->description->items->pdata[i];
 			if (!item_is(item, "callback") || strcmp(item_required(item, "type"), arrays[t].type))
 				continue;
-			uint64_t block = pool_alloc(s, s->layout->ex_callback_routine_block.size_, "Cbrb", true);
-			SET(s, block, ex_callback_routine_block.RundownProtect, 0x20);
-			SET(s, block, ex_callback_routine_block.Function, callback_function(s, item));
+			/* _EX_CALLBACK_ROUTINE_BLOCK: rundown protection, Function, Context; in few symbols. */
+			uint64_t block = pool_alloc(s, 0x18, "Cbrb", true);
+			memory_put(s->memory, ROOT(s), block, 0x20, 8);
+			memory_put(s->memory, ROOT(s), block + 8, callback_function(s, item), 8);
 			kernel_set(s, arrays[t].array + 8 * n++, block | 0xf, 8);
 		}
 		kernel_set(s, arrays[t].count, n, 4);

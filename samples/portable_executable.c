@@ -119,8 +119,8 @@ static void write_headers(struct executable *x, const struct executable_spec *sp
 	put(x, optional + 0x48 + 3 * w, 0x1000, w);
 	put(x, optional + 0x48 + 4 * w + 4, 16, 4);
 	for (unsigned i = 0; i < x->section_count; i++, table += 0x28) {
-		/* By address: the kernel's .data comes before what this file writes. */
-		static const uint8_t kernel_order[SECTIONS] = { TEXT, DATA, RDATA, RSRC, RELOC };
+		/* By address: the kernel's .rdata comes first. */
+		static const uint8_t kernel_order[SECTIONS] = { RDATA, TEXT, DATA, RSRC, RELOC };
 		const struct executable_section *section = &x->sections[spec->size ? kernel_order[i] : i];
 		memcpy(x->bytes + table, section->name, strlen(section->name));
 		put(x, table + 8, section->size - 0x10, 4);
@@ -134,10 +134,15 @@ static void write_headers(struct executable *x, const struct executable_spec *sp
 
 /* ---- what .rdata holds: imports first, so that the address table is on its first page */
 
+static uint32_t tables(const struct executable *x, const struct executable_spec *spec)
+{
+	return spec->size ? spec->tables : x->sections[RDATA].rva;
+}
+
 static uint32_t write_imports(struct executable *x, const struct executable_spec *spec)
 {
 	unsigned count = spec->imports ? g_strv_length((char **)spec->imports) : 0, w = x->is_64bit ? 8 : 4;
-	uint32_t at = x->sections[RDATA].rva, slots = at, lookups, descriptors, names;
+	uint32_t at = tables(x, spec), slots = at, lookups, descriptors, names;
 	unsigned dlls = 0;
 
 	if (!count)
@@ -318,13 +323,14 @@ static void place_sections(struct executable *x, const struct executable_spec *s
 	x->section_count = SECTIONS;
 	x->sections[TEXT].size = (spec->text_pages ? spec->text_pages : 2) * 0x1000;
 	if (spec->size) {
-		/* The kernel's code and data are where its symbols say; what this file writes goes behind them. */
-		x->sections[TEXT].size = spec->data - 0x1000;
-		x->sections[DATA].size = spec->size - 0x4000 - spec->data;
+		/* Where the symbols say; resources and relocations behind them. */
+		const uint32_t starts[SECTIONS] = { [RDATA] = 0x1000, [TEXT] = spec->code, [DATA] = spec->data,
+							[RSRC] = spec->size - 0x2000, [RELOC] = spec->size - 0x1000 };
+		const uint32_t ends[SECTIONS] = { [RDATA] = spec->code, [TEXT] = spec->data, [DATA] = spec->size - 0x2000,
+						  [RSRC] = spec->size - 0x1000, [RELOC] = spec->size };
 		for (unsigned i = 0; i < SECTIONS; i++) {
-			struct executable_section *section = &x->sections[i];
-			section->rva = i == RDATA ? spec->size - 0x4000 : i == DATA ? spec->data : i == TEXT ? 0x1000 :
-				       spec->size - (i == RSRC ? 0x2000 : 0x1000);
+			x->sections[i].rva = starts[i];
+			x->sections[i].size = ends[i] - starts[i];
 		}
 		x->size = spec->size;
 		return;
@@ -373,7 +379,7 @@ struct executable *executable_create(const struct executable_spec *spec)
 	at = write_imports(x, spec);
 	at = write_exports(x, spec, at);
 	at = write_debug(x, spec, at);
-	if (at > x->sections[RDATA].rva + x->sections[RDATA].size)
+	if (at > tables(x, spec) + 0x2000)
 		g_error("builder: %s: its imports and exports don't fit", spec->name);
 	write_version(x, spec);
 	/* One block of relocations, for the first page of code: none but padding. */

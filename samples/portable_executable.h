@@ -39,7 +39,9 @@ struct executable_spec {
 	uint64_t base, seed;
 	uint32_t timestamp;		/* 0: drawn */
 	uint32_t text_pages;		/* 0: 2 */
-	uint32_t size, data;		/* the kernel's: where it ends, and where its data section begins */
+	/* The kernel's: where it ends, where its code and data begin, and where in what is read-only
+	 * there is room for two pages of what this file writes. */
+	uint32_t size, code, data, tables;
 	bool is_64bit, dll, native;
 };
 

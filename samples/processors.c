@@ -14,7 +14,7 @@ static void low_stub(struct sample *s)
 	uint8_t *p = s->memory->bytes + pa;
 	const struct { unsigned at; uint64_t value; } words[] = {
 		{ 0x00, UINT64_C(0x00000001000600e9) | (random_of(s->seed, "stub", 1) & 0x7f) << 8 },
-		{ 0x08, 0x10 }, { 0x70, s->kernel_base + 0x1000 }, { 0x78, UINT64_C(0x0007010600070106) },
+		{ 0x08, 0x10 }, { 0x70, s->kernel_base + s->kernel->entry_point }, { 0x78, UINT64_C(0x0007010600070106) },
 		{ 0x90, 0x80050033 }, { 0xa0, s->memory->system_root }, { 0xa8, s->memory->levels == 5 ? 0x16f8 : 0x6f8 },
 	};
 

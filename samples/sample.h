@@ -144,6 +144,7 @@ void handle_table_put(struct sample *sample, uint64_t table, uint64_t handle, ui
 void handles_add(struct sample *sample, struct sample_process *process, uint64_t table);
 
 /* -- sections.c: files and the sections made of them */
+extern const char *const ntdll_exports[];
 struct sample_file *file_get(struct sample *sample, const char *path, bool image, bool wow64);
 struct sample_file *section_of_page_file(struct sample *sample, uint64_t pages, uint8_t protection);
 uint64_t section_object(struct sample *sample, const struct sample_file *file);
@@ -161,9 +162,13 @@ uint8_t protection_parse(struct item *item, const char *key, const char *otherwi
 
 /* -- processes.c, tokens.c, threads.c, user.c */
 void processes_init(struct sample *sample);
+/* Who it runs as, and its integrity level. */
+void token_facts(struct item *item, uint64_t pid, unsigned session, const char **user, const char **integrity);
 uint64_t token_create(struct sample *sample, struct item *item, uint64_t pid, unsigned session);
 void threads_init(struct sample *sample, struct sample_process *process);
 void user_init(struct sample *sample, struct sample_process *process);
+/* A line of the truth for each module, in the form of truth.c. */
+void user_module_lines(const struct sample_process *process, GPtrArray *lines);
 void user_modules(struct sample *sample, struct sample_process *process);
 uint64_t user_alloc(struct sample *sample, struct sample_process *process, size_t size, bool low);
 void user_stack(struct sample *sample, struct sample_process *process, uint64_t *base, uint64_t *limit, uint64_t *allocation);
@@ -173,5 +178,7 @@ uint64_t user_teb(struct sample *sample, struct sample_process *process, uint64_
 void defects_apply(struct sample *sample);
 
 /* -- writers.c and the others: the dump as a file */
+/* What an analysis should find; the caller frees it. */
+char *sample_truth(struct sample *sample);
 bool sample_write(struct sample *sample, const char *path, GError **error);
 #endif

@@ -7,7 +7,8 @@
 #include <string.h>
 #include "sample.h"
 
-static const char *const ntdll_exports[] = {
+/* Sorted: a system call's number is its place here, see kernel.c. */
+const char *const ntdll_exports[] = {
 	"LdrInitializeThunk", "LdrLoadDll", "NtAllocateVirtualMemory", "NtClose", "NtCreateFile", "NtCreateSection", "NtMapViewOfSection",
 	"NtProtectVirtualMemory", "NtQuerySystemInformation", "NtReadFile", "NtWriteFile", "NtWriteVirtualMemory", "RtlAllocateHeap",
 	"RtlExitUserThread", "RtlFreeHeap", "RtlInitUnicodeString", "RtlUserThreadStart", NULL
@@ -56,12 +57,15 @@ static uint64_t create_file_object(struct sample *s, const char *path, struct it
 }
 
 /*
- * PFN bits of an entry that isn't valid are disturbed by InvalidPteMask where the machine
- * has one (L1TF), unless SwizzleBit (4) says they stand as they are.
+ * Entries that aren't valid carry InvalidPteMask where the machine has one, so that a
+ * processor that speculates past the valid bit (L1TF) reads no memory. Where an entry has
+ * such a bit of its own it stands as it is, and SwizzleBit (4) says so.
  */
 uint64_t invalid_pte(const struct sample *s, uint64_t pte)
 {
-	return s->invalid_pte_mask && !(pte & 0x10) ? pte | s->invalid_pte_mask : pte;
+	if (!s->invalid_pte_mask)
+		return pte;
+	return pte & s->invalid_pte_mask ? pte | 0x10 : pte | s->invalid_pte_mask;
 }
 
 /*
@@ -195,7 +199,7 @@ static void fill_section(struct sample *s, struct sample_file *f)
 			for (unsigned i = 0; section && i < f->executable->section_count; i++)
 				if (section == &f->executable->sections[i])
 					at += (uint64_t)(i + 1) * s->layout->subsection.size_;
-			set_prototype(s, f, n, at << 16 | (uint64_t)protection << 5 | PTE_PROTOTYPE);
+			set_prototype(s, f, n, invalid_pte(s, at << 16 | (uint64_t)protection << 5 | PTE_PROTOTYPE));
 			continue;
 		}
 		uint64_t frame = f->frames[n] = memory_frame(s->memory, n ? f->frames[n - 1] : 0, 0, true);

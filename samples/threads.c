@@ -44,7 +44,7 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	const struct layout *l = s->layout;
 	bool kernel = p->kernel_only;
 	g_autofree char *entry = p->main_image ? g_strdup(strrchr(p->main_image->path, '\\') + 1) : NULL;
-	const char *start = item_text(item, "start", kernel ? "ntoskrnl.exe+0x1080" : entry ? entry : "ntdll.dll!RtlUserThreadStart");
+	const char *start = item_text(item, "start", kernel ? "ntoskrnl.exe+0x101080" : entry ? entry : "ntdll.dll!RtlUserThreadStart");
 	uint64_t created = GET(s, p->eprocess, eprocess.CreateTime) + 10000 * (number + 1), at, stack, stack_pages = 2;
 	struct sample_thread thread = { 0, item_number(item, "tid", s->next_thread), 0 };
 

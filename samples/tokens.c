@@ -28,11 +28,17 @@ static size_t sid_bytes(struct item *item, const char *text, uint8_t out[68])
 	return 8 + 4 * (n - 3);
 }
 
+void token_facts(struct item *item, uint64_t pid, unsigned session, const char **user, const char **integrity)
+{
+	*user = item_text(item, "user", session && pid != 4 ? "S-1-5-21-1004336348-1177238915-682003330-1001" : "S-1-5-18");
+	*integrity = item_text(item, "integrity", g_str_has_prefix(*user, "S-1-5-21-") ? "medium" : "system");
+}
+
 uint64_t token_create(struct sample *s, struct item *item, uint64_t pid, unsigned session)
 {
-	const char *user = item_text(item, "user", session && pid != 4 ? "S-1-5-21-1004336348-1177238915-682003330-1001" : "S-1-5-18");
+	const char *user, *level;
+	token_facts(item, pid, session, &user, &level);
 	bool system = !strcmp(user, "S-1-5-18");
-	const char *level = item_text(item, "integrity", system ? "system" : g_str_has_prefix(user, "S-1-5-21-") ? "medium" : "system");
 	const char *groups = item_text(item, "groups", system ? "S-1-5-32-544,S-1-1-0,S-1-5-11" : "S-1-1-0,S-1-5-32-545,S-1-5-4,S-1-5-11");
 	static const struct { const char *name, *sid; } levels[] = {
 		{ "untrusted", "S-1-16-0" }, { "low", "S-1-16-4096" }, { "medium", "S-1-16-8192" }, { "high", "S-1-16-12288" },

@@ -82,7 +82,7 @@ static void place(struct sample *s, struct sample_process *p)
 	bool old = s->build < 10240;
 
 	if (old) {
-		p->heap = 0x00300000;
+		p->heap = p->wow64 ? 0x00a00000 : 0x00300000;
 		p->stacks = 0x00080000 + (p->wow64 ? 0x100000 : 0);
 		p->peb = p->wow64 ? 0x7efdf000 : s->build < 9600 ? UINT64_C(0x7fffffdf000) : UINT64_C(0x7ff5fffdf000);
 		p->tebs = p->wow64 ? 0x7efde000 : p->peb - 0x1000;
@@ -447,5 +447,23 @@ void user_modules(struct sample *s, struct sample_process *p)
 			loader_entry(s, p, m, ldr);
 		else
 			loader_entry32(s, p, m, ldr32);
+	}
+}
+
+void user_module_lines(const struct sample_process *p, GPtrArray *lines)
+{
+	for (guint i = 0; i < p->modules->len; i++) {
+		const struct user_module *m = &g_array_index(p->modules, struct user_module, i);
+		const char *mapped = "";
+		for (guint v = 0; v < p->vads->len; v++) {
+			const struct sample_vad *vad = &g_array_index(p->vads, struct sample_vad, v);
+			if (vad->start == m->base && vad->file && vad->file->path)
+				mapped = vad->file->path;
+		}
+		bool listed = m->lists != 0;
+		g_ptr_array_add(lines, g_strdup_printf("modules|%" G_GUINT64_FORMAT "|0x%" G_GINT64_MODIFIER "x|%u|%s|%s|%d|%d|%d|%d|%s%s", p->pid,
+						       m->base, m->size, listed ? m->name : "", listed ? m->path : "", m->wow64,
+						       (m->lists & LIST_LOAD) != 0, (m->lists & LIST_MEMORY) != 0, (m->lists & LIST_INIT) != 0,
+						       *mapped ? "\\Device\\HarddiskVolume3" : "", mapped));
 	}
 }

@@ -62,10 +62,15 @@ struct sample_vad *vad_add(struct sample *s, struct sample_process *p, uint64_t 
 
 /* ---- images */
 
-static uint64_t lookup_needed(uint8_t mm)
+/* "Ask the VAD": an address part of all ones. */
+static uint64_t lookup_needed(const struct sample *s, uint8_t mm)
 {
-	/* "Ask the VAD": an address part of all ones. */
-	return UINT64_C(0xffffffff00000000) | (uint64_t)mm << 5 | PTE_PROTOTYPE;
+	return invalid_pte(s, UINT64_C(0xffffffff00000000) | (uint64_t)mm << 5 | PTE_PROTOTYPE);
+}
+
+static uint64_t prototype_form(const struct sample *s, const struct sample_file *f, uint64_t n, uint8_t mm)
+{
+	return invalid_pte(s, (f->prototypes + 8 * n) << 16 | (uint64_t)mm << 5 | PTE_PROTOTYPE);
 }
 
 static void bind_imports(struct sample *s, struct sample_process *p, const struct sample_vad *vad)
@@ -107,9 +112,9 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 		if (!strcmp(name, ".data") || imports)
 			private_copy(s, p, vad, n, imports ? MM_READONLY : MM_READWRITE);
 		else if (!strcmp(name, ".rsrc"))	/* trimmed from the working set: the prototype PTE knows */
-			memory_map(s->memory, p->root, va, f->prototypes + 8 * n << 16 | MM_READONLY << 5 | PTE_PROTOTYPE);
+			memory_map(s->memory, p->root, va, prototype_form(s, f, n, MM_READONLY));
 		else if (!strcmp(name, ".reloc"))
-			memory_map(s->memory, p->root, va, lookup_needed(MM_READONLY));
+			memory_map(s->memory, p->root, va, lookup_needed(s, MM_READONLY));
 		else
 			memory_map(s->memory, p->root, va, f->frames[n] | user_pte_bits(section ? section->protection : MM_READONLY));
 	}
@@ -234,9 +239,9 @@ static void fill_mapped(struct sample *s, struct sample_process *p, const struct
 		if (f->frames[n] && n < 2)
 			memory_map(s->memory, p->root, va, f->frames[n] | user_pte_bits(vad->protection));
 		else if (n == 2)
-			memory_map(s->memory, p->root, va, (f->prototypes + 8 * n) << 16 | (uint64_t)vad->protection << 5 | PTE_PROTOTYPE);
+			memory_map(s->memory, p->root, va, prototype_form(s, f, n, vad->protection));
 		else if (n == 3)
-			memory_map(s->memory, p->root, va, lookup_needed(vad->protection));
+			memory_map(s->memory, p->root, va, lookup_needed(s, vad->protection));
 	}
 }
 

@@ -51,6 +51,16 @@ START_TEST(full_dump_lies)
 	ck_assert(noted(image, "NumberOfRuns"));
 	image_close(image);
 
+	put_le(a = sample_full64(), 0x88, 20, 4);	/* more than there are; the rest of the list is empty */
+	put_le(a, 0x90, 0, 8);
+	for (unsigned i = 0xb8; i < 0x344; i += 4)
+		put_le(a, i, 0, 4);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "18 of 20 runs are empty"));
+	ck_assert_uint_eq(image->bytes_missing, 0);
+	image_close(image);
+
 	put_le(a = sample_full64(), 0x88, 1, 4);	/* fewer than NumberOfPages needs */
 	image = opened(a);
 	has_128(image);
@@ -185,7 +195,20 @@ START_TEST(bitmap_dump)
 	image_close(image);
 
 	put_text(a = sample_bitmap64(), 0x2000, "XDMP");
+	g_byte_array_set_size(a, 0x3000 + PAGE_SIZE);
 	refused("dump", a, "no bitmap");
+	put_le(a = sample_full64(), 0xf98, 6, 4);	/* a full dump that says it is a kernel one, and the reverse */
+	image = opened(a);
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "windows-full");
+	ck_assert(!image->facts.no_user_memory);
+	ck_assert(noted(image, "DumpType"));
+	image_close(image);
+	put_le(a = sample_bitmap64(), 0xf98, 1, 4);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "DumpType"));
+	image_close(image);
 	put_le(a = sample_bitmap64(), 0x2038, 0, 8);
 	refused("dump", a, "names no page");
 }

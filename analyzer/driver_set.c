@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "driver_set.h"
+#include "pool.h"
+
+const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_loader_entry, NULL };
+
+#define IO_TYPE_DRIVER 4	/* ntddk.h: the first word of a _DRIVER_OBJECT */
+#define MAX_IMAGE (UINT64_C(1) << 30)
+
+static int compare_found(const void *a, const void *b)
+{
+	const struct driver_found *x = a, *y = b;
+
+	return (x->va.v > y->va.v) - (x->va.v < y->va.v);
+}
+
+static void add_directory(struct context *c, const char *name, GArray *out)
+{
+	va_t directory = object_lookup(c->kernel, c->space, (va_t){ 0 }, name);
+	g_autoptr(GArray) list = object_directory_list(c->space, directory);
+
+	for (guint i = 0; i < list->len; i++) {
+		struct driver_found found = { { g_array_index(list, uint64_t, i) }, { 0 }, true };
+		struct object driver = object_at(c->space, found.va.v);
+		int16_t type = 0;
+		/* Devices live there too. */
+		if (!READ(driver, driver_object.Type, &type) && type == IO_TYPE_DRIVER)
+			g_array_append_val(out, found);
+	}
+}
+
+GArray *driver_set_find(struct context *c, const char *table)
+{
+	AUTO(object_types) types = object_types_load(c->kernel, c->space);
+	g_autoptr(GArray) objects = pool_objects(c, &pool_driver, types, "Driver", IO_TYPE_DRIVER, 0xffff);
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct driver_found));
+	guint kept = 0;
+
+	if (!object_lookup(c->kernel, c->space, (va_t){ 0 }, "Driver").v)
+		context_note(c, FAULT_UNMAPPED, kernel_symbol(c->kernel, ObpRootDirectoryObject), table,
+			     "the object manager's \\Driver can't be found: drivers come from their pool blocks alone");
+	add_directory(c, "Driver", out);
+	add_directory(c, "FileSystem", out);
+	for (guint i = 0; i < objects->len; i++) {
+		const struct pool_object *o = &g_array_index(objects, struct pool_object, i);
+		struct driver_found found = { o->va, o->pa, false };
+		if (o->va.v && !o->freed && (o->typed || !types->count))
+			g_array_append_val(out, found);
+	}
+	g_array_sort(out, compare_found);
+	for (guint i = 0; i < out->len; i++) {	/* one row an object, with all its sources */
+		struct driver_found *found = &g_array_index(out, struct driver_found, i);
+		struct driver_found *last = kept ? &g_array_index(out, struct driver_found, kept - 1) : NULL;
+		if (last && last->va.v == found->va.v) {
+			last->in_directory |= found->in_directory;
+			last->pa.v = last->pa.v ? last->pa.v : found->pa.v;
+		} else {
+			g_array_index(out, struct driver_found, kept++) = *found;
+		}
+	}
+	g_array_set_size(out, kept);
+	return out;
+}
+
+static void loaded_clear(void *data)
+{
+	struct loaded_driver *d = data;
+
+	g_free(d->name);
+	g_free(d->path);
+}
+
+static int compare_loaded(const void *a, const void *b)
+{
+	const struct loaded_driver *x = a, *y = b;
+
+	if (x->base != y->base)
+		return x->base < y->base ? -1 : 1;
+	return (x->entry.v > y->entry.v) - (x->entry.v < y->entry.v);
+}
+
+/* Does an image start there still? Its headers may be gone (discarded or wiped), its first page is not. */
+static bool image_at(struct context *c, uint64_t base, uint64_t size)
+{
+	struct page page;
+
+	return base && !(base & PAGE_MASK) && size && size <= MAX_IMAGE && !(size & PAGE_MASK) && space_is_kernel(c->space, (va_t){ base }) &&
+	       !space_page(c->space, (va_t){ base }, &page);
+}
+
+/* Before Windows 10 its symbols name the structure only by its user-mode twin, whose first fields are the same. */
+static void read_entry(struct context *c, va_t at, struct loaded_driver *d)
+{
+	const struct layout *l = c->kernel->layout;
+	bool own = l->kldr_data_table_entry.DllBase.size;
+	struct object entry = object_at(c->space, at.v);
+	struct object name = object_member(&entry, own ? l->kldr_data_table_entry.BaseDllName : l->ldr_data_table_entry.BaseDllName);
+	struct object path = object_member(&entry, own ? l->kldr_data_table_entry.FullDllName : l->ldr_data_table_entry.FullDllName);
+	uint64_t size = 0;
+
+	d->entry = at;
+	if (object_read(&entry, own ? l->kldr_data_table_entry.DllBase : l->ldr_data_table_entry.DllBase, &d->base, sizeof(d->base)) ||
+	    object_read(&entry, own ? l->kldr_data_table_entry.SizeOfImage : l->ldr_data_table_entry.SizeOfImage, &size, sizeof(size)) ||
+	    object_read(&entry, own ? l->kldr_data_table_entry.EntryPoint : l->ldr_data_table_entry.EntryPoint, &d->entry_point, sizeof(d->entry_point)))
+		d->base = 0;
+	d->size = (size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+	if (read_unicode_string(&name, 1024, &d->name))
+		d->name = NULL;
+	if (read_unicode_string(&path, 4096, &d->path))
+		d->path = NULL;
+}
+
+static bool known_base(const GArray *out, uint64_t base)
+{
+	for (guint i = 0; i < out->len; i++)
+		if (g_array_index(out, struct loaded_driver, i).base == base)
+			return true;
+	return false;
+}
+
+GArray *driver_set_images(struct context *c, const char *table)
+{
+	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct loaded_driver));
+	g_autoptr(GArray) entries = pool_blocks(c, &pool_loader_entry), drivers = driver_set_find(c, table);
+
+	g_array_set_clear_func(out, loaded_clear);
+	for (guint i = 0; i < entries->len; i++) {
+		const struct pool_object *o = &g_array_index(entries, struct pool_object, i);
+		struct loaded_driver d = { .in_pool_scan = true };
+		if (!o->va.v || o->freed)
+			continue;
+		read_entry(c, o->va, &d);
+		if (image_at(c, d.base, d.size) && d.name && *d.name)
+			g_array_append_val(out, d);
+		else
+			loaded_clear(&d);
+	}
+	for (guint i = 0; i < drivers->len; i++) {
+		struct object driver = object_at(c->space, g_array_index(drivers, struct driver_found, i).va.v), name = MEMBER(driver, driver_object.DriverName);
+		struct loaded_driver d = { .driver_object = driver.va };
+		uint32_t size = 0;
+		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size) || known_base(out, d.base))
+			continue;
+		d.size = ((uint64_t)size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+		if (!image_at(c, d.base, d.size))
+			continue;
+		if (READ(driver, driver_object.DriverInit, &d.entry_point))
+			d.entry_point = 0;
+		if (read_unicode_string(&name, 1024, &d.name))
+			d.name = NULL;
+		g_array_append_val(out, d);
+	}
+	g_array_sort(out, compare_loaded);
+	return out;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Drivers by the traces that loading leaves: driver objects (in the object manager's directories and by their pool
+ * blocks) and loader entries that no list leads to.
+ */
+#ifndef MEMSIEVE_DRIVER_SET_H
+#define MEMSIEVE_DRIVER_SET_H
+#include "plugin.h"
+
+/* For the `sweeps` of a plugin that calls one of these. */
+extern const struct sweep_pattern *const driver_set_sweeps[];
+
+struct driver_found {
+	va_t va;		/* of the _DRIVER_OBJECT */
+	pa_t pa;		/* of the same, where its pool block was found; else 0 */
+	bool in_directory;	/* in \Driver or \FileSystem */
+};
+
+/* struct driver_found by address. Why some may be missing goes into diagnostics under `table`. */
+GArray *driver_set_find(struct context *context, const char *table);
+
+/* A kernel image that some trace tells of. */
+struct loaded_driver {
+	va_t entry;		/* _KLDR_DATA_TABLE_ENTRY, or 0 */
+	va_t driver_object;	/* or 0 */
+	uint64_t base, size, entry_point;
+	char *name, *path;	/* or NULL */
+	bool in_pool_scan;	/* the loader entry was found by its pool block */
+};
+
+/* struct loaded_driver by base (then entry): loader entries in allocated pool, and the images of driver objects that have no such
+ * entry. Each image starts in memory that the kernel maps. */
+GArray *driver_set_images(struct context *context, const char *table);
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recover.h"
+#include <stdio.h>
+#include <string.h>
+#include "builds.h"
+#include "derive.h"
+#include "globals.h"
+
+#define PRIORS_MAX 8u		/* families that are tried */
+#define SIBLINGS_MAX 6u		/* kernels that are asked where they have a global */
+
+struct siblings {
+	const char *family;
+	unsigned revision;
+	GPtrArray *kernels;	/* struct sibling */
+};
+
+struct sibling {
+	char *guid_age;
+	unsigned distance;
+};
+
+static void sibling_free(gpointer data)
+{
+	struct sibling *s = data;
+
+	g_free(s->guid_age);
+	g_free(s);
+}
+
+static void add_sibling(void *user, const char *guid_age, const char *version, const char *family)
+{
+	struct siblings *all = user;
+	unsigned revision = 0;
+
+	if (strcmp(family, all->family))
+		return;
+	(void)!sscanf(version, "%*u.%*u.%*u.%5u", &revision);
+	struct sibling *s = g_new0(struct sibling, 1);
+	s->guid_age = g_strdup(guid_age);
+	/* Not knowing the revision: the newest first, as likely as any. */
+	s->distance = !all->revision ? G_MAXUINT - revision : revision > all->revision ? revision - all->revision : all->revision - revision;
+	g_ptr_array_add(all->kernels, s);
+}
+
+static int by_distance(gconstpointer a, gconstpointer b)
+{
+	const struct sibling *l = *(struct sibling *const *)a, *r = *(struct sibling *const *)b;
+
+	return l->distance != r->distance ? (l->distance < r->distance ? -1 : 1) : strcmp(l->guid_age, r->guid_age);
+}
+
+/* Layouts, with their symbols, of kernels of a family. */
+static GPtrArray *load_siblings(const char *family, unsigned revision)
+{
+	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)layout_destroy);
+	struct siblings all = { family, revision, g_ptr_array_new_with_free_func(sibling_free) };
+
+	layout_builtin_each(add_sibling, &all);
+	g_ptr_array_sort(all.kernels, by_distance);
+	for (guint i = 0; i < all.kernels->len && out->len < SIBLINGS_MAX; i++) {
+		const struct sibling *s = g_ptr_array_index(all.kernels, i);
+		struct layout *layout = layout_builtin(s->guid_age);
+		if (layout)
+			g_ptr_array_add(out, layout);
+	}
+	g_ptr_array_unref(all.kernels);
+	return out;
+}
+
+static unsigned build_of(const char *family)
+{
+	unsigned build = 0;
+
+	return sscanf(family, "%*u.%*u.%5u", &build) == 1 ? build : 0;
+}
+
+/* The families worth trying: all of the build, or those of the builds around it. */
+static GPtrArray *load_priors(const struct evidence *e)
+{
+	g_auto(GStrv) names = layout_families(e->build, e->revision);
+	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)layout_destroy);
+	unsigned first = *names ? build_of(*names) : 0;
+	bool own = first && layout_family(e->build, e->revision);
+
+	for (char **name = names; *name && out->len < PRIORS_MAX; name++) {
+		if (own && build_of(*name) != first)
+			break;
+		struct layout *layout = layout_family_named(*name);
+		if (layout && layout->pointer_size == 8)
+			g_ptr_array_add(out, layout);
+		else
+			layout_destroy(layout);
+	}
+	return out;
+}
+
+struct layout *recover_layout(struct kernel *kernel)
+{
+	AUTO(evidence) e = evidence_create(kernel);
+	g_autoptr(GPtrArray) priors = NULL, siblings = NULL;
+	struct build exact;
+	bool known = build_find(kernel->timestamp, kernel->size, &exact);
+
+	if (known) {
+		e->build = exact.build;
+		e->revision = exact.revision;
+	}
+	if (!e->build)
+		return NULL;
+	priors = load_priors(e);
+	struct layout *layout = derive_layout(e, (struct layout *const *)priors->pdata, priors->len);
+	if (!layout)
+		return NULL;
+	g_free(layout->guid_age);
+	layout->guid_age = g_strdup(kernel->guid_age);
+	g_free(layout->version);
+	layout->version = known ? g_strdup_printf("%u.%u.%u.%u", exact.major, exact.minor, exact.build, exact.revision) : NULL;
+	siblings = load_siblings(layout->base, e->revision);
+	globals_recover(e, layout, (struct layout *const *)siblings->pdata, siblings->len);
+	return layout;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PE images in memory, whole: of every module, driver and image mapping, and those found where no
+ * mapping accounts for them; their parts; and what of them isn't as their file was.
+ *
+ * Three hundred processes map the same hundred DLLs. What all mappings of one image section
+ * have in common (names, versions, exports, relocations) is found once, from its first mapping.
+ */
+#include <string.h>
+#include "images.h"
+
+static const struct module *module_of(const struct process *process, uint64_t base)
+{
+	for (guint i = 0; i < process->modules->len; i++) {
+		const struct module *m = &g_array_index(process->modules, struct module, i);
+		if (m->base == base)
+			return m;
+	}
+	return NULL;
+}
+
+static bool listed(const struct module *m)
+{
+	return m && (m->in_load_order || m->in_memory_order || m->in_init_order);
+}
+
+static uint32_t clamp_size(uint64_t size)
+{
+	return (uint32_t)MIN(size, UINT32_MAX & ~(uint64_t)PAGE_MASK);
+}
+
+/* An image mapping. */
+static void put_mapped(struct context *c, const struct images *images, guint i)
+{
+	const struct vad *vad = &g_array_index(c->process->vads.vads, struct vad, i);
+	const struct module *m = module_of(c->process, vad->start.v);
+	struct subject s = {
+		.c = c, .space = c->user, .base = vad->start.v, .size = clamp_size(vad->end.v - vad->start.v + 1), .vad = vad, .vad_index = (int)i,
+		.path = vad->file_path ? vad->file_path : m ? m->path : NULL, .found_by = listed(m) ? "loader" : "vad",
+		.content = images_content(images, c->process, vad), .first = true,
+	};
+
+	if (s.content) {
+		const struct mapping *first = &g_array_index(s.content->mappings, struct mapping, 0);
+		s.first = first->process == c->process && first->vad == i;
+	}
+	put_image(&s);
+}
+
+/* Memory of the process that an image lies in, but that is no image mapping. */
+static struct subject other_subject(struct context *c, uint64_t base, uint64_t size, const char *found_by)
+{
+	const struct vad *vad = vad_find(&c->process->vads, (va_t){ base });
+	struct subject s = { .c = c, .space = c->user, .base = base, .vad = vad, .vad_index = -1, .found_by = found_by, .first = true };
+
+	if (vad) {
+		s.vad_index = (int)(vad - (const struct vad *)(const void *)c->process->vads.vads->data);
+		s.path = vad->file_path;
+		size = MIN(size, vad->end.v - base + 1);
+	}
+	s.size = clamp_size(size);
+	return s;
+}
+
+/* The size of an image by its header, within what there is. */
+static uint32_t size_by_header(struct context *c, uint64_t base, uint32_t limit)
+{
+	struct pe_space at = { c->user, { base } };
+	AUTO_PE pe = pe_space_open(&at, limit);
+	uint64_t size = ((uint64_t)pe->size_of_image + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+
+	return size ? (uint32_t)MIN(size, limit) : limit;
+}
+
+static void put_found(void *user, const struct remains *r)
+{
+	struct context *c = user;
+	struct subject s = other_subject(c, r->base, r->limit, r->has_header ? "header" : "remains");
+
+	/* A module's own row is there already. */
+	if (module_of(c->process, r->base))
+		return;
+	if (r->has_header) {
+		s.size = size_by_header(c, r->base, s.size);
+	} else {
+		s.at = (struct pe_space){ s.space, { s.base } };
+		s.pe = pe_space_open(&s.at, s.size);
+		s.pe->base = s.base;
+		s.pe->size_of_image = s.size;
+		/* Only x64 has both a function table of this form and 64-bit relocations. */
+		s.pe->is_64bit = r->functions.rva != 0;
+		s.pe->machine = r->functions.rva ? PE_MACHINE_AMD64 : 0;
+		s.pe->directories[PE_DIRECTORY_EXCEPTION] = r->functions;
+		s.pe->directories[PE_DIRECTORY_RELOCATION] = r->relocations;
+	}
+	put_image(&s);
+}
+
+static bool run_process(struct context *c, GError **error)
+{
+	const struct images *images = context_kept(c);
+	const GArray *vads = c->process->vads.vads;
+
+	(void)error;
+	if (!c->user || c->image->facts.no_user_memory)
+		return true;
+	for (guint i = 0; i < vads->len && !context_cancelled(c); i++)
+		if (image_vad(&g_array_index(vads, struct vad, i)))
+			put_mapped(c, images, i);
+	for (guint i = 0; i < c->process->modules->len && !context_cancelled(c); i++) {
+		const struct module *m = &g_array_index(c->process->modules, struct module, i);
+		const struct vad *vad = vad_find(&c->process->vads, (va_t){ m->base });
+		if ((vad && image_vad(vad) && vad->start.v == m->base) || module_of(c->process, m->base) != m)
+			continue;
+		struct subject s = other_subject(c, m->base, m->size, "loader");
+		if (!s.path)
+			s.path = m->mapped_path ? m->mapped_path : m->path;
+		put_image(&s);
+	}
+	search_images(c, put_found, c);
+	return true;
+}
+
+static void put_driver(struct context *c, uint64_t base, uint64_t size, const char *name)
+{
+	struct subject s = {
+		.c = c, .space = c->space, .base = base, .size = clamp_size(size), .path = name, .vad_index = -1, .found_by = "driver", .first = true,
+	};
+
+	put_image(&s);
+}
+
+static bool begin(struct context *c, GError **error)
+{
+	uint64_t base, size;
+	const char *name;
+
+	(void)error;
+	context_keep(c, images_create(c), images_destroy);
+	for (guint i = 0; context_driver(c, i, &base, &size, &name) && !context_cancelled(c); i++)
+		put_driver(c, base, size, name);
+	return true;
+}
+
+const struct plugin plugin_images = {
+	.name = "images",
+	.doc = "PE images in memory, their parts, and what of them was modified",
+	.fills = { &table_images, &table_image_sections, &table_image_imports, &table_image_exports, &table_image_tls_callbacks,
+		   &table_image_patches, &table_image_resources, &table_image_debug },
+	.needs = { "vads", "modules", "drivers" },
+	.needs_layout = true,
+	.begin = begin,
+	.run_process = run_process,
+};

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of an image is in memory, and where a process's private pages differ from the section's. */
+#include <string.h>
+#include "images.h"
+
+enum {
+	GAP = 8,		/* equal bytes between two differences that are one patch */
+	STOMPED = 256,		/* bytes of one difference that make it more than a patch */
+	PATCHES = 1024,		/* an image */
+	OTHERS = 32,		/* mappings looked at for an original … */
+	SEARCHES = 64,		/* … of so many pages of an image */
+};
+
+/* ---- the original of a page ---- */
+
+static bool page_bytes(const struct subject *s, const struct page *page, uint8_t *bytes)
+{
+	return page_resident(page) && !image_read(s->c->image, page->pa, bytes, PAGE_SIZE);
+}
+
+enum original { ORIGINAL_NONE, ORIGINAL_FOUND, ORIGINAL_IS_OWN };
+
+/* The space of the i-th mapping, kept while the image is at hand. */
+static struct space *other_space(struct subject *s, guint i)
+{
+	if (!s->others)
+		s->others = g_ptr_array_new_with_free_func((GDestroyNotify)space_destroy);
+	if (s->others->len <= i)
+		g_ptr_array_set_size(s->others, (gint)i + 1);
+	if (!s->others->pdata[i])
+		s->others->pdata[i] = space_of(s->c, g_array_index(s->content->mappings, struct mapping, i).process);
+	return s->others->pdata[i];
+}
+
+/*
+ * Where the prototype PTE leads to no page: a page that another process maps by its prototype, or
+ * two others have in common, is the section's.
+ */
+static enum original other_original(struct subject *s, uint32_t index, const struct page *own, uint8_t *bytes)
+{
+	const GArray *mappings = s->content ? s->content->mappings : NULL;
+	uint64_t seen[OTHERS];
+	guint n = 0;
+
+	if (s->searched++ >= SEARCHES)
+		return ORIGINAL_NONE;
+	for (guint i = 0; mappings && i < MIN(mappings->len, OTHERS); i++) {
+		const struct mapping *m = &g_array_index(mappings, struct mapping, i);
+		if (m->process == s->c->process)
+			continue;
+		struct view view = { other_space(s, i), &g_array_index(m->process->vads.vads, struct vad, m->vad) };
+		struct page page, section;
+		if (index >= view_pages(&view))
+			continue;
+		enum view_page what = view_page(&view, index, &page, &section);
+		if (what != VIEW_SHARED && what != VIEW_UNKNOWN)
+			continue;
+		if (page.pa.v == own->pa.v)
+			return ORIGINAL_IS_OWN;
+		bool shared = what == VIEW_SHARED;
+		for (guint k = 0; k < n; k++)
+			shared |= seen[k] == page.pa.v;
+		if (shared)
+			return page_bytes(s, &page, bytes) ? ORIGINAL_FOUND : ORIGINAL_NONE;
+		seen[n++] = page.pa.v;
+	}
+	return ORIGINAL_NONE;
+}
+
+/* ---- patches ---- */
+
+static void patch_clear(void *data)
+{
+	struct found_patch *p = data;
+
+	if (p->original)
+		g_byte_array_unref(p->original);
+	if (p->current)
+		g_byte_array_unref(p->current);
+}
+
+static void append_bytes(GByteArray *to, const uint8_t *bytes, uint32_t length)
+{
+	g_byte_array_append(to, bytes, MIN(length, PATCH_BYTES - MIN(to->len, PATCH_BYTES)));
+}
+
+static uint32_t changed_bits(const uint8_t *a, const uint8_t *b, uint32_t length)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; a && i < length; i++)
+		n += (uint32_t)__builtin_popcount(a[i] ^ b[i]);
+	return n;
+}
+
+/* Join with the patch before where both are the same in large: pages that were overwritten in a row. */
+static bool extend(struct subject *s, uint32_t rva, uint32_t length, enum patch_kind kind, const struct pe_section *section,
+		   const uint8_t *original, const uint8_t *current)
+{
+	struct found_patch *last = s->patches->len ? &g_array_index(s->patches, struct found_patch, s->patches->len - 1) : NULL;
+
+	if (!last || last->kind != kind || last->section != section || (kind != PATCH_STOMPED && kind != PATCH_UNKNOWN && kind != PATCH_HEADER) ||
+	    rva < last->rva + last->length || rva - (last->rva + last->length) > STOMPED ||
+	    (rva - (last->rva + last->length) && last->current->len < PATCH_BYTES))
+		return false;
+	last->length = rva + length - last->rva;
+	last->changed_bits += changed_bits(original, current, length);
+	if (original && last->original)
+		append_bytes(last->original, original, length);
+	append_bytes(last->current, current, length);
+	return true;
+}
+
+static void add_patch(struct subject *s, uint32_t rva, uint32_t length, enum patch_kind kind, const struct pe_section *section,
+		      const uint8_t *original, const uint8_t *current)
+{
+	if (extend(s, rva, length, kind, section, original, current))
+		return;
+	if (s->patches->len >= PATCHES) {
+		s->patches_cut = true;
+		return;
+	}
+	struct found_patch p = { .rva = rva, .length = length, .kind = kind, .section = section, .current = g_byte_array_new() };
+
+	p.changed_bits = changed_bits(original, current, length);
+	append_bytes(p.current, current, length);
+	if (original) {
+		p.original = g_byte_array_new();
+		append_bytes(p.original, original, length);
+	}
+	g_array_append_val(s->patches, p);
+}
+
+/* The section that a page belongs to; false: nobody minds that it is written to. */
+static bool watched(const struct subject *s, uint32_t rva, const struct pe_section **section, bool *header)
+{
+	*section = pe_section_at(s->original, rva);
+	*header = !*section && rva < MAX(s->original->size_of_headers, PAGE_SIZE);
+	return *header || (*section && !((*section)->characteristics & PE_SECTION_WRITE));
+}
+
+static void compare_page(struct subject *s, uint32_t index, enum view_page what, const struct page *page, const struct page *section_page)
+{
+	uint32_t rva = index * PAGE_SIZE;
+	const struct pe_section *section;
+	uint8_t current[PAGE_SIZE], original[PAGE_SIZE], raw[PAGE_SIZE];
+	bool header;
+
+	if (!watched(s, rva, &section, &header) || !page_bytes(s, page, current))
+		return;
+	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND : other_original(s, index, page, original);
+	if (found != ORIGINAL_FOUND) {
+		/* A page that may as well be the section's own is no modification. */
+		s->pages[index] |= what == VIEW_PRIVATE ? PAGE_FLAG_ALONE : 0;
+		if (what == VIEW_PRIVATE && page->executable)
+			add_patch(s, rva, PAGE_SIZE, PATCH_UNKNOWN, section, NULL, current);
+		return;
+	}
+	memcpy(raw, original, PAGE_SIZE);
+	if (s->content) {	/* what the loader fills in is no change */
+		for (uint32_t i = 0; i < PAGE_SIZE; i++)
+			raw[i] ^= current[i];
+		image_fixups_mask(s->content->fixups, rva, raw, PAGE_SIZE);
+		for (uint32_t i = 0; i < PAGE_SIZE; i++)
+			raw[i] ^= current[i];
+	}
+	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct difference));
+	differences(raw, current, PAGE_SIZE, GAP, runs);
+	if (!runs->len)
+		return;
+	s->pages[index] |= PAGE_FLAG_MODIFIED;
+	bool code = section && section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE), large = false;
+	for (guint i = 0; i < runs->len; i++)
+		large |= g_array_index(runs, struct difference, i).length >= STOMPED;
+	if (large || !code || runs->len > 256) {	/* one patch from the first to the last */
+		const struct difference *first = &g_array_index(runs, struct difference, 0), *last = &g_array_index(runs, struct difference, runs->len - 1);
+		uint32_t from = first->offset, length = last->offset + last->length - from;
+		add_patch(s, rva + from, length, header ? PATCH_HEADER : code ? PATCH_STOMPED : PATCH_DATA, section, raw + from, current + from);
+		return;
+	}
+	for (guint i = 0; i < runs->len; i++) {
+		const struct difference *d = &g_array_index(runs, struct difference, i);
+		add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, raw + d->offset, current + d->offset);
+	}
+}
+
+void subject_compare(struct subject *s)
+{
+	s->n = (s->size + PAGE_SIZE - 1) / PAGE_SIZE;
+	s->pages = g_try_malloc0(s->n + 1);
+	s->patches = g_array_new(FALSE, TRUE, sizeof(struct found_patch));
+	g_array_set_clear_func(s->patches, patch_clear);
+	if (!s->pages || !s->space)
+		return;
+	bool mapped = s->vad && image_vad(s->vad);
+	for (uint32_t i = 0; i < s->n && !context_cancelled(s->c); i++) {
+		struct page page, section;
+		if (!mapped) {
+			enum fault fault = space_page(s->space, (va_t){ s->base + (uint64_t)i * PAGE_SIZE }, &page);
+			s->pages[i] = page_resident(&page) ? PAGE_FLAG_PRESENT | PAGE_FLAG_READABLE : fault ? 0 : PAGE_FLAG_READABLE;
+			s->pages[i] |= page.executable ? PAGE_FLAG_EXECUTABLE : 0;
+			continue;
+		}
+		enum view_page what = view_page(&s->view, i, &page, &section);
+		s->pages[i] = what == VIEW_ABSENT ? 0 : what == VIEW_ZERO ? PAGE_FLAG_READABLE : PAGE_FLAG_PRESENT | PAGE_FLAG_READABLE;
+		s->pages[i] |= page.executable ? PAGE_FLAG_EXECUTABLE : 0;
+		if (what == VIEW_PRIVATE)
+			s->pages[i] |= PAGE_FLAG_PRIVATE;
+		if (what == VIEW_PRIVATE || what == VIEW_UNKNOWN)
+			compare_page(s, i, what, &page, &section);
+	}
+}
+
+/* ---- rows ---- */
+
+static size_t read_code(void *user, uint64_t va, void *buffer, size_t length)
+{
+	const struct subject *s = user;
+	uint8_t *to = buffer;
+	size_t done = 0;
+
+	while (done < length && va <= UINT64_MAX - length) {
+		size_t n = MIN(length - done, PAGE_SIZE - (va + done) % PAGE_SIZE);
+		if (space_read(s->space, (va_t){ va + done }, to + done, n, NULL))
+			break;
+		done += n;
+	}
+	return done;
+}
+
+/* Name the function that rva lies in; *start is where it begins, or rva. */
+static char *function_at(struct subject *s, uint32_t rva, uint32_t *start)
+{
+	const struct pe_export *export = pe_nearest_export(s->original, rva);
+	struct pe_function function;
+	bool known = pe_function_at(s->original, rva, &function);
+
+	*start = rva;
+	if (export && (!known || function.begin <= export->rva)) {
+		*start = export->rva;
+		return export->name ? g_strdup(export->name) : g_strdup_printf("#%u", export->ordinal);
+	}
+	if (!known)
+		return NULL;
+	*start = function.begin;
+	return g_strdup_printf("sub_%x", function.begin);
+}
+
+static void put_code(struct subject *s, struct row *row, struct found_patch *p, uint32_t start)
+{
+	struct patch_source source = { s, read_code };
+	struct patch_code code;
+
+	patch_decode(&source, s->original->machine, s->base + start, s->base + p->rva, p->length, &code);
+	if (p->kind == PATCH_OTHER)
+		p->kind = code.kind;
+	row_text(row, P_DISASSEMBLY, code.text);
+	if (code.has_target) {
+		row_address(row, P_TARGET, code.target);
+		row_text(row, P_TARGET_MODULE, module_at(s->c, code.target));
+	}
+	g_free(code.text);
+}
+
+void put_patches(struct subject *s)
+{
+	for (guint i = 0; i < s->patches->len; i++) {
+		struct found_patch *p = &g_array_index(s->patches, struct found_patch, i);
+		struct row *row = row_new(s->c, &table_image_patches);
+		bool code = p->section && p->section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE);
+		uint32_t start = p->rva;
+		row_ref(row, P_IMAGE, s->ordinal);
+		row_address(row, P_ADDRESS, s->base + p->rva);
+		row_int(row, P_LENGTH, p->length);
+		row_text(row, P_SECTION, p->section ? p->section->name : NULL);
+		if (code) {
+			g_autofree char *function = function_at(s, p->rva, &start);
+			row_text(row, P_FUNCTION, function);
+			if (function)
+				row_int(row, P_FUNCTION_OFFSET, p->rva - start);
+			if (p->kind == PATCH_OTHER)
+				put_code(s, row, p, start);
+		}
+		if (p->original) {
+			row_blob(row, P_ORIGINAL, p->original->data, p->original->len);
+			row_int(row, P_CHANGED_BITS, p->changed_bits);
+		}
+		row_blob(row, P_CURRENT, p->current->data, p->current->len);
+		row_text(row, P_KIND, patch_kind_name(p->kind));
+	}
+	if (s->patches_cut)
+		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %d patches in one image", PATCHES);
+}

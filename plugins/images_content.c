@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the mappings of one image section have in common. */
+#include <math.h>
+#include "images.h"
+
+bool image_vad(const struct vad *vad)
+{
+	return vad->type == VAD_IMAGE_MAP && !vad->is_private;
+}
+
+static void content_forget(struct content *content)
+{
+	g_clear_pointer(&content->pdb_name, g_free);
+	g_clear_pointer(&content->pdb_guid_age, g_free);
+	g_clear_pointer(&content->original_filename, g_free);
+	g_clear_pointer(&content->company, g_free);
+	g_clear_pointer(&content->product, g_free);
+	g_clear_pointer(&content->file_version, g_free);
+	g_clear_pointer(&content->description, g_free);
+	g_clear_pointer(&content->import_hash, g_free);
+	g_clear_pointer(&content->entropies, g_array_unref);
+	g_clear_pointer(&content->fixups, image_fixups_destroy);
+	g_clear_pointer(&content->hashes, g_hash_table_unref);
+}
+
+static void content_destroy(void *data)
+{
+	struct content *content = data;
+
+	content_forget(content);
+	g_mutex_clear(&content->lock);
+	g_array_free(content->mappings, TRUE);
+	g_free(content);
+}
+
+static void add_mapping(struct images *images, const struct process *process, guint vad, int64_t ordinal)
+{
+	uint64_t area = g_array_index(process->vads.vads, struct vad, vad).control_area.v;
+	struct mapping mapping = { process, vad, ordinal };
+
+	if (!area)
+		return;
+	struct content *content = g_hash_table_lookup(images->contents, &area);
+	if (!content) {
+		content = g_new0(struct content, 1);
+		g_mutex_init(&content->lock);
+		content->mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping));
+		g_hash_table_insert(images->contents, g_memdup2(&area, sizeof(area)), content);
+	}
+	g_array_append_val(content->mappings, mapping);
+	content->left++;
+}
+
+struct images *images_create(const struct context *c)
+{
+	struct images *images = g_new0(struct images, 1);
+
+	images->contents = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, content_destroy);
+	for (guint i = 0; i < c->processes->len; i++) {
+		const struct process *process = g_ptr_array_index(c->processes, i);
+		int64_t ordinal = 0;
+		if (!process->user_readable || c->image->facts.no_user_memory)
+			continue;
+		/* The order in which run_process makes their rows. */
+		for (guint v = 0; v < process->vads.vads->len; v++)
+			if (image_vad(&g_array_index(process->vads.vads, struct vad, v)))
+				add_mapping(images, process, v, ordinal++);
+	}
+	return images;
+}
+
+void images_destroy(void *data)
+{
+	struct images *images = data;
+
+	g_hash_table_destroy(images->contents);
+	g_free(images);
+}
+
+struct content *images_content(const struct images *images, const struct process *process, const struct vad *vad)
+{
+	(void)process;
+	return vad->control_area.v ? g_hash_table_lookup(images->contents, &vad->control_area.v) : NULL;
+}
+
+struct space *space_of(const struct context *c, const struct process *process)
+{
+	struct space *space = space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb);
+
+	space->invalid_pte_mask = c->space->invalid_pte_mask;
+	space->kernel = c->space;
+	space->vads = &process->vads;
+	return space;
+}
+
+static void learn(struct content *content, struct pe *pe)
+{
+	const struct pe_debug *debug = pe_codeview(pe, NULL);
+	const struct pe_version_info *version = pe_version_info(pe, NULL);
+
+	if (debug) {
+		content->pdb_name = g_strdup(debug->pdb_name);
+		content->pdb_guid_age = g_strdup(debug->guid_age);
+	}
+	if (version) {
+		content->original_filename = g_strdup(version->original_filename);
+		content->company = g_strdup(version->company_name);
+		content->product = g_strdup(version->product_name);
+		content->file_version = g_strdup(version->file_version);
+		content->description = g_strdup(version->file_description);
+	}
+	content->import_hash = g_strdup(pe_imphash(pe, NULL));
+	content->is_dotnet = pe_clr(pe, NULL) != NULL;
+	content->fixups = image_fixups_create(pe);
+	content->hashes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	content->entropies = g_array_new(FALSE, FALSE, sizeof(double));
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		double entropy = NAN;
+		(void)!pe_entropy(pe, s->virtual_address, s->virtual_size ? s->virtual_size : s->raw_size, &entropy);
+		g_array_append_val(content->entropies, entropy);
+	}
+}
+
+void content_know(struct context *c, struct content *content)
+{
+	g_mutex_lock(&content->lock);
+	if (!content->known) {
+		const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
+		AUTO(space) space = space_of(c, first->process);
+		struct view view = { space, &g_array_index(first->process->vads.vads, struct vad, first->vad) };
+		struct pe_source source = view_section_source(&view);
+		AUTO_PE pe = pe_open(&source, view.vad->start.v, view_pages(&view) * PAGE_SIZE);
+		learn(content, pe);
+		content->known = true;
+	}
+	g_mutex_unlock(&content->lock);
+}
+
+void content_leave(struct content *content)
+{
+	if (g_atomic_int_dec_and_test(&content->left))
+		content_forget(content);
+}

@@ -1,0 +1,25 @@
+-- query: process_tree
+-- about: processes under the processes that started them, with their findings and the sources that do not see them
+-- A pid is used again after its process is gone: a parent is the latest process of that pid that is older than the
+-- child. Who has no such parent stands at the left.
+WITH RECURSIVE
+p AS MATERIALIZED (SELECT *, coalesce(create_time, '') AS born FROM processes WHERE :dump_id IS NULL OR dump_id = :dump_id),
+pair AS MATERIALIZED (
+  SELECT c.process_id AS child, a.process_id AS parent, max(a.born || printf('%012d', a.process_id)) AS latest
+  FROM p c JOIN p a ON a.dump_id = c.dump_id AND a.pid = c.ppid AND (a.born, a.process_id) < (c.born, c.process_id)
+  GROUP BY c.process_id),
+seen AS MATERIALIZED (
+  SELECT process_id, count(*) AS findings, max(CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 END) AS worst
+  FROM findings WHERE process_id IS NOT NULL GROUP BY process_id),
+tree(process_id, dump_id, depth, born) AS (
+  SELECT process_id, dump_id, 0, born FROM p WHERE process_id NOT IN (SELECT child FROM pair)
+  UNION ALL
+  SELECT p.process_id, p.dump_id, tree.depth + 1, p.born FROM tree JOIN pair ON pair.parent = tree.process_id JOIN p ON p.process_id = pair.child
+  ORDER BY 2, 3 DESC, 4, 1)
+SELECT printf('%.*c', 2 * min(tree.depth, 40), ' ') || coalesce(p.name, '?') AS process, p.pid, p.ppid, p.create_time, p.exit_time,
+       p.session_id AS session, p.user_sid AS user,
+       s.findings, CASE s.worst WHEN 4 THEN 'critical' WHEN 3 THEN 'high' WHEN 2 THEN 'medium' WHEN 1 THEN 'low' WHEN 0 THEN 'info' END AS worst,
+       rtrim(iif(p.in_active_list = 0, 'active list, ', '') || iif(p.in_cid_table = 0, 'CID table, ', '') || iif(p.in_pool_scan = 0, 'pool, ', '')
+             || iif(p.in_thread_scan = 0, 'threads, ', '') || iif(p.in_session_list = 0, 'session list, ', ''), ', ') AS not_seen_by,
+       p.command_line, d.computer_name AS machine, tree.dump_id
+FROM tree JOIN p USING (process_id) JOIN dumps d ON d.dump_id = tree.dump_id LEFT JOIN seen s USING (process_id);

@@ -1,0 +1,8 @@
+-- query: rare_processes
+-- about: programs that few dumps of the case run, by the path of their file (stacking)
+-- parameter: dumps 2: show what fewer dumps than this have
+SELECT count(DISTINCT p.dump_id) AS dumps, count(*) AS processes, coalesce(p.image_path, p.name) AS program, min(p.create_time) AS first_created,
+       group_concat(DISTINCT coalesce(d.computer_name, d.path)) AS machines, max(p.command_line) AS command_line
+FROM processes p JOIN dumps d USING (dump_id)
+GROUP BY lower(coalesce(p.image_path, p.name)) HAVING count(DISTINCT p.dump_id) < coalesce(:dumps, 2)
+ORDER BY 1, 3;

@@ -1,0 +1,30 @@
+-- rule: hollowed_process
+-- severity: critical
+-- confidence: 90
+-- attack: T1055.012
+-- title: {name} ({pid}) does not run the image it was made from: {what}
+-- The base in the PEB, the section the process was made from, and the memory at that base tell the same story in every process that was
+-- started as usual.
+WITH facts AS (
+  SELECT p.process_id, p.name, p.pid, p.image_base, p.section_base, p.image_path, p.peb_image_path, p.command_line,
+         v.vad_id, v.type, v.file_path, v.protection, v.start_address, v.end_address, i.header_state, i.size_of_image,
+         p.image_base <> p.section_base AS moved
+  FROM processes p
+  LEFT JOIN vads v ON v.process_id = p.process_id AND p.image_base BETWEEN v.start_address AND v.end_address
+  LEFT JOIN images i ON i.process_id = p.process_id AND i.base = p.image_base
+  WHERE p.dump_id = :dump_id AND p.exit_time IS NULL AND p.image_base <> 0 AND p.section_base <> 0
+    AND EXISTS (SELECT 1 FROM vads x WHERE x.process_id = p.process_id))
+SELECT process_id, name, pid, image_base AS address, end_address - image_base + 1 AS length,
+       -- a base that leads to no memory at all is damage, or a field written over
+       CASE WHEN vad_id IS NULL THEN 'low' ELSE 'critical' END AS severity,
+       CASE WHEN vad_id IS NULL THEN 30 ELSE 90 END AS confidence,
+       CASE WHEN vad_id IS NULL THEN 'its PEB names an image base where no memory is'
+            WHEN type <> 'image' THEN 'its image base lies in ' || type || ' memory'
+            WHEN moved THEN 'its PEB names another image base than its section''s'
+            ELSE 'another file is mapped at its image base' END AS what,
+       json_object('image_base', printf('0x%x', image_base), 'section_base', printf('0x%x', section_base), 'image_path', image_path,
+                   'peb_image_path', peb_image_path, 'type', type, 'file', file_path, 'protection', protection, 'header_state', header_state,
+                   'size_of_image', size_of_image, 'command_line', command_line) AS detail
+FROM facts
+WHERE moved OR type <> 'image' OR (file_path <> '' AND image_path <> '' AND lower(file_path) <> lower(image_path))
+ORDER BY process_id;

@@ -1,0 +1,40 @@
+-- rule: modified_image_code
+-- severity: medium
+-- confidence: 70
+-- attack: T1574
+-- title: {name} ({pid}): code of {module} was changed in memory: {what}
+-- A private copy of a code page that differs from the section's. Where the new code leads decides: to no module (an implant), or to
+-- a loaded one (security products do that in many functions: told once for each pair of modules). Functions that report to event
+-- tracing or to the malware scan interface are patched to be blind. One single bit that differs may be a memory error.
+WITH code AS (
+  SELECT x.*, i.process_id, replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS module,
+         CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' THEN 'T1562.006'
+              WHEN x.function LIKE 'Amsi%' THEN 'T1562.001'
+              WHEN x.kind = 'inline_hook' THEN 'T1056.004' END AS technique
+  FROM image_patches x JOIN images i USING (image_id)
+  WHERE i.dump_id = :dump_id AND i.process_id IS NOT NULL AND x.kind IN ('inline_hook', 'return', 'breakpoint', 'nop', 'patch', 'unknown')),
+judged AS (
+  SELECT code.*,
+         CASE WHEN changed_bits = 1 THEN 'low'
+              WHEN kind = 'unknown' OR kind = 'breakpoint' THEN 'low'
+              WHEN technique LIKE 'T1562%' THEN 'high'
+              WHEN kind = 'inline_hook' AND target IS NOT NULL AND target_module IS NULL THEN 'high'
+              WHEN kind = 'inline_hook' AND target_module IS NOT NULL THEN 'low'
+              ELSE 'medium' END AS severity,
+         CASE WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND coalesce(technique, '') NOT LIKE 'T1562%' THEN target_module
+              WHEN kind = 'unknown' THEN '' ELSE address END AS together
+  FROM code)
+SELECT p.process_id, p.name, p.pid, j.module, min(j.address) AS address, iif(count(*) = 1, j.length, max(j.address + j.length) - min(j.address)) AS length,
+       j.severity, j.technique AS attack,
+       CASE j.severity WHEN 'high' THEN 90 WHEN 'low' THEN 30 ELSE 70 END AS confidence,
+       CASE j.kind WHEN 'inline_hook' THEN coalesce(j.function, 'code') || iif(count(*) > 1, printf(' and %d more places lead', count(*) - 1), ' leads')
+                     || ' to ' || coalesce(j.target_module, printf('0x%x', j.target) || ', in no module', 'where can''t be told')
+                   WHEN 'return' THEN coalesce(j.function, 'a function') || ' returns at once'
+                   WHEN 'unknown' THEN printf('%d private executable places, with no original to compare to', count(*))
+                   ELSE j.kind || ' in ' || coalesce(j.function, j.section, 'no section') || iif(j.changed_bits = 1, ', a single bit', '') END AS what,
+       json_object('kind', j.kind, 'functions', json_group_array(j.function), 'length', j.length, 'original', lower(hex(j.original)),
+                   'current', lower(hex(substr(j.current, 1, 64))), 'disassembly', j.disassembly, 'changed_bits', j.changed_bits, 'section', j.section,
+                   'target', printf('0x%x', j.target), 'target_module', j.target_module, 'places', count(*)) AS detail
+FROM judged j JOIN processes p USING (process_id)
+GROUP BY j.image_id, j.kind, j.severity, j.technique, j.together
+ORDER BY j.image_id, min(j.address);

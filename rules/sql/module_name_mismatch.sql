@@ -1,0 +1,25 @@
+-- rule: module_name_mismatch
+-- severity: high
+-- confidence: 85
+-- attack: T1036.005
+-- title: {name} ({pid}): the loader calls the image at {address} {shown}, but the file mapped there is {mapped_path}
+-- The path in the loader's entry can be written by anyone in the process, that of the section's file object can't. Short (8.3) names,
+-- links and substituted drives make the folder differ, not the name.
+WITH paths AS (
+  SELECT m.*, p.name AS process_name, p.pid, p.dump_id,
+         CASE WHEN m.path LIKE '\SystemRoot\%' THEN substr(coalesce(d.system_root, 'C:\Windows'), 3) || substr(m.path, 12)
+              WHEN m.path LIKE '\??\_:%' OR m.path LIKE '\\?\_:%' THEN substr(m.path, 7)
+              WHEN m.path LIKE '_:\%' THEN substr(m.path, 3)
+              WHEN m.path LIKE '\\%' THEN substr(m.path, 2) ELSE m.path END AS tail,
+         replace(m.path, rtrim(m.path, replace(m.path, '\', '')), '') AS shown_file,
+         replace(m.mapped_path, rtrim(m.mapped_path, replace(m.mapped_path, '\', '')), '') AS mapped_file
+  FROM modules m JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
+  WHERE p.dump_id = :dump_id AND m.path <> '' AND m.mapped_path <> '')
+SELECT process_id, process_name AS name, pid, base AS address, size AS length, path AS shown, mapped_path,
+       CASE WHEN lower(shown_file) = lower(mapped_file) OR shown_file LIKE '%~%' THEN 'low' ELSE 'high' END AS severity,
+       CASE WHEN lower(shown_file) = lower(mapped_file) OR shown_file LIKE '%~%' THEN 30 ELSE 85 END AS confidence,
+       json_object('path', path, 'name', paths.name, 'mapped_path', mapped_path, 'wow64', wow64, 'in_load_order', in_load_order) AS detail
+FROM paths
+WHERE substr(lower(mapped_path), -length(tail)) <> lower(tail)
+  AND NOT (wow64 AND substr(lower(mapped_path), -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
+ORDER BY module_id;

@@ -1,0 +1,14 @@
+-- rule: module_stomping
+-- severity: high
+-- confidence: 85
+-- attack: T1055
+-- title: {name} ({pid}): {bytes} bytes of code of {module} were replaced at {address}
+-- Whole stretches of a mapped file's code that are other code in this process.
+SELECT p.process_id, p.name, p.pid, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length, sum(x.length) AS bytes,
+       replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS module,
+       json_object('path', i.path, 'section', x.section, 'function', x.function, 'changed_bits', sum(x.changed_bits), 'places', count(*),
+                   'pages_modified', i.pages_modified, 'current', lower(hex(substr(x.current, 1, 64)))) AS detail
+FROM image_patches x JOIN images i USING (image_id) JOIN processes p USING (process_id)
+WHERE p.dump_id = :dump_id AND x.kind = 'stomped'
+GROUP BY x.image_id
+ORDER BY x.image_id;

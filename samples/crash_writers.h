@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MEMSIEVE_SAMPLES_CRASH_WRITERS_H
+#define MEMSIEVE_SAMPLES_CRASH_WRITERS_H
+#include "writers.h"
+
+#define CRASH_HEADER_SIZE 0x2000u
+
+/* DUMP_HEADER64 of that DumpType; required: RequiredDumpSpace. */
+void crash_header(struct output *output, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE]);
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A machine from its description: the order in which its parts need each other. */
+#include "sample.h"
+#include <stdio.h>
+#include <string.h>
+
+struct choice { const char *wanted; char *guid_age, *version; };
+
+static void visit_kernel(void *user, const char *guid_age, const char *version, const char *family)
+{
+	struct choice *c = user;
+
+	(void)family;
+	if (!c->guid_age && version && (!g_ascii_strcasecmp(c->wanted, guid_age) || !strcmp(c->wanted, version))) {
+		c->guid_age = g_strdup(guid_age);
+		c->version = g_strdup(version);
+	}
+}
+
+static void choose_kernel(struct sample *s)
+{
+	struct choice choice = { item_required(s->machine, "build"), NULL, NULL };
+
+	layout_builtin_each(visit_kernel, &choice);
+	if (!choice.guid_age)
+		item_fail(s->machine, "build: no built-in kernel has this GUID and age or this version: %s", choice.wanted);
+	s->layout = layout_builtin(choice.guid_age);
+	if (!s->layout->version)
+		s->layout->version = g_strdup(choice.version);
+	if (sscanf(choice.version, "%*u.%*u.%u.%u", &s->build, &s->revision) != 2)
+		item_fail(s->machine, "build: \"%s\" is no version", choice.version);
+	g_free(choice.guid_age);
+	g_free(choice.version);
+}
+
+/* Symbols before Windows 10 lack _KLDR_DATA_TABLE_ENTRY; the part that is written here never changed. */
+static void complete_layout(struct layout *l)
+{
+	if (l->kldr_data_table_entry.size_)
+		return;
+	l->kldr_data_table_entry.size_ = 0xa0;
+	l->kldr_data_table_entry.InLoadOrderLinks = (struct field){ .offset = 0, .size = 16 };
+	l->kldr_data_table_entry.DllBase = (struct field){ .offset = 0x30, .size = 8 };
+	l->kldr_data_table_entry.EntryPoint = (struct field){ .offset = 0x38, .size = 8 };
+	l->kldr_data_table_entry.SizeOfImage = (struct field){ .offset = 0x40, .size = 4 };
+	l->kldr_data_table_entry.FullDllName = (struct field){ .offset = 0x48, .size = 16 };
+	l->kldr_data_table_entry.BaseDllName = (struct field){ .offset = 0x58, .size = 16 };
+	l->kldr_data_table_entry.LoadCount = (struct field){ .offset = 0x6c, .size = 2 };
+	l->kldr_data_table_entry.CheckSum = (struct field){ .offset = 0x78, .size = 4 };
+}
+
+static void create_memory(struct sample *s)
+{
+	unsigned levels = (unsigned)item_number(s->machine, "paging", 4);
+	uint64_t ram = item_number(s->machine, "ram", 8 << 20), gap_start = 0, gap_end = 0;
+	const char *gap = item_text(s->machine, "gap", NULL);
+	/* Windows drew the place of the page tables first in 10.0.14393; before, it was this. */
+	unsigned self_map = s->build < 14393 ? 0x1ed : 0x101 + (unsigned)(random_of(s->seed, "self", 0) % 0xe0);
+
+	if (levels != 4 && levels != 5)
+		item_fail(s->machine, "paging: 4 or 5 levels");
+	if (ram < 2 << 20 || ram > UINT64_C(16) << 30 || ram % PAGE_SIZE)
+		item_fail(s->machine, "ram: 2M to 16G");
+	if (gap && (sscanf(gap, "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x", &gap_start, &gap_end) != 2 || gap_end < gap_start))
+		item_fail(s->machine, "gap: START-END in hexadecimal");
+	s->memory = memory_create(ram, levels, (unsigned)item_number(s->machine, "self-map", self_map), s->seed, gap_start, gap_end);
+}
+
+struct sample *sample_create(struct description *description)
+{
+	struct sample *s = g_new0(struct sample, 1);
+
+	s->description = description;
+	s->machine = description_item(description, "machine");
+	if (!s->machine)
+		item_fail(NULL, "%s: there is no machine line", description->name);
+	choose_kernel(s);
+	s->seed = item_number(s->machine, "seed", random_of(0, s->layout->guid_age, 0) & 0xffff);
+	s->time = item_time(s->machine, "time", UINT64_C(133537293270000000));	/* 2024-02-29T10:02:07Z */
+	s->boot_time = item_time(s->machine, "boot", s->time - UINT64_C(36000000000) * 5);
+	s->kernel_shadow = item_flag(s->machine, "kvas");
+	s->invalid_pte_mask = item_number(s->machine, "invalid-pte-mask", 0);
+	s->next_thread = 0x1000;
+	s->files = g_ptr_array_new();
+	s->drivers = g_ptr_array_new();
+	s->processes = g_ptr_array_new();
+	complete_layout(s->layout);
+	create_memory(s);
+	kernel_init(s);
+	pool_init(s);
+	objects_init(s);
+	processors_init(s);
+	drivers_init(s);
+	callbacks_init(s);
+	processes_init(s);
+	processors_finish(s);
+	defects_apply(s);
+	return s;
+}
+
+void sample_destroy(struct sample *s)
+{
+	for (guint i = 0; i < s->files->len; i++) {
+		struct sample_file *f = s->files->pdata[i];
+		executable_destroy(f->executable);
+		g_free(f->frames);
+		g_free(f->path);
+		g_free(f);
+	}
+	for (guint i = 0; i < s->drivers->len; i++) {
+		struct sample_driver *d = s->drivers->pdata[i];
+		executable_destroy(d->executable);
+		g_free(d);
+	}
+	for (guint i = 0; i < s->processes->len; i++) {
+		struct sample_process *p = s->processes->pdata[i];
+		g_array_free(p->vads, TRUE);
+		g_array_free(p->threads, TRUE);
+		if (p->modules)
+			g_array_free(p->modules, TRUE);
+		g_free(p);
+	}
+	g_ptr_array_free(s->files, TRUE);
+	g_ptr_array_free(s->drivers, TRUE);
+	g_ptr_array_free(s->processes, TRUE);
+	executable_destroy(s->kernel);
+	memory_destroy(s->memory);
+	layout_destroy(s->layout);
+	g_free(s);
+}

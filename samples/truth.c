@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an analysis of the dump should find, from the description and from what was laid
+ * out: one line a row, fields separated by bars, as tests/golden compares it. It knows
+ * nothing of how the analyzer comes to its rows. `expect` lines of the description are
+ * passed on as they are.
+ */
+#include <string.h>
+#include "sample.h"
+#include "text.h"
+
+struct truth { struct sample *sample; GPtrArray *lines; bool kernel_only; };
+
+static void line(struct truth *t, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void line(struct truth *t, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	g_ptr_array_add(t->lines, g_strdup_vprintf(format, arguments));
+	va_end(arguments);
+}
+
+#define X G_GINT64_MODIFIER "x"
+#define U G_GUINT64_FORMAT
+
+static const char *session_text(char buffer[16], const struct sample_process *p)
+{
+	if (p->kernel_only)
+		return "";
+	g_snprintf(buffer, 16, "%u", (unsigned)item_number(p->item, "session", 0));
+	return buffer;
+}
+
+static void process_line(struct truth *t, const struct sample_process *p)
+{
+	struct sample *s = t->sample;
+	struct item *item = p->item;
+	const char *path = item_text(item, "path", NULL), *image = item_text(item, "peb-path", path), *user, *integrity;
+	bool in_user = !p->kernel_only && !p->exited && !t->kernel_only;
+	char session[16];
+	g_autofree char *device = path ? g_strconcat("\\Device\\HarddiskVolume3", below_volume(path), NULL) : g_strdup("");
+	g_autofree char *created = text_from_filetime(GET(s, p->eprocess, eprocess.CreateTime));
+	g_autofree char *ended = p->exited ? text_from_filetime(GET(s, p->eprocess, eprocess.ExitTime)) : g_strdup("");
+	g_autofree char *name = g_strndup(item_text(item, "name", "System"), 14);
+
+	token_facts(item, p->pid, (unsigned)item_number(item, "session", 0), &user, &integrity);
+	line(t, "processes|%" U "|%" U "|%s|%s|%s|%s|%s|%d|%s|%s|%u|%s|%s|%d", p->pid, item_number(item, "ppid", 0), name, device,
+	     in_user ? image : "", in_user ? item_text(item, "cmdline", image) : "", session_text(session, p), p->wow64, created, ended,
+	     p->threads->len, user, integrity, !p->hidden);
+}
+
+struct counts { uint64_t pages, present, paged_out, executable, private_image; };
+
+static void count_page(struct truth *t, const struct sample_process *p, const struct sample_vad *v, uint64_t n, struct counts *c)
+{
+	const uint64_t *at = memory_pte(t->sample->memory, p->root, v->start + n * PAGE_SIZE, false);
+	uint64_t pte = at ? *at : 0;
+	unsigned mm = pte >> 5 & 7;
+
+	if (!pte)
+		return;
+	c->pages++;
+	if (pte & PTE_VALID) {
+		c->present++;
+		c->executable += !(pte & PTE_NX);
+		c->private_image += v->file && (pte & PTE_FRAME) != v->file->frames[n];
+		return;
+	}
+	c->executable += mm == MM_EXECUTE || mm == MM_EXECUTE_READ || mm == MM_EXECUTE_READWRITE || mm == MM_EXECUTE_WRITECOPY;
+	if (pte & PTE_PROTOTYPE)
+		c->present += v->file && v->file->frames[n];
+	else if (pte & PTE_TRANSITION)
+		c->present++;
+	else
+		c->paged_out += (pte & ~t->sample->invalid_pte_mask) >> 32 != 0;
+}
+
+static const char *protection_text(uint8_t mm)
+{
+	static const char *const names[8] = {
+		[MM_READONLY] = "PAGE_READONLY", [MM_EXECUTE] = "PAGE_EXECUTE", [MM_EXECUTE_READ] = "PAGE_EXECUTE_READ",
+		[MM_READWRITE] = "PAGE_READWRITE", [MM_WRITECOPY] = "PAGE_WRITECOPY",
+		[MM_EXECUTE_READWRITE] = "PAGE_EXECUTE_READWRITE", [MM_EXECUTE_WRITECOPY] = "PAGE_EXECUTE_WRITECOPY",
+	};
+
+	return mm == 0x18 ? "PAGE_NOACCESS" : names[mm & 7];
+}
+
+static void vad_lines(struct truth *t, const struct sample_process *p)
+{
+	for (guint i = 0; i < p->vads->len; i++) {
+		const struct sample_vad *v = &g_array_index(p->vads, struct sample_vad, i);
+		struct counts c = { 0 };
+		for (uint64_t n = 0; n < (v->end + 1 - v->start) / PAGE_SIZE; n++)
+			count_page(t, p, v, n, &c);
+		g_autofree char *counts = t->kernel_only ? g_strdup("") :
+			g_strdup_printf("|%" U "|%" U "|%" U "|%" U "|%" U, c.pages, c.present, c.paged_out, c.executable, c.private_image);
+		line(t, "vads|%" U "|0x%" X "|0x%" X "|%s|%s%s|%d|%" U "|%s%s%s", p->pid, v->start, v->end,
+		     v->image ? "image" : v->is_private ? "private" : "mapped", v->image ? "PAGE_EXECUTE_WRITECOPY" : protection_text(v->protection),
+		     v->protection & MM_GUARD && v->protection != 0x18 ? "|PAGE_GUARD" : "", v->is_private, v->commit,
+		     v->file && v->file->path ? "\\Device\\HarddiskVolume3" : "", v->file && v->file->path ? v->file->path : "", counts);
+	}
+}
+
+static void thread_lines(struct truth *t, const struct sample_process *p)
+{
+	for (guint i = 0; i < p->threads->len; i++) {
+		const struct sample_thread *thread = &g_array_index(p->threads, struct sample_thread, i);
+		line(t, "threads|%" U "|%" U "|0x%" X "|0x%" X "|%s%.0" X, p->pid, thread->tid,
+		     GET(t->sample, thread->ethread, ethread.StartAddress), GET(t->sample, thread->ethread, ethread.Win32StartAddress),
+		     thread->teb ? "0x" : "", thread->teb);
+	}
+}
+
+static void environment_lines(struct truth *t, const struct sample_process *p)
+{
+	line(t, "environment|%" U "|COMPUTERNAME|%s", p->pid, item_text(t->sample->machine, "computer", "SAMPLE"));
+	line(t, "environment|%" U "|OS|Windows_NT", p->pid);
+	line(t, "environment|%" U "|Path|C:\\Windows\\system32;C:\\Windows", p->pid);
+	line(t, "environment|%" U "|SystemRoot|C:\\Windows", p->pid);
+	for (guint i = 0; i < p->item->children->len; i++) {
+		struct item *item = p->item->children->pdata[i];
+		for (guint j = 0; item_is(item, "env") && j < item->attributes->len; j++) {
+			const struct attribute *a = &g_array_index(item->attributes, struct attribute, j);
+			line(t, "environment|%" U "|%s|%s", p->pid, a->key, a->value);
+		}
+	}
+}
+
+static void handle_lines(struct truth *t, const struct sample_process *p)
+{
+	uint64_t next = 4;
+
+	for (guint i = 0; p->item && !p->exited && i < p->item->children->len; i++) {
+		struct item *item = p->item->children->pdata[i];
+		if (!item_is(item, "handle"))
+			continue;
+		uint64_t value = item_number(item, "value", next);
+		line(t, "handles|%" U "|%" U "|%s|0x%x", p->pid, value, item_text(item, "type", ""), (unsigned)item_number(item, "access", 0x1f0003));
+		next = value + 4;
+	}
+}
+
+static void kernel_lines(struct truth *t)
+{
+	struct sample *s = t->sample;
+	g_autofree char *time = text_from_filetime(s->time);
+
+	line(t, "dumps|%u|%s|0x%" X "|%s|0x%" X, s->build, time, s->kernel_base, s->layout->guid_age, s->memory->system_root);
+	for (guint i = 0; i < s->drivers->len; i++) {
+		const struct sample_driver *d = s->drivers->pdata[i];
+		line(t, "drivers|%s|0x%" X "|%" U "|%s", d->name, d->base, d->size, d->path);
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *sample_truth(struct sample *s)
+{
+	struct truth t = { s, g_ptr_array_new_with_free_func(g_free), false };
+	struct item *output = description_item(s->description, "output");
+	static const char *const kernel_formats[] = { "kernel", "bitmap-kernel", "automatic", "debugger-kernel" };
+	GString *text = g_string_new(NULL);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(kernel_formats); i++)
+		t.kernel_only |= !strcmp(item_text(output, "format", "raw"), kernel_formats[i]) && !item_flag(output, "live") && !item_flag(output, "active");
+	kernel_lines(&t);
+	for (guint i = 0; i < s->processes->len; i++) {
+		const struct sample_process *p = s->processes->pdata[i];
+		process_line(&t, p);
+		thread_lines(&t, p);
+		handle_lines(&t, p);
+		vad_lines(&t, p);
+		if (p->kernel_only || p->exited || t.kernel_only)
+			continue;
+		environment_lines(&t, p);
+		user_module_lines(p, t.lines);
+	}
+	for (guint i = 0; i < s->description->items->len; i++) {
+		struct item *item = s->description->items->pdata[i];
+		for (guint j = 0; item_is(item, "expect") && j < item->attributes->len; j++) {
+			struct attribute *a = &g_array_index(item->attributes, struct attribute, j);
+			a->used = true;
+			line(&t, "%s%s%s", a->key, a->value ? "=" : "", a->value ? a->value : "");
+		}
+	}
+	g_ptr_array_sort(t.lines, compare);
+	for (guint i = 0; i < t.lines->len; i++)
+		g_string_append_printf(text, "%s\n", (char *)t.lines->pdata[i]);
+	g_ptr_array_free(t.lines, TRUE);
+	return g_string_free(text, FALSE);
+}

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Damage for tests/damage/run: what to break, and where the structures are.
+
+A Target is a working copy of a dump that is broken in place and put right again. The case of the undamaged dump says
+where processes, VADs, threads, loader entries and images are; a page-table walk makes file offsets of the addresses.
+Only images whose pages stand in the file as they were in memory can be aimed at; others are damaged at random.
+"""
+import os, shutil, sqlite3, struct
+
+PAGE = 4096
+MASK64 = (1 << 64) - 1
+HOSTILE = [0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 1 << 32, (1 << 47) - 1, 1 << 47, (1 << 63) - 1, 1 << 63,
+           0xffff800000000000, 0xfffff78000000000, MASK64 - 0xfff, MASK64 - 7, MASK64]
+NAMES = ["\x1b]0;owned\x07\x1b[2J", "'; DROP TABLE processes;--", "\u202egpj.exe", "=cmd|' /C calc'!A0", "\ud800\ud800\udc00", "\r\n\0\t\x7f\x9b",
+         "%s%n%d{name}", "../../../../etc/passwd", "\ufffe\uffff"]
+
+
+class Target:
+    def __init__(self, path, folder, case):
+        self.name = path
+        self.copy = os.path.join(folder, "damaged-" + os.path.basename(path))
+        shutil.copyfile(path, self.copy)
+        self.size = os.path.getsize(path)
+        self.file = open(self.copy, "r+b", buffering=0)
+        self.undo, self.cut = [], None
+        self.segments = []          # (physical start, length, file offset)
+        self.places = {}            # kind -> [(offset, length)]
+        self.values = []            # addresses that mean something, for pointers to point at
+        self.tables = []            # file offsets of page-table pages
+        if case:
+            self.learn(case)
+
+    # ---- reading and breaking
+
+    def read(self, offset, length):
+        return os.pread(self.file.fileno(), length, offset)
+
+    def write(self, offset, data):
+        data = data[:max(0, self.size - offset)]
+        if data:
+            self.undo.append((offset, self.read(offset, len(data))))
+            os.pwrite(self.file.fileno(), data, offset)
+
+    def truncate(self, size):
+        self.cut = (size, self.read(size, self.size - size))
+        os.ftruncate(self.file.fileno(), size)
+
+    def restore(self):
+        if self.cut:
+            os.pwrite(self.file.fileno(), self.cut[1], self.cut[0])
+            self.cut = None
+        for offset, data in reversed(self.undo):
+            os.pwrite(self.file.fileno(), data, offset)
+        self.undo = []
+
+    def close(self):
+        self.file.close()
+        os.unlink(self.copy)
+
+    # ---- where things are
+
+    def offset(self, pa):
+        for start, length, at in self.segments:
+            if start <= pa < start + length:
+                return at + pa - start
+        return None
+
+    def physical(self, dtb, va):
+        table = dtb & 0xffffffffff000
+        for shift in (39, 30, 21, 12):
+            at = self.offset(table)
+            if at is None:
+                return None
+            (entry,) = struct.unpack("<Q", self.read(at + (va >> shift & 511) * 8, 8).ljust(8, b"\0"))
+            if not entry & 1:
+                return None
+            table = entry & 0xffffffffff000
+            if entry & 0x80 and shift in (30, 21):
+                return (table & ~((1 << shift) - 1)) + (va & ((1 << shift) - 1))
+        return table + (va & 0xfff)
+
+    def add(self, kind, dtb, va, length, before=0):
+        if va is None:
+            return
+        va &= MASK64
+        pa = self.physical(dtb, va)
+        at = self.offset(pa) if pa is not None else None
+        if at is not None:
+            self.places.setdefault(kind, []).append((max(0, at - before), length + before))
+            self.values.append(va)
+
+    def learn(self, case):
+        db = sqlite3.connect(case)
+        db.text_factory = bytes
+        ranges = db.execute("SELECT start, length FROM memory_ranges ORDER BY start").fetchall()
+        kind, dtb = db.execute("SELECT format, dtb FROM dumps").fetchone()
+        kind = (kind or b"").decode()
+        if kind == "raw":
+            self.segments = [(0, self.size, 0)]
+        elif kind == "windows-full":      # pages follow the header in the order of the runs
+            at = 0x2000
+            for start, length in ranges:
+                self.segments.append((start, length, at))
+                at += length
+        if not self.segments or not dtb:
+            db.close()
+            return
+        system = {r[0]: (r[1] or 0) & MASK64 for r in db.execute("SELECT process_id, dtb FROM processes")}
+        for va, in db.execute("SELECT eprocess FROM processes"):
+            self.add("process", dtb, va, 0xc00, 0x80)
+        for va, in db.execute("SELECT ethread FROM threads"):
+            self.add("thread", dtb, va, 0x900, 0x80)
+        for va, in db.execute("SELECT node FROM vads"):
+            self.add("vad", dtb, va, 0x90, 0x10)
+        for va, in db.execute("SELECT file_object FROM vads WHERE file_object IS NOT NULL"):
+            self.add("file", dtb, va, 0xd8, 0x80)
+        for va, in db.execute("SELECT control_area FROM vads WHERE control_area IS NOT NULL"):
+            self.add("section", dtb, va, 0x100, 0x10)
+        for va, in db.execute("SELECT base FROM drivers WHERE base IS NOT NULL"):
+            self.add("driver", dtb, va, 0x1000)
+        for pid, va in db.execute("SELECT process_id, base FROM modules"):
+            self.add("image", system.get(pid, 0), va, 0x1000)
+        for pid, va in db.execute("SELECT process_id, peb FROM processes WHERE peb IS NOT NULL"):
+            self.add("peb", system.get(pid, 0), va, 0x400)
+            self.ldr(system.get(pid, 0), va & MASK64)
+        for va, in db.execute("SELECT object FROM handles WHERE object IS NOT NULL LIMIT 2000") if self.has(db, "handles") else []:
+            self.add("object", dtb, va, 0x60, 0x60)
+        (base,) = db.execute("SELECT kernel_base FROM dumps").fetchone()
+        self.add("kernel", dtb, base, 0x1000)
+        self.add("shared data", dtb, 0xfffff78000000000, 0x400)
+        roots = {dtb} | {d for d in system.values() if d}
+        db.close()
+        self.find_tables(roots)
+        low = [(p, 0x100) for p in range(PAGE, 0x100000, PAGE) if self.read(self.offset(p) or 0, 1) == b"\xe9"]
+        if low:
+            self.places["low stub"] = low
+        self.pages = self.size // PAGE
+
+    @staticmethod
+    def has(db, table):
+        return db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+
+    def pointer(self, dtb, va):
+        pa = self.physical(dtb, va)
+        at = self.offset(pa) if pa is not None else None
+        return struct.unpack("<Q", self.read(at, 8).ljust(8, b"\0"))[0] if at is not None else 0
+
+    def ldr(self, dtb, peb):
+        ldr = self.pointer(dtb, peb + 0x18)
+        self.add("loader", dtb, ldr, 0x60)
+        self.add("parameters", dtb, self.pointer(dtb, peb + 0x20), 0x410)
+        head = at = ldr + 0x10
+        for _ in range(300):
+            at = self.pointer(dtb, at)
+            if not at or at == head:
+                break
+            self.add("loader", dtb, at, 0x120)
+
+    def find_tables(self, roots):
+        seen, level = set(), sorted(roots)
+        for depth in range(4):
+            below = []
+            for table in level:
+                at = self.offset(table)
+                if at is None or table in seen or len(seen) > 6000:
+                    continue
+                seen.add(table)
+                self.tables.append(at)
+                if depth < 3:
+                    for entry in struct.unpack("<512Q", self.read(at, PAGE).ljust(PAGE, b"\0")):
+                        if entry & 1 and not (entry & 0x80 and depth):
+                            below.append(entry & 0xffffffffff000)
+            level = below
+        self.tables.sort()
+
+
+# ---- the kinds of damage; each returns what it did
+
+def flip_bits(t, rng):
+    n = rng.choice([1, 16, 256, 4096])
+    for _ in range(n):
+        at = rng.randrange(t.size)
+        t.write(at, bytes([t.read(at, 1)[0] ^ 1 << rng.randrange(8)]))
+    return "%d bits flipped anywhere" % n
+
+
+def random_pages(t, rng):
+    n = rng.choice([1, 8, 64, 512])
+    for _ in range(n):
+        t.write(rng.randrange(max(1, t.size // PAGE)) * PAGE, rng.randbytes(PAGE))
+    return "%d pages of random bytes" % n
+
+
+def shuffle_pages(t, rng):
+    n = rng.choice([2, 32, 512])
+    at = [rng.randrange(max(1, t.size // PAGE)) * PAGE for _ in range(n)]
+    pages = [t.read(a, PAGE) for a in at]
+    rng.shuffle(pages)
+    for a, page in zip(at, pages):
+        t.write(a, page)
+    return "%d pages shuffled" % n
+
+
+def cut(t, rng):
+    size = rng.choice([rng.randrange(t.size), rng.randrange(min(t.size, 0x4000)), t.size - rng.randrange(1, min(t.size, PAGE)), rng.randrange(t.size) & ~(PAGE - 1)])
+    t.truncate(max(1, size))
+    return "cut to %d bytes" % size
+
+
+def header(t, rng):
+    n = rng.choice([1, 4, 64])
+    for _ in range(n):
+        at = rng.randrange(min(t.size, rng.choice([64, 0x1000, 0x2000, 0x10000])))
+        width = rng.choice([1, 2, 4, 8])
+        t.write(at, struct.pack("<Q", rng.choice(HOSTILE + [rng.getrandbits(64)]))[:width])
+    return "%d values of the file's header" % n
+
+
+def somewhere(t, rng, kinds=None):
+    kind = rng.choice(sorted(k for k in t.places if not kinds or k in kinds))
+    at, length = rng.choice(t.places[kind])
+    return kind, at, length
+
+
+def structure_bits(t, rng):
+    n = rng.choice([1, 8, 64, 512])
+    kinds = set()
+    for _ in range(n):
+        kind, at, length = somewhere(t, rng)
+        at += rng.randrange(length)
+        kinds.add(kind)
+        t.write(at, bytes([(t.read(at, 1) or b"\0")[0] ^ 1 << rng.randrange(8)]))
+    return "%d bits in %s" % (n, ", ".join(sorted(kinds)))
+
+
+def structure_values(t, rng):
+    n = rng.choice([1, 8, 64, 512])
+    kinds = set()
+    for _ in range(n):
+        kind, at, length = somewhere(t, rng)
+        width = rng.choice([1, 2, 4, 8, 8])
+        at += rng.randrange(max(1, length // width)) * width
+        kinds.add(kind)
+        value = rng.choice(HOSTILE) if rng.random() < 0.5 else rng.choice(t.values) + rng.choice([0, 8, 16, -16, 0x448, 1])
+        t.write(at, struct.pack("<Q", value & MASK64)[:width])
+    return "%d hostile values in %s" % (n, ", ".join(sorted(kinds)))
+
+
+def one_kind_everywhere(t, rng):
+    """The same field of every structure of a kind: all counts huge, all links to one place."""
+    kind, _, length = somewhere(t, rng)
+    offset, width = rng.randrange(length) & ~7, rng.choice([2, 4, 8])
+    value = rng.choice(HOSTILE + [rng.choice(t.values)])
+    for at, _ in t.places[kind]:
+        t.write(at + offset, struct.pack("<Q", value & MASK64)[:width])
+    return "every %s has 0x%x at +0x%x" % (kind, value, offset)
+
+
+def pointers_crossed(t, rng):
+    """What looks like a kernel pointer in structures leads to another structure: loops, shared nodes, other types."""
+    n, done = rng.choice([1, 8, 64]), 0
+    for _ in range(n * 20):
+        kind, at, length = somewhere(t, rng, {"process", "thread", "vad", "file", "section", "object", "loader", "parameters", "peb"} & set(t.places) or None)
+        at += (rng.randrange(length) & ~7)
+        (value,) = struct.unpack("<Q", t.read(at, 8).ljust(8, b"\0"))
+        if value >> 47 in (0x1ffff, 0) and value > 0x10000:
+            t.write(at, struct.pack("<Q", rng.choice(t.values)))
+            done += 1
+            if done == n:
+                break
+    return "%d pointers crossed" % done
+
+
+def entry_of(t, rng):
+    return rng.choice(t.tables) + rng.randrange(512) * 8
+
+
+def physical_of(t, at):
+    for start, length, offset in t.segments:
+        if offset <= at < offset + length:
+            return start + at - offset
+    return 0
+
+
+def table_bits(t, rng):
+    n = rng.choice([1, 16, 256])
+    for _ in range(n):
+        at = entry_of(t, rng) + rng.randrange(8)
+        t.write(at, bytes([t.read(at, 1)[0] ^ 1 << rng.randrange(8)]))
+    return "%d bits in page tables" % n
+
+
+def table_loops(t, rng):
+    """Tables that name themselves or other tables, or nothing but large pages."""
+    n = rng.choice([1, 4, 32])
+    how = rng.choice(["itself once", "itself always", "others", "large pages", "one page always", "prototype entries", "transition entries"])
+    for _ in range(n):
+        table = rng.choice(t.tables)
+        own = physical_of(t, table)
+        if how == "itself once":
+            t.write(table + rng.randrange(512) * 8, struct.pack("<Q", own | 0x67))
+        elif how == "itself always":
+            t.write(table, struct.pack("<Q", own | 0x67) * 512)
+        elif how == "others":
+            t.write(table, b"".join(struct.pack("<Q", physical_of(t, rng.choice(t.tables)) | 0x67) for _ in range(512)))
+        elif how == "large pages":
+            t.write(table, b"".join(struct.pack("<Q", (i << 30 | 0xe7) & MASK64) for i in range(512)))
+        elif how == "one page always":
+            t.write(table, struct.pack("<Q", rng.randrange(max(1, t.size // PAGE)) * PAGE | 0x67) * 512)
+        elif how == "prototype entries":
+            t.write(table, struct.pack("<Q", (rng.choice(t.values) << 16 | 0x400) & MASK64) * 512)
+        else:
+            t.write(table, struct.pack("<Q", own | 0x8e0) * 512)
+    return "%d page tables name %s" % (n, how)
+
+
+def table_pages(t, rng):
+    n = rng.choice([1, 8, 64])
+    for _ in range(n):
+        a, b = rng.choice(t.tables), rng.choice(t.tables)
+        x, y = t.read(a, PAGE), t.read(b, PAGE)
+        t.write(a, y)
+        t.write(b, x if rng.random() < 0.7 else rng.randbytes(PAGE))
+    return "%d page tables swapped" % n
+
+
+def endless_vads(t, rng):
+    """VADs that span all of user memory, over page tables that have everything."""
+    for at, length in t.places["vad"] if rng.random() < 0.5 else [rng.choice(t.places["vad"]) for _ in range(20)]:
+        node = t.read(at, length)
+        for o in range(0x10, min(0x50, len(node) - 4), 4):
+            (value,) = struct.unpack_from("<I", node, o)
+            if 0x10 < value < 0x7fffffff and rng.random() < 0.5:
+                t.write(at + o, struct.pack("<I", rng.choice([0, 0xffffffff, 0x7ffffffe, 0x7ffffff, 1])))
+    tables = table_loops(t, rng) if rng.random() < 0.7 else "page tables as they are"
+    return "VADs over everything, " + tables
+
+
+def names(t, rng):
+    """Every text of one process's structures becomes a hostile one."""
+    n = 0
+    for _ in range(rng.choice([4, 64])):
+        kind, at, length = somewhere(t, rng, {"process", "parameters", "loader", "file", "driver", "image"} & set(t.places) or None)
+        name = rng.choice(NAMES)
+        data = name.encode("utf-16-le", "surrogatepass") if rng.random() < 0.6 else name.encode("utf-8", "surrogatepass")
+        old = t.read(at, length)
+        for o in range(0, len(old) - 16, 8):
+            if all(32 <= c < 127 for c in old[o:o + 6]):
+                t.write(at + o, data)
+                n += 1
+                break
+    memory = t.read(0, 0) or b""
+    for _ in range(64):      # and texts wherever they are
+        start = rng.randrange(t.size)
+        memory = t.read(start, 65536)
+        found = memory.find(rng.choice(["\\Windows\\", ".dll", ".exe", "C:\\"]).encode("utf-16-le"))
+        if found >= 0:
+            t.write(start + found, rng.choice(NAMES).encode("utf-16-le", "surrogatepass"))
+            n += 1
+    return "%d hostile names" % n
+
+
+def image_headers(t, rng):
+    n = rng.choice([1, 8, 64])
+    for _ in range(n):
+        _, at, _ = somewhere(t, rng, {"image", "driver", "kernel"} & set(t.places) or None)
+        (nt,) = struct.unpack("<I", t.read(at + 0x3c, 4).ljust(4, b"\0"))
+        nt = nt if nt < 0xf00 else 0x80
+        where = at + nt + rng.choice([6, 0x14, 0x18, 0x28, 0x38, 0x3c, 0x50, 0x54, 0x84, 0x88, 0x8c, 0x90, 0x94, 0x98, 0xb0, 0xb8, 0xbc, 0xd0, 0xd8,
+                                      rng.randrange(0x300)])
+        t.write(where, struct.pack("<I", rng.choice(HOSTILE) & 0xffffffff)[:rng.choice([2, 4])])
+    return "%d values of PE headers" % n
+
+
+ANYWHERE = [flip_bits, random_pages, shuffle_pages, cut, header]
+AIMED = [structure_bits, structure_values, structure_values, one_kind_everywhere, one_kind_everywhere, pointers_crossed, pointers_crossed, names, image_headers]
+TABLES = [table_bits, table_loops, table_loops, table_pages]
+
+
+def apply(target, rng):
+    kinds = list(ANYWHERE)
+    if target.places:
+        kinds += AIMED
+        if target.tables:
+            kinds += TABLES
+        if "vad" in target.places and target.tables:
+            kinds += [endless_vads]
+    done = [rng.choice(kinds)(target, rng) for _ in range(rng.choice([1, 1, 1, 2, 4]) if target.places else 1)]
+    return "; ".join(done)

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Address spaces and list walks over a tiny raw image made here, with holes and smears. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "rows.h"
+#include "vad.h"
+#include "walk.h"
+
+#define PAGES 64
+#define K UINT64_C(0xfffff80000000000)		/* kernel half: its page n is at K + n pages */
+#define U UINT64_C(0x0000000000400000)		/* user half */
+
+static uint8_t memory[PAGES][PAGE_SIZE];
+static char path[] = "/tmp/memsieve-space-XXXXXX";
+static struct image *image;
+static struct layout *layout;
+static struct space *space;
+
+static void put(unsigned page, unsigned index, uint64_t value)
+{
+	memcpy(memory[page] + 8 * index, &value, 8);
+}
+
+#define PAGE_AT(n) ((uint64_t)(n) * PAGE_SIZE)
+#define RW 0x803u	/* valid, writable by hardware and by Windows' software bit */
+#define NX (UINT64_C(1) << 63)
+
+static void setup(void)
+{
+	GError *error = NULL;
+	int fd;
+
+	memset(memory, 0, sizeof(memory));
+	for (unsigned i = 16; i < PAGES; i++)
+		memset(memory[i], (int)i, PAGE_SIZE);
+	/* 1: PML4, 2-4: user tables, 5-7: kernel tables; every other virtual page lies elsewhere. */
+	put(1, 0, PAGE_AT(2) | 7);
+	put(2, 0, PAGE_AT(3) | 7);
+	put(3, 2, PAGE_AT(4) | 7);
+	put(1, 496, PAGE_AT(5) | 3);
+	put(5, 0, PAGE_AT(6) | 3);
+	put(6, 0, PAGE_AT(7) | 3);
+	put(6, 1, 0 | 0x80 | RW);			/* a 2 MiB page over physical 0 */
+	put(4, 0, PAGE_AT(40) | 7 | 0x800);		/* user read-write-execute */
+	put(4, 1, PAGE_AT(20) | 5 | NX);		/* user read-only */
+	put(4, 2, PAGE_AT(31) | 1 << 11 | 4 << 5);	/* transition, read-write */
+	put(4, 3, UINT64_C(0x1234) << 32 | 6 << 5);	/* in the page file, execute-read-write */
+	put(4, 4, 4 << 5);				/* demand zero, read-write */
+	put(4, 5, (K + PAGE_AT(2)) << 16 | 1 << 10 | 3 << 5);	/* prototype PTE at K + 2 pages, execute-read */
+	put(4, 6, (K + PAGE_AT(2) + 8) << 16 | 1 << 10 | 1 << 5);	/* its neighbour: in the file alone */
+	put(4, 7, UINT64_C(0xffffffff) << 32 | 1 << 10 | 1 << 5);	/* ask the VAD */
+	put(4, 8, UINT64_C(0x7fff000) | 7);		/* valid, but beyond the dump */
+	put(4, 10, PAGE_AT(33) | 7);
+	for (unsigned i = 0; i < 8; i++)
+		put(7, i, PAGE_AT(48 + i) | RW | NX);
+	memset(memory[50], 0, PAGE_SIZE);
+	put(50, 0, PAGE_AT(22) | 1);			/* the prototype PTEs: resident, … */
+	put(50, 1, UINT64_C(0x123456780000) | 1 << 10 | 3 << 5);	/* … a subsection's, … */
+	put(50, 2, PAGE_AT(24) | 1 << 11 | 1 << 5);	/* … on its way out */
+
+	fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, memory, sizeof(memory)), (ssize_t)sizeof(memory));
+	close(fd);
+	image = image_open(path, &error);
+	ck_assert_msg(image != NULL, "%s", error ? error->message : "");
+	layout = layout_create();
+	layout->pointer_size = 8;
+	layout_set_field(layout, "_LIST_ENTRY", "Flink", (struct field){ .offset = 0, .size = 8 });
+	layout_set_field(layout, "_LIST_ENTRY", "Blink", (struct field){ .offset = 8, .size = 8 });
+	layout_set_field(layout, "_EPROCESS", "ActiveProcessLinks", (struct field){ .offset = 0x10, .size = 16 });
+	layout_set_field(layout, "_EPROCESS", "UniqueProcessId", (struct field){ .offset = 0x08, .size = 8 });
+	layout_set_field(layout, "_MMVAD_FLAGS", "Protection", (struct field){ .offset = 0, .size = 4, .bit = 3, .bits = 5 });
+	space = space_create(image, layout, PAGING_X64, (pa_t){ PAGE_AT(1) });
+}
+
+static void teardown(void)
+{
+	space_destroy(space);
+	layout_destroy(layout);
+	image_close(image);
+	unlink(path);
+	strcpy(path + strlen(path) - 6, "XXXXXX");
+}
+
+START_TEST(test_translation)
+{
+	struct page page;
+	uint8_t two[2];
+	va_t bad;
+
+	ck_assert_int_eq(space_page(space, (va_t){ U + 5 }, &page), FAULT_NONE);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(40));
+	ck_assert(page.writable && page.executable && page.user);
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(1) }, &page), FAULT_NONE);
+	ck_assert(!page.writable && !page.executable && page.user);
+	/* Across two virtual pages that are physically far apart. */
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_SIZE - 1 }, two, 2, NULL), FAULT_NONE);
+	ck_assert_uint_eq(two[0], 40);
+	ck_assert_uint_eq(two[1], 20);
+	/* A large page: writable, but not for the user. */
+	ck_assert_int_eq(space_page(space, (va_t){ K + (2 << 20) + PAGE_AT(17) + 3 }, &page), FAULT_NONE);
+	ck_assert_uint_eq(page.size, 2 << 20);
+	ck_assert(page.writable && !page.user);
+	ck_assert_int_eq(space_read(space, (va_t){ K + (2 << 20) + PAGE_AT(17) }, two, 2, NULL), FAULT_NONE);
+	ck_assert_uint_eq(two[0], 17);
+	/* No entry, outside the dump, no canonical address, and one that wraps. */
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(9) }, two, 1, &bad), FAULT_UNMAPPED);
+	ck_assert_uint_eq(bad.v, U + PAGE_AT(9));
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(8) }, two, 1, NULL), FAULT_NOT_IN_DUMP);
+	ck_assert_int_eq(space_read(space, (va_t){ UINT64_C(0x0000800000000000) }, two, 1, NULL), FAULT_UNMAPPED);
+	ck_assert_int_eq(space_read(space, (va_t){ UINT64_MAX }, two, 2, NULL), FAULT_UNMAPPED);
+}
+END_TEST
+
+START_TEST(test_software_entries)
+{
+	struct page page;
+	uint8_t byte;
+
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(2) }, &page), FAULT_NONE);
+	ck_assert_int_eq(page.state, PAGE_TRANSITION);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(31));
+	ck_assert(page.writable && !page.executable);
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(3) }, &page), FAULT_PAGED_OUT);
+	ck_assert(page.writable && page.executable);
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(4) }, &byte, 1, NULL), FAULT_NONE);
+	ck_assert_uint_eq(byte, 0);
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(5) }, &page), FAULT_NONE);
+	ck_assert(page.by_prototype && page.executable && !page.writable);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(22));
+	ck_assert_uint_eq(page.prototype_pte.v, K + PAGE_AT(2));
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(6) }, &page), FAULT_PAGED_OUT);
+	ck_assert_int_eq(page.state, PAGE_IN_FILE);
+	/* Deferring to a VAD that nobody gave: not known. */
+	ck_assert_int_ne(space_page(space, (va_t){ U + PAGE_AT(7) }, &page), FAULT_NONE);
+}
+END_TEST
+
+START_TEST(test_vad_prototypes)
+{
+	struct vad_set set = { g_array_new(FALSE, TRUE, sizeof(struct vad)) };
+	struct vad vad = {
+		.start = { U + PAGE_AT(7) }, .end = { U + PAGE_AT(9) + PAGE_MASK }, .protection = PAGE_EXECUTE_READ, .protection_known = true,
+		.first_prototype_pte = { K + PAGE_AT(2) }, .last_prototype_pte = { K + PAGE_AT(2) + 16 },
+	};
+	struct vad reserved = { .start = { U + PAGE_AT(11) }, .end = { U + PAGE_AT(12) + PAGE_MASK }, .is_private = true };
+	struct page page;
+
+	g_array_append_val(set.vads, vad);
+	g_array_append_val(set.vads, reserved);
+	space->vads = &set;
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(7) }, &page), FAULT_NONE);
+	ck_assert(page.by_vad && page.executable);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(22));
+	/* No entry at all: the third prototype PTE is in transition. */
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(9) }, &page), FAULT_NONE);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(24));
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(11) }, &page), FAULT_UNMAPPED);
+	g_array_index(set.vads, struct vad, 1).mem_commit = true;
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(11) }, &page), FAULT_NONE);
+	ck_assert_int_eq(page.state, PAGE_DEMAND_ZERO);
+	g_array_free(set.vads, TRUE);
+	space->vads = NULL;
+}
+END_TEST
+
+START_TEST(test_invalid_mask)
+{
+	struct page page;
+
+	/* InvalidPteMask set in the entry, SwizzleBit clear: it is taken out again. */
+	put(4, 2, PAGE_AT(31) | UINT64_C(0x200000000000) | 1 << 11 | 4 << 5);
+	FILE *f = fopen(path, "r+b");
+	fseek(f, PAGE_AT(4), SEEK_SET);
+	ck_assert_uint_eq(fwrite(memory[4], PAGE_SIZE, 1, f), 1);
+	fclose(f);
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(2) }, &page), FAULT_NONE);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(31) | UINT64_C(0x200000000000));
+	space->invalid_pte_mask = UINT64_C(0x200000000000);
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(2) }, &page), FAULT_NONE);
+	ck_assert_uint_eq(page.pa.v, PAGE_AT(31));
+}
+END_TEST
+
+START_TEST(test_next_page)
+{
+	va_t cursor = { 0 }, last = { UINT64_C(0x00007fffffffffff) };
+	struct page page;
+	unsigned n = 0;
+	uint64_t before = 0;
+
+	while (space_next_page(space, &cursor, last, &page)) {
+		ck_assert(!n || page.va.v > before);
+		before = page.va.v;
+		n++;
+		ck_assert_uint_lt(n, 100);
+	}
+	ck_assert_uint_eq(n, 10);	/* entries 0-8 and 10 */
+	cursor.v = U + PAGE_AT(5);
+	ck_assert(space_next_page(space, &cursor, (va_t){ U + PAGE_AT(5) }, &page));
+	ck_assert(!space_next_page(space, &cursor, (va_t){ U + PAGE_AT(5) }, &page));
+	/* The last address of all is an end like any other. */
+	cursor.v = K;
+	for (n = 0; space_next_page(space, &cursor, (va_t){ UINT64_MAX }, &page); n++)
+		ck_assert_uint_lt(n, 100);
+	ck_assert_uint_eq(n, 9);
+}
+END_TEST
+
+START_TEST(test_read_fields)
+{
+	struct object o = object_at(space, U);
+	uint32_t bits;
+	uint8_t narrow;
+	uint64_t pid;
+
+	ck_assert_int_eq(READ(o, mmvad_flags.Protection, &bits), FAULT_NONE);
+	ck_assert_uint_eq(bits, (40 >> 3 & 0x1f));
+	ck_assert_int_eq(READ(o, eprocess.UniqueProcessId, &pid), FAULT_NONE);
+	ck_assert_uint_eq(pid, UINT64_C(0x2828282828282828));
+	ck_assert_int_eq(READ(o, eprocess.UniqueProcessId, &narrow), FAULT_NO_FIELD);
+	ck_assert_int_eq(READ(o, eprocess.Peb, &pid), FAULT_NO_FIELD);
+	ck_assert_uint_eq(MEMBER(o, eprocess.Peb).va.v, 0);
+}
+END_TEST
+
+/* A list in the kernel page K + 4 pages (physical 52): head at 0x10, entries 0x100 apart. */
+static void make_list(unsigned n)
+{
+	uint64_t base = K + PAGE_AT(4), head = base + 0x10;
+
+	for (unsigned i = 0; i <= n; i++) {
+		uint64_t at = i ? base + 0x100 * i + 0x10 : head;
+		uint64_t next = i == n ? head : base + 0x100 * (i + 1) + 0x10, back = i == 0 ? base + 0x100 * n + 0x10 : i == 1 ? head : base + 0x100 * (i - 1) + 0x10;
+		put(52, (unsigned)(at - base) / 8, next);
+		put(52, (unsigned)(at - base) / 8 + 1, back);
+	}
+}
+
+static void rewrite(unsigned page)
+{
+	FILE *f = fopen(path, "r+b");
+
+	fseek(f, (long)PAGE_AT(page), SEEK_SET);
+	ck_assert_uint_eq(fwrite(memory[page], PAGE_SIZE, 1, f), 1);
+	fclose(f);
+}
+
+static unsigned walk_all(unsigned *notes)
+{
+	struct context c = { .image = image, .space = space, .rows = rows_create() };
+	struct object head = object_at(space, K + PAGE_AT(4) + 0x10), proc;
+	unsigned n = 0;
+
+	WALK_LIST(&c, "processes", proc, head, eprocess.ActiveProcessLinks) {
+		ck_assert_uint_eq((proc.va.v - K - PAGE_AT(4)) % 0x100, 0);
+		n++;
+	}
+	*notes = c.rows->notes->len;
+	rows_destroy(c.rows);
+	return n;
+}
+
+START_TEST(test_walk)
+{
+	unsigned notes;
+
+	make_list(6);
+	rewrite(52);
+	ck_assert_uint_eq(walk_all(&notes), 6);
+	ck_assert_uint_eq(notes, 0);
+	/* The third entry's forward link is smeared: the rest is found from the other end. */
+	put(52, (0x300 + 0x10) / 8, UINT64_C(0xffffa00012345678));
+	rewrite(52);
+	ck_assert_uint_eq(walk_all(&notes), 6);
+	ck_assert_uint_ge(notes, 1);
+	/* A loop within the list ends it, too. */
+	make_list(6);
+	put(52, (0x400 + 0x10) / 8, K + PAGE_AT(4) + 0x210);
+	rewrite(52);
+	ck_assert_uint_eq(walk_all(&notes), 6);
+	ck_assert_uint_ge(notes, 1);
+	/* An empty list. */
+	make_list(0);
+	put(52, 2, K + PAGE_AT(4) + 0x10);
+	put(52, 3, K + PAGE_AT(4) + 0x10);
+	rewrite(52);
+	ck_assert_uint_eq(walk_all(&notes), 0);
+	ck_assert_uint_eq(notes, 0);
+}
+END_TEST
+
+START_TEST(test_protection)
+{
+	static const struct { unsigned mm; const char *name; } known[] = {
+		{ 1, "PAGE_READONLY" }, { 2, "PAGE_EXECUTE" }, { 3, "PAGE_EXECUTE_READ" }, { 4, "PAGE_READWRITE" }, { 5, "PAGE_WRITECOPY" },
+		{ 6, "PAGE_EXECUTE_READWRITE" }, { 7, "PAGE_EXECUTE_WRITECOPY" }, { 0x18, "PAGE_NOACCESS" }, { 0x14, "PAGE_READWRITE|PAGE_GUARD" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+		g_autofree char *name = protection_name(protection_from_mm(known[i].mm));
+		ck_assert_str_eq(name, known[i].name);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("space");
+	TCase *t = tcase_create("space");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, test_translation);
+	tcase_add_test(t, test_software_entries);
+	tcase_add_test(t, test_vad_prototypes);
+	tcase_add_test(t, test_invalid_mask);
+	tcase_add_test(t, test_next_page);
+	tcase_add_test(t, test_read_fields);
+	tcase_add_test(t, test_walk);
+	tcase_add_test(t, test_protection);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
