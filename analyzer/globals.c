@@ -85,6 +85,15 @@ static uint32_t search_data(struct search *s, const struct global *global, uint3
 	return best;
 }
 
+static unsigned votes(struct search *s, const struct global *global, uint32_t rva)
+{
+	unsigned n = 0;
+
+	for (guint i = 0; i < s->siblings->len; i++)
+		n += hint(s, g_ptr_array_index(s->siblings, i), global->name) == rva;
+	return n;
+}
+
 static uint32_t locate(struct search *s, const struct global *global)
 {
 	gpointer exported = g_hash_table_lookup(s->g.e->exports, global->name);
@@ -97,7 +106,7 @@ static uint32_t locate(struct search *s, const struct global *global)
 		return rva;
 	for (guint i = 0; i < s->siblings->len; i++) {
 		rva = hint(s, g_ptr_array_index(s->siblings, i), global->name);
-		if (rva && global->verdict(&s->g, rva) == CONFIRMED)
+		if (rva && global->verdict(&s->g, rva) == CONFIRMED && (!global->common || 2 * votes(s, global, rva) > s->siblings->len))
 			return rva;
 		if (!first)
 			first = rva;
@@ -154,6 +163,7 @@ void globals_recover(struct evidence *e, struct layout *layout, struct layout *c
 			find_cookie(&s.g);
 	}
 	find_services(&s.g);
+	globals_callbacks(&s.g, siblings, n);
 	g_ptr_array_unref(s.siblings);
 	g_hash_table_destroy(s.found);
 }

@@ -25,8 +25,11 @@ struct global {
 	verdict_fn verdict;
 	uint8_t step;		/* alignment to search with, 0: too weak to search for, only to confirm */
 	uint16_t kdbg;		/* its place in the debugger data block, 0: none */
+	bool common;		/* other globals look the same: most siblings must agree on the place */
 };
 /* In the order of the search: each may use those before. */
 extern const struct global globals[];
 extern const size_t globals_count;
+/* The arrays of callbacks on processes, threads and images. */
+void globals_callbacks(struct globals *g, struct layout *const *siblings, size_t n);
 #endif

@@ -6,7 +6,6 @@
 
 #define OBJECT_PROCESS 3u	/* dispatcher header types */
 #define UNLOADED_MAX 50u	/* MI_UNLOADED_DRIVERS */
-#define CALLBACKS_MAX 64u
 
 static uint64_t image(const struct globals *g, uint32_t rva)
 {
@@ -256,22 +255,22 @@ static enum verdict image_base(struct globals *g, uint32_t rva)
 
 /* Memory ------------------------------------------------------------------------ */
 
+/* UNLOADED_DRIVERS, which symbols don't tell of: a name, where it began and ended, and when. */
 static enum verdict unloaded_drivers(struct globals *g, uint32_t rva)
 {
-	const struct layout *l = g->layout;
-	uint64_t array = image(g, rva), start, end, size = l->unloaded_drivers.size_;
+	uint64_t array = image(g, rva), range[2];
 	unsigned good = 0;
 	char name[64];
 
-	if (!evidence_kernel_pointer(array) || !size)
+	if (!evidence_kernel_pointer(array))
 		return CONTRADICTED;
 	for (unsigned i = 0; i < UNLOADED_MAX; i++) {
-		if (!field(g, array + i * size, l->unloaded_drivers.StartAddress, &start) ||
-		    !field(g, array + i * size, l->unloaded_drivers.EndAddress, &end))
+		if (!guest(g, array + i * 0x28 + 0x10, range, sizeof(range)))
 			return CONTRADICTED;
+		uint64_t start = range[0], end = range[1];
 		if (!start)
 			break;
-		name_at(g, array + i * size + l->unloaded_drivers.Name.offset, name);
+		name_at(g, array + i * 0x28, name);
 		if (!*name || end <= start || (start & PAGE_MASK) || !evidence_kernel_pointer(start))
 			return CONTRADICTED;
 		good++;
@@ -407,46 +406,6 @@ static enum verdict service_shadow(struct globals *g, uint32_t rva)
 	return yes_or_no(rva != g->layout->symbol.KeServiceDescriptorTable && is_service_descriptor(g, rva));
 }
 
-/* Callbacks ------------------------------------------------------------------------ */
-
-/* A reference to an _EX_CALLBACK_ROUTINE_BLOCK whose function lies anywhere in the kernel's half. */
-static bool is_callback(const struct globals *g, uint64_t ref)
-{
-	uint64_t function;
-
-	return evidence_kernel_pointer(ref) && (ref & 15) &&
-	       field(g, ref & ~UINT64_C(15), g->layout->ex_callback_routine_block.Function, &function) &&
-	       evidence_kernel_pointer(function);
-}
-
-static enum verdict callback_array(struct globals *g, uint32_t rva)
-{
-	unsigned in_module = 0, used = 0;
-	uint64_t function = 0;
-
-	for (unsigned i = 0; i < 8; i++) {
-		uint64_t ref = image(g, rva + 8 * i);
-		if (!ref)
-			continue;
-		if (!is_callback(g, ref))
-			return CONTRADICTED;
-		used++;
-		if (field(g, ref & ~UINT64_C(15), g->layout->ex_callback_routine_block.Function, &function))
-			in_module += evidence_in_module(g->e, function);
-	}
-	if (!used)
-		return SILENT;
-	/* The first slot is the first used; another's last slot isn't just before. */
-	if (!image(g, rva) || is_callback(g, image(g, rva - 8)))
-		return CONTRADICTED;
-	return in_module ? CONFIRMED : CONTRADICTED;
-}
-
-static enum verdict small_count(struct globals *g, uint32_t rva)
-{
-	return evidence_image(g->e, rva, 4) <= CALLBACKS_MAX ? SILENT : CONTRADICTED;
-}
-
 static enum verdict boot_time(struct globals *g, uint32_t rva)
 {
 	return yes_or_no(evidence_time(g->e, image(g, rva)) && image(g, rva) <= g->e->kernel->system_time);
@@ -471,12 +430,12 @@ const struct global globals[] = {
 	{ "ObpRootDirectoryObject", root_directory, 0, KDBG_ROOT_DIRECTORY },
 	{ "MmUnloadedDrivers", unloaded_drivers, 8, KDBG_UNLOADED_DRIVERS },
 	{ "MmLastUnloadedDriver", last_unloaded, 0, KDBG_LAST_UNLOADED },
-	{ "MmPfnDatabase", pfn_database, 0, KDBG_PFN_DATABASE },
+	{ "MmPfnDatabase", pfn_database, 0, KDBG_PFN_DATABASE, true },
 	{ "MmPteBase", pte_base, 8, 0 },
 	{ "MmHighestUserAddress", highest_user, 0, KDBG_HIGHEST_USER_ADDRESS },
 	{ "MmSystemRangeStart", system_range, 0, KDBG_SYSTEM_RANGE },
 	{ "MmPhysicalMemoryBlock", physical_memory, 0, KDBG_PHYSICAL_MEMORY },
-	{ "KeBugCheckCallbackListHead", list_head, 0, KDBG_BUGCHECK_CALLBACKS },
+	{ "KeBugCheckCallbackListHead", list_head, 0, KDBG_BUGCHECK_CALLBACKS, true },
 	{ "KiBugCheckData", silent, 0, KDBG_BUGCHECK_DATA },
 	{ "CmNtCSDVersion", silent, 0, KDBG_CSD_VERSION },
 	{ "MmSizeOfPagedPoolInBytes", silent, 0, KDBG_PAGED_POOL_SIZE },
@@ -488,29 +447,22 @@ const struct global globals[] = {
 	{ "ObTypeIndexTable", type_table, 8, 0 },
 	{ "HandleTableListHead", handle_table_head, 8, 0 },
 	{ "ObpInfoMaskToOffset", mask_to_offset, 8, 0 },
-	{ "ObHeaderCookie", cookie, 1, 0 },
+	{ "ObHeaderCookie", cookie, 1, 0, true },
 	{ "KeServiceDescriptorTable", service_descriptor, 8, 0 },
 	{ "KeServiceDescriptorTableShadow", service_shadow, 8, 0 },
-	{ "PspCreateProcessNotifyRoutine", callback_array, 8, 0 },
-	{ "PspCreateThreadNotifyRoutine", callback_array, 8, 0 },
-	{ "PspLoadImageNotifyRoutine", callback_array, 8, 0 },
-	{ "PspCreateProcessNotifyRoutineCount", small_count, 0, 0 },
-	{ "PspCreateProcessNotifyRoutineExCount", small_count, 0, 0 },
-	{ "PspCreateThreadNotifyRoutineCount", small_count, 0, 0 },
-	{ "PspLoadImageNotifyRoutineCount", small_count, 0, 0 },
 	{ "PoolBigPageTable", big_pages, 8, 0 },
 	{ "PoolBigPageTableSize", big_pages_size, 8, 0 },
-	{ "CallbackListHead", list_head, 0, 0 },
-	{ "CmCallbackListHead", list_head, 0, 0 },
-	{ "KeBugCheckReasonCallbackListHead", list_head, 0, 0 },
-	{ "IopNotifyShutdownQueueHead", list_head, 0, 0 },
-	{ "IopNotifyLastChanceShutdownQueueHead", list_head, 0, 0 },
-	{ "IopFsNotifyChangeQueueHead", list_head, 0, 0 },
-	{ "PopRegisteredPowerSettingCallbacks", list_head, 0, 0 },
-	{ "CmpHiveListHead", list_head, 0, 0 },
-	{ "MmProcessList", list_head, 0, 0 },
-	{ "NtBuildLabEx", build_lab_ex, 0, 0 },
-	{ "PsNtosImageBase", image_base, 8, 0 },
-	{ "KeBootTime", boot_time, 0, 0 },
+	{ "CallbackListHead", list_head, 0, 0, true },
+	{ "CmCallbackListHead", list_head, 0, 0, true },
+	{ "KeBugCheckReasonCallbackListHead", list_head, 0, 0, true },
+	{ "IopNotifyShutdownQueueHead", list_head, 0, 0, true },
+	{ "IopNotifyLastChanceShutdownQueueHead", list_head, 0, 0, true },
+	{ "IopFsNotifyChangeQueueHead", list_head, 0, 0, true },
+	{ "PopRegisteredPowerSettingCallbacks", list_head, 0, 0, true },
+	{ "CmpHiveListHead", list_head, 0, 0, true },
+	{ "MmProcessList", list_head, 0, 0, true },
+	{ "NtBuildLabEx", build_lab_ex, 0, 0, true },
+	{ "PsNtosImageBase", image_base, 0, 0, true },
+	{ "KeBootTime", boot_time, 0, 0, true },
 };
 const size_t globals_count = G_N_ELEMENTS(globals);

@@ -242,10 +242,15 @@ char *image_sha256(struct pe *pe, const struct image_fixups *f, enum fault *faul
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	EVP_DigestInit_ex(md, EVP_sha256(), NULL);
 	*fault = hash_headers(pe, md, at);
+	uint64_t left = 2 * (uint64_t)(pe->size_limit ? pe->size_limit : pe->size_of_image);
 	for (guint i = 0; i < pe->sections->len && !*fault; i++) {
 		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
-		if (!(s->characteristics & (PE_SECTION_WRITE | PE_SECTION_DISCARDABLE)))
-			*fault = hash_range(pe, f, md, s->virtual_address, s->virtual_size ? s->virtual_size : s->raw_size, at);
+		uint32_t size = s->virtual_size ? s->virtual_size : s->raw_size;
+		if (s->characteristics & (PE_SECTION_WRITE | PE_SECTION_DISCARDABLE))
+			continue;
+		*at = s->virtual_address;
+		*fault = size > left ? FAULT_LIMIT : hash_range(pe, f, md, s->virtual_address, size, at);
+		left -= MIN(size, left);
 	}
 	EVP_DigestFinal_ex(md, digest, &length);
 	EVP_MD_CTX_free(md);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel.h"
 #include <string.h>
+#include "layout_store.h"
 #include "pe_space.h"
 #include "recover.h"
 #include "text.h"
@@ -10,8 +11,11 @@
 #define KERNEL_AREA_END UINT64_C(0xfffffc0000000000)
 /* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
 #define HINT_REACH (UINT64_C(64) << 20)
-/* Pages that one search through page tables looks at. */
-#define MAX_SEARCH_PAGES (4u << 20)
+/* Pages that one search through page tables looks at, and all of them together: hostile tables lead everywhere.
+ * A look into an image counts as many pages. */
+#define SEARCH_STEPS (UINT64_C(4) << 20)
+#define ALL_SEARCH_STEPS (UINT64_C(16) << 20)
+#define IMAGE_STEPS 256
 /* KUSER_SHARED_DATA's fixed address and the offsets that never moved (ntddk.h). */
 #define SHARED_DATA UINT64_C(0xfffff78000000000)
 
@@ -38,7 +42,7 @@ static bool check_image(struct kernel *k, struct space *space, uint64_t va)
 	struct pe_space at = { space, { va } };
 	uint8_t mz[2];
 
-	if (space_read(space, at.base, mz, 2, NULL) || memcmp(mz, "MZ", 2))
+	if (space_read(space, at.base, mz, 2, NULL) || memcmp(mz, "MZ", 2) || !space_spend(space, IMAGE_STEPS))
 		return false;
 	AUTO_PE pe = pe_space_open(&at, 0);
 	if (!pe->has_optional_header || pe->size_of_image < 0x100000 || pe->size_of_image > 0x8000000)
@@ -68,14 +72,9 @@ static bool search_below(struct kernel *k, struct space *space, uint64_t hint)
 {
 	uint64_t low = hint > HINT_REACH ? hint - HINT_REACH : 0;
 
-	for (uint64_t va = hint & ~(uint64_t)PAGE_MASK; va >= low && va; va -= PAGE_SIZE) {
-		struct page page;
-		if (space_page(space, (va_t){ va }, &page)) {
-			continue;
-		}
+	for (uint64_t va = hint & ~(uint64_t)PAGE_MASK; va >= low && va && space_spend(space, 1); va -= PAGE_SIZE)
 		if (check_image(k, space, va))
 			return true;
-	}
 	return false;
 }
 
@@ -84,24 +83,25 @@ static bool search_area(struct kernel *k, struct space *space)
 	va_t cursor = { KERNEL_AREA }, last = { KERNEL_AREA_END - 1 };
 	struct page page;
 
-	for (unsigned n = 0; n < MAX_SEARCH_PAGES && space_next_page(space, &cursor, last, &page); ) {
+	while (space_next_page(space, &cursor, last, &page)) {
 		uint64_t end = page.va.v + page.size;
 		/* The kernel may start anywhere within a large page. */
-		for (uint64_t va = page.va.v; va < end && n < MAX_SEARCH_PAGES && page_resident(&page); va += PAGE_SIZE, n++)
+		for (uint64_t va = page.va.v; va < end && page_resident(&page); va += PAGE_SIZE)
 			if (check_image(k, space, va))
 				return true;
 	}
 	return false;
 }
 
-static bool try_candidate(struct kernel *k, const struct candidate *c)
+static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t *steps)
 {
 	static const enum paging both[] = { PAGING_X64, PAGING_X64_LA57 };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
 		struct space *space = space_create(k->image, NULL, both[i], c->dtb);
+		uint64_t granted = MIN(*steps, SEARCH_STEPS), entry, base;
 		bool found = false;
-		uint64_t entry, base;
+		space->steps = granted;
 		/* The first entry of PsLoadedModuleList is the kernel; DllBase is at 0x30 in every x64 build. */
 		if (c->module_list && !space_read(space, (va_t){ c->module_list }, &entry, 8, NULL) &&
 		    !space_read(space, (va_t){ entry + 0x30 }, &base, 8, NULL))
@@ -111,12 +111,14 @@ static bool try_candidate(struct kernel *k, const struct candidate *c)
 		if (!found)
 			found = search_area(k, space);
 		if (found) {
+			space_refill(space);
 			k->space = space;
 			k->paging = both[i];
 			k->dtb = space->dtb;
 			k->found_by = g_strdup(c->found_by);
 			return true;
 		}
+		*steps -= granted - space->steps;
 		space_destroy(space);
 	}
 	return false;
@@ -147,7 +149,7 @@ static void low_stubs(struct image *image, GArray *candidates)
 
 /* Page-table roots that map themselves through one entry of the kernel's half: every process's
  * root does, at the same entry. */
-static bool search_self_maps(struct kernel *k)
+static bool search_self_maps(struct kernel *k, uint64_t *steps)
 {
 	struct range range = { 0, 0 };
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
@@ -165,23 +167,32 @@ static bool search_self_maps(struct kernel *k)
 			if (!self)
 				continue;
 			struct candidate c = { { pa }, 0, 0, "self-mapping page table", PAGING_X64 };
-			if (try_candidate(k, &c))
+			if (try_candidate(k, &c, steps))
 				return true;
-			if (++tried >= 256)
+			if (++tried >= 256 || !*steps)
 				return false;
 		}
 	return false;
 }
 
+/* Exact ones first: built in, imported, in the folders given; then what the dump itself can tell. */
 static struct layout *choose_layout(struct kernel *k, const struct layout_options *options, GError **error)
 {
+	const char *const *directories = options ? options->symbol_directories : NULL;
+	struct layout *layout = NULL;
 	GError *failure = NULL;
 
 	if (options && options->layout_file)
-		return layout_load_isf(options->layout_file, error);
-	struct layout *layout = k->guid_age ? layout_builtin(k->guid_age) : NULL;
-	if (!layout && k->guid_age && options && options->symbol_directories)
-		layout = layout_find_isf(options->symbol_directories, k->guid_age, &failure);
+		return layout_load(options->layout_file, error);
+	if (k->guid_age) {
+		layout = layout_builtin(k->guid_age);
+		if (!layout)
+			layout = layout_store_find(k->guid_age, &failure);
+		if (!layout && !failure && directories)
+			layout = layout_find_isf(directories, k->guid_age, &failure);
+		if (!layout && !failure && directories)
+			layout = layout_find_pdb(directories, k->pdb_name, k->guid_age, &failure);
+	}
 	if (failure) {
 		g_propagate_error(error, failure);
 		return NULL;
@@ -322,6 +333,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	const struct image_facts *facts = &image->facts;
 	g_autoptr(GArray) candidates = g_array_new(FALSE, TRUE, sizeof(struct candidate));
 	AUTO(kernel) k = g_new0(struct kernel, 1);
+	uint64_t steps = ALL_SEARCH_STEPS;
 	GError *layout_error = NULL;
 	bool found = false;
 
@@ -344,8 +356,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	}
 	low_stubs(image, candidates);
 	for (guint i = 0; i < candidates->len && !found; i++)
-		found = try_candidate(k, &g_array_index(candidates, struct candidate, i));
-	if (!found && !search_self_maps(k)) {
+		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &steps);
+	if (!found && !search_self_maps(k, &steps)) {
 		if (facts->is_crash) {
 			use_header_alone(k);
 			return g_steal_pointer(&k);

@@ -83,12 +83,22 @@ struct layout *layout_family(unsigned build, unsigned revision);
  * nearest builds (g_strfreev). */
 char **layout_families(unsigned build, unsigned revision);
 struct layout *layout_family_named(const char *name);
+/* Has the family kernels with symbols, or is it structures alone? */
+bool layout_has_kernels(const char *name);
 
 /* A Volatility-3 symbol file (.json, .json.xz, .json.gz). */
 struct layout *layout_load_isf(const char *path, GError **error);
 /* By GUID and age from directories laid out as Volatility's symbols/ (also searched
  * below "windows/" and "windows/ntkrnlmp.pdb/"), or flat; NULL without error: not there. */
 struct layout *layout_find_isf(const char *const *directories, const char *guid_age, GError **error);
+
+/* A kernel's PDB. */
+struct layout *layout_load_pdb(const char *path, GError **error);
+/* By the kernel's GUID and age from directories laid out as a symbol server's store
+ * (NAME/GUIDAGE/NAME) or flat; NULL without error: not there. */
+struct layout *layout_find_pdb(const char *const *directories, const char *pdb_name, const char *guid_age, GError **error);
+/* Any of these and our text form, by what the file begins with. */
+struct layout *layout_load(const char *path, GError **error);
 
 /* Our own diffable text form (see layouts/README): parse and write. */
 struct layout *layout_parse_text(const char *text, gsize length, const char *name, GError **error);

@@ -233,6 +233,16 @@ char **layout_families(unsigned build, unsigned revision)
 	return result;
 }
 
+bool layout_has_kernels(const char *name)
+{
+	g_autofree char *file = g_strconcat(name, ".txt", NULL);
+	g_autoptr(GBytes) text = file_text(file);
+	gsize length = 0;
+	const char *data = text ? g_bytes_get_data(text, &length) : NULL;
+
+	return data && g_strstr_len(data, (gssize)length, KERNEL_LINE);
+}
+
 struct layout *layout_family_named(const char *name)
 {
 	g_autofree char *file = g_strconcat(name, ".txt", NULL);

@@ -187,6 +187,16 @@ static void on_overflow(struct rows *rows, void *user)
 	(void)write_rows(user, rows);
 }
 
+static void note_exhausted(const struct context *c)
+{
+	bool user = c->user && c->user->exhausted;
+
+	if (user || c->space->exhausted)
+		rows_note(c->rows, FAULT_LIMIT, (va_t){ 0 }, c->process, NULL,
+			  g_strdup_printf("the %s page tables name far more pages than the machine has: not all were looked at",
+					  user ? "process's" : "kernel's"));
+}
+
 static struct context make_context(struct pipeline *p, struct rows *rows)
 {
 	return (struct context){
@@ -215,6 +225,7 @@ static void work_on(struct crew *crew, struct context *context, guint i)
 	context->process = process;
 	context->rows = rows_create();
 	context->user = NULL;
+	space_refill(context->space);
 	if (process->user_readable) {
 		context->user = space_create(context->image, context->kernel->layout, context->kernel->paging, process->dtb);
 		context->user->invalid_pte_mask = context->space->invalid_pte_mask;
@@ -223,6 +234,7 @@ static void work_on(struct crew *crew, struct context *context, guint i)
 	}
 	if (!crew->p->plugin->run_process(context, &error) && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
+	note_exhausted(context);
 	space_destroy(context->user);
 	context->user = NULL;
 	g_mutex_lock(&crew->lock);
@@ -320,6 +332,7 @@ static bool run_once(struct pipeline *p, bool (*run)(struct context *, GError **
 	bool ok = run(&context, &error);
 	if (!ok)
 		g_string_assign(message, error ? error->message : "failed without saying why");
+	note_exhausted(&context);
 	(void)write_rows(p, rows);
 	space_destroy(context.space);
 	rows_destroy(rows);

@@ -168,6 +168,11 @@ void row_blob(struct row *row, int column, const void *data, size_t length)
 	c->blob = g_bytes_new(data, length);
 }
 
+void row_null(struct row *row, int column)
+{
+	(void)cell(row, column);
+}
+
 void row_real(struct row *row, int column, double value)
 {
 	struct cell *c = cell(row, column);

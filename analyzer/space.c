@@ -4,6 +4,17 @@
 #include "paging.h"
 #include "vad.h"
 
+/* Steps for the pages of a small machine, and for each page of the one at hand: entries for paged-out
+ * and shared memory come on top of those for its own. */
+#define STEPS_LEAST (UINT64_C(1) << 18)
+#define STEPS_PER_PAGE 4
+
+void space_refill(struct space *space)
+{
+	space->steps = STEPS_LEAST + STEPS_PER_PAGE * (MAX(space->image->bytes_present, space->image->file->size) / PAGE_SIZE);
+	space->exhausted = false;
+}
+
 struct space *space_create(struct image *image, const struct layout *layout, enum paging paging, pa_t dtb)
 {
 	struct space *space = g_new0(struct space, 1);
@@ -11,6 +22,7 @@ struct space *space_create(struct image *image, const struct layout *layout, enu
 	space->image = image;
 	space->layout = layout;
 	space->paging = paging;
+	space_refill(space);
 	space->dtb.v = paging == PAGING_X86_PAE ? dtb.v & ~(uint64_t)0x1f : dtb.v & UINT64_C(0x000ffffffffff000);
 	return space;
 }
@@ -299,6 +311,17 @@ enum fault page_fault(const struct page *page)
 	}
 }
 
+bool space_spend(struct space *space, uint64_t steps)
+{
+	if (steps <= space->steps) {
+		space->steps -= steps;
+		return true;
+	}
+	space->steps = 0;
+	space->exhausted = true;
+	return false;
+}
+
 /* In a dump of virtual memory a page is what the file has of it; the VADs know its protection. */
 static bool direct_page(struct space *space, va_t va, struct page *page)
 {
@@ -320,7 +343,8 @@ static bool next_direct_page(struct space *space, va_t *cursor, va_t last, struc
 {
 	struct range range;
 
-	if (cursor->v > last.v || !image_next_range(space->image, (pa_t){ cursor->v }, &range) || range.start > last.v)
+	if (cursor->v > last.v || !image_next_range(space->image, (pa_t){ cursor->v }, &range) || range.start > last.v ||
+	    !space_spend(space, 1))
 		return false;
 	if (!direct_page(space, (va_t){ range.start }, page))
 		return false;
@@ -372,6 +396,8 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 		*page = (struct page){ .va = { at }, .size = PAGE_SIZE };
 		struct page large = *page;
 		struct space_slot *slot = fill(space, (va_t){ at }, &large, &skip);
+		if (!space_spend(space, MAX(large.size / PAGE_SIZE, 1)))
+			return false;
 		if (large.size) {
 			*page = large;
 			page->va.v = at & ~(large.size - 1);
@@ -410,8 +436,8 @@ static enum fault read_within(struct space *space, va_t va, void *to, size_t len
 {
 	struct page page;
 
-	if (space->paging == PAGING_NONE)
-		return image_read_virtual(space->image, va, to, length);
+	if (space->paging == PAGING_NONE)	/* virtual memory by its address, or physical by its own */
+		return image_read(space->image, (pa_t){ va.v }, to, length);
 	enum fault fault = space_page(space, va, &page);
 	if (fault)
 		return fault;

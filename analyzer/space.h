@@ -65,6 +65,8 @@ struct space {
 	uint64_t invalid_pte_mask;	/* MiState.Hardware.InvalidPteMask */
 	struct space *kernel;		/* where prototype PTEs are read; NULL: here */
 	const struct vad_set *vads;	/* of the process, for entries that defer to the VAD */
+	uint64_t steps;			/* of space_next_page and space_spend that are left */
+	bool exhausted;			/* … and there were none: what was looked at is not all */
 	struct space_slot slots[SPACE_CACHE_SLOTS];
 };
 
@@ -85,8 +87,17 @@ enum fault space_page(struct space *space, va_t va, struct page *page);
  * The next page at or after *cursor and up to `last` (inclusive) that has a
  * page-table entry; false at the end. Moves *cursor past it. Costs nothing for
  * spans without tables.
+ *
+ * Page tables that name themselves have endless pages: a space has steps for several
+ * times the pages that the machine has. When they are spent it is exhausted and this
+ * returns false (the pipeline says so in `diagnostics`).
  */
 bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *page);
+
+/* Spend steps on looking at pages one by one without space_next_page; false: none are left. */
+bool space_spend(struct space *space, uint64_t steps);
+/* As many steps as a new space has: for the next process's walk. */
+void space_refill(struct space *space);
 
 /* What a prototype PTE at that kernel address stands for; a fault when it can't be read. */
 enum fault space_prototype(struct space *space, va_t prototype_pte, struct page *page);

@@ -107,7 +107,7 @@ static bool check_case(struct store *store, bool *empty, GError **error)
 struct store *store_open(const char *path, bool *created, GError **error)
 {
 	bool existed = g_file_test(path, G_FILE_TEST_EXISTS), empty = false;
-	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, error);
 
 	if (!store)
 		return NULL;

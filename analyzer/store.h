@@ -78,5 +78,9 @@ bool store_has_table(struct store *store, const char *name);
 bool store_fill_in(struct store *store, const struct table *table, bool *absent, GError **error);
 bool store_fill_in_timeline(struct store *store, GError **error);
 
+/* Another case, read-only, as the schema `input` beside this one's `main`; outside a transaction. */
+bool store_attach(struct store *store, const char *path, GError **error);
+void store_detach(struct store *store);
+
 const char *store_library_version(void);
 #endif

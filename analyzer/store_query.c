@@ -189,3 +189,36 @@ bool store_fill_in_timeline(struct store *store, GError **error)
 	g_autofree char *sql = store_timeline_sql(store, "CREATE TEMP VIEW timeline");
 	return store_script(store, sql, error);
 }
+
+bool store_attach(struct store *store, const char *path, GError **error)
+{
+	g_autofree char *absolute = g_canonicalize_filename(path, NULL), *escaped = g_uri_escape_string(absolute, "/", FALSE);
+	g_autofree char *uri = g_strdup_printf("file:%s?mode=ro", escaped);
+
+	if (!g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: no such file", path);
+		return false;
+	}
+	if (!store_exec(store, error, "ATTACH ? AS input", uri, NULL)) {
+		g_prefix_error(error, "%s: ", path);
+		return false;
+	}
+	g_autofree char *id = store_value(store, "PRAGMA input.application_id", NULL);
+	g_autofree char *version = store_value(store, "PRAGMA input.user_version", NULL);
+	if (id && version && g_ascii_strtoll(id, NULL, 10) == STORE_APPLICATION_ID && g_ascii_strtoll(version, NULL, 10) <= STORE_VERSION)
+		return true;
+	if (!id)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no case file: %s", path, sqlite3_errmsg(store->db));
+	else if (!version || g_ascii_strtoll(id, NULL, 10) != STORE_APPLICATION_ID)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case", path);
+	else
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: was made by a newer memsieve (schema %s, this one knows %d)", path,
+			    version, STORE_VERSION);
+	store_detach(store);
+	return false;
+}
+
+void store_detach(struct store *store)
+{
+	sqlite3_exec(store->db, "DETACH input", NULL, NULL, NULL);
+}

@@ -54,7 +54,8 @@ static bool output_open(struct output *o, const char *path, uint64_t packed_size
 	const char *directory = g_getenv("TMPDIR");
 
 	*o = (struct output){ .path = path, .packed_size = packed_size, .directory = directory && *directory ? directory : "/var/tmp" };
-	o->limit = packed_size < (UNPACK_MAX - UNPACK_FREE) / UNPACK_RATIO ? UNPACK_FREE + packed_size * UNPACK_RATIO : UNPACK_MAX;
+	o->limit = packed_size < (UNPACK_MAX - UNPACK_FREE) / UNPACK_RATIO ? UNPACK_FREE + packed_size * UNPACK_RATIO :
+									     UNPACK_MAX;
 	o->fd = open(o->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (o->fd < 0) {	/* a file system without O_TMPFILE */
 		g_autofree char *name = g_build_filename(o->directory, "memsieve-XXXXXX", NULL);
@@ -63,8 +64,8 @@ static bool output_open(struct output *o, const char *path, uint64_t packed_size
 			unlink(name);
 	}
 	if (o->fd < 0)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no temporary file to unpack to in %s (TMPDIR): %s", o->directory,
-			    g_strerror(errno));
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO,
+			    "no temporary file to unpack to in %s (TMPDIR): %s", o->directory, g_strerror(errno));
 	return o->fd >= 0;
 }
 
@@ -77,7 +78,8 @@ static bool output_room(struct output *o, uint64_t length, GError **error)
 		return true;
 	o->checked = o->written;
 	if (!fstatvfs(o->fd, &st) && (uint64_t)st.f_bavail * st.f_frsize < UNPACK_RESERVE) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "unpacking needs more room than %s (TMPDIR) has", o->directory);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "unpacking needs more room than %s (TMPDIR) has",
+			    o->directory);
 		return false;
 	}
 	return true;
@@ -90,8 +92,10 @@ static bool output_write(struct output *o, uint64_t at, const uint8_t *data, siz
 	uint64_t old_size = o->size;
 
 	if (at > o->limit || length > o->limit - at) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "unpacks to more than %" G_GUINT64_FORMAT " bytes, the bound for %"
-			    G_GUINT64_FORMAT " packed ones: unpack it by other means if that is meant", o->limit, o->packed_size);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "unpacks to more than %" G_GUINT64_FORMAT " bytes, the bound for %" G_GUINT64_FORMAT
+			    " packed ones: unpack it by other means if that is meant",
+			    o->limit, o->packed_size);
 		return false;
 	}
 	o->size = MAX(o->size, at + length);
@@ -112,7 +116,8 @@ static bool output_write(struct output *o, uint64_t at, const uint8_t *data, siz
 			if (wrote < 0 && errno == EINTR)
 				continue;
 			if (wrote <= 0) {
-				g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "unpacking to %s (TMPDIR): %s", o->directory, g_strerror(errno));
+				g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "unpacking to %s (TMPDIR): %s",
+					    o->directory, g_strerror(errno));
 				return false;
 			}
 			done += (size_t)wrote;
@@ -188,7 +193,8 @@ static bool archive_copy(struct archive *a, struct output *o, int member, char *
 		return true;
 	const char *why = archive_error_string(a);
 	if (!o->size) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s", why ? why : "no reason given");
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s",
+			    why ? why : "no reason given");
 		return false;
 	}
 	g_free(*damage);
@@ -230,8 +236,10 @@ static bool unpack_flattened(const struct file *packed, struct output *o, char *
 			return true;
 		struct bytes data = file_slice(packed, at + 16, MIN(length, packed->size - MIN(at + 16, packed->size)));
 		if (length > INT64_MAX || offset > INT64_MAX) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "flattened dump: record at 0x%" G_GINT64_MODIFIER "x: offset 0x%"
-				    G_GINT64_MODIFIER "x, length 0x%" G_GINT64_MODIFIER "x: negative", at, offset, length);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+				    "flattened dump: record at 0x%" G_GINT64_MODIFIER "x: offset 0x%" G_GINT64_MODIFIER
+				    "x, length 0x%" G_GINT64_MODIFIER "x: negative",
+				    at, offset, length);
 			return false;
 		}
 		if (!head.bad && !output_write(o, offset, data.p, data.n, error))
@@ -271,7 +279,8 @@ struct file *unpack(struct file *packed, char **damage, GError **error)
 	for (int depth = 0; file && (packing = packing_of(file)) != PACKING_NONE; depth++) {
 		struct file *outer = file;
 		if (depth == UNPACK_DEPTH) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: packed more than %d times over", packed->path, UNPACK_DEPTH);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: packed more than %d times over",
+				    packed->path, UNPACK_DEPTH);
 			file = NULL;
 		} else {
 			file = unpack_once(outer, packing, packed->size, damage, error);

@@ -38,10 +38,12 @@ bool walk_next(struct walk *w, struct object *out)
 		enum fault fault = step(w, &next);
 		if (!fault && next == w->head.va.v)
 			break;
-		if (!fault && g_hash_table_contains(w->seen, &next)) {
+		if (g_hash_table_contains(w->seen, &next)) {
+			/* Going back we meet the last entry that was seen going forward, whose own link is
+			 * the broken one: nothing was missed. */
 			if (w->backwards)
-				break;		/* met what was seen going forward */
-			fault = FAULT_IMPLAUSIBLE;
+				break;
+			fault = fault ? fault : FAULT_IMPLAUSIBLE;
 		}
 		if (!fault && g_hash_table_size(w->seen) >= WALK_LIMIT) {
 			context_note(w->context, FAULT_LIMIT, (va_t){ w->at }, w->table,

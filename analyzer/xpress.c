@@ -114,7 +114,8 @@ static void bits_take(struct bits *b, unsigned n)
 	}
 }
 
-static bool huffman_block(struct bytes *data, const uint8_t *lengths, const uint16_t *table, uint8_t *to, size_t size, size_t *at)
+static bool huffman_block(struct bytes *data, const uint8_t *lengths, const uint16_t *table, uint8_t *to, size_t size,
+			  size_t *at)
 {
 	struct bits b = { .data = data, .extra = 16 };
 	size_t end = size - *at > BLOCK ? *at + BLOCK : size;
@@ -163,7 +164,8 @@ bool xpress_huffman_decompress(struct bytes data, uint8_t *to, size_t size)
 
 	while (at < size) {
 		const uint8_t *packed = bytes_take(&data, SYMBOLS / 2);
-		if (!packed || !build_table(packed, lengths, table) || !huffman_block(&data, lengths, table, to, size, &at))
+		if (!packed || !build_table(packed, lengths, table) ||
+		    !huffman_block(&data, lengths, table, to, size, &at))
 			return false;
 	}
 	return true;

@@ -121,9 +121,10 @@ static void read_header(struct crashdump *dump)
 	for (size_t i = 0; i < G_N_ELEMENTS(bounds); i++)
 		if (get(dump, bounds[i].field) > bounds[i].max)
 			image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
-				   "crash dump header: %s at 0x%x is %" G_GUINT64_FORMAT ", above %" G_GUINT64_FORMAT ": not believed",
-				   bounds[i].name, fields[dump->is_64bit][bounds[i].field].offset, get(dump, bounds[i].field),
-				   bounds[i].max);
+				   "crash dump header: %s at 0x%x is %" G_GUINT64_FORMAT ", above %" G_GUINT64_FORMAT
+				   ": not believed",
+				   bounds[i].name, fields[dump->is_64bit][bounds[i].field].offset,
+				   get(dump, bounds[i].field), bounds[i].max);
 	read_machine(dump);
 	read_context(dump);
 	facts->os_major = (uint32_t)get(dump, MAJOR_VERSION);
@@ -160,7 +161,8 @@ static uint32_t check_type(const struct crashdump *dump)
 {
 	const struct image *image = dump->image;
 	uint32_t type = image->facts.dump_type;
-	bool known = type >= DUMP_FULL && type <= DUMP_COMPLETE, bitmap = crashdump_is_bitmap(dump), table = crashdump_is_range_table(dump);
+	bool known = type >= DUMP_FULL && type <= DUMP_COMPLETE, bitmap = crashdump_is_bitmap(dump),
+	     table = crashdump_is_range_table(dump);
 
 	if (known && (type == DUMP_HEADER_ONLY || type == DUMP_TRIAGE || (bitmap || table) != (type == DUMP_FULL)))
 		return type;
@@ -182,12 +184,15 @@ static void check_space(struct crashdump *dump)
 	if (dump->required_space && dump->expected &&
 	    (dump->required_space < dump->expected || dump->required_space > MAX(dump->expected, image->file->size)))
 		image_note(image, FAULT_IMPLAUSIBLE, 0,
-			   "crash dump header: RequiredDumpSpace at 0xfa0 is %" G_GUINT64_FORMAT ", the header and the pages it "
-			   "lists take %" G_GUINT64_FORMAT ", the file has %" G_GUINT64_FORMAT, dump->required_space,
-			   dump->expected, image->file->size);
+			   "crash dump header: RequiredDumpSpace at 0xfa0 is %" G_GUINT64_FORMAT
+			   ", the header and the pages it "
+			   "lists take %" G_GUINT64_FORMAT ", the file has %" G_GUINT64_FORMAT,
+			   dump->required_space, dump->expected, image->file->size);
 	if (blobs_end < image->file->size)
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "%" G_GUINT64_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
-			   "x of the file belong to no page and no secondary data", image->file->size - blobs_end, blobs_end);
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "%" G_GUINT64_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
+			   "x of the file belong to no page and no secondary data",
+			   image->file->size - blobs_end, blobs_end);
 }
 
 /* Kernel dumps leave user pages out; live and active ones need not. No header bit says
@@ -220,9 +225,11 @@ static bool read_pages(struct crashdump *dump, GError **error)
 		return crashdump_range_table(dump, error);
 	if (type == DUMP_AUTOMATIC || type == DUMP_COMPLETE)
 		return crashdump_runs(dump, error);
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-		    "crash dump: DumpType at 0x%x is %u, but there is no bitmap (SDMPDUMP, FDMPDUMP) and no range table (RDMP) "
-		    "at 0x%x", fields[dump->is_64bit][DUMP_TYPE].offset, type, dump->header_size);
+	g_set_error(
+		error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+		"crash dump: DumpType at 0x%x is %u, but there is no bitmap (SDMPDUMP, FDMPDUMP) and no range table (RDMP) "
+		"at 0x%x",
+		fields[dump->is_64bit][DUMP_TYPE].offset, type, dump->header_size);
 	return false;
 }
 
@@ -254,8 +261,10 @@ static bool crashdump_open(struct image *image, GError **error)
 	read_header(&dump);
 	uint32_t type = check_type(&dump);
 	if (type != facts->dump_type) {
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: DumpType at 0x%x is 0x%x, what follows the header is of type %u (%s): "
-			   "read as that", fields[dump.is_64bit][DUMP_TYPE].offset, facts->dump_type, type, types[type].words);
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump header: DumpType at 0x%x is 0x%x, what follows the header is of type %u (%s): "
+			   "read as that",
+			   fields[dump.is_64bit][DUMP_TYPE].offset, facts->dump_type, type, types[type].words);
 		facts->dump_type = type;
 	}
 	facts->format = types[facts->dump_type].format;
@@ -264,7 +273,8 @@ static bool crashdump_open(struct image *image, GError **error)
 					facts->dump_attributes & DUMP_ATTRIBUTE_LIVE ? ", live" : "",
 					facts->dump_attributes & DUMP_ATTRIBUTE_FILTER ? ", active" : "");
 	if (facts->dump_attributes & DUMP_ATTRIBUTE_ENCRYPTED) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "crash dump header: Attributes at 0x%x is 0x%x: the dump is "
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "crash dump header: Attributes at 0x%x is 0x%x: the dump is "
 			    "encrypted (EncryptedDumpData) and must be decrypted first",
 			    fields[dump.is_64bit][ATTRIBUTES].offset, facts->dump_attributes);
 		return false;

@@ -148,14 +148,19 @@ uint64_t crashdump_secondary_data(struct crashdump *dump, uint64_t offset)
 		uint64_t size = bytes_u32(&b), before = bytes_u32(&b), after = bytes_u32(&b);
 		if (b.bad || header < 32 || header > PAGE_SIZE || header + before + size + after > file->size - at) {
 			if (at + 32 <= file->size && header)
-				image_note(dump->image, FAULT_NOT_IN_DUMP, 0, "secondary data: blob %u at 0x%" G_GINT64_MODIFIER "x: header %u, "
-					   "%" G_GUINT64_FORMAT " bytes of data: past the end of the file", n, at, header, size);
+				image_note(dump->image, FAULT_NOT_IN_DUMP, 0,
+					   "secondary data: blob %u at 0x%" G_GINT64_MODIFIER "x: header %u, "
+					   "%" G_GUINT64_FORMAT " bytes of data: past the end of the file",
+					   n, at, header, size);
 			break;
 		}
-		g_string_append_printf(json, "%s{\"guid\":\"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\","
-				       "\"offset\":%" G_GUINT64_FORMAT ",\"size\":%" G_GUINT64_FORMAT "}", n ? "," : "",
-				       guid[3], guid[2], guid[1], guid[0], guid[5], guid[4], guid[7], guid[6], guid[8], guid[9],
-				       guid[10], guid[11], guid[12], guid[13], guid[14], guid[15], at + header + before, size);
+		g_string_append_printf(
+			json,
+			"%s{\"guid\":\"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\","
+			"\"offset\":%" G_GUINT64_FORMAT ",\"size\":%" G_GUINT64_FORMAT "}",
+			n ? "," : "", guid[3], guid[2], guid[1], guid[0], guid[5], guid[4], guid[7], guid[6], guid[8],
+			guid[9], guid[10], guid[11], guid[12], guid[13], guid[14], guid[15], at + header + before,
+			size);
 		at += header + before + size + after;
 	}
 	g_string_append_c(json, ']');

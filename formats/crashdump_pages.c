@@ -30,7 +30,8 @@ static struct run run_at(struct crashdump *dump, unsigned i)
 
 static bool run_plausible(struct run run)
 {
-	return run.pages && run.base < MAX_PFN && run.pages < MAX_PFN && run.base != (uint32_t)filler && run.pages != (uint32_t)filler;
+	return run.pages && run.base < MAX_PFN && run.pages < MAX_PFN && run.base != (uint32_t)filler &&
+	       run.pages != (uint32_t)filler;
 }
 
 /*
@@ -45,13 +46,17 @@ static unsigned count_runs(struct crashdump *dump, uint32_t listed, unsigned slo
 	unsigned n = MIN(listed, slots);
 
 	if (listed > slots)
-		image_note(dump->image, FAULT_IMPLAUSIBLE, 0, "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, "
-			   "the header has room for %u: those are used", where, listed, slots);
+		image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, "
+			   "the header has room for %u: those are used",
+			   where, listed, slots);
 	for (unsigned i = 0; i < n; i++) {
 		struct run run = run_at(dump, i);
 		if (total && sum == total && (!run_plausible(run) || offset >= dump->image->file->size)) {
-			image_note(dump->image, FAULT_IMPLAUSIBLE, 0, "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, "
-				   "the first %u make up all of NumberOfPages, %" G_GUINT64_FORMAT ": the rest is left out",
+			image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+				   "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, "
+				   "the first %u make up all of NumberOfPages, %" G_GUINT64_FORMAT
+				   ": the rest is left out",
 				   where, listed, i, total);
 			return i;
 		}
@@ -70,7 +75,8 @@ static unsigned count_runs(struct crashdump *dump, uint32_t listed, unsigned slo
 		more++;
 	}
 	if (more > n)
-		image_note(dump->image, FAULT_IMPLAUSIBLE, 0, "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, but "
+		image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, but "
 			   "NumberOfPages, %" G_GUINT64_FORMAT ", needs more and %u more are there: they are used too",
 			   where, listed, total, more - n);
 	return more;
@@ -90,8 +96,10 @@ bool crashdump_runs(struct crashdump *dump, GError **error)
 		if (!run.base && !run.pages) {
 			empty++;
 		} else if (!run_plausible(run)) {
-			image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: run %u at 0x%x: base page 0x%" G_GINT64_MODIFIER
-				   "x, 0x%" G_GINT64_MODIFIER "x pages: not within 1-0x%" G_GINT64_MODIFIER "x, left out",
+			image_note(image, FAULT_IMPLAUSIBLE, 0,
+				   "crash dump header: run %u at 0x%x: base page 0x%" G_GINT64_MODIFIER
+				   "x, 0x%" G_GINT64_MODIFIER "x pages: not within 1-0x%" G_GINT64_MODIFIER
+				   "x, left out",
 				   i, dump->is_64bit ? 0x98 + 16 * i : 0x6c + 8 * i, run.base, run.pages, MAX_PFN - 1);
 			if (run.pages >= MAX_PFN || run.pages == (uint32_t)filler)
 				break;	/* what follows stands at an unknown offset */
@@ -195,30 +203,36 @@ static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **erro
 	}
 	if (!b->bits && b->first > b->start) {
 		uint64_t bits = (MIN(b->first, size) - b->start) * 8;
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump bitmap header: BitmapSize at 0x%x is 0: 0x%" G_GINT64_MODIFIER
-			   "x bits up to the first page are used", b->bits_field, bits);
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump bitmap header: BitmapSize at 0x%x is 0: 0x%" G_GINT64_MODIFIER
+			   "x bits up to the first page are used",
+			   b->bits_field, bits);
 		b->bits = bits;
 	}
 	if (b->first <= b->start || b->first >= size) {
 		uint64_t bytes = b->bits / 8 + 1;
-		uint64_t first = bytes < size - b->start ? (b->start + b->bits / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK : size;
+		uint64_t first =
+			bytes < size - b->start ? (b->start + b->bits / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK : size;
 		if (!b->bits || first >= size) {
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-				    "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER "x, not within the file (0x%"
-				    G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x); BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER "x",
+				    "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER
+				    "x, not within the file (0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+				    "x); BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER "x",
 				    b->first_field, b->first, b->start + 1, size, b->bits_field, b->bits);
 			return false;
 		}
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER
-			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, the page after the bitmap, is taken", b->first_field,
-			   b->first, first);
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER
+			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, the page after the bitmap, is taken",
+			   b->first_field, b->first, first);
 		b->first = first;
 	}
 	uint64_t room = (b->first - b->start) * 8;
 	if (b->bits > room) {
-		image_note(image, FAULT_NOT_IN_DUMP, room * PAGE_SIZE, "crash dump bitmap header: BitmapSize at 0x%x is 0x%"
-			   G_GINT64_MODIFIER "x, up to the first page there is room for 0x%" G_GINT64_MODIFIER "x", b->bits_field,
-			   b->bits, room);
+		image_note(image, FAULT_NOT_IN_DUMP, room * PAGE_SIZE,
+			   "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
+			   "x, up to the first page there is room for 0x%" G_GINT64_MODIFIER "x",
+			   b->bits_field, b->bits, room);
 		b->bits = room;
 	}
 	if (b->bits > MAX_PFN)
@@ -278,7 +292,8 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 	if (!image->segments->len) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "crash dump: the bitmap at 0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
-			    "x bits, names no page that the file holds (%" G_GUINT64_FORMAT " set)", b.start, b.bits, pages);
+			    "x bits, names no page that the file holds (%" G_GUINT64_FORMAT " set)",
+			    b.start, b.bits, pages);
 		return false;
 	}
 	return true;
@@ -304,13 +319,15 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 		uint64_t by_metadata = metadata < size ? dump->header_size + 0x20 + metadata : 0;
 		if (head.bad || by_metadata <= start || by_metadata >= size) {
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-				    "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER "x, not within 0x%"
-				    G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x", dump->header_size + 0x18, first, start + 1, size);
+				    "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
+				    "x, not within 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x",
+				    dump->header_size + 0x18, first, start + 1, size);
 			return false;
 		}
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
-			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, after the table, is taken", dump->header_size + 0x18,
-			   first, by_metadata);
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
+			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, after the table, is taken",
+			   dump->header_size + 0x18, first, by_metadata);
 		first = by_metadata;
 	}
 	struct bytes table = file_slice(image->file, start, (first - start) & ~(uint64_t)15);
@@ -321,8 +338,10 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 		if (!run.pages || (!run.base && i))
 			break;
 		if (!run_plausible(run)) {
-			image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump range table: range %u: first page 0x%" G_GINT64_MODIFIER
-				   "x, 0x%" G_GINT64_MODIFIER "x pages: beyond physical memory, the table is read up to here",
+			image_note(image, FAULT_IMPLAUSIBLE, 0,
+				   "crash dump range table: range %u: first page 0x%" G_GINT64_MODIFIER
+				   "x, 0x%" G_GINT64_MODIFIER
+				   "x pages: beyond physical memory, the table is read up to here",
 				   i, run.base, run.pages);
 			break;
 		}
@@ -334,13 +353,17 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 	}
 	if (!image->segments->len) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-			    "crash dump: the range table at 0x%" G_GINT64_MODIFIER "x names no page that the file holds", start);
+			    "crash dump: the range table at 0x%" G_GINT64_MODIFIER
+			    "x names no page that the file holds",
+			    start);
 		return false;
 	}
 	uint64_t total = bytes_at(&head, 0x28, 8);
 	if (image->facts.dump_type == DUMP_COMPLETE && total != pages)
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump range table: the number of pages at 0x%x is %" G_GUINT64_FORMAT
-			   ", the ranges have %" G_GUINT64_FORMAT, dump->header_size + 0x28, total, pages);
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "crash dump range table: the number of pages at 0x%x is %" G_GUINT64_FORMAT
+			   ", the ranges have %" G_GUINT64_FORMAT,
+			   dump->header_size + 0x28, total, pages);
 	dump->expected = dump->end = offset;
 	return true;
 }

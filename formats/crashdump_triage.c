@@ -72,8 +72,9 @@ static void read_drivers(struct triage *t)
 	for (uint32_t i = 0; i < count; i++, at += stride) {
 		struct bytes b = file_slice(t->image->file, at, stride);
 		if (b.bad) {
-			image_note(t->image, FAULT_NOT_IN_DUMP, 0, "triage dump: %u drivers at 0x%x: the file ends at number %u",
-				   count, field(t, DRIVER_LIST), i);
+			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
+				   "triage dump: %u drivers at 0x%x: the file ends at number %u", count,
+				   field(t, DRIVER_LIST), i);
 			return;
 		}
 		struct bytes entry = bytes_slice(b, w, stride - w);	/* the KLDR_DATA_TABLE_ENTRY */
@@ -100,8 +101,10 @@ static void read_unloaded(struct triage *t)
 	struct bytes b = file_slice(t->image->file, at, w);
 	uint32_t count = bytes_u32(&b);
 	if (b.bad || count > MAX_UNLOADED) {
-		image_note(t->image, FAULT_IMPLAUSIBLE, 0, "triage dump: number of unloaded drivers at 0x%" G_GINT64_MODIFIER
-			   "x is %u, above %u or past the end of the file", at, count, MAX_UNLOADED);
+		image_note(t->image, FAULT_IMPLAUSIBLE, 0,
+			   "triage dump: number of unloaded drivers at 0x%" G_GINT64_MODIFIER
+			   "x is %u, above %u or past the end of the file",
+			   at, count, MAX_UNLOADED);
 		count = b.bad ? 0 : MAX_UNLOADED;
 	}
 	at += w;
@@ -109,7 +112,8 @@ static void read_unloaded(struct triage *t)
 		struct bytes e = file_slice(t->image->file, at, 2 * w + 24 + 2 * w);
 		uint16_t length = (uint16_t)bytes_at(&e, 0, 2);
 		if (e.bad) {
-			image_note(t->image, FAULT_NOT_IN_DUMP, 0, "triage dump: %u unloaded drivers: the file ends at number %u", count, i);
+			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
+				   "triage dump: %u unloaded drivers: the file ends at number %u", count, i);
 			return;
 		}
 		struct image_unloaded_driver driver = {
@@ -138,8 +142,9 @@ static void read_blocks(struct triage *t)
 		struct bytes b = file_slice(t->image->file, at, 16);
 		uint64_t va = bytes_u64(&b), offset = bytes_u32(&b), size = bytes_u32(&b);
 		if (b.bad) {
-			image_note(t->image, FAULT_NOT_IN_DUMP, 0, "triage dump: %u data blocks at 0x%x: the file ends at number %u",
-				   count, late_field(t, 0x60, 0x78), i);
+			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
+				   "triage dump: %u data blocks at 0x%x: the file ends at number %u", count,
+				   late_field(t, 0x60, 0x78), i);
 			break;
 		}
 		if (!t->dump->is_64bit)
@@ -264,7 +269,8 @@ static void identify(struct triage *t)
 	out->ppid = (uint32_t)bytes_at(&process, parent, w);
 	out->ppid_offset = parent;
 	out->peb_offset = kdbg_offset(t, KDBG_EPROCESS_PEB);
-	out->process_dtb.v = bytes_at(&process, kdbg_offset(t, KDBG_EPROCESS_DTB), w) & ~(uint64_t)(w == 8 ? PAGE_MASK : 31);
+	out->process_dtb.v =
+		bytes_at(&process, kdbg_offset(t, KDBG_EPROCESS_DTB), w) & ~(uint64_t)(w == 8 ? PAGE_MASK : 31);
 	for (uint32_t o = parent + w; o + 15 <= process.n && !out->process_name; o += w) {
 		unsigned n = 0;
 		while (n < 15 && process.p[o + n] >= 0x20 && process.p[o + n] < 0x7f)
@@ -331,8 +337,10 @@ bool crashdump_triage(struct crashdump *dump, GError **error)
 		image->bytes_missing = MAX(image->bytes_missing, size - image->file->size);
 	struct bytes valid = file_slice(image->file, field(&t, 8), 4);
 	if (!valid.bad && memcmp(valid.p, "TRGD", 4))
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "triage dump: ValidOffset at 0x%x is 0x%x: no \"TRGD\" there: the dump was "
-			   "not written to its end", dump->header_size + 8, field(&t, 8));
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "triage dump: ValidOffset at 0x%x is 0x%x: no \"TRGD\" there: the dump was "
+			   "not written to its end",
+			   dump->header_size + 8, field(&t, 8));
 	crashdump_secondary_data(dump, size);
 	return true;
 }

@@ -37,7 +37,8 @@ static bool read_header(struct elf *elf, GError **error)
 	elf->count = bytes_at(&b, elf->is_64bit ? 56 : 44, 2);
 	if (elf->count == PN_XNUM) {	/* the true count is in sh_info of section 0 */
 		uint64_t sections = elf->is_64bit ? bytes_at(&b, 40, 8) : bytes_at(&b, 32, 4);
-		struct bytes section = file_slice(elf->image->file, sections, elf->is_64bit ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr));
+		struct bytes section =
+			file_slice(elf->image->file, sections, elf->is_64bit ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr));
 		elf->count = bytes_at(&section, elf->is_64bit ? 44 : 28, 4);
 		if (section.bad)
 			what = "e_phnum is PN_XNUM, but section 0 is past the end of the file";
@@ -55,7 +56,8 @@ static bool read_header(struct elf *elf, GError **error)
 	else if (!elf->count)
 		what = "e_phnum is 0: it has no segments";
 	if (what) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "ELF file (e_type %u, e_machine %u): %s", type, machine, what);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "ELF file (e_type %u, e_machine %u): %s",
+			    type, machine, what);
 		return false;
 	}
 	/* A 32-bit core may be of a 64-bit or PAE guest's firmware: only the wide machines are certain. */
@@ -94,14 +96,17 @@ static bool elf_open(struct image *image, GError **error)
 	if (!read_header(&elf, error))
 		return false;
 	if (elf.count > MAX_SEGMENTS) {
-		image_note(image, FAULT_LIMIT, 0, "ELF core: %" G_GUINT64_FORMAT " program headers, above %u", elf.count, MAX_SEGMENTS);
+		image_note(image, FAULT_LIMIT, 0, "ELF core: %" G_GUINT64_FORMAT " program headers, above %u",
+			   elf.count, MAX_SEGMENTS);
 		elf.count = MAX_SEGMENTS;
 	}
 	for (uint64_t i = 0; i < elf.count; i++) {
 		struct program_header h = program_header(&elf, i, &bad);
 		if (bad) {
-			image_note(image, FAULT_NOT_IN_DUMP, 0, "ELF core: %" G_GUINT64_FORMAT " program headers at 0x%" G_GINT64_MODIFIER
-				   "x: the file ends at number %" G_GUINT64_FORMAT, elf.count, elf.headers, i);
+			image_note(image, FAULT_NOT_IN_DUMP, 0,
+				   "ELF core: %" G_GUINT64_FORMAT " program headers at 0x%" G_GINT64_MODIFIER
+				   "x: the file ends at number %" G_GUINT64_FORMAT,
+				   elf.count, elf.headers, i);
 			break;
 		}
 		if (h.type == PT_NOTE) {
@@ -116,14 +121,16 @@ static bool elf_open(struct image *image, GError **error)
 		loads++;
 	}
 	if (!image->segments->len) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "ELF core: of %" G_GUINT64_FORMAT " program headers %" G_GUINT64_FORMAT
-			    " are PT_LOAD with a physical address, none within the file (%" G_GUINT64_FORMAT " bytes)", elf.count,
-			    loads, image->file->size);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "ELF core: of %" G_GUINT64_FORMAT " program headers %" G_GUINT64_FORMAT
+			    " are PT_LOAD with a physical address, none within the file (%" G_GUINT64_FORMAT " bytes)",
+			    elf.count, loads, image->file->size);
 		return false;
 	}
 	if (image->facts.cpus)
 		image->facts.processors = image->facts.cpus->len;
-	image->facts.detail = g_strdup_printf("%s-bit%s%s", elf.is_64bit ? "64" : "32", writer ? ", by " : "", writer ? writer : "");
+	image->facts.detail =
+		g_strdup_printf("%s-bit%s%s", elf.is_64bit ? "64" : "32", writer ? ", by " : "", writer ? writer : "");
 	return true;
 }
 

@@ -119,9 +119,11 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 		struct set set;
 		if (!read_set(h, at, &set, &descriptors)) {
 			if (total && at < file->size)
-				image_note(h->image, FAULT_IMPLAUSIBLE, 0, "hibernation file: %s set: no compression set at 0x%" G_GINT64_MODIFIER
-					   "x, after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages: the rest is left out", name, at,
-					   pages, total);
+				image_note(h->image, FAULT_IMPLAUSIBLE, 0,
+					   "hibernation file: %s set: no compression set at 0x%" G_GINT64_MODIFIER
+					   "x, after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+					   " pages: the rest is left out",
+					   name, at, pages, total);
 			break;
 		}
 		if (set.size > file->size - set.offset)
@@ -189,7 +191,8 @@ static void settle_runs(struct hibernation *h)
 	}
 	for (guint i = 0; i < h->runs->len; i++) {
 		const struct run *run = &g_array_index(h->runs, struct run, i);
-		image_add_range(h->image, (pa_t){ run->pfn * PAGE_SIZE }, (uint64_t)run->pages * PAGE_SIZE, run->pfn * PAGE_SIZE);
+		image_add_range(h->image, (pa_t){ run->pfn * PAGE_SIZE }, (uint64_t)run->pages * PAGE_SIZE,
+				run->pfn * PAGE_SIZE);
 	}
 }
 
@@ -211,7 +214,8 @@ static const struct layout *find_layout(struct hibernation *h, uint32_t length)
 		if (layouts[i].length && layouts[i].length == length)
 			return &layouts[i];
 		uint64_t page = header_page(h, layouts[i].first_kernel);
-		if (!layouts[i].length && page && page <= h->image->file->size / PAGE_SIZE && read_set(h, page * PAGE_SIZE, &set, &descriptors))
+		if (!layouts[i].length && page && page <= h->image->file->size / PAGE_SIZE &&
+		    read_set(h, page * PAGE_SIZE, &set, &descriptors))
 			return &layouts[i];
 	}
 	return NULL;
@@ -244,21 +248,26 @@ static bool read_header(struct hibernation *h, GError **error)
 		return false;
 	}
 	if (is_zero(b.p, PAGE_SIZE)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "hibernation file: its header is wiped (zeros): Windows wipes "
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "hibernation file: its header is wiped (zeros): Windows wipes "
 			    "the file when it has resumed from it; no memory can be read");
 		return false;
 	}
 	memcpy(signature, b.p, 4);
 	const struct layout *layout = find_layout(h, length);
 	if (!layout) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "hibernation file (%s): PO_MEMORY_IMAGE.LengthSelf at 0xc is 0x%x: no "
-			    "layout of Windows 8 to 11 (0x2c8-0x4d8); older ones aren't read", signature, length);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "hibernation file (%s): PO_MEMORY_IMAGE.LengthSelf at 0xc is 0x%x: no "
+			    "layout of Windows 8 to 11 (0x2c8-0x4d8); older ones aren't read",
+			    signature, length);
 		return false;
 	}
 	h->word = layout->is_64bit ? 8 : 4;
 	if (!layout->length)
-		image_note(h->image, FAULT_NO_FIELD, 0, "hibernation file: PO_MEMORY_IMAGE.LengthSelf at 0xc is 0x%x, of no known build: "
-			   "read as its neighbours", length);
+		image_note(h->image, FAULT_NO_FIELD, 0,
+			   "hibernation file: PO_MEMORY_IMAGE.LengthSelf at 0xc is 0x%x, of no known build: "
+			   "read as its neighbours",
+			   length);
 	facts->architecture = layout->is_64bit ? ARCH_X64 : ARCH_X86_PAE;
 	facts->system_time = bytes_at(&b, layout->is_64bit ? 0x20 : 0x18, 8);
 	facts->detail = g_strdup_printf("signature %s, header of builds %s, HiberFlags 0x%x", signature, layout->builds,
@@ -269,8 +278,10 @@ static bool read_header(struct hibernation *h, GError **error)
 	uint64_t kernel_pages = layout->kernel_pages ? bytes_at(&b, layout->kernel_pages, 8) : 0;
 	uint64_t last = (file->size + PAGE_MASK) / PAGE_SIZE;	/* the first page that is not in the file */
 	if ((!boot && !kernel) || (boot >= last && kernel >= last)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "hibernation file (%s): FirstBootRestorePage at 0x%x is %"
-			    G_GUINT64_FORMAT ", FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT ": none within 1-%" G_GUINT64_FORMAT,
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "hibernation file (%s): FirstBootRestorePage at 0x%x is %" G_GUINT64_FORMAT
+			    ", FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT
+			    ": none within 1-%" G_GUINT64_FORMAT,
 			    signature, layout->first_boot, boot, layout->first_kernel, kernel, last - 1);
 		return false;
 	}
@@ -279,22 +290,29 @@ static bool read_header(struct hibernation *h, GError **error)
 	if (kernel && kernel < last)
 		read_restoration_set(h, "kernel", kernel * PAGE_SIZE, kernel_pages);
 	else
-		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT
-			   ", not within 1-%" G_GUINT64_FORMAT, layout->first_kernel, kernel, last - 1);
+		image_note(h->image, FAULT_NOT_IN_DUMP, 0,
+			   "hibernation file: FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT
+			   ", not within 1-%" G_GUINT64_FORMAT,
+			   layout->first_kernel, kernel, last - 1);
 	uint64_t first = (kernel < last ? kernel : boot) * PAGE_SIZE;
 	struct bytes at = file_slice(file, first, MIN(PAGE_SIZE, file->size - first));
 	if (!h->runs->len) {
 		bool zeros = !at.bad && is_zero(at.p, at.n);
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, zeros ? "hibernation file (%s): its memory is wiped (zeros at page %"
-			    G_GUINT64_FORMAT "): Windows wipes it when it has resumed" : "hibernation file (%s): no compression set at page %"
-			    G_GUINT64_FORMAT, signature, kernel < last ? kernel : boot);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    zeros ? "hibernation file (%s): its memory is wiped (zeros at page %" G_GUINT64_FORMAT
+				    "): Windows wipes it when it has resumed" :
+				    "hibernation file (%s): no compression set at page %" G_GUINT64_FORMAT,
+			    signature, kernel < last ? kernel : boot);
 		return false;
 	}
 	if (!at.bad && is_zero(at.p, at.n))
-		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: the kernel's pages are wiped (zeros at page %" G_GUINT64_FORMAT
-			   "): Windows wipes them when it has resumed", kernel);
+		image_note(h->image, FAULT_NOT_IN_DUMP, 0,
+			   "hibernation file: the kernel's pages are wiped (zeros at page %" G_GUINT64_FORMAT
+			   "): Windows wipes them when it has resumed",
+			   kernel);
 	if (!strcmp(signature, "RSTR"))
-		image_note(h->image, FAULT_IMPLAUSIBLE, 0, "hibernation file: signature RSTR: Windows was resuming from it, parts may be wiped");
+		image_note(h->image, FAULT_IMPLAUSIBLE, 0,
+			   "hibernation file: signature RSTR: Windows was resuming from it, parts may be wiped");
 	read_processor(h);
 	return true;
 }

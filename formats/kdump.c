@@ -47,8 +47,10 @@ static bool kdump_match(const struct file *file)
 
 static bool header_error(GError **error, const char *field, uint64_t at, uint64_t value, uint64_t bound)
 {
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: %s at 0x%" G_GINT64_MODIFIER "x is %" G_GUINT64_FORMAT
-		    ", not within 0-%" G_GUINT64_FORMAT, field, at, value, bound);
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+		    "kdump header: %s at 0x%" G_GINT64_MODIFIER "x is %" G_GUINT64_FORMAT
+		    ", not within 0-%" G_GUINT64_FORMAT,
+		    field, at, value, bound);
 	return false;
 }
 
@@ -71,18 +73,21 @@ static bool read_sub_header(struct image *image, int32_t version, struct kdump_h
 	if (version >= 6)
 		h->max_pfn = bytes_at(&sub, wide ? 0x60 : 0x48, 8);
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
-		uint64_t offset = bytes_at(&sub, parts[i].at[wide], 8), length = bytes_at(&sub, parts[i].size_at[wide], wide ? 8 : 4);
+		uint64_t offset = bytes_at(&sub, parts[i].at[wide], 8),
+			 length = bytes_at(&sub, parts[i].size_at[wide], wide ? 8 : 4);
 		if (version < parts[i].since)
 			continue;
 		if (length && (offset > size || length > size - offset))
-			return header_error(error, parts[i].name, BLOCK + parts[i].size_at[wide], length, offset < size ? size - offset : 0);
+			return header_error(error, parts[i].name, BLOCK + parts[i].size_at[wide], length,
+					    offset < size ? size - offset : 0);
 		if (i == 1) {
 			h->notes = offset;
 			h->notes_size = length;
 		}
 	}
 	if (h->max_pfn > (uint64_t)h->bitmap_blocks * BLOCK * 8)
-		return header_error(error, version >= 6 ? "max_mapnr_64" : "max_mapnr", version >= 6 ? BLOCK + 0x60 : 0x1b8, h->max_pfn,
+		return header_error(error, version >= 6 ? "max_mapnr_64" : "max_mapnr",
+				    version >= 6 ? BLOCK + 0x60 : 0x1b8, h->max_pfn,
 				    (uint64_t)h->bitmap_blocks * BLOCK * 8);
 	return true;
 }
@@ -104,13 +109,17 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
 		return false;
 	}
 	if ((wide == BLOCK) == (narrow == BLOCK)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: block_size at 0x1ac is %u, and %u at 0x1a0, where a "
-			    "32-bit one has it: one of them must be %u", wide, narrow, BLOCK);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "kdump header: block_size at 0x1ac is %u, and %u at 0x1a0, where a "
+			    "32-bit one has it: one of them must be %u",
+			    wide, narrow, BLOCK);
 		return false;
 	}
 	if (!h->sub_blocks || !h->bitmap_blocks || 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks > blocks) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "
-			    "within 1-%" G_GUINT64_FORMAT ", the blocks the file has", h->sub_blocks, h->bitmap_blocks, blocks);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "
+			    "within 1-%" G_GUINT64_FORMAT ", the blocks the file has",
+			    h->sub_blocks, h->bitmap_blocks, blocks);
 		return false;
 	}
 	return read_sub_header(image, (int32_t)bytes_at(&b, 8, 4), h, error);
@@ -156,7 +165,8 @@ static void find_set(struct image *image, struct kdump *k)
 	if (dir)
 		g_dir_close(dir);
 	if (k->files == 1)
-		image_note(image, FAULT_NOT_IN_DUMP, 0, "one file of a split dump, and the others were not found beside it: their "
+		image_note(image, FAULT_NOT_IN_DUMP, 0,
+			   "one file of a split dump, and the others were not found beside it: their "
 			   "pages are missing");
 	image->facts.detail = g_strdup_printf("split into %u files", k->files);
 }
@@ -241,7 +251,8 @@ static bool add_ranges(struct kdump *k, struct image *image)
 
 	if (kdump_get_typed_attr(k->original, KDUMP_ATTR_FILE_PAGEMAP, &value) != KDUMP_OK)
 		return false;
-	while (at < MAX_PFN && ranges++ < MAX_RANGES && kdump_bmp_find_set(value.val.bitmap, &at) == KDUMP_OK && at < MAX_PFN) {
+	while (at < MAX_PFN && ranges++ < MAX_RANGES && kdump_bmp_find_set(value.val.bitmap, &at) == KDUMP_OK &&
+	       at < MAX_PFN) {
 		kdump_addr_t end = at;
 		if (kdump_bmp_find_clear(value.val.bitmap, &end) != KDUMP_OK || end > MAX_PFN)
 			end = MAX_PFN;
@@ -264,7 +275,9 @@ static bool kdump_open(struct image *image, GError **error)
 		return false;
 	memcpy(machine, image->file->map + 0x0c + 4 * 65, sizeof(machine));
 	machine[64] = 0;
-	image->facts.architecture = !strcmp(machine, "x86_64") ? ARCH_X64 : !strcmp(machine, "aarch64") ? ARCH_ARM64 : ARCH_UNKNOWN;
+	image->facts.architecture = !strcmp(machine, "x86_64")	? ARCH_X64 :
+				    !strcmp(machine, "aarch64") ? ARCH_ARM64 :
+								  ARCH_UNKNOWN;
 
 	k->set[k->files++] = image->file->fd;
 	if (header.split)
@@ -281,7 +294,8 @@ static bool kdump_open(struct image *image, GError **error)
 	if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
 		return library_failed(k, "no page bitmap", error);
 	if (!image->segments->len) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: the page bitmap (%u blocks) names no page", header.bitmap_blocks);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "kdump: the page bitmap (%u blocks) names no page", header.bitmap_blocks);
 		return false;
 	}
 	image->facts.memory_total = count_bits(bitmap(image, &header, false)) * PAGE_SIZE;

@@ -28,19 +28,23 @@ static bool lime_open(struct image *image, GError **error)
 		const char *what = b.bad ? "the file ends within it" : magic != 0x4c694d45 ? "its magic is not 0x4c694d45" :
 				   last < first ? "its last address is below its first" : NULL;
 		if (what && n == 0) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "LiME header at 0x0 (0x%" G_GINT64_MODIFIER "x-0x%"
-				    G_GINT64_MODIFIER "x, version %u): %s", first, last, version, what);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+				    "LiME header at 0x0 (0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+				    "x, version %u): %s",
+				    first, last, version, what);
 			return false;
 		}
 		if (what) {
-			image_note(image, FAULT_IMPLAUSIBLE, 0, "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%"
-				   G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x): the ranges before it are used", n, at, what, magic,
-				   first, last);
+			image_note(image, FAULT_IMPLAUSIBLE, 0,
+				   "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER
+				   "x-0x%" G_GINT64_MODIFIER "x): the ranges before it are used",
+				   n, at, what, magic, first, last);
 			break;
 		}
 		if (version > 1 && !(versions & 1u << MIN(version, 31)))
-			image_note(image, FAULT_IMPLAUSIBLE, 0, "LiME header at 0x%" G_GINT64_MODIFIER "x: version %u, not 1: read as 1",
-				   at, version);
+			image_note(image, FAULT_IMPLAUSIBLE, 0,
+				   "LiME header at 0x%" G_GINT64_MODIFIER "x: version %u, not 1: read as 1", at,
+				   version);
 		versions |= 1u << MIN(version, 31);
 		at += HEADER_SIZE;
 		uint64_t length = last - first == UINT64_MAX ? UINT64_MAX : last - first + 1;
@@ -51,7 +55,8 @@ static bool lime_open(struct image *image, GError **error)
 	}
 	if (n == MAX_RANGES)
 		image_note(image, FAULT_LIMIT, 0, "LiME: more than %u ranges", MAX_RANGES);
-	image->facts.detail = g_strdup_printf("version %u", versions & 2 || !versions ? 1 : (unsigned)g_bit_nth_lsf(versions, -1));
+	image->facts.detail =
+		g_strdup_printf("version %u", versions & 2 || !versions ? 1 : (unsigned)g_bit_nth_lsf(versions, -1));
 	return true;
 }
 

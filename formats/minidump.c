@@ -45,7 +45,8 @@ static char *string_at(struct minidump *m, uint32_t rva)
 	char *string = text_from_utf16(text.p, text.n, TRUE);
 	m->names += strlen(string);
 	if (m->names > NAME_BUDGET)
-		image_note(m->image, FAULT_LIMIT, 0, "minidump: its names take more than %" G_GUINT64_FORMAT " bytes: the rest is left out",
+		image_note(m->image, FAULT_LIMIT, 0,
+			   "minidump: its names take more than %" G_GUINT64_FORMAT " bytes: the rest is left out",
 			   NAME_BUDGET);
 	return string;
 }
@@ -59,8 +60,10 @@ static uint32_t entries(struct minidump *m, struct bytes b, uint64_t count, unsi
 	uint64_t room = b.bad || !size ? 0 : b.n / size;
 
 	if (count > room || count > MAX_ENTRIES) {
-		image_note(m->image, b.bad || count > room ? FAULT_NOT_IN_DUMP : FAULT_LIMIT, 0, "minidump: stream %u has %" G_GUINT64_FORMAT
-			   " entries of %u bytes, room for %" G_GUINT64_FORMAT, m->stream, count, size, MIN(room, MAX_ENTRIES));
+		image_note(m->image, b.bad || count > room ? FAULT_NOT_IN_DUMP : FAULT_LIMIT, 0,
+			   "minidump: stream %u has %" G_GUINT64_FORMAT
+			   " entries of %u bytes, room for %" G_GUINT64_FORMAT,
+			   m->stream, count, size, MIN(room, MAX_ENTRIES));
 		count = MIN(room, MAX_ENTRIES);
 	}
 	return (uint32_t)count;
@@ -84,8 +87,9 @@ static uint32_t sized_entries(struct minidump *m, struct bytes *b, unsigned coun
 	uint64_t count = bytes_le(&head, count_width);
 	bytes_take(b, header_size);
 	if (head.bad || *size < smallest || header_size < 8 + count_width) {
-		image_note(m->image, FAULT_IMPLAUSIBLE, 0, "minidump: stream %u: SizeOfHeader %u, SizeOfEntry %u: below %u and %u: not read",
-			   m->stream, header_size, *size, 8 + count_width, smallest);
+		image_note(m->image, FAULT_IMPLAUSIBLE, 0,
+			   "minidump: stream %u: SizeOfHeader %u, SizeOfEntry %u: below %u and %u: not read", m->stream,
+			   header_size, *size, 8 + count_width, smallest);
 		return 0;
 	}
 	return entries(m, *b, count, *size);
@@ -101,8 +105,9 @@ static void read_codeview(struct minidump *m, struct minidump_module *module, ui
 	bytes_take(&b, 4);
 	const uint8_t *g = bytes_take(&b, 16);
 	uint32_t age = bytes_u32(&b);
-	g_snprintf(module->pdb_guid_age, sizeof(module->pdb_guid_age), "%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%X",
-		   g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15], age);
+	g_snprintf(module->pdb_guid_age, sizeof(module->pdb_guid_age),
+		   "%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%X", g[3], g[2], g[1], g[0], g[5],
+		   g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15], age);
 	if (m->names <= NAME_BUDGET) {
 		module->pdb_name = text_from_bytes(b.p, MIN(b.n, MAX_NAME));
 		m->names += strlen(module->pdb_name);
@@ -175,8 +180,8 @@ static void read_threads(struct minidump *m, struct bytes b)
 			.stack_start = bytes_at(&e, 0x18, 8),
 			.stack_size = bytes_at(&e, 0x20, 4),
 		};
-		read_context(m, (uint32_t)bytes_at(&e, 0x28, 4), (uint32_t)bytes_at(&e, 0x2c, 4), &thread.instruction_pointer,
-			     &thread.stack_pointer);
+		read_context(m, (uint32_t)bytes_at(&e, 0x28, 4), (uint32_t)bytes_at(&e, 0x2c, 4),
+			     &thread.instruction_pointer, &thread.stack_pointer);
 		if (thread.stack_size)
 			image_add_virtual(m->image, (va_t){ thread.stack_start }, thread.stack_size, bytes_at(&e, 0x24, 4));
 		g_array_append_val(m->out->threads, thread);
@@ -314,7 +319,8 @@ static void read_system(struct minidump *m, struct bytes b)
 
 static void read_misc(struct minidump *m, struct bytes b)
 {
-	uint32_t flags = (uint32_t)bytes_at(&b, 4, 4), pid = (uint32_t)bytes_at(&b, 8, 4), created = (uint32_t)bytes_at(&b, 0x0c, 4);
+	uint32_t flags = (uint32_t)bytes_at(&b, 4, 4), pid = (uint32_t)bytes_at(&b, 8, 4),
+		 created = (uint32_t)bytes_at(&b, 0x0c, 4);
 
 	if (b.bad)
 		return;
@@ -365,9 +371,11 @@ static struct bytes find_stream(struct minidump *m, uint64_t directory, uint32_t
 		if (e.bad || type != stream)
 			continue;
 		if (rva >= file->size || size > file->size - rva)
-			image_note(m->image, FAULT_NOT_IN_DUMP, 0, "minidump: stream %u: %u bytes at 0x%x: the file has %" G_GUINT64_FORMAT, stream,
+			image_note(m->image, FAULT_NOT_IN_DUMP, 0,
+				   "minidump: stream %u: %u bytes at 0x%x: the file has %" G_GUINT64_FORMAT, stream,
 				   size, rva, file->size);
-		return rva < file->size ? file_slice(file, rva, MIN(size, file->size - rva)) : (struct bytes){ .bad = true };
+		return rva < file->size ? file_slice(file, rva, MIN(size, file->size - rva)) :
+					  (struct bytes){ .bad = true };
 	}
 	return (struct bytes){ .bad = true };
 }
@@ -382,9 +390,12 @@ static bool minidump_open(struct image *image, GError **error)
 	image->facts.format = "minidump";
 	if (head.bad || (version & 0xffff) != 0xa793 || count == 0 || directory >= image->file->size ||
 	    image->file->size - directory < 12) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "minidump header: version at 0x4 is 0x%x (its low half must be 0xa793), "
-			    "NumberOfStreams at 0x8 is %u (at least 1), StreamDirectoryRva at 0xc is 0x%x (the file has %" G_GUINT64_FORMAT
-			    " bytes)", version, count, directory, image->file->size);
+		g_set_error(
+			error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			"minidump header: version at 0x4 is 0x%x (its low half must be 0xa793), "
+			"NumberOfStreams at 0x8 is %u (at least 1), StreamDirectoryRva at 0xc is 0x%x (the file has %" G_GUINT64_FORMAT
+			" bytes)",
+			version, count, directory, image->file->size);
 		return false;
 	}
 	m.out = image->minidump = image_minidump_create();
@@ -395,7 +406,8 @@ static bool minidump_open(struct image *image, GError **error)
 	image->facts.detail = g_strdup_printf("MINIDUMP_TYPE 0x%" G_GINT64_MODIFIER "x", m.out->flags);
 	uint64_t room = (image->file->size - directory) / 12;
 	if (count > MAX_STREAMS || count > room) {
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "minidump header: NumberOfStreams at 0x8 is %u, above %" G_GUINT64_FORMAT, count,
+		image_note(image, FAULT_IMPLAUSIBLE, 0,
+			   "minidump header: NumberOfStreams at 0x8 is %u, above %" G_GUINT64_FORMAT, count,
 			   MIN(room, MAX_STREAMS));
 		count = (uint32_t)MIN(room, MAX_STREAMS);
 	}

@@ -71,7 +71,8 @@ static char *stem(const struct image *image, const char *suffix)
 static bool vmware_match(const struct file *file)
 {
 	/* A raw image may have any name but this one. Packed ones are seen by their container's name in open. */
-	static const char *const names[] = { ".vmem", ".vmem.gz", ".vmem.xz", ".vmem.zst", ".vmem.bz2", ".vmem.lz4", ".vmem.zip" };
+	static const char *const names[] = { ".vmem",	  ".vmem.gz",  ".vmem.xz", ".vmem.zst",
+					     ".vmem.bz2", ".vmem.lz4", ".vmem.zip" };
 
 	if (is_state(file))
 		return true;
@@ -158,8 +159,9 @@ static bool read_state(const struct file *file, struct vmware *v, GError **error
 	bytes_u32(&head);
 	groups = bytes_u32(&head);
 	if (head.bad || groups == 0 || groups > MAX_GROUPS) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: VMware state: the number of groups at 0x8 is %u, not within 1-%u",
-			    file->path, groups, MAX_GROUPS);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "%s: VMware state: the number of groups at 0x8 is %u, not within 1-%u", file->path, groups,
+			    MAX_GROUPS);
 		return false;
 	}
 	for (uint32_t i = 0; i < groups; i++) {
@@ -181,7 +183,8 @@ static bool read_state(const struct file *file, struct vmware *v, GError **error
 		found |= memory;
 	}
 	if (!found)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: VMware state: none of its %u groups is \"memory\"", file->path, groups);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "%s: VMware state: none of its %u groups is \"memory\"", file->path, groups);
 	return found;
 }
 
@@ -202,11 +205,14 @@ static void add_regions(struct image *image, const struct vmware *v, uint64_t of
 		if (!r->have && i >= v->count)
 			continue;
 		if (r->have != 7 || !r->pages) {
-			image_note(image, FAULT_IMPLAUSIBLE, 0, "VMware state: region %u lacks its %s: left out", i, !(r->have & 1) ?
-				   "regionPPN" : !(r->have & 2) ? "regionPageNum" : "regionSize");
+			image_note(image, FAULT_IMPLAUSIBLE, 0, "VMware state: region %u lacks its %s: left out", i,
+				   !(r->have & 1) ? "regionPPN" :
+				   !(r->have & 2) ? "regionPageNum" :
+						    "regionSize");
 			continue;
 		}
-		image_add_range(image, (pa_t){ r->page * PAGE_SIZE }, r->pages * PAGE_SIZE, offset + r->file_page * PAGE_SIZE);
+		image_add_range(image, (pa_t){ r->page * PAGE_SIZE }, r->pages * PAGE_SIZE,
+				offset + r->file_page * PAGE_SIZE);
 		used++;
 	}
 	if (v->count > MAX_REGIONS)
@@ -214,7 +220,8 @@ static void add_regions(struct image *image, const struct vmware *v, uint64_t of
 	if (used)
 		return;
 	if (length > HOLE)
-		image_note(image, FAULT_IMPLAUSIBLE, HOLE, "VMware state: no memory regions, and the memory is larger than 3 GiB: taken to go on at "
+		image_note(image, FAULT_IMPLAUSIBLE, HOLE,
+			   "VMware state: no memory regions, and the memory is larger than 3 GiB: taken to go on at "
 			   "4 GiB above the hole");
 	add_unmapped(image, offset, length);
 }
@@ -233,7 +240,8 @@ static bool find_state(struct image *image, const char *base, struct vmware *v)
 			continue;
 		bool good = state && is_state(state);
 		if (state && !good)
-			g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no VMware state: its signature is unknown", path);
+			g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+				    "%s: no VMware state: its signature is unknown", path);
 		good = good && read_state(state, &found, &error);
 		file_close(state);
 		if (good) {
@@ -271,7 +279,8 @@ static bool open_memory(struct image *image)
 	}
 	image->facts.detail = g_strdup("without .vmss or .vmsn");
 	if (length > HOLE)
-		image_note(image, FAULT_IMPLAUSIBLE, HOLE, "a .vmem larger than 3 GiB without its .vmss or .vmsn: what lies past 3 GiB of the file is "
+		image_note(image, FAULT_IMPLAUSIBLE, HOLE,
+			   "a .vmem larger than 3 GiB without its .vmss or .vmsn: what lies past 3 GiB of the file is "
 			   "taken to go on at 4 GiB of physical memory; put the state file beside it to be certain");
 	add_unmapped(image, 0, length);
 	return true;
@@ -290,8 +299,9 @@ static bool open_state(struct image *image, GError **error)
 		add_cpus(image, &v);
 		return true;
 	}
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, v.compressed ? "VMware state: its inline memory is compressed: not readable" :
-		    "VMware state: it holds no memory itself: give the .vmem file beside it");
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+		    v.compressed ? "VMware state: its inline memory is compressed: not readable" :
+				   "VMware state: it holds no memory itself: give the .vmem file beside it");
 	return false;
 }
 

@@ -22,7 +22,7 @@ static const struct table callbacks = {
 	.columns = {
 		[DUMP] = { "dump_id", COL_DUMP, "" },
 		[TYPE] = { "type", COL_TEXT, "process, thread, image, registry, object, bugcheck, bugcheck_reason, shutdown, "
-			   "last_chance_shutdown, filesystem_registration, logon_session" },
+			   "last_chance_shutdown, filesystem_registration, logon_session, debug_print, nmi" },
 		[ADDRESS] = { "address", COL_ADDRESS, "of the function" },
 		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
 		[SYMBOL_NAME] = { "symbol", COL_TEXT, "where known" },
@@ -236,11 +236,22 @@ static void file_systems(struct context *c)
 	}
 }
 
-/* SeFileSystemNotifyRoutinesHead is a single chain: {next, function}. */
-static void logon_sessions(struct context *c)
+/* RtlpDebugPrintCallbackList: {list, function}. */
+static void debug_print(struct context *c)
 {
-	static const char what[] = "SeFileSystemNotifyRoutinesHead";
-	va_t head = kernel_symbol(c->kernel, SeFileSystemNotifyRoutinesHead);
+	static const char what[] = "RtlpDebugPrintCallbackList";
+	struct object entry;
+
+	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, RtlpDebugPrintCallbackList)) {
+		uint64_t function = pointer_in(c, &entry, 2, what);
+		if (function)
+			put(c, "debug_print", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
+	}
+}
+
+/* Single chains of {next, function, …}: SeFileSystemNotifyRoutines(Ex)Head, KiNmiCallbackListHead. */
+static void chain(struct context *c, va_t head, const char *type, const char *what)
+{
 	uint64_t at = 0;
 
 	if (!head.v || read_pointer(c->space, head, &at))
@@ -255,7 +266,7 @@ static void logon_sessions(struct context *c)
 			context_note(c, fault, entry.va, "callbacks", "%s: the chain ends early", what);
 			return;
 		}
-		put(c, "logon_session", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
+		put(c, type, function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
 	}
 }
 
@@ -276,7 +287,10 @@ static bool run(struct context *c, GError **error)
 	shutdown_queue(c, kernel_symbol(k, IopNotifyShutdownQueueHead), "shutdown", "IopNotifyShutdownQueueHead");
 	shutdown_queue(c, kernel_symbol(k, IopNotifyLastChanceShutdownQueueHead), "last_chance_shutdown", "IopNotifyLastChanceShutdownQueueHead");
 	file_systems(c);
-	logon_sessions(c);
+	debug_print(c);
+	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesHead), "logon_session", "SeFileSystemNotifyRoutinesHead");
+	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesExHead), "logon_session", "SeFileSystemNotifyRoutinesExHead");
+	chain(c, kernel_symbol(k, KiNmiCallbackListHead), "nmi", "KiNmiCallbackListHead");
 	return true;
 }
 

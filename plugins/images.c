@@ -102,11 +102,19 @@ static bool run_process(struct context *c, GError **error)
 	const GArray *vads = c->process->vads.vads;
 
 	(void)error;
-	if (!c->user || c->image->facts.no_user_memory)
+	if (c->image->facts.no_user_memory)
 		return true;
-	for (guint i = 0; i < vads->len && !context_cancelled(c); i++)
-		if (image_vad(&g_array_index(vads, struct vad, i)))
+	int mapped = 0;
+	for (guint i = 0; i < vads->len && mapped <= IMAGES && !context_cancelled(c); i++) {
+		if (!image_vad(&g_array_index(vads, struct vad, i)))
+			continue;
+		if (mapped++ == IMAGES)
+			context_note(c, FAULT_LIMIT, g_array_index(vads, struct vad, i).start, "images", "more than %d image mappings", IMAGES);
+		else
 			put_mapped(c, images, i);
+	}
+	if (!c->user)
+		return true;
 	for (guint i = 0; i < c->process->modules->len && !context_cancelled(c); i++) {
 		const struct module *m = &g_array_index(c->process->modules, struct module, i);
 		const struct vad *vad = vad_find(&c->process->vads, (va_t){ m->base });

@@ -24,7 +24,7 @@ enum { M_IMAGE, M_DLL, M_NAME, M_ORDINAL, M_DELAY, M_IAT, M_TARGET, M_TARGET_MOD
 enum { E_IMAGE, E_ORDINAL, E_NAME, E_ADDRESS, E_RVA, E_FORWARDER };
 enum { T_IMAGE, T_ADDRESS };
 enum {
-	P_IMAGE, P_ADDRESS, P_LENGTH, P_SECTION, P_FUNCTION, P_FUNCTION_OFFSET, P_ORIGINAL, P_CURRENT, P_CHANGED_BITS, P_KIND, P_TARGET, P_TARGET_MODULE,
+	P_IMAGE, P_ADDRESS, P_LENGTH, P_SECTION, P_FUNCTION, P_FUNCTION_OFFSET, P_ORIGINAL, P_CURRENT, P_CHANGED_BITS, P_FRAME_BITS, P_KIND, P_TARGET, P_TARGET_MODULE,
 	P_DISASSEMBLY,
 };
 enum { R_IMAGE, R_TYPE, R_NAME, R_LANGUAGE, R_ADDRESS, R_SIZE };
@@ -67,7 +67,7 @@ struct found_patch {
 	uint32_t rva, length;
 	enum patch_kind kind;
 	const struct pe_section *section;	/* of subject->original, or NULL */
-	uint32_t changed_bits;
+	uint32_t changed_bits, frame_bits;
 	GByteArray *original, *current;		/* at most PATCH_BYTES of each; original may be NULL */
 };
 
@@ -96,6 +96,7 @@ struct subject {
 	unsigned searched;		/* pages whose original was looked for there */
 };
 
+#define IMAGES 8192	/* mappings of one process */
 #define PATCH_BYTES 512u	/* kept of a patch */
 
 /* ---- images_content.c */
@@ -120,6 +121,12 @@ void put_patches(struct subject *s);
 void put_image(struct subject *s);
 /* The module an address of this process lies in, NULL: none. */
 const char *module_at(const struct context *c, uint64_t va);
+
+/* May so many more rows be made? A step of the space for each, so that a dump of images that all claim the limit ends. */
+static inline bool affordable(const struct subject *s, guint rows)
+{
+	return space_spend(s->space ? s->space : s->c->space, rows);
+}
 
 /* ---- images_imports.c */
 void put_imports(struct subject *s);

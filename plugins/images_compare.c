@@ -111,14 +111,14 @@ static bool extend(struct subject *s, uint32_t rva, uint32_t length, enum patch_
 	return true;
 }
 
-static void add_patch(struct subject *s, uint32_t rva, uint32_t length, enum patch_kind kind, const struct pe_section *section,
-		      const uint8_t *original, const uint8_t *current)
+static struct found_patch *add_patch(struct subject *s, uint32_t rva, uint32_t length, enum patch_kind kind, const struct pe_section *section,
+				     const uint8_t *original, const uint8_t *current)
 {
 	if (extend(s, rva, length, kind, section, original, current))
-		return;
+		return &g_array_index(s->patches, struct found_patch, s->patches->len - 1);
 	if (s->patches->len >= PATCHES) {
 		s->patches_cut = true;
-		return;
+		return NULL;
 	}
 	struct found_patch p = { .rva = rva, .length = length, .kind = kind, .section = section, .current = g_byte_array_new() };
 
@@ -129,6 +129,7 @@ static void add_patch(struct subject *s, uint32_t rva, uint32_t length, enum pat
 		append_bytes(p.original, original, length);
 	}
 	g_array_append_val(s->patches, p);
+	return &g_array_index(s->patches, struct found_patch, s->patches->len - 1);
 }
 
 /* The section that a page belongs to; false: nobody minds that it is written to. */
@@ -170,17 +171,22 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 		return;
 	s->pages[index] |= PAGE_FLAG_MODIFIED;
 	bool code = section && section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE), large = false;
+	uint32_t frame_bits = page_resident(section_page) ? (uint32_t)__builtin_popcountll(page->pa.v ^ section_page->pa.v) : 0;
 	for (guint i = 0; i < runs->len; i++)
 		large |= g_array_index(runs, struct difference, i).length >= STOMPED;
 	if (large || !code || runs->len > 256) {	/* one patch from the first to the last */
 		const struct difference *first = &g_array_index(runs, struct difference, 0), *last = &g_array_index(runs, struct difference, runs->len - 1);
 		uint32_t from = first->offset, length = last->offset + last->length - from;
-		add_patch(s, rva + from, length, header ? PATCH_HEADER : code ? PATCH_STOMPED : PATCH_DATA, section, raw + from, current + from);
+		struct found_patch *p = add_patch(s, rva + from, length, header ? PATCH_HEADER : code ? PATCH_STOMPED : PATCH_DATA, section, raw + from, current + from);
+		if (p)
+			p->frame_bits = MAX(p->frame_bits, frame_bits);
 		return;
 	}
 	for (guint i = 0; i < runs->len; i++) {
 		const struct difference *d = &g_array_index(runs, struct difference, i);
-		add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, raw + d->offset, current + d->offset);
+		struct found_patch *p = add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, raw + d->offset, current + d->offset);
+		if (p)
+			p->frame_bits = MAX(p->frame_bits, frame_bits);
 	}
 }
 
@@ -192,6 +198,11 @@ void subject_compare(struct subject *s)
 	g_array_set_clear_func(s->patches, patch_clear);
 	if (!s->pages || !s->space)
 		return;
+	/* A mapping may claim gigabytes, and there may be thousands of them. */
+	if (!space_spend(s->space, s->n)) {
+		g_clear_pointer(&s->pages, g_free);
+		return;
+	}
 	bool mapped = s->vad && image_vad(s->vad);
 	for (uint32_t i = 0; i < s->n && !context_cancelled(s->c); i++) {
 		struct page page, section;
@@ -284,6 +295,8 @@ void put_patches(struct subject *s)
 		if (p->original) {
 			row_blob(row, P_ORIGINAL, p->original->data, p->original->len);
 			row_int(row, P_CHANGED_BITS, p->changed_bits);
+			if (p->frame_bits)
+				row_int(row, P_FRAME_BITS, p->frame_bits);
 		}
 		row_blob(row, P_CURRENT, p->current->data, p->current->len);
 		row_text(row, P_KIND, patch_kind_name(p->kind));

@@ -59,10 +59,10 @@ struct images *images_create(const struct context *c)
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
 		int64_t ordinal = 0;
-		if (!process->user_readable || c->image->facts.no_user_memory)
+		if (c->image->facts.no_user_memory)
 			continue;
 		/* The order in which run_process makes their rows. */
-		for (guint v = 0; v < process->vads.vads->len; v++)
+		for (guint v = 0; v < process->vads.vads->len && ordinal < IMAGES; v++)
 			if (image_vad(&g_array_index(process->vads.vads, struct vad, v)))
 				add_mapping(images, process, v, ordinal++);
 	}
@@ -114,10 +114,14 @@ static void learn(struct content *content, struct pe *pe)
 	content->fixups = image_fixups_create(pe);
 	content->hashes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	content->entropies = g_array_new(FALSE, FALSE, sizeof(double));
+	uint64_t left = 2 * (uint64_t)pe->size_limit;	/* sections that claim the same bytes over and over */
 	for (guint i = 0; i < pe->sections->len; i++) {
 		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		uint32_t size = s->virtual_size ? s->virtual_size : s->raw_size;
 		double entropy = NAN;
-		(void)!pe_entropy(pe, s->virtual_address, s->virtual_size ? s->virtual_size : s->raw_size, &entropy);
+		if (size <= left)
+			(void)!pe_entropy(pe, s->virtual_address, size, &entropy);
+		left -= MIN(size, left);
 		g_array_append_val(content->entropies, entropy);
 	}
 }
@@ -127,7 +131,7 @@ void content_know(struct context *c, struct content *content)
 	g_mutex_lock(&content->lock);
 	if (!content->known) {
 		const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
-		AUTO(space) space = space_of(c, first->process);
+		AUTO(space) space = first->process->user_readable ? space_of(c, first->process) : space_clone(c->space);
 		struct view view = { space, &g_array_index(first->process->vads.vads, struct vad, first->vad) };
 		struct pe_source source = view_section_source(&view);
 		AUTO_PE pe = pe_open(&source, view.vad->start.v, view_pages(&view) * PAGE_SIZE);

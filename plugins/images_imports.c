@@ -107,7 +107,9 @@ static void put_each(struct subject *s, const struct first_view *first)
 	const GArray *imports = pe_imports(s->facts, &fault);
 	unsigned width = pe_slot_size(s->facts);
 
-	for (guint i = 0; imports && i < imports->len; i++) {
+	if (!imports || !affordable(s, imports->len))
+		return;
+	for (guint i = 0; i < imports->len; i++) {
 		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
 		uint64_t value = 0, theirs = 0;
 		bool readable = read_slot(s->pe, import->iat_rva, &value);

@@ -155,7 +155,8 @@ static void put_hash(struct subject *s, struct row *row)
 		image_fixups_destroy(fixups);
 	}
 	row_text(row, I_SHA256, sha256);
-	if (!sha256 && fault)
+	/* That pages are missing stands in the row itself. */
+	if (!sha256 && (fault == FAULT_LIMIT || fault == FAULT_IMPLAUSIBLE))
 		row_fault(row, I_SHA256, fault, (va_t){ s->base + at }, "a page of the image");
 }
 
@@ -164,7 +165,7 @@ static void put_pages(struct subject *s, struct row *row)
 	uint64_t present = 0, private_pages = 0, modified = 0;
 
 	row_int(row, I_PAGES, s->n);
-	if (!s->pages)
+	if (!s->pages || !s->space)
 		return;
 	for (uint32_t i = 0; i < s->n; i++) {
 		present += (s->pages[i] & PAGE_FLAG_PRESENT) != 0;
@@ -198,9 +199,9 @@ static void put_row(struct subject *s)
 		put_content(s, row);
 	else
 		put_own(s, row);
-	if (s->pages)
+	if (s->pages && s->space)
 		put_hash(s, row);
-	int bound = imports_bound(s);
+	int bound = s->space ? imports_bound(s) : -1;
 	if (bound >= 0)
 		row_int(row, I_IMPORTS_BOUND, bound);
 	put_pages(s, row);
@@ -235,7 +236,7 @@ static void put_section(struct subject *s, const struct pe_section *section)
 		private_pages += (s->pages[i] & PAGE_FLAG_PRIVATE) != 0;
 		modified += (s->pages[i] & PAGE_FLAG_MODIFIED) != 0;
 	}
-	if (!s->pages)
+	if (!s->pages || !s->space)
 		return;
 	row_int(row, S_PRESENT, (int64_t)present);
 	if (s->vad && image_vad(s->vad)) {
@@ -249,7 +250,9 @@ static void put_exports(struct subject *s)
 	enum fault fault;
 	const GArray *exports = pe_exports(s->facts, &fault);
 
-	for (guint i = 0; exports && i < exports->len; i++) {
+	if (!exports || !affordable(s, exports->len))
+		return;
+	for (guint i = 0; i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
 		struct row *row = row_new(s->c, &table_image_exports);
 		row_ref(row, E_IMAGE, s->ordinal);
@@ -302,7 +305,9 @@ static void put_resources(struct subject *s)
 	enum fault fault;
 	const GArray *resources = pe_resources(s->facts, &fault);
 
-	for (guint i = 0; resources && i < resources->len; i++) {
+	if (!resources || !affordable(s, resources->len))
+		return;
+	for (guint i = 0; i < resources->len; i++) {
 		const struct pe_resource *r = &g_array_index(resources, struct pe_resource, i);
 		struct row *row = row_new(s->c, &table_image_resources);
 		g_autofree char *type = g_strdup_printf("%u", r->type), *name = g_strdup_printf("%u", r->id);
@@ -326,8 +331,11 @@ void put_image(struct subject *s)
 
 	s->at = (struct pe_space){ s->space, { s->base } };
 	s->view = (struct view){ s->space, s->vad };
+	/* Without page tables of the process there are still the section's own pages. */
+	if (!s->space)
+		s->view.space = s->c->space;
 	if (!s->pe)
-		s->pe = pe_space_open(&s->at, s->size);
+		s->pe = s->space ? pe_space_open(&s->at, s->size) : pe_open(&section, s->base, s->size);
 	s->original = s->facts = s->pe;
 	if (s->content)
 		content_know(s->c, s->content);
@@ -341,7 +349,8 @@ void put_image(struct subject *s)
 	put_row(s);
 	for (guint i = 0; i < s->facts->sections->len; i++)
 		put_section(s, &g_array_index(s->facts->sections, struct pe_section, i));
-	put_imports(s);
+	if (s->space)
+		put_imports(s);
 	put_tls(s);
 	if (s->first) {
 		put_exports(s);

@@ -185,6 +185,7 @@ void search_images(struct context *c, found_image_fn each, void *user)
 			search_remains(&s, vad);
 	}
 	/* What the process can reach above its last VAD. */
-	if (vads->len && at < UINT64_C(0x7ffffffff000) && c->kernel->paging == PAGING_X64)
-		search_range(&s, at, UINT64_C(0x7fffffffefff), true);
+	uint64_t top = c->kernel->paging == PAGING_X64_LA57 ? UINT64_C(0x00fffffffffeffff) : UINT64_C(0x7fffffffefff);
+	if (vads->len && at < top && space_pointer_size(c->user) == 8)
+		search_range(&s, at, top, true);
 }

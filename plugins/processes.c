@@ -366,6 +366,44 @@ static int compare_addresses(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/*
+ * Where an object lies by its own account: an empty list head points to itself. For dumps whose
+ * kernel page tables are lost. 0: it doesn't say, or says what can't be.
+ */
+static va_t own_address(const struct object *proc)
+{
+	struct object pcb = MEMBER(*proc, eprocess.Pcb), header = MEMBER(pcb, kprocess.Header);
+	struct object heads[] = { MEMBER(pcb, kprocess.ProfileListHead), MEMBER(header, dispatcher_header.WaitListHead) };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(heads); i++) {
+		uint64_t next, back, offset = heads[i].va.v - proc->va.v;
+		if (heads[i].va.v && !READ(heads[i], list_entry.Flink, &next) && !READ(heads[i], list_entry.Blink, &back) && next == back &&
+		    next >> 63 && ((next - offset) & PAGE_MASK) == (proc->va.v & PAGE_MASK))
+			return (va_t){ next - offset };
+	}
+	return (va_t){ 0 };
+}
+
+/* Objects by physical address alone. */
+static void put_physical(struct context *c, struct sources *s)
+{
+	for (guint i = 0; i < s->pool->len; i++) {
+		const struct process_candidate *p = &g_array_index(s->pool, struct process_candidate, i);
+		struct object proc = object_at(c->space, p->object.pa.v);
+		va_t own = own_address(&proc);
+		if (p->object.freed || !p->dtb.v || !own.v || g_hash_table_contains(s->done, &own.v))
+			continue;
+		add_address(s->done, own.v);
+		struct row *row = put_process(c, &proc, false);
+		struct process *process = g_ptr_array_index(c->processes, c->processes->len - 1);
+		process->eprocess = own;
+		row_address(row, EPROCESS, own.v);
+		row_address(row, PHYSICAL, p->object.pa.v);
+		row_int(row, IN_POOL, 1);
+		row_null(row, IN_ACTIVE);
+	}
+}
+
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
@@ -380,8 +418,11 @@ static bool run(struct context *c, GError **error)
 		if (p->state != POOL_REMNANT && p->object.va.v)
 			add_address(s.in_pool, p->object.va.v);
 	}
-	WALK_LIST(c, "processes", proc, head, eprocess.ActiveProcessLinks)
-		put(c, &s, &proc, true);
+	if (c->kernel->physical_only)
+		put_physical(c, &s);
+	else
+		WALK_LIST(c, "processes", proc, head, eprocess.ActiveProcessLinks)
+			put(c, &s, &proc, true);
 	for (guint i = 0; s.cid && i < s.cid->len; i++) {
 		const struct cid_entry *e = &g_array_index(s.cid, struct cid_entry, i);
 		proc = object_at(c->space, e->object.v);

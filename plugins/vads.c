@@ -156,6 +156,8 @@ static void gap(struct walker *w, uint64_t start, uint64_t end)
 	}
 	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
 		struct page page;
+		if (!space_spend(w->c->user, 1))
+			return;
 		(void)!space_page(w->c->user, (va_t){ va }, &page);
 		add_to_run(w, va, va + PAGE_SIZE, true, page.by_prototype ? page_protection(&page) : vad->protection, 0);
 		if (*w->regions > REGION_LIMIT)
@@ -228,9 +230,12 @@ static void walk_pages(struct walker *w, struct vad *vad)
 		if (cursor.v > vad->end.v || context_cancelled(w->c))
 			break;
 	}
+	/* Where the page tables went on and on, half of the numbers would be no help. */
+	if (w->c->user->exhausted)
+		return;
 	gap(w, at, vad->end.v + 1);
 	flush_run(w);
-	vad->counted = true;
+	vad->counted = !w->c->user->exhausted;
 }
 
 static void put_vad(struct context *c, const struct vad *vad, const char *protection)

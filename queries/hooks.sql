@@ -1,8 +1,8 @@
 -- query: hooks
 -- about: code that was led elsewhere: patched functions, callbacks, system calls and driver functions that lead to no loaded module
-SELECT 'patched ' || coalesce(i.kind, 'code') AS what, coalesce(i.function, i.section) AS where_, printf('0x%x', i.address) AS address,
+SELECT 'patched ' || coalesce(i.kind, 'code') AS what, coalesce(i.function, i.section) AS place, printf('0x%x', i.address) AS address,
        printf('0x%x', i.target) AS leads_to, i.target_module AS module, m.path AS image, p.name AS process, p.pid,
-       lower(hex(i.original)) AS original, lower(hex(i.current)) AS current, d.computer_name AS machine, m.dump_id
+       lower(hex(substr(i.original, 1, 24))) AS original, lower(hex(substr(i.current, 1, 24))) AS current, d.computer_name AS machine, m.dump_id
 FROM image_patches i JOIN images m USING (image_id) JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id)
 WHERE :dump_id IS NULL OR m.dump_id = :dump_id
 UNION ALL

@@ -1,6 +1,6 @@
 -- query: not_read
 -- about: what could not be read or was left out, and why: runs, plugins, then values by fault
-SELECT 'run' AS what, r.status, NULL AS table_, NULL AS column_, 1 AS times, coalesce(r.message, '') AS message, d.computer_name AS machine, d.path AS dump
+SELECT 'run' AS what, r.status, NULL AS table_name, NULL AS column_name, 1 AS times, coalesce(r.message, '') AS message, d.computer_name AS machine, d.path AS dump
 FROM runs r JOIN dumps d USING (dump_id)
 WHERE r.status <> 'complete' AND (:dump_id IS NULL OR r.dump_id = :dump_id)
 UNION ALL

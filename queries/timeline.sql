@@ -5,5 +5,5 @@
 -- parameter: event %: LIKE pattern for the event, e.g. process%
 SELECT t.time, t.event, t.subject, t.detail, t.source, d.computer_name AS machine, t.dump_id
 FROM timeline t JOIN dumps d USING (dump_id)
-WHERE (:dump_id IS NULL OR t.dump_id = :dump_id) AND t.time >= coalesce(:since, '0') AND t.time < coalesce(:until, '9') AND t.event LIKE coalesce(:event, '%')
+WHERE (:dump_id IS NULL OR t.dump_id = :dump_id) AND t.time >= CAST(coalesce(:since, 0) AS TEXT) AND t.time < CAST(coalesce(:until, 9) AS TEXT) AND t.event LIKE coalesce(:event, '%')
 ORDER BY t.time, t.dump_id;

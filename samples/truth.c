@@ -8,6 +8,7 @@
 #include <string.h>
 #include "sample.h"
 #include "text.h"
+#include "writers.h"
 
 struct truth { struct sample *sample; GPtrArray *lines; bool kernel_only; };
 
@@ -154,6 +155,25 @@ static void kernel_lines(struct truth *t)
 	}
 }
 
+/* What the header of a crash dump says of the crash. */
+static void crash_line(struct truth *t, const char *format, bool live)
+{
+	struct item *crash = description_item(t->sample->description, "crash");
+
+	for (const struct writer *w = crash_writers; w->format; w++)
+		if (!strcmp(w->format, format))
+			line(t, "crash|0x%" X "|0x%" X "|0x%" X "|0x%" X "|0x%" X, item_number(crash, "code", live ? 0x161 : 0xe2),
+			     item_number(crash, "p1", 0), item_number(crash, "p2", 0), item_number(crash, "p3", 0), item_number(crash, "p4", 0));
+}
+
+static void unloaded_line(struct truth *t, struct item *item)
+{
+	uint64_t start = item_number(item, "start", 0);
+	g_autofree char *time = text_from_filetime(item_time(item, "time", t->sample->boot_time));
+
+	line(t, "unloaded_drivers|%s|0x%" X "|0x%" X "|%s", item_text(item, "name", ""), start, start + item_number(item, "size", 0x9000), time);
+}
+
 static int compare(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -180,8 +200,13 @@ char *sample_truth(struct sample *s)
 		environment_lines(&t, p);
 		user_module_lines(p, t.lines);
 	}
+	crash_line(&t, item_text(output, "format", "raw"), item_flag(output, "live"));
 	for (guint i = 0; i < s->description->items->len; i++) {
 		struct item *item = s->description->items->pdata[i];
+		if (item_is(item, "unloaded"))
+			unloaded_line(&t, item);
+		if (item_is(item, "callback"))
+			line(&t, "callbacks|%s|%s", item_text(item, "type", ""), item_text(item, "function", ""));
 		for (guint j = 0; item_is(item, "expect") && j < item->attributes->len; j++) {
 			struct attribute *a = &g_array_index(item->attributes, struct attribute, j);
 			a->used = true;

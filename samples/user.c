@@ -450,6 +450,7 @@ void user_modules(struct sample *s, struct sample_process *p)
 	}
 }
 
+/* An entry that is on no list still lies in the heap. */
 void user_module_lines(const struct sample_process *p, GPtrArray *lines)
 {
 	for (guint i = 0; i < p->modules->len; i++) {
@@ -460,9 +461,8 @@ void user_module_lines(const struct sample_process *p, GPtrArray *lines)
 			if (vad->start == m->base && vad->file && vad->file->path)
 				mapped = vad->file->path;
 		}
-		bool listed = m->lists != 0;
 		g_ptr_array_add(lines, g_strdup_printf("modules|%" G_GUINT64_FORMAT "|0x%" G_GINT64_MODIFIER "x|%u|%s|%s|%d|%d|%d|%d|%s%s", p->pid,
-						       m->base, m->size, listed ? m->name : "", listed ? m->path : "", m->wow64,
+						       m->base, m->size, m->name, m->path, m->wow64,
 						       (m->lists & LIST_LOAD) != 0, (m->lists & LIST_MEMORY) != 0, (m->lists & LIST_INIT) != 0,
 						       *mapped ? "\\Device\\HarddiskVolume3" : "", mapped));
 	}

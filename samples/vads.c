@@ -152,7 +152,8 @@ static GByteArray *content(struct sample *s, struct item *item, uint64_t start, 
 	if (!strcmp(what, "zero"))
 		return bytes;
 	if (!strcmp(what, "random")) {
-		for (uint64_t i = 0; i < pages * PAGE_SIZE / 8; i++) {
+		uint64_t full = MIN(pages, item_number(item, "valid", pages));
+		for (uint64_t i = 0; i < full * PAGE_SIZE / 8; i++) {
 			uint64_t word = random_of(s->seed, "content", start + i);
 			g_byte_array_append(bytes, (const uint8_t *)&word, 8);
 		}

@@ -5,7 +5,8 @@
 -- title: {name} ({pid}): code of {module} was changed in memory: {what}
 -- A private copy of a code page that differs from the section's. Where the new code leads decides: to no module (an implant), or to
 -- a loaded one (security products do that in many functions: told once for each pair of modules). Functions that report to event
--- tracing or to the malware scan interface are patched to be blind. One single bit that differs may be a memory error.
+-- tracing or to the malware scan interface are patched to be blind. One single bit that differs, of the
+-- code or of the page's frame number, may be a memory error.
 WITH code AS (
   SELECT x.*, i.process_id, replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS module,
          CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' THEN 'T1562.006'
@@ -15,7 +16,7 @@ WITH code AS (
   WHERE i.dump_id = :dump_id AND i.process_id IS NOT NULL AND x.kind IN ('inline_hook', 'return', 'breakpoint', 'nop', 'patch', 'unknown')),
 judged AS (
   SELECT code.*,
-         CASE WHEN changed_bits = 1 THEN 'low'
+         CASE WHEN changed_bits = 1 OR frame_bits = 1 THEN 'low'
               WHEN kind = 'unknown' OR kind = 'breakpoint' THEN 'low'
               WHEN technique LIKE 'T1562%' THEN 'high'
               WHEN kind = 'inline_hook' AND target IS NOT NULL AND target_module IS NULL THEN 'high'
@@ -33,8 +34,8 @@ SELECT p.process_id, p.name, p.pid, j.module, min(j.address) AS address, iif(cou
                    WHEN 'unknown' THEN printf('%d private executable places, with no original to compare to', count(*))
                    ELSE j.kind || ' in ' || coalesce(j.function, j.section, 'no section') || iif(j.changed_bits = 1, ', a single bit', '') END AS what,
        json_object('kind', j.kind, 'functions', json_group_array(j.function), 'length', j.length, 'original', lower(hex(j.original)),
-                   'current', lower(hex(substr(j.current, 1, 64))), 'disassembly', j.disassembly, 'changed_bits', j.changed_bits, 'section', j.section,
-                   'target', printf('0x%x', j.target), 'target_module', j.target_module, 'places', count(*)) AS detail
+                   'current', lower(hex(substr(j.current, 1, 64))), 'disassembly', j.disassembly, 'changed_bits', j.changed_bits, 'frame_bits', j.frame_bits, 'section', j.section,
+                   'target', iif(j.target IS NULL, NULL, printf('0x%x', j.target)), 'target_module', j.target_module, 'places', count(*)) AS detail
 FROM judged j JOIN processes p USING (process_id)
 GROUP BY j.image_id, j.kind, j.severity, j.technique, j.together
 ORDER BY j.image_id, min(j.address);

@@ -4,7 +4,7 @@
 -- attack: T1036.005
 -- title: {name} ({pid}): the loader calls the image at {address} {shown}, but the file mapped there is {mapped_path}
 -- The path in the loader's entry can be written by anyone in the process, that of the section's file object can't. Short (8.3) names,
--- links and substituted drives make the folder differ, not the name.
+-- links and substituted drives make the folder differ, not the name; and a path that is damaged still has the base name beside it.
 WITH paths AS (
   SELECT m.*, p.name AS process_name, p.pid, p.dump_id,
          CASE WHEN m.path LIKE '\SystemRoot\%' THEN substr(coalesce(d.system_root, 'C:\Windows'), 3) || substr(m.path, 12)
@@ -16,8 +16,8 @@ WITH paths AS (
   FROM modules m JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE p.dump_id = :dump_id AND m.path <> '' AND m.mapped_path <> '')
 SELECT process_id, process_name AS name, pid, base AS address, size AS length, path AS shown, mapped_path,
-       CASE WHEN lower(shown_file) = lower(mapped_file) OR shown_file LIKE '%~%' THEN 'low' ELSE 'high' END AS severity,
-       CASE WHEN lower(shown_file) = lower(mapped_file) OR shown_file LIKE '%~%' THEN 30 ELSE 85 END AS confidence,
+       CASE WHEN lower(mapped_file) IN (lower(shown_file), lower(coalesce(paths.name, ''))) OR shown_file LIKE '%~%' THEN 'low' ELSE 'high' END AS severity,
+       CASE WHEN lower(mapped_file) IN (lower(shown_file), lower(coalesce(paths.name, ''))) OR shown_file LIKE '%~%' THEN 30 ELSE 85 END AS confidence,
        json_object('path', path, 'name', paths.name, 'mapped_path', mapped_path, 'wow64', wow64, 'in_load_order', in_load_order) AS detail
 FROM paths
 WHERE substr(lower(mapped_path), -length(tail)) <> lower(tail)

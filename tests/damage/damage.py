@@ -33,24 +33,29 @@ class Target:
     # ---- reading and breaking
 
     def read(self, offset, length):
-        return os.pread(self.file.fileno(), length, offset)
+        return os.pread(self.file.fileno(), length, offset).ljust(length, b"\0")
 
     def write(self, offset, data):
-        data = data[:max(0, self.size - offset)]
+        data = data[:max(0, (self.cut[0] if self.cut else self.size) - offset)]
         if data:
             self.undo.append((offset, self.read(offset, len(data))))
             os.pwrite(self.file.fileno(), data, offset)
 
     def truncate(self, size):
-        self.cut = (size, self.read(size, self.size - size))
+        if self.cut:
+            return
+        self.cut = (size,)
         os.ftruncate(self.file.fileno(), size)
 
     def restore(self):
-        if self.cut:
-            os.pwrite(self.file.fileno(), self.cut[1], self.cut[0])
-            self.cut = None
         for offset, data in reversed(self.undo):
             os.pwrite(self.file.fileno(), data, offset)
+        if self.cut:      # what was broken before the cut was cut off broken
+            with open(self.name, "rb") as f:
+                f.seek(self.cut[0])
+                self.file.seek(self.cut[0])
+                shutil.copyfileobj(f, self.file)
+            self.cut = None
         self.undo = []
 
     def close(self):

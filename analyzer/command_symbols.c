@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* memsieve symbols: which kernels are known, how a dump will be covered, and importing more. */
+#include <stdio.h>
+#include <string.h>
+#include "command.h"
+#include "layout_store.h"
+#include "pipeline.h"
+
+static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
+
+/* list ----------------------------------------------------------------------- */
+
+struct listing {
+	char *family, *first, *last;
+	unsigned kernels;
+	bool each;
+};
+
+static void end_family(struct listing *l)
+{
+	if (l->family && !l->each)
+		printf("%-18s %3u kernels, %s to %s\n", l->family, l->kernels, l->first, l->last);
+	g_clear_pointer(&l->family, g_free);
+	g_clear_pointer(&l->first, g_free);
+	g_clear_pointer(&l->last, g_free);
+	l->kernels = 0;
+}
+
+static void list_builtin(void *user, const char *guid_age, const char *version, const char *family)
+{
+	struct listing *l = user;
+
+	if (l->family && strcmp(l->family, family))
+		end_family(l);
+	if (l->each)
+		printf("builtin %-40s %s\n", guid_age, version);
+	if (!l->family) {
+		l->family = g_strdup(family);
+		l->first = g_strdup(version);
+	}
+	g_free(l->last);
+	l->last = g_strdup(version);
+	l->kernels++;
+}
+
+static int list(int argc, char **argv)
+{
+	struct listing l = { .each = argc == 2 && !strcmp(argv[1], "--all") };
+	g_auto(GStrv) imported = NULL, families = NULL;
+
+	if (argc > 2 || (argc == 2 && !l.each)) {
+		g_printerr("memsieve symbols list: the only option is --all\n");
+		return OUTCOME_USAGE;
+	}
+	layout_builtin_each(list_builtin, &l);
+	end_family(&l);
+	families = layout_families(0, 0);
+	for (char **name = families; *name && !l.each; name++) {
+		AUTO(layout) layout = layout_family_named(*name);
+		if (layout && !layout_has_kernels(*name))
+			printf("%-18s structures alone%s\n", *name, layout->pointer_size == 4 ? ", 32 bits" : "");
+	}
+	imported = layout_store_list();
+	for (char **guid_age = imported; *guid_age; guid_age++) {
+		g_autoptr(GError) error = NULL;
+		AUTO(layout) layout = layout_store_find(*guid_age, &error);
+		printf("imported %s%s%s%s\n", *guid_age, layout ? ", from " : ": ",
+		       layout ? sources[layout->source] : error ? error->message : "", layout && layout->version ? layout->version : "");
+	}
+	return OUTCOME_COMPLETE;
+}
+
+/* import --------------------------------------------------------------------- */
+
+static int import(int argc, char **argv)
+{
+	int outcome = OUTCOME_COMPLETE;
+
+	if (argc < 2) {
+		g_printerr("memsieve symbols import: files are needed (Volatility-3 symbol files or PDBs)\n");
+		return OUTCOME_USAGE;
+	}
+	for (int i = 1; i < argc; i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *path = NULL;
+		AUTO(layout) layout = layout_load(argv[i], &error);
+
+		if (!layout || !layout_store_add(layout, &path, &error)) {
+			g_printerr("memsieve: %s\n", error->message);
+			outcome = OUTCOME_FAILED;
+			continue;
+		}
+		printf("%s: %s\n", layout->guid_age, path);
+	}
+	return outcome;
+}
+
+/* check ---------------------------------------------------------------------- */
+
+struct count { unsigned all, derived, weak; GString *missing; struct layout *base; };
+
+struct lookup { const char *type, *member; struct field *found; };
+
+static void look(void *user, const char *type, const char *member, struct field *field)
+{
+	struct lookup *l = user;
+
+	if (!strcmp(type, l->type) && !strcmp(member, l->member))
+		l->found = field;
+}
+
+static struct field *same_field(struct layout *layout, const char *type, const char *member)
+{
+	struct lookup l = { type, member, NULL };
+
+	layout_visit_fields(layout, look, &l);
+	return l.found;
+}
+
+static void count_field(void *user, const char *type, const char *member, struct field *field)
+{
+	struct count *c = user;
+
+	c->all += field->size != 0;
+	c->derived += field->derived != 0;
+	c->weak += field->derived && field->derived < 60;
+	if (!field->size && c->base) {
+		const struct field *known = same_field(c->base, type, member);
+		if (known && known->size)
+			g_string_append_printf(c->missing, "%s%s.%s", c->missing->len ? ", " : "", type, member);
+	}
+}
+
+/* Symbols without which something isn't done. */
+static const struct { const char *name, *what; } uses[] = {
+	{ "PsActiveProcessHead", "the list of processes" },
+	{ "PsLoadedModuleList", "the list of drivers" },
+	{ "PspCidTable", "processes and threads by their ids (hidden ones)" },
+	{ "ObTypeIndexTable", "object types: handles, objects found by scanning" },
+	{ "MmUnloadedDrivers", "unloaded drivers" },
+	{ "KiServiceTable", "system calls" },
+	{ "PspCreateProcessNotifyRoutine", "callbacks on processes" },
+	{ "PspCreateThreadNotifyRoutine", "callbacks on threads" },
+	{ "PspLoadImageNotifyRoutine", "callbacks on images" },
+};
+
+struct symbols { GString *missing; unsigned known; };
+
+static void check_symbol(void *user, const char *name, uint64_t *rva)
+{
+	struct symbols *s = user;
+
+	s->known += *rva != 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(uses); i++)
+		if (!*rva && !strcmp(uses[i].name, name))
+			g_string_append_printf(s->missing, "%s%s", s->missing->len ? "; " : "", uses[i].what);
+}
+
+static void report(const struct kernel *k)
+{
+	struct layout *l = k->layout;
+	struct count count = { .missing = g_string_new(NULL) };
+	struct symbols symbols = { .missing = g_string_new(NULL) };
+
+	if (l->source == LAYOUT_FAMILY || l->source == LAYOUT_DERIVED)
+		count.base = l->base ? layout_family_named(l->base) : NULL;
+	layout_visit_fields(l, count_field, &count);
+	layout_visit_symbols(l, check_symbol, &symbols);
+	switch (l->source) {
+	case LAYOUT_FAMILY:
+		printf("covered      by the structures of %s, the same build; they fit this dump in every point that could be checked\n", l->origin);
+		break;
+	case LAYOUT_DERIVED:
+		printf("covered      by structures derived from the dump, beginning with those of %s\n", l->base);
+		printf("             %u fields known, %u of them derived, %u of these weakly\n", count.all, count.derived, count.weak);
+		break;
+	default:
+		printf("covered      exactly, by %s:%s%s%s\n", sources[l->source], l->origin ? l->origin : "", l->version ? ", " : "",
+		       l->version ? l->version : "");
+	}
+	printf("globals      %u%s\n", symbols.known, count.base ? ", recovered from memory" : "");
+	if (count.base && (count.missing->len || symbols.missing->len)) {
+		if (count.missing->len)
+			printf("missing      fields: %s\n", count.missing->str);
+		if (symbols.missing->len)
+			printf("missing      %s\n", symbols.missing->str);
+	} else if (count.base) {
+		printf("missing      nothing that is known of\n");
+	}
+	layout_destroy(count.base);
+	g_string_free(count.missing, TRUE);
+	g_string_free(symbols.missing, TRUE);
+}
+
+static int with_dump(int argc, char **argv, bool write)
+{
+	g_auto(GStrv) directories = NULL;
+	g_autoptr(GError) error = NULL;
+	const GOptionEntry entries[] = {
+		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &directories, "folder of symbol files or PDBs", "DIR" },
+		{ NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("DUMP");
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2) {
+		g_printerr("memsieve symbols: %s\n", error ? error->message : "one dump is needed");
+		return OUTCOME_USAGE;
+	}
+	AUTO(image) image = image_open(argv[1], &error);
+	struct layout_options options = { (const char *const *)directories, NULL };
+	AUTO(kernel) k = image ? kernel_find(image, &options, &error) : NULL;
+	if (!k) {
+		g_printerr("memsieve: %s\n", error->message);
+		return OUTCOME_FAILED;
+	}
+	if (write) {
+		if (k->layout)	/* structures alone would be written of a family */
+			k->layout->source = LAYOUT_DERIVED;
+		g_autofree char *text = k->layout ? layout_write_text(k->layout) : NULL;
+		if (text)
+			fputs(text, stdout);
+		return text ? OUTCOME_COMPLETE : OUTCOME_FAILED;
+	}
+	printf("kernel       %u.%u.%u%s%s\n", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
+	if (k->layout)
+		report(k);
+	else
+		printf("not covered  no structures are known for this build, and too little of its kernel is in the dump to derive them\n");
+	if (!k->layout || k->layout->source == LAYOUT_FAMILY || k->layout->source == LAYOUT_DERIVED) {
+		const char *name = k->pdb_name ? k->pdb_name : "ntkrnlmp.pdb";
+
+		if (k->guid_age)
+			printf("exact with   %s, GUID %.32s, age %s\n"
+			       "             on a symbol server: %s/%s/%s; then `memsieve symbols import %s`\n",
+			       name, k->guid_age, k->guid_age + 32, name, k->guid_age, name, name);
+		else
+			printf("exact with   the kernel's PDB; its GUID is not in the dump (the debug directory is not readable)\n");
+	}
+	return !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc >= 2 && !strcmp(argv[1], "list"))
+		return list(argc - 1, argv + 1);
+	if (argc >= 2 && !strcmp(argv[1], "import"))
+		return import(argc - 1, argv + 1);
+	if (argc >= 2 && (!strcmp(argv[1], "check") || !strcmp(argv[1], "show")))
+		return with_dump(argc - 1, argv + 1, !strcmp(argv[1], "show"));
+	fputs("memsieve symbols check DUMP       will this dump be covered, how, and what would make it exact\n"
+	      "memsieve symbols show DUMP        the layout that is used for it, as text\n"
+	      "memsieve symbols list [--all]     the kernels that are built in and imported\n"
+	      "memsieve symbols import FILE...   Volatility-3 symbol files or PDBs, for use from now on\n",
+	      argc >= 2 && !strcmp(argv[1], "--help") ? stdout : stderr);
+	return argc >= 2 && !strcmp(argv[1], "--help") ? OUTCOME_COMPLETE : OUTCOME_USAGE;
+}
+
+const struct command command_symbols = {
+	.name = "symbols",
+	.usage = "symbols check|show|list|import …",
+	.doc = "kernels that are known, and how a dump is covered",
+	.run = run,
+};

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listing.h"
+#include <math.h>
+#include <string.h>
+#include "text.h"
+
+/* Widths of a table's columns come from so many rows; those after are printed as they come. */
+#define SAMPLE_ROWS 2000
+/* On a terminal no cell is wider than this. */
+#define MAX_CELL 100
+
+bool listing_from_name(const char *name, enum listing *out)
+{
+	static const char *const names[] = { "table", "csv", "json", "jsonl" };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		if (!strcmp(name, names[i])) {
+			*out = (enum listing)i;
+			return true;
+		}
+	return false;
+}
+
+static void append_hex(GString *s, const struct cursor *cursor, int column)
+{
+	size_t length = 0;
+	const uint8_t *data = cursor_blob(cursor, column, &length);
+
+	for (size_t i = 0; i < length; i++)
+		g_string_append_printf(s, "%02x", data[i]);
+}
+
+static void append_real(GString *s, double value)
+{
+	char buffer[G_ASCII_DTOSTR_BUF_SIZE];
+
+	g_string_append(s, g_ascii_dtostr(buffer, sizeof(buffer), value));
+}
+
+/* ---- CSV (RFC 4180) */
+
+void csv_append_cell(GString *line, const struct cursor *cursor, int column)
+{
+	enum cursor_type type = cursor_type(cursor, column);
+
+	if (type == CURSOR_INT)
+		g_string_append_printf(line, "%" G_GINT64_FORMAT, cursor_int(cursor, column));
+	else if (type == CURSOR_REAL)
+		append_real(line, cursor_real(cursor, column));
+	else if (type == CURSOR_BLOB)
+		append_hex(line, cursor, column);
+	if (type != CURSOR_TEXT)
+		return;
+	const char *text = cursor_text(cursor, column);
+	bool formula = *text && strchr("=+-@\t\r", *text);
+	if (!formula && !strpbrk(text, ",\"\r\n")) {
+		g_string_append(line, text);
+		return;
+	}
+	g_string_append_c(line, '"');
+	if (formula)
+		g_string_append_c(line, '\'');
+	for (const char *p = text; *p; p++) {
+		if (*p == '"')
+			g_string_append_c(line, '"');
+		g_string_append_c(line, *p);
+	}
+	g_string_append_c(line, '"');
+}
+
+static bool print_csv(FILE *to, struct cursor *cursor, int64_t *rows, GError **error)
+{
+	g_autoptr(GString) line = g_string_new(NULL);
+	g_autoptr(GError) failed = NULL;
+	int n = cursor_columns(cursor);
+
+	for (int i = 0; i < n; i++)
+		fprintf(to, "%s%s", i ? "," : "", cursor_name(cursor, i));
+	fputs("\r\n", to);
+	for (; cursor_next(cursor, &failed); ++*rows) {
+		g_string_truncate(line, 0);
+		for (int i = 0; i < n; i++) {
+			if (i)
+				g_string_append_c(line, ',');
+			csv_append_cell(line, cursor, i);
+		}
+		g_string_append(line, "\r\n");
+		fputs(line->str, to);
+	}
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !*error;
+}
+
+/* ---- JSON */
+
+void json_append_string(GString *s, const char *text)
+{
+	g_string_append_c(s, '"');
+	for (const char *p = text; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+		if (c == '"' || c == '\\')
+			g_string_append_printf(s, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			g_string_append_printf(s, "\\u%04x", c);
+		else
+			g_string_append_c(s, (char)c);
+	}
+	g_string_append_c(s, '"');
+}
+
+void json_append_cell(GString *s, const struct cursor *cursor, int column)
+{
+	switch (cursor_type(cursor, column)) {
+	case CURSOR_INT:
+		g_string_append_printf(s, "%" G_GINT64_FORMAT, cursor_int(cursor, column));
+		break;
+	case CURSOR_REAL:
+		if (isfinite(cursor_real(cursor, column)))
+			append_real(s, cursor_real(cursor, column));
+		else
+			g_string_append(s, "null");
+		break;
+	case CURSOR_TEXT: {
+		g_autofree char *valid = g_utf8_make_valid(cursor_text(cursor, column), -1);
+		json_append_string(s, valid);
+		break;
+	}
+	case CURSOR_BLOB:
+		g_string_append_c(s, '"');
+		append_hex(s, cursor, column);
+		g_string_append_c(s, '"');
+		break;
+	default:
+		g_string_append(s, "null");
+	}
+}
+
+static bool print_json(FILE *to, struct cursor *cursor, bool lines, int64_t *rows, GError **error)
+{
+	g_autoptr(GString) line = g_string_new(NULL);
+	g_autoptr(GError) failed = NULL;
+	int n = cursor_columns(cursor);
+
+	for (; cursor_next(cursor, &failed); ++*rows) {
+		g_string_assign(line, lines ? "{" : *rows ? ",\n {" : "[\n {");
+		for (int i = 0; i < n; i++) {
+			if (i)
+				g_string_append(line, ", ");
+			json_append_string(line, cursor_name(cursor, i));
+			g_string_append(line, ": ");
+			json_append_cell(line, cursor, i);
+		}
+		g_string_append(line, lines ? "}\n" : "}");
+		fputs(line->str, to);
+	}
+	if (!lines)
+		fputs(*rows ? "\n]\n" : "[]\n", to);
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !*error;
+}
+
+/* ---- a table to look at */
+
+char *terminal_text(const char *text)
+{
+	char *escaped = text_escape(text);
+	size_t backslashes = 0;
+
+	for (const char *p = text; *p; p++)
+		backslashes += *p == '\\';
+	if (strlen(escaped) != strlen(text) + backslashes)
+		return escaped;
+	g_free(escaped);
+	return g_strdup(text);
+}
+
+static unsigned width_of(const char *text)
+{
+	unsigned width = 0;
+
+	for (const char *p = text; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char(p);
+		width += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+	}
+	return width;
+}
+
+/* Cut to a width, with … for what is gone; takes and gives ownership. */
+static char *shorten(char *text, unsigned width)
+{
+	unsigned used = 0;
+	char *p = text;
+
+	if (width_of(text) <= width)
+		return text;
+	for (; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char(p);
+		used += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+		if (used >= width)
+			break;
+	}
+	char *cut = g_strdup_printf("%.*s…", (int)(p - text), text);
+	g_free(text);
+	return cut;
+}
+
+static char *cell_text(const struct cursor *cursor, int column, unsigned width)
+{
+	g_autoptr(GString) s = g_string_new(NULL);
+	enum cursor_type type = cursor_type(cursor, column);
+
+	if (type == CURSOR_INT)
+		g_string_append_printf(s, "%" G_GINT64_FORMAT, cursor_int(cursor, column));
+	else if (type == CURSOR_REAL)
+		append_real(s, cursor_real(cursor, column));
+	else if (type == CURSOR_BLOB)
+		append_hex(s, cursor, column);
+	char *text = type == CURSOR_TEXT ? terminal_text(cursor_text(cursor, column)) : g_strdup(s->str);
+	return width ? shorten(text, MAX_CELL) : text;
+}
+
+static void print_row(FILE *to, char **cells, const unsigned *widths, const bool *right, int n)
+{
+	for (int i = 0; i < n; i++) {
+		unsigned width = width_of(cells[i]), pad = widths[i] > width ? widths[i] - width : 0;
+		bool last = i == n - 1;
+		fprintf(to, "%*s%s%*s", right[i] ? (int)pad : 0, "", cells[i], right[i] || last ? 0 : (int)pad, "");
+		fputs(last ? "\n" : "  ", to);
+	}
+}
+
+static char **take_row(const struct cursor *cursor, int n, unsigned width)
+{
+	char **cells = g_new0(char *, n + 1);
+
+	for (int i = 0; i < n; i++)
+		cells[i] = cell_text(cursor, i, width);
+	return cells;
+}
+
+static bool print_table(FILE *to, struct cursor *cursor, unsigned width, int64_t *rows, GError **error)
+{
+	int n = cursor_columns(cursor);
+	g_autofree unsigned *widths = g_new0(unsigned, n);
+	g_autofree bool *right = g_new(bool, n);
+	g_autoptr(GPtrArray) sample = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+	g_autoptr(GError) failed = NULL;
+	bool more = false;
+
+	char **head = g_new0(char *, n + 1);
+	for (int i = 0; i < n; i++) {
+		head[i] = g_strdup(cursor_name(cursor, i));
+		widths[i] = width_of(head[i]);
+		right[i] = true;
+	}
+	while (sample->len < SAMPLE_ROWS && (more = cursor_next(cursor, &failed))) {
+		char **cells = take_row(cursor, n, width);
+		for (int i = 0; i < n; i++) {
+			enum cursor_type type = cursor_type(cursor, i);
+			right[i] &= type == CURSOR_INT || type == CURSOR_REAL || type == CURSOR_NULL;
+			widths[i] = MAX(widths[i], width_of(cells[i]));
+		}
+		g_ptr_array_add(sample, cells);
+	}
+	print_row(to, head, widths, right, n);
+	for (int i = 0; i < n; i++) {
+		for (unsigned c = 0; c < widths[i]; c++)
+			fputs("─", to);
+		fputs(i == n - 1 ? "\n" : "  ", to);
+	}
+	g_strfreev(head);
+	for (guint i = 0; i < sample->len; i++, ++*rows)
+		print_row(to, g_ptr_array_index(sample, i), widths, right, n);
+	for (; more && cursor_next(cursor, &failed); ++*rows) {
+		g_auto(GStrv) cells = take_row(cursor, n, width);
+		print_row(to, cells, widths, right, n);
+	}
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !*error;
+}
+
+bool listing_print(FILE *to, struct cursor *cursor, enum listing listing, unsigned width, int64_t *rows, GError **error)
+{
+	GError *failed = NULL;
+	bool ok;
+
+	*rows = 0;
+	if (listing == LISTING_CSV)
+		ok = print_csv(to, cursor, rows, &failed);
+	else if (listing == LISTING_TABLE)
+		ok = print_table(to, cursor, width, rows, &failed);
+	else
+		ok = print_json(to, cursor, listing == LISTING_JSONL, rows, &failed);
+	if (!ok)
+		g_propagate_error(error, failed);
+	return ok;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cases into one.
+ *
+ * Nothing here knows the tables by name, `dumps` and `diagnostics` aside: what belongs to which dump, and which columns
+ * hold ids, is read from the foreign keys, so that tables of loaded plugins and of other versions go along.
+ */
+#ifndef MEMSIEVE_MERGE_H
+#define MEMSIEVE_MERGE_H
+#include "store.h"
+
+struct merge_result { int64_t dumps, skipped; };
+
+/* A case to merge into, made unless it is there, with every table this version knows. */
+struct store *merge_open(const char *path, GError **error);
+/*
+ * Add the dumps of one case; those there already (by SHA-256) are skipped. All of it or nothing: on failure *error,
+ * and `out` is as it was before.
+ */
+bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error);
+/* Do all references in the case lead somewhere? */
+bool merge_check(struct store *out, GError **error);
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "processor.h"
+
+/* MAXIMUM_PROCESSORS of the largest Windows, ntddk.h. */
+#define MAX_PROCESSORS 2048u
+
+GArray *processors_list(struct context *c, const char *table)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct processor));
+	va_t blocks = kernel_symbol(c->kernel, KiProcessorBlock), number = kernel_symbol(c->kernel, KeNumberProcessors);
+	struct field prcb = c->kernel->layout->kpcr.Prcb;
+	uint32_t count = 0;
+
+	if (!blocks.v || !prcb.size) {
+		context_note(c, FAULT_NO_FIELD, c->kernel->base, table, "where the processors' blocks are is not known");
+		return out;
+	}
+	if (!number.v || space_read(c->space, number, &count, sizeof(count), NULL) || !count || count > MAX_PROCESSORS)
+		count = MAX_PROCESSORS;		/* the array ends with its first hole then */
+	for (unsigned i = 0; i < count; i++) {
+		struct processor p = { i, { 0 }, { 0 } };
+		va_t at = { blocks.v + i * space_pointer_size(c->space) };
+		enum fault fault = read_pointer(c->space, at, &p.prcb.v);
+		if (fault)
+			context_note(c, fault, at, table, "the block of processor %u can't be read", i);
+		if (fault || !space_is_kernel(c->space, p.prcb))
+			break;
+		p.pcr.v = p.prcb.v - prcb.offset;
+		g_array_append_val(out, p);
+	}
+	return out;
+}
+
+uint64_t timer_decode_dpc(uint64_t raw, va_t timer, uint64_t wait_never, uint64_t wait_always)
+{
+	unsigned turn = wait_never & 63;
+	uint64_t value = raw ^ wait_never;
+
+	value = turn ? value << turn | value >> (64 - turn) : value;
+	return GUINT64_SWAP_LE_BE(value ^ (timer.v | UINT64_C(0xffff000000000000))) ^ wait_always;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's timers: what each processor is to call, and when. */
+#include "processor.h"
+#include "walk.h"
+
+enum { DUMP, ADDRESS, PROCESSOR, DUE_TIME, PERIOD, SIGNALED, DPC, ROUTINE, MODULE, CONTEXT };
+
+static const char *const indices[] = { "routine", NULL };
+
+static const struct table timers = {
+	.name = "timers", .doc = "the kernel's timers", .indices = indices,
+	.columns = {
+		[DUMP] = { "dump_id", COL_DUMP, "" },
+		[ADDRESS] = { "address", COL_ADDRESS, "of the _KTIMER" },
+		[PROCESSOR] = { "processor", COL_INT, "in whose table it is" },
+		[DUE_TIME] = { "due_time", COL_TIME, "by the machine's clock" },
+		[PERIOD] = { "period", COL_INT, "in milliseconds; 0: once" },
+		[SIGNALED] = { "signaled", COL_BOOL, "" },
+		[DPC] = { "dpc", COL_ADDRESS, "_KDPC, decoded; NULL: threads wait for it" },
+		[ROUTINE] = { "routine", COL_ADDRESS, "what is called" },
+		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
+		[CONTEXT] = { "context", COL_ADDRESS, "what it is called with" },
+	},
+};
+
+/* KUSER_SHARED_DATA.InterruptTime, ntddk.h: timers count in it. */
+#define INTERRUPT_TIME UINT64_C(0xfffff78000000008)
+/* TimerNotificationObject and TimerSynchronizationObject of KOBJECTS. */
+#define DISPATCHER_TIMER 8
+#define MAX_TIMERS (1u << 20)
+
+struct clock {
+	uint64_t wait_never, wait_always;
+	bool encoded;
+	uint64_t interrupt_time, system_time;	/* both at the moment of the dump; 0: not known */
+};
+
+static struct clock read_clock(struct context *c)
+{
+	struct clock k = { .system_time = c->kernel->system_time };
+	uint32_t time[2];
+	va_t never = kernel_symbol(c->kernel, KiWaitNever), always = kernel_symbol(c->kernel, KiWaitAlways);
+
+	k.encoded = never.v && always.v && !space_read(c->space, never, &k.wait_never, 8, NULL) &&
+		!space_read(c->space, always, &k.wait_always, 8, NULL);
+	if (!space_read(c->space, (va_t){ INTERRUPT_TIME }, time, sizeof(time), NULL))
+		k.interrupt_time = (uint64_t)time[1] << 32 | time[0];
+	return k;
+}
+
+static void put_dpc(struct context *c, struct row *row, const struct object *timer, const struct clock *k)
+{
+	uint64_t raw = 0, at = 0, routine = 0;
+	enum fault fault = READ(*timer, ktimer.Dpc, &raw);
+
+	if (fault) {
+		row_fault(row, DPC, fault, timer->va, "_KTIMER.Dpc");
+		return;
+	}
+	at = k->encoded ? timer_decode_dpc(raw, timer->va, k->wait_never, k->wait_always) : raw;
+	if (!at)
+		return;
+	row_address(row, DPC, at);
+	if (!space_is_kernel(c->space, (va_t){ at })) {
+		row_fault(row, ROUTINE, FAULT_IMPLAUSIBLE, (va_t){ at }, "_KTIMER.Dpc");
+		return;
+	}
+	struct object dpc = object_at(c->space, at);
+	if (PUT_READ(row, ROUTINE, dpc, kdpc.DeferredRoutine, &routine))
+		row_text(row, MODULE, context_driver_at(c, (va_t){ routine }));
+	PUT(row, CONTEXT, dpc, kdpc.DeferredContext);
+}
+
+/* False: what the list leads to is no timer. */
+static bool put_timer(struct context *c, const struct object *timer, unsigned processor, const struct clock *k)
+{
+	struct object header = MEMBER(*timer, ktimer.Header);
+	uint64_t due = 0, period = 0;
+	uint32_t signal = 0;
+	uint8_t type = 0;
+
+	if (READ(header, dispatcher_header.Type, &type) || ((type & 0x7f) | 1) != (DISPATCHER_TIMER | 1))
+		return false;
+	struct row *row = row_new(c, &timers);
+	row_address(row, ADDRESS, timer->va.v);
+	row_int(row, PROCESSOR, processor);
+	if (!READ(*timer, ktimer.DueTime, &due) && k->interrupt_time && k->system_time && due < (UINT64_C(1) << 62))
+		row_time(row, DUE_TIME, k->system_time + due - k->interrupt_time);
+	if (!READ(*timer, ktimer.Period, &period))
+		row_int(row, PERIOD, (int64_t)period);
+	if (!READ(header, dispatcher_header.SignalState, &signal))
+		row_int(row, SIGNALED, signal != 0);
+	put_dpc(c, row, timer, k);
+	return true;
+}
+
+/* A list head that was never initialised, or is empty. */
+static bool list_empty(const struct object *head)
+{
+	uint64_t next = 0;
+
+	return READ(*head, list_entry.Flink, &next) || !next || next == head->va.v;
+}
+
+static bool run(struct context *c, GError **error)
+{
+	const struct layout *l = c->kernel->layout;
+	g_autoptr(GArray) processors = processors_list(c, "timers");
+	struct clock k = read_clock(c);
+	uint32_t entry_size = l->ktimer_table_entry.size_;
+	/* 256 lists, and since 19041 as many again. */
+	unsigned lists = entry_size ? l->ktimer_table.TimerEntries.size / entry_size : 0, made = 0;
+
+	(void)error;
+	if (!lists || !l->kprcb.TimerTable.size)
+		context_note(c, FAULT_NO_FIELD, c->kernel->base, "timers", "how this build keeps its timers is not known");
+	for (guint i = 0; i < processors->len; i++) {
+		const struct processor *p = &g_array_index(processors, struct processor, i);
+		struct object prcb = object_at(c->space, p->prcb.v), table = MEMBER(prcb, kprcb.TimerTable), entries = MEMBER(table, ktimer_table.TimerEntries);
+		for (unsigned n = 0; entries.va.v && n < lists && made < MAX_TIMERS && !context_cancelled(c); n++) {
+			struct object entry = object_at(c->space, entries.va.v + n * entry_size), head = MEMBER(entry, ktimer_table_entry.Entry), timer;
+			if (list_empty(&head))
+				continue;
+			WALK_LIST(c, "timers", timer, head, ktimer.TimerListEntry)
+				made += put_timer(c, &timer, p->number, &k);
+		}
+	}
+	return true;
+}
+
+const struct plugin plugin_timers = {
+	.name = "timers",
+	.doc = "what processors are to call, and when",
+	.fills = { &timers },
+	.needs = { "drivers" },
+	.needs_layout = true,
+	.run = run,
+};
