@@ -121,6 +121,21 @@ static bool family_order(struct layout *const *siblings, size_t n, unsigned orde
 	return n > 1;
 }
 
+static bool same_functions(const struct globals *g, uint32_t a, uint32_t b)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		uint64_t one = 0, other = 0;
+		bool first = is_callback(g, evidence_image(g->e, a + 8 * i, 8), &one);
+		bool second = is_callback(g, evidence_image(g->e, b + 8 * i, 8), &other);
+
+		if (first != second || one != other)
+			return false;
+		if (!first)
+			break;
+	}
+	return true;
+}
+
 void globals_callbacks(struct globals *g, struct layout *const *siblings, size_t n)
 {
 	static const char *const setters[KINDS] = {
@@ -149,6 +164,12 @@ void globals_callbacks(struct globals *g, struct layout *const *siblings, size_t
 		if (arrays[a].used > arrays[best].used)
 			best = a;
 	}
-	if (found && !tie)
-		*symbol_of(g->layout, PROCESS) = arrays[best].rva;
+	if (!found || tie)
+		return;
+	*symbol_of(g->layout, PROCESS) = arrays[best].rva;
+	/* Where the other two name the same functions it doesn't matter which is which. */
+	if (found == KINDS && same_functions(g, arrays[(best + 1) % KINDS].rva, arrays[(best + 2) % KINDS].rva)) {
+		*symbol_of(g->layout, THREAD) = arrays[(best + 1) % KINDS].rva;
+		*symbol_of(g->layout, IMAGE) = arrays[(best + 2) % KINDS].rva;
+	}
 }

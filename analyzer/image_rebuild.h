@@ -42,11 +42,22 @@ void image_fixups_unrelocate(const struct image_fixups *fixups, uint32_t rva, ui
 char *image_sha256(struct pe *pe, const struct image_fixups *fixups, enum fault *fault, uint32_t *at);
 
 /*
- * Write the image as a file. mapped: the bytes as they lie in memory. Otherwise the raw layout
- * of its headers, with relocations undone where the header still has another ImageBase, import
- * slots restored from the import names, and alignments that a loader takes. Bytes
- * that can't be read are zeros, and told in `missing` (struct image_span, RVAs). size: of the
- * mapping, where the headers don't tell. False: writing failed (errno).
+ * Write the image as it lies in memory: `size` bytes from its base. Bytes that can't be read are
+ * holes, and told in missing (struct image_span). False: writing failed (errno).
  */
-bool image_write(struct pe *pe, uint32_t size, bool mapped, FILE *to, GArray *missing);
+bool image_write_mapped(struct pe *pe, uint32_t size, FILE *to, GArray *missing);
+
+/* How image_write_file made the file's layout. */
+enum image_layout {
+	IMAGE_LAYOUT_RAW,	/* as the headers have it */
+	IMAGE_LAYOUT_VIRTUAL,	/* raw addresses made equal to virtual ones, as the headers' own can't be true */
+	IMAGE_LAYOUT_NONE,	/* no headers to go by: nothing was written */
+};
+/*
+ * Write the image as a file that other tools load: `headers` (pe itself, or its section's original where
+ * pe's are gone) say how; bytes are pe's. Relocations are undone where the headers still have another
+ * ImageBase than pe->base; import slots get back what the import name table holds, unless the image was
+ * bound. Missing bytes are told as RVAs. False: writing failed (errno).
+ */
+bool image_write_file(struct pe *pe, struct pe *headers, FILE *to, GArray *missing, enum image_layout *layout);
 #endif

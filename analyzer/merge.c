@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "merge.h"
-#include <stdlib.h>
 #include <string.h>
 #include "plugin.h"
 
 /* How many references a row may be away from its dump. */
-#define MAX_DEPTH 8
+#define MAX_DEPTH 4
+/* A condition that is longer than this comes from no sane set of tables. */
+#define MAX_CONDITION 65536
 
 struct foreign_key { char *column, *table; };
 
@@ -15,7 +16,6 @@ struct merged_table {
 	GPtrArray *keys;	/* struct foreign_key * */
 	char *key;		/* the column that is the row's id, or NULL */
 	int64_t offset;		/* added to ids */
-	bool owned;		/* its rows belong to dumps */
 };
 
 struct merge {
@@ -197,11 +197,13 @@ static bool look_at_tables(struct merge *m, GError **error)
 /* A condition on `t`, the table's alias: its row belongs to a dump that is taken. NULL: rows belong to no dump. */
 static char *belongs(const struct merge *m, const struct merged_table *t, unsigned depth)
 {
+	g_autoptr(GString) any = g_string_new(NULL);
+
 	if (!strcmp(t->name, "dumps"))
 		return g_strdup("t.dump_id IN (SELECT dump_id FROM temp.merge_dumps)");
-	/* straight to the dump where there is a way */
-	for (guint pass = 0; pass < 2 && depth < MAX_DEPTH; pass++)
-		for (guint i = 0; i < t->keys->len; i++) {
+	/* Straight to the dump where there is a way; else by any reference, as each may be NULL. */
+	for (guint pass = 0; pass < 2 && !any->len && depth < MAX_DEPTH; pass++)
+		for (guint i = 0; i < t->keys->len && any->len < MAX_CONDITION; i++) {
 			const struct foreign_key *k = g_ptr_array_index(t->keys, i);
 			const struct merged_table *parent = table_of(m, k->table);
 			if (!parent || parent == t || !parent->key || (pass == 0) != !strcmp(parent->name, "dumps"))
@@ -210,9 +212,10 @@ static char *belongs(const struct merge *m, const struct merged_table *t, unsign
 			if (!of_parent)
 				continue;
 			g_autofree char *column = quoted(k->column), *table = quoted(parent->name), *key = quoted(parent->key);
-			return g_strdup_printf("t.%s IN (SELECT t.%s FROM input.%s t WHERE %s)", column, key, table, of_parent);
+			g_string_append_printf(any, "%st.%s IN (SELECT t.%s FROM input.%s t WHERE %s)", any->len ? " OR " : "", column, key, table,
+					       of_parent);
 		}
-	return NULL;
+	return any->len ? g_strdup_printf("(%s)", any->str) : NULL;
 }
 
 /* New ids follow ours without a gap. */

@@ -14,8 +14,8 @@ struct merge_result { int64_t dumps, skipped; };
 /* A case to merge into, made unless it is there, with every table this version knows. */
 struct store *merge_open(const char *path, GError **error);
 /*
- * Add the dumps of one case; those there already (by SHA-256) are skipped. All of it or nothing: on failure *error,
- * and `out` is as it was before.
+ * Add the dumps of one case; those there already (by SHA-256) are skipped. All of it or nothing: on failure *error, and
+ * nothing was added. Runs of `out` that did not finish make room for one of the same file that did.
  */
 bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error);
 /* Do all references in the case lead somewhere? */

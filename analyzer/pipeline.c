@@ -226,12 +226,8 @@ static void work_on(struct crew *crew, struct context *context, guint i)
 	context->rows = rows_create();
 	context->user = NULL;
 	space_refill(context->space);
-	if (process->user_readable) {
-		context->user = space_create(context->image, context->kernel->layout, context->kernel->paging, process->dtb);
-		context->user->invalid_pte_mask = context->space->invalid_pte_mask;
-		context->user->kernel = context->space;
-		context->user->vads = &process->vads;
-	}
+	if (process->user_readable)
+		context->user = process_space(process, context->kernel, context->space);
 	if (!crew->p->plugin->run_process(context, &error) && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
 	note_exhausted(context);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process.h"
+#include "kernel.h"
 
 static void vad_clear(void *data)
 {
@@ -37,6 +38,16 @@ void process_destroy(struct process *process)
 	g_free(process->name);
 	g_free(process->image_path);
 	g_free(process);
+}
+
+struct space *process_space(const struct process *process, const struct kernel *kernel, struct space *kernel_space)
+{
+	struct space *space = space_create(kernel_space->image, kernel->layout, kernel->paging, process->dtb);
+
+	space->invalid_pte_mask = kernel_space->invalid_pte_mask;
+	space->kernel = kernel_space;
+	space->vads = &process->vads;
+	return space;
 }
 
 const struct vad *vad_find(const struct vad_set *set, va_t va)

@@ -31,6 +31,11 @@ struct process {
 	GHashTable *bases;	/* table name → id of this process's first row there (int64_t *) */
 };
 
+struct kernel;
+
+/* The process's address space, for one thread; `kernel_space` is that thread's own and outlives it. */
+struct space *process_space(const struct process *process, const struct kernel *kernel, struct space *kernel_space);
+
 struct process *process_create(void);
 void process_destroy(struct process *process);
 #endif

@@ -514,7 +514,8 @@ enum fault scanner_end(struct scanner *s)
 	return s->fault;
 }
 
-enum fault scanner_scan(struct scanner *s, uint64_t address, const void *data, size_t length, scan_match_fn each, void *user)
+enum fault scanner_scan(struct scanner *s, uint64_t address, const void *data, size_t length,
+			scan_match_fn each, void *user)
 {
 	scanner_begin(s, address, each, user);
 	scanner_add(s, address, data, length);

@@ -56,7 +56,8 @@ void scanner_add(struct scanner *scanner, uint64_t address, const void *data, si
 /* FAULT_TIMEOUT: the matches of a part were lost. FAULT_LIMIT: some matches were not told. */
 enum fault scanner_end(struct scanner *scanner);
 /* All three for `length` bytes that lie contiguously at `address`. */
-enum fault scanner_scan(struct scanner *scanner, uint64_t address, const void *data, size_t length, scan_match_fn each, void *user);
+enum fault scanner_scan(struct scanner *scanner, uint64_t address, const void *data, size_t length,
+			scan_match_fn each, void *user);
 
 const char *scan_library_version(void);
 #endif

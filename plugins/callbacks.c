@@ -32,6 +32,7 @@ static const struct table callbacks = {
 
 /* PSP_MAX_CREATE_PROCESS_NOTIFY and its like, since Windows 7. */
 #define NOTIFY_SLOTS 64
+#define MAX_CHAIN 256
 
 /* Takes detail. */
 static void put(struct context *c, const char *type, uint64_t address, json_t *detail)
@@ -249,17 +250,20 @@ static void debug_print(struct context *c)
 	}
 }
 
-/* Single chains of {next, function, …}: SeFileSystemNotifyRoutines(Ex)Head, KiNmiCallbackListHead. */
+/* Single chains of {next, function, …}: SeFileSystemNotifyRoutinesHead, KiNmiCallbackListHead. */
 static void chain(struct context *c, va_t head, const char *type, const char *what)
 {
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	uint64_t at = 0;
 
 	if (!head.v || read_pointer(c->space, head, &at))
 		return;
-	for (unsigned n = 0; at; n++) {
+	while (at) {
 		struct object entry = object_at(c->space, at);
 		uint64_t function = 0;
-		enum fault fault = n < 256 ? FAULT_NONE : FAULT_LIMIT;
+		enum fault fault = g_hash_table_size(seen) >= MAX_CHAIN ? FAULT_LIMIT : FAULT_NONE;
+		if (!g_hash_table_add(seen, g_memdup2(&at, sizeof(at))))
+			fault = FAULT_IMPLAUSIBLE;
 		if (!fault && !(fault = read_pointer(c->space, (va_t){ at + space_pointer_size(c->space) }, &function)))
 			fault = read_pointer(c->space, (va_t){ at }, &at);
 		if (fault) {
@@ -289,7 +293,6 @@ static bool run(struct context *c, GError **error)
 	file_systems(c);
 	debug_print(c);
 	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesHead), "logon_session", "SeFileSystemNotifyRoutinesHead");
-	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesExHead), "logon_session", "SeFileSystemNotifyRoutinesExHead");
 	chain(c, kernel_symbol(k, KiNmiCallbackListHead), "nmi", "KiNmiCallbackListHead");
 	return true;
 }

@@ -108,8 +108,6 @@ bool image_vad(const struct vad *vad);
 void content_know(struct context *c, struct content *content);
 /* One of its mappings is done. */
 void content_leave(struct content *content);
-/* The address space of another process for this thread; the caller destroys it. */
-struct space *space_of(const struct context *c, const struct process *process);
 
 /* ---- images_compare.c */
 /* Find what is there and what was modified: fills pages and patches. */

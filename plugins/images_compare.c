@@ -28,7 +28,7 @@ static struct space *other_space(struct subject *s, guint i)
 	if (s->others->len <= i)
 		g_ptr_array_set_size(s->others, (gint)i + 1);
 	if (!s->others->pdata[i])
-		s->others->pdata[i] = space_of(s->c, g_array_index(s->content->mappings, struct mapping, i).process);
+		s->others->pdata[i] = process_space(g_array_index(s->content->mappings, struct mapping, i).process, s->c->kernel, s->c->space);
 	return s->others->pdata[i];
 }
 

@@ -83,16 +83,6 @@ struct content *images_content(const struct images *images, const struct process
 	return vad->control_area.v ? g_hash_table_lookup(images->contents, &vad->control_area.v) : NULL;
 }
 
-struct space *space_of(const struct context *c, const struct process *process)
-{
-	struct space *space = space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb);
-
-	space->invalid_pte_mask = c->space->invalid_pte_mask;
-	space->kernel = c->space;
-	space->vads = &process->vads;
-	return space;
-}
-
 static void learn(struct content *content, struct pe *pe)
 {
 	const struct pe_debug *debug = pe_codeview(pe, NULL);
@@ -131,7 +121,7 @@ void content_know(struct context *c, struct content *content)
 	g_mutex_lock(&content->lock);
 	if (!content->known) {
 		const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
-		AUTO(space) space = first->process->user_readable ? space_of(c, first->process) : space_clone(c->space);
+		AUTO(space) space = first->process->user_readable ? process_space(first->process, c->kernel, c->space) : space_clone(c->space);
 		struct view view = { space, &g_array_index(first->process->vads.vads, struct vad, first->vad) };
 		struct pe_source source = view_section_source(&view);
 		AUTO_PE pe = pe_open(&source, view.vad->start.v, view_pages(&view) * PAGE_SIZE);

@@ -155,7 +155,7 @@ void put_imports(struct subject *s)
 	}
 	const struct mapping *m = &g_array_index(s->content->mappings, struct mapping, 0);
 	const struct vad *vad = &g_array_index(m->process->vads.vads, struct vad, m->vad);
-	AUTO(space) space = space_of(s->c, m->process);
+	AUTO(space) space = process_space(m->process, s->c->kernel, s->c->space);
 	struct first_view first = { space, vad->start.v };
 	if (!same_slots(s, &first))
 		put_each(s, &first);

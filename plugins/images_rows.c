@@ -226,7 +226,7 @@ static void put_section(struct subject *s, const struct pe_section *section)
 	row_int(row, S_RAW_SIZE, section->raw_size);
 	row_int(row, S_CHARACTERISTICS, section->characteristics);
 	if (!s->content)
-		(void)!pe_entropy(s->facts, section->virtual_address, (uint32_t)MIN(size, UINT32_MAX), &entropy);
+		(void)!pe_entropy(s->facts, section->virtual_address, (uint32_t)MIN(size, s->size), &entropy);
 	else if (section->number < s->content->entropies->len)
 		entropy = g_array_index(s->content->entropies, double, section->number);
 	if (!isnan(entropy))

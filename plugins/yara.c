@@ -133,10 +133,18 @@ static void region_begin(struct job *job, uint64_t base, int64_t vad)
 	scanner_begin(job->scanner, base, on_match, job);
 }
 
-/* [start, end) of a resident page. */
-static void add_page(struct job *job, const struct page *page, uint64_t start, uint64_t end)
+static bool step(struct job *job)
 {
-	for (uint64_t va = start; va < end && va >= start; va += PAGE_SIZE) {
+	if (!job->steps || context_cancelled(job->c))
+		return false;
+	job->steps--;
+	return true;
+}
+
+/* From start to last (its last byte) of a resident page. */
+static void add_page(struct job *job, const struct page *page, uint64_t start, uint64_t last)
+{
+	for (uint64_t n = (last - start) / PAGE_SIZE + 1, va = start; n && step(job); n--, va += PAGE_SIZE) {
 		const uint8_t *bytes = image_page(job->c->image, (pa_t){ page->pa.v + (va - page->va.v) }, job->scratch);
 		if (bytes)
 			scanner_add(job->scanner, va, bytes, PAGE_SIZE);
@@ -144,14 +152,6 @@ static void add_page(struct job *job, const struct page *page, uint64_t start, u
 			job->first_not_in_dump = va;
 		job->end = va + PAGE_SIZE;
 	}
-}
-
-static bool step(struct job *job)
-{
-	if (!job->steps || context_cancelled(job->c))
-		return false;
-	job->steps--;
-	return true;
 }
 
 static void job_init(struct job *job, struct context *c, struct space *space)
@@ -172,7 +172,8 @@ static void job_finish(struct job *job)
 		context_note(job->c, FAULT_NOT_IN_DUMP, (va_t){ job->first_not_in_dump }, "yara_matches",
 			     "%" G_GUINT64_FORMAT " pages in memory are not in the dump: not scanned", job->not_in_dump);
 	if (job->matches > PROCESS_MATCHES)
-		context_note(job->c, FAULT_LIMIT, (va_t){ 0 }, "yara_matches", "%u matches, %u are kept", job->matches, PROCESS_MATCHES);
+		context_note(job->c, FAULT_LIMIT, (va_t){ 0 }, "yara_matches", "%u matches, %u are kept", job->matches,
+			     PROCESS_MATCHES);
 	if (!job->steps)
 		context_note(job->c, FAULT_LIMIT, (va_t){ job->end }, "yara_matches",
 			     "its page tables name far more pages than the machine has: the rest is not scanned");
@@ -320,7 +321,7 @@ static void scan_vad(struct job *job, const struct vad *vad, int64_t ordinal, en
 		    (take == TAKE_EXECUTABLE_COPIES && !private_copy(job, vad, &page)))
 			continue;
 		/* A large page may reach past the VAD's ends. */
-		add_page(job, &page, MAX(page.va.v, vad->start.v), MIN(page.va.v + page.size - 1, vad->end.v) + 1);
+		add_page(job, &page, MAX(page.va.v, vad->start.v), MIN(page.va.v + page.size - 1, vad->end.v));
 	}
 	region_end(job);
 }
@@ -332,12 +333,12 @@ static void scan_between(struct job *job, uint64_t first, uint64_t last, bool al
 	struct page page;
 
 	while (step(job) && space_next_page(job->space, &cursor, (va_t){ last }, &page)) {
-		uint64_t start = MAX(page.va.v, first), end = MIN(page.va.v + page.size - 1, last) + 1;
+		uint64_t start = MAX(page.va.v, first);
 		if (!page_resident(&page) || !(all || page.executable))
 			continue;
 		if (!job->open || job->end != start)
 			region_begin(job, start, -1);
-		add_page(job, &page, start, end);
+		add_page(job, &page, start, MIN(page.va.v + page.size - 1, last));
 	}
 	region_end(job);
 }
@@ -404,7 +405,7 @@ static void scan_kernel(struct job *job)
 		}
 		if (!page_resident(&page))
 			continue;
-		for (uint64_t i = 0; i < page.size && !context_cancelled(job->c); i += PAGE_SIZE) {
+		for (uint64_t i = 0; i < page.size && step(job); i += PAGE_SIZE) {
 			va_t va = { page.va.v + i };
 			const char *driver = context_driver_at(job->c, va);
 			if (!driver && !page.executable)
@@ -413,7 +414,7 @@ static void scan_kernel(struct job *job)
 			if (!job->open || driver != owner || (job->end != va.v && (!driver || !*driver)))
 				region_begin(job, va.v, -1);
 			owner = driver;
-			add_page(job, &page, va.v, va.v + PAGE_SIZE);
+			add_page(job, &page, va.v, va.v + PAGE_MASK);
 		}
 	}
 }

@@ -30,7 +30,7 @@ void handle_table_put(struct sample *s, uint64_t table, uint64_t handle, uint64_
 	uint64_t middle = GET(s, table, handle_table.TableCode) & ~UINT64_C(7), index = handle / 4;
 	uint64_t slot = middle + 8 * (index / PER_PAGE), leaf = memory_get(s->memory, ROOT(s), slot, 8);
 	/* PspCidTable names the objects themselves, the others their headers. */
-	uint64_t target = cid ? object : object_header_of(s, object);
+	uint64_t target = cid ? object : sample_object_header(s, object);
 
 	if (index >= PER_PAGE * (PAGE_SIZE / 8))
 		g_error("builder: handle 0x%" G_GINT64_MODIFIER "x is too large", handle);

@@ -123,6 +123,18 @@ static void list_heads(struct sample *s)
 			list_init(s, ROOT(s), kernel_global(s, heads[i]));
 }
 
+/* bytes=RVA:HEX: something of the kernel's that nothing here knows of. */
+static void kernel_bytes(struct sample *s, struct item *item)
+{
+	const char *text = item_text(item, "bytes", NULL), *colon = text ? strchr(text, ':') : NULL;
+	uint64_t rva = text ? g_ascii_strtoull(text, NULL, 0) : 0;
+
+	if (text && (!colon || !rva || rva >= s->kernel_size))
+		item_fail(item, "bytes: RVA:HEX");
+	for (; colon && colon[1] && colon[2]; colon += 2)
+		kernel_set(s, rva++, (uint64_t)g_ascii_xdigit_value(colon[1]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2]), 1);
+}
+
 void kernel_init(struct sample *s)
 {
 	struct item *item = description_item(s->description, "kernel");
@@ -160,6 +172,7 @@ void kernel_init(struct sample *s)
 		map_kernel_page(s, first[i]);
 	list_heads(s);
 	build_strings(s);
+	kernel_bytes(s, item);
 	SET_GLOBAL(s, PsNtosImageBase, s->kernel_base, 8);
 	SET_GLOBAL(s, PsNtosImageEnd, s->kernel_base + s->kernel_size, 8);
 	SET_GLOBAL(s, KeBootTime, s->boot_time, 8);

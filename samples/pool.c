@@ -189,7 +189,7 @@ uint64_t kernel_pages(struct sample *s, unsigned pages)
 
 /* ---- objects */
 
-uint64_t object_header_of(const struct sample *s, uint64_t object)
+uint64_t sample_object_header(const struct sample *s, uint64_t object)
 {
 	return object - s->layout->object_header.Body.offset;
 }

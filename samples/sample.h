@@ -107,7 +107,7 @@ uint64_t kernel_pages(struct sample *sample, unsigned pages);
 uint64_t object_alloc(struct sample *sample, enum object_kind kind, size_t size, const char *name, uint64_t directory);
 void objects_init(struct sample *sample);
 void directory_add(struct sample *sample, uint64_t directory, uint64_t object, const char *name);
-uint64_t object_header_of(const struct sample *sample, uint64_t object);
+uint64_t sample_object_header(const struct sample *sample, uint64_t object);
 uint64_t directory_alloc(struct sample *sample, const char *name, uint64_t parent);
 
 /* Fields by the names of layout.def. A field this build lacks is left alone. */

@@ -455,7 +455,8 @@ void user_module_lines(const struct sample_process *p, GPtrArray *lines)
 {
 	for (guint i = 0; i < p->modules->len; i++) {
 		const struct user_module *m = &g_array_index(p->modules, struct user_module, i);
-		const char *mapped = "";
+		/* The program's own file is that of its section, whatever lies there now. */
+		const char *mapped = m->base == p->image_base ? p->main_image->path : "";
 		for (guint v = 0; v < p->vads->len; v++) {
 			const struct sample_vad *vad = &g_array_index(p->vads, struct sample_vad, v);
 			if (vad->start == m->base && vad->file && vad->file->path)

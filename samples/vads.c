@@ -100,6 +100,16 @@ static void private_copy(struct sample *s, struct sample_process *p, const struc
 	memory_write(s->memory, p->root, vad->start + n * PAGE_SIZE, vad->file->executable->bytes + n * PAGE_SIZE, PAGE_SIZE);
 }
 
+static bool holds_imports(const struct sample_file *f, uint64_t n)
+{
+	return f->executable->import_table && n == f->executable->import_table / PAGE_SIZE;
+}
+
+static bool is_private(const struct sample_file *f, const struct executable_section *section, uint64_t n)
+{
+	return holds_imports(f, n) || (section && !strcmp(section->name, ".data"));
+}
+
 void vad_map_image(struct sample *s, struct sample_process *p, const struct sample_vad *vad)
 {
 	const struct sample_file *f = vad->file;
@@ -108,16 +118,19 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 		uint64_t va = vad->start + n * PAGE_SIZE;
 		const struct executable_section *section = executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE));
 		const char *name = section ? section->name : "";
-		bool imports = f->executable->import_table && n == f->executable->import_table / PAGE_SIZE;
-		if (!strcmp(name, ".data") || imports)
-			private_copy(s, p, vad, n, imports ? MM_READONLY : MM_READWRITE);
-		else if (!strcmp(name, ".rsrc"))	/* trimmed from the working set: the prototype PTE knows */
+		if (is_private(f, section, n))
+			continue;
+		if (!strcmp(name, ".rsrc"))	/* trimmed from the working set: the prototype PTE knows */
 			memory_map(s->memory, p->root, va, prototype_form(s, f, n, MM_READONLY));
 		else if (!strcmp(name, ".reloc"))
 			memory_map(s->memory, p->root, va, lookup_needed(s, MM_READONLY));
 		else
 			memory_map(s->memory, p->root, va, f->frames[n] | user_pte_bits(section ? section->protection : MM_READONLY));
 	}
+	/* Now that the frames beside them are known. */
+	for (uint64_t n = 0; n < f->pages; n++)
+		if (is_private(f, executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE)), n))
+			private_copy(s, p, vad, n, holds_imports(f, n) ? MM_READONLY : MM_READWRITE);
 	bind_imports(s, p, vad);
 }
 

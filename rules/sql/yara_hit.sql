@@ -10,26 +10,27 @@
 --   memory = "unshared"  there, and in an image that has executable pages of its own
 --   module = "x.dll"     in the mapping of that file
 WITH placed AS (
-	SELECT m.match_id, m.process_id, m.vad_id, m.region_base, m.address, m.length, m.rule, m.namespace, m.tags, m.meta,
-		m.string_identifier, m.data, v.type, v.protection, v.start_address, v.end_address, v.file_path,
+	SELECT m.match_id, m.process_id, m.vad_id, m.region_base, m.address, m.length, m.rule, m.namespace,
+		m.tags, m.meta, m.string_identifier, m.data, v.type, v.protection, v.start_address, v.end_address, v.file_path,
 		v.pages_present, v.pages_executable, v.pages_executable_private_image,
 		lower(json_extract(m.meta, '$.severity')) AS said_severity,
 		json_extract(m.meta, '$.memory') AS memory, lower(json_extract(m.meta, '$.module')) AS module,
 		CASE WHEN m.process_id IS NULL THEN (SELECT d.name FROM drivers d WHERE d.dump_id = m.dump_id
 			AND m.address >= d.base AND m.address < d.base + d.size) END AS driver,
-		(v.type IS NOT 'image' AND (v.vad_id IS NULL OR v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')) AS injected
+		(v.type IS NOT 'image' AND
+			(v.vad_id IS NULL OR v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')) AS injected
 	FROM yara_matches m LEFT JOIN vads v USING (vad_id)
 	WHERE m.dump_id = :dump_id
 ), counted AS (
-	SELECT *, row_number() OVER same AS nth, count(*) OVER (same ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS matches,
-		max(address + length) OVER (same ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS past
+	SELECT *, row_number() OVER (same ORDER BY address, match_id) AS nth,
+		count(*) OVER same AS matches, max(address + length) OVER same AS past
 	FROM placed
 	WHERE CASE memory
 			WHEN 'private' THEN injected AND driver IS NULL
 			WHEN 'unshared' THEN (injected OR pages_executable_private_image > 0) AND driver IS NULL
 			ELSE 1 END
 		AND (module IS NULL OR lower(file_path) LIKE '%\' || module)
-	WINDOW same AS (PARTITION BY process_id, namespace, rule, region_base ORDER BY address, match_id)
+	WINDOW same AS (PARTITION BY process_id, namespace, rule, region_base)
 ), strings AS (
 	SELECT process_id, namespace, rule, region_base, json_group_object(string_identifier, n) AS strings
 	FROM (SELECT process_id, namespace, rule, region_base, string_identifier, count(*) AS n FROM counted
@@ -39,8 +40,10 @@ WITH placed AS (
 SELECT c.process_id, c.address, c.past - c.address AS length,
 	CASE WHEN said_severity IN ('info', 'low', 'medium', 'high', 'critical') THEN said_severity END AS severity,
 	CASE WHEN json_type(c.meta, '$.confidence') = 'integer' THEN json_extract(c.meta, '$.confidence')
-		ELSE CASE said_severity WHEN 'critical' THEN 90 WHEN 'high' THEN 80 WHEN 'low' THEN 40 WHEN 'info' THEN 20 END END AS confidence,
-	CASE WHEN json_extract(c.meta, '$.attack') GLOB 'T[0-9][0-9][0-9][0-9]*' THEN json_extract(c.meta, '$.attack') END AS attack,
+		ELSE CASE said_severity WHEN 'critical' THEN 90 WHEN 'high' THEN 80 WHEN 'low' THEN 40 WHEN 'info' THEN 20 END
+		END AS confidence,
+	CASE WHEN json_extract(c.meta, '$.attack') GLOB 'T[0-9][0-9][0-9][0-9]*' THEN json_extract(c.meta, '$.attack')
+		END AS attack,
 	c.rule AS yara_rule,
 	CASE WHEN c.process_id IS NOT NULL THEN coalesce(p.name, 'process') || ' (' || coalesce(p.pid, '?') || ')'
 		ELSE coalesce(c.driver, 'kernel memory of no driver') END AS subject,
@@ -58,6 +61,7 @@ SELECT c.process_id, c.address, c.past - c.address AS length,
 			'pages_executable', c.pages_executable,
 			'pages_executable_private_image', c.pages_executable_private_image) END) AS detail
 FROM counted c LEFT JOIN processes p USING (process_id)
-	JOIN strings s ON s.namespace = c.namespace AND s.rule = c.rule AND s.region_base = c.region_base AND s.process_id IS c.process_id
+	JOIN strings s ON s.namespace = c.namespace AND s.rule = c.rule AND s.region_base = c.region_base
+		AND s.process_id IS c.process_id
 WHERE c.nth = 1
 ORDER BY c.process_id, c.region_base, c.namespace, c.rule;

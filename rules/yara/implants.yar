@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Implants of well-known frameworks, by what has been published of them. The metadata is explained in injected_images.yar. */
+/* Implants of well-known frameworks, by what has been published of them. The metadata: see injected_images.yar. */
 
 rule cobalt_strike_beacon_configuration
 {

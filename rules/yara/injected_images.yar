@@ -86,7 +86,8 @@ rule reflective_loader_export
 		$plain = { 00 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 00 }	/* "ReflectiveLoader" of its own */
 		$dos_stub = "This program cannot be run in DOS mode"
 		$rich = "Rich"
-		$module = { 2E 64 6C 6C 00 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 }	/* the export directory: "….dll", then the name */
+		/* the export directory: "….dll", then the name */
+		$module = { 2E 64 6C 6C 00 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 }
 		$module_x86 = { 2E 64 6C 6C 00 5F 52 65 66 6C 65 63 74 69 76 65 4C 6F 61 64 65 72 40 34 }
 	condition:
 		any of ($module*) or (($x86 or $plain) and ($dos_stub or $rich in (0x40..0x400)))

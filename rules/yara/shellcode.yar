@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What position-independent code does that compiled code does not. The metadata is explained in injected_images.yar. */
+/* What position-independent code does that compiled code does not. The metadata: see injected_images.yar. */
 
 rule api_resolver_by_hash
 {
@@ -64,14 +64,28 @@ rule peb_module_walk
 		reference = "https://attack.mitre.org/techniques/T1106/"
 	strings:
 		/* mov reg, gs:[60h]; mov reg, [reg+18h] (Ldr); mov reg, [reg+10h, 20h or 30h] (one of its lists) */
-		$x64 = { 65 48 8B (04 | 0C | 14 | 1C | 2C | 34 | 3C) 25 60 00 00 00 [0-24] (48 | 4C) 8B ?? 18 [0-24] (48 | 49 | 4C | 4D) 8B ?? (10 | 20 | 30) }
-		$x64_r8 = { 65 4C 8B (04 | 0C | 14 | 1C | 24 | 2C | 34 | 3C) 25 60 00 00 00 [0-24] (49 | 4D) 8B ?? 18 [0-24] (48 | 49 | 4C | 4D) 8B ?? (10 | 20 | 30) }
+		$x64 = {
+			65 48 8B (04 | 0C | 14 | 1C | 2C | 34 | 3C) 25 60 00 00 00 [0-24]
+			(48 | 4C) 8B ?? 18 [0-24]
+			(48 | 49 | 4C | 4D) 8B ?? (10 | 20 | 30)
+		}
+		$x64_r8 = {
+			65 4C 8B (04 | 0C | 14 | 1C | 24 | 2C | 34 | 3C) 25 60 00 00 00 [0-24]
+			(49 | 4D) 8B ?? 18 [0-24]
+			(48 | 49 | 4C | 4D) 8B ?? (10 | 20 | 30)
+		}
 		/* the same with an index register, which saves the zeros */
-		$x64_index = { 65 48 8B (40 | 41 | 42 | 43 | 46 | 47 | 48 | 49 | 4A | 4B | 50 | 51 | 52 | 53 | 58 | 5B | 70 | 72 | 76 | 78) 60 [0-8] 48 8B ?? 18 [0-8] 48 8B ?? (10 | 20 | 30) }
+		$x64_index = {
+			65 48 8B (40 | 41 | 42 | 43 | 46 | 47 | 48 | 49 | 4A | 4B | 50 | 51 | 52 | 53 | 58 | 5B | 70 | 72 | 76 | 78) 60
+			[0-8] 48 8B ?? 18 [0-8] 48 8B ?? (10 | 20 | 30)
+		}
 		/* mov reg, fs:[30h]; mov reg, [reg+0ch] (Ldr); mov reg, [reg+0ch, 14h or 1ch] */
 		$x86_eax = { 64 A1 30 00 00 00 [0-16] 8B ?? 0C [0-16] 8B ?? (0C | 14 | 1C) }
 		$x86 = { 64 8B (0D | 15 | 1D | 35 | 3D) 30 00 00 00 [0-16] 8B ?? 0C [0-16] 8B ?? (0C | 14 | 1C) }
-		$x86_index = { 64 8B (40 | 41 | 42 | 43 | 46 | 47 | 48 | 49 | 50 | 51 | 52 | 53 | 58 | 5B | 70 | 71 | 72 | 76 | 78) 30 [0-8] 8B ?? 0C [0-8] 8B ?? (0C | 14 | 1C) }
+		$x86_index = {
+			64 8B (40 | 41 | 42 | 43 | 46 | 47 | 48 | 49 | 50 | 51 | 52 | 53 | 58 | 5B | 70 | 71 | 72 | 76 | 78) 30
+			[0-8] 8B ?? 0C [0-8] 8B ?? (0C | 14 | 1C)
+		}
 	condition:
 		any of them
 }

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memsieve extract: images and regions of a dump as files.
+ *
+ * What there is to extract stands in a case; a dump is analysed into a temporary
+ * one first. The bytes come from the dump, through the same page tables and VADs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <jansson.h>
+#include "command.h"
+#include "hash.h"
+#include "image_compare.h"
+#include "image_rebuild.h"
+#include "pe_space.h"
+#include "pipeline.h"
+#include "vad_tree.h"
+
+struct extract_options {
+	char *output, *base, *dump_file, *layout;
+	char **symbols;
+	gint64 pid, dump_id;
+	gboolean all_suspicious, mapped, no_verify, quiet;
+	uint64_t address;	/* of base */
+};
+
+/* One thing to write, as the case tells of it. */
+struct target {
+	bool is_image;
+	int64_t process_id;	/* 0: the kernel */
+	uint64_t pid, eprocess, dtb, base, size;
+	char *process_name, *path, *found_by, *header_state, *sha256, *rules;
+};
+
+struct extraction {
+	const struct extract_options *options;
+	struct store *store;
+	int64_t dump_id;
+	char *dump_path, *dump_sha256;
+	struct image *image;
+	struct kernel *kernel;
+	struct space *kernel_space;
+	struct process *process;	/* the last target's */
+	struct space *user;
+	struct rows *rows;		/* notes made while VADs are read; not kept */
+	unsigned written, incomplete, failed;
+};
+
+static void target_free(void *data)
+{
+	struct target *t = data;
+
+	g_free(t->process_name);
+	g_free(t->path);
+	g_free(t->found_by);
+	g_free(t->header_state);
+	g_free(t->sha256);
+	g_free(t->rules);
+	g_free(t);
+}
+
+/* ---- what the case knows */
+
+static uint64_t number(const char *text)
+{
+	/* Addresses of the kernel's half are negative. */
+	return text ? (uint64_t)g_ascii_strtoll(text, NULL, 10) : 0;
+}
+
+static bool add_target(void *user, int n, const char *const *names, const char *const *values)
+{
+	GPtrArray *targets = user;
+	struct target *t = g_new0(struct target, 1);
+
+	(void)n;
+	(void)names;
+	*t = (struct target){
+		.is_image = values[0] && !strcmp(values[0], "image"), .process_id = (int64_t)number(values[1]), .pid = number(values[2]),
+		.process_name = g_strdup(values[3]), .eprocess = number(values[4]), .dtb = number(values[5]), .base = number(values[6]),
+		.size = number(values[7]), .path = g_strdup(values[8]), .found_by = g_strdup(values[9]), .header_state = g_strdup(values[10]),
+		.sha256 = g_strdup(values[11]), .rules = g_strdup(values[12]),
+	};
+	g_ptr_array_add(targets, t);
+	return true;
+}
+
+#define IMAGE_COLUMNS "SELECT 'image', i.process_id, p.pid, p.name, p.eprocess, p.dtb, i.base, i.size, i.path, i.found_by, i.header_state, i.sha256, "
+#define REGION_COLUMNS "SELECT 'region', p.process_id, p.pid, p.name, p.eprocess, p.dtb, "
+
+static bool select_suspicious(const struct extraction *x, GPtrArray *targets, GError **error)
+{
+	static const char sql[] =
+		"WITH f AS (SELECT process_id, address, coalesce(length, 1) AS length, rule FROM findings WHERE dump_id = :dump_id"
+		" AND severity IN ('medium', 'high', 'critical') AND address IS NOT NULL AND address <> 0),"
+		"g AS (SELECT f.*, (SELECT i.image_id FROM images i WHERE i.dump_id = :dump_id AND i.process_id IS f.process_id"
+		"  AND f.address BETWEEN i.base AND i.base + i.size - 1 ORDER BY i.size, i.image_id LIMIT 1) AS image_id FROM f),"
+		"h AS (SELECT g.*, (SELECT v.vad_id FROM vads v WHERE g.image_id IS NULL AND v.process_id = g.process_id"
+		"  AND g.address BETWEEN v.start_address AND v.end_address LIMIT 1) AS vad_id FROM g) "
+		IMAGE_COLUMNS "group_concat(DISTINCT rule) FROM h JOIN images i USING (image_id) LEFT JOIN processes p ON p.process_id = i.process_id"
+		" GROUP BY image_id UNION ALL "
+		REGION_COLUMNS "v.start_address, v.end_address - v.start_address + 1, v.file_path, v.type, NULL, NULL, group_concat(DISTINCT rule)"
+		" FROM h JOIN vads v USING (vad_id) JOIN processes p ON p.process_id = v.process_id GROUP BY vad_id UNION ALL "
+		REGION_COLUMNS "h.address & ~4095, ((h.address + h.length + 4095) & ~4095) - (h.address & ~4095), NULL, 'undescribed', NULL, NULL,"
+		" group_concat(DISTINCT rule) FROM h LEFT JOIN processes p USING (process_id) WHERE image_id IS NULL AND vad_id IS NULL"
+		" GROUP BY h.process_id, h.address & ~4095";
+
+	return store_query(x->store, sql, x->dump_id, add_target, targets, error);
+}
+
+static bool select_named(const struct extraction *x, GPtrArray *targets, GError **error)
+{
+	const struct extract_options *o = x->options;
+	g_autofree char *process = o->pid >= 0 ? g_strdup_printf("p.pid = %" G_GINT64_FORMAT, o->pid) : g_strdup("i.process_id IS NULL");
+	g_autofree char *at = o->base ? g_strdup_printf("AND i.base = %" G_GINT64_FORMAT, (gint64)o->address) : g_strdup("");
+	g_autofree char *images = g_strdup_printf(IMAGE_COLUMNS "NULL FROM images i LEFT JOIN processes p USING (process_id)"
+						  " WHERE i.dump_id = :dump_id AND %s %s ORDER BY i.image_id", process, at);
+
+	if (!store_query(x->store, images, x->dump_id, add_target, targets, error))
+		return false;
+	if (targets->len || !o->base || o->pid < 0)
+		return true;
+	g_autofree char *regions = g_strdup_printf(REGION_COLUMNS "v.start_address, v.end_address - v.start_address + 1, v.file_path, v.type, NULL, NULL, NULL"
+						   " FROM vads v JOIN processes p USING (process_id) WHERE p.dump_id = :dump_id AND p.pid = %" G_GINT64_FORMAT
+						   " AND %" G_GINT64_FORMAT " BETWEEN v.start_address AND v.end_address", o->pid, (gint64)o->address);
+	return store_query(x->store, regions, x->dump_id, add_target, targets, error);
+}
+
+/* ---- the dump behind the case */
+
+static bool choose_dump(struct extraction *x, const char *case_path, GError **error)
+{
+	g_autofree char *count = store_value(x->store, "SELECT count(*) FROM dumps", NULL);
+	g_autofree char *id = x->options->dump_id ? g_strdup_printf("%" G_GINT64_FORMAT, x->options->dump_id) :
+						    store_value(x->store, "SELECT min(dump_id) FROM dumps", NULL);
+
+	if (!x->options->dump_id && count && strcmp(count, "1")) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: holds %s dumps: say which with --dump ID", case_path, count);
+		return false;
+	}
+	x->dump_path = store_value(x->store, "SELECT path FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id ? id : "0", NULL);
+	if (!x->dump_path) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: has no dump %s", case_path, id ? id : "");
+		return false;
+	}
+	x->dump_id = g_ascii_strtoll(id, NULL, 10);
+	x->dump_sha256 = store_value(x->store, "SELECT sha256 FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL);
+	return true;
+}
+
+/* Is it the file that was analysed? */
+static bool verify(struct extraction *x, const char *path, GError **error)
+{
+	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, x->dump_id);
+	g_autofree char *size = store_value(x->store, "SELECT size FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL);
+
+	if (number(size) != x->image->container->size) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: has %" G_GUINT64_FORMAT " bytes, the dump that was analysed had %s", path,
+			    x->image->container->size, size);
+		return false;
+	}
+	if (x->options->no_verify || !x->dump_sha256)
+		return true;
+	g_autofree char *sha256 = hasher_finish(hasher_start(x->image->container));
+	if (sha256 && !strcmp(sha256, x->dump_sha256))
+		return true;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: is not the dump that was analysed: its SHA-256 is another", path);
+	return false;
+}
+
+static bool open_dump(struct extraction *x, const char *case_path, GError **error)
+{
+	struct layout_options layouts = { (const char *const *)x->options->symbols, x->options->layout };
+	g_autofree char *folder = g_path_get_dirname(case_path), *beside = g_build_filename(folder, x->dump_path, NULL);
+	const char *path = x->options->dump_file ? x->options->dump_file :
+			   g_file_test(x->dump_path, G_FILE_TEST_EXISTS) || !g_file_test(beside, G_FILE_TEST_EXISTS) ? x->dump_path : beside;
+
+	x->image = image_open(path, error);
+	if (!x->image) {
+		g_prefix_error(error, "the dump of this case (--dump-file tells where it is now): ");
+		return false;
+	}
+	if (!verify(x, path, error))
+		return false;
+	x->kernel = kernel_find(x->image, &layouts, error);
+	if (!x->kernel)
+		return false;
+	if (!x->kernel->layout) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: no layout for kernel %s: give its symbol file with --symbols", path,
+			    x->kernel->guid_age ? x->kernel->guid_age : "");
+		return false;
+	}
+	x->kernel_space = space_clone(x->kernel->space);
+	x->rows = rows_create();
+	return true;
+}
+
+/* The address space of the target's process. */
+static struct space *space_of(struct extraction *x, const struct target *t)
+{
+	if (!t->process_id)
+		return x->kernel_space;
+	if (x->process && x->process->id == t->process_id)
+		return x->user;
+	space_destroy(x->user);
+	process_destroy(x->process);
+	x->process = process_create();
+	x->process->id = t->process_id;
+	x->process->eprocess.v = t->eprocess;
+	x->process->pid = t->pid;
+	x->process->dtb.v = t->dtb;
+	struct context c = { .image = x->image, .kernel = x->kernel, .space = x->kernel_space, .process = x->process, .rows = x->rows };
+	vad_tree_read(&c, x->process);
+	rows_clear(x->rows);
+	return x->user = process_space(x->process, x->kernel, x->kernel_space);
+}
+
+/* ---- files */
+
+/* A name that is one path component on any system, whatever the dump says. */
+static char *safe_name(const char *text)
+{
+	const char *slash = text ? strrchr(text, '\\') : NULL;
+	GString *name = g_string_new(NULL);
+
+	for (const char *p = slash ? slash + 1 : text; p && *p && name->len < 64; p++)
+		g_string_append_c(name, g_ascii_isalnum(*p) || *p == '_' || *p == '-' || (*p == '.' && name->len) ? *p : '_');
+	return g_string_free(name, FALSE);
+}
+
+static char *file_name(const struct target *t, const char *ending)
+{
+	g_autofree char *process = safe_name(t->process_name), *module = safe_name(t->path);
+	g_autofree char *owner = t->process_id ? g_strdup_printf("%" G_GUINT64_FORMAT "-%s", t->pid, process) : g_strdup("kernel");
+
+	return g_strdup_printf("%s-%" G_GINT64_MODIFIER "x%s%s.%s", owner, t->base, *module ? "-" : "", module, ending);
+}
+
+/* Never through a link that somebody left in the folder. */
+static FILE *create(const char *folder, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(folder, name, NULL);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	FILE *file = fd >= 0 ? fdopen(fd, "wb") : NULL;
+
+	if (!file) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", path, g_strerror(errno));
+		if (fd >= 0)
+			close(fd);
+	}
+	return file;
+}
+
+static bool write_failed(const char *name, GError **error)
+{
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: can't be written: %s", name, g_strerror(errno));
+	return false;
+}
+
+/* A span that is missing: of an image by RVA, of a region by offset. */
+struct gap { uint64_t start, length; };
+
+static void add_gap(GArray *gaps, uint64_t start, uint64_t length)
+{
+	struct gap *last = gaps->len ? &g_array_index(gaps, struct gap, gaps->len - 1) : NULL, gap = { start, length };
+
+	if (last && last->start + last->length == start)
+		last->length += length;
+	else
+		g_array_append_val(gaps, gap);
+}
+
+/*
+ * The pages of a region at their offsets, holes between. Page tables may name one page a million
+ * times: no more is written than the dump has memory (*cut says that there was more).
+ */
+static bool write_region(struct extraction *x, struct space *space, const struct target *t, FILE *to, GArray *gaps, bool *cut)
+{
+	uint64_t left = x->image->bytes_present, last = t->base + (t->size - 1), at = t->base;
+	va_t cursor = { t->base };
+	struct page page;
+	uint8_t bytes[PAGE_SIZE];
+
+	space_refill(space);
+	while (cursor.v >= t->base && cursor.v <= last && space_next_page(space, &cursor, (va_t){ last }, &page)) {
+		uint64_t from = MAX(page.va.v, t->base), end = MIN(page.va.v + (page.size - 1), last);
+		for (uint64_t va = from; va <= end && va >= from && !*cut; va += PAGE_SIZE) {
+			if (space_read(space, (va_t){ va }, bytes, PAGE_SIZE, NULL))
+				continue;
+			*cut = left < PAGE_SIZE;
+			left -= MIN(left, PAGE_SIZE);
+			if (va > at)
+				add_gap(gaps, at - t->base, va - at);
+			at = va + PAGE_SIZE;
+			if (fseeko(to, (off_t)(va - t->base), SEEK_SET) || fwrite(bytes, 1, PAGE_SIZE, to) != PAGE_SIZE)
+				return false;
+		}
+	}
+	*cut |= space->exhausted;
+	if (at <= last && at >= t->base)
+		add_gap(gaps, at - t->base, last - at + 1);
+	return !fflush(to);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+static char *hex(uint64_t value)
+{
+	return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", value);
+}
+
+/* What the file is, and what of it is not from the dump, beside it. */
+static bool write_description(struct extraction *x, const struct target *t, const char *name, const char *layout, const GArray *gaps, bool cut,
+			      GError **error)
+{
+	g_autofree char *json_name = g_strconcat(name, ".json", NULL), *path = g_build_filename(x->options->output, name, NULL);
+	g_autofree char *base = hex(t->base), *eprocess = hex(t->eprocess);
+	json_t *o = json_object(), *missing = json_array();
+	struct file *file = file_open(path, NULL);
+	g_autofree char *sha256 = file && file->size ? hasher_finish(hasher_start(file)) : NULL;
+
+	for (guint i = 0; i < gaps->len; i++) {
+		const struct gap *g = &g_array_index(gaps, struct gap, i);
+		g_autofree char *start = hex(t->base + g->start);
+		json_array_append_new(missing, json_pack("{s:s, s:I, s:I}", "address", start, "offset", (json_int_t)g->start, "length", (json_int_t)g->length));
+	}
+	json_object_set_new(o, "file", json_string(name));
+	json_object_set_new(o, "file_sha256", text_or_null(sha256));
+	json_object_set_new(o, "layout", json_string(layout));
+	json_object_set_new(o, "dump", json_string(x->dump_path));
+	json_object_set_new(o, "dump_sha256", text_or_null(x->dump_sha256));
+	if (t->process_id) {
+		json_object_set_new(o, "pid", json_integer((json_int_t)t->pid));
+		json_object_set_new(o, "process", text_or_null(t->process_name));
+		json_object_set_new(o, "eprocess", json_string(eprocess));
+	}
+	json_object_set_new(o, "base", json_string(base));
+	json_object_set_new(o, "size", json_integer((json_int_t)t->size));
+	json_object_set_new(o, "path", text_or_null(t->path));
+	json_object_set_new(o, t->is_image ? "found_by" : "type", text_or_null(t->found_by));
+	if (t->is_image) {
+		json_object_set_new(o, "header_state", text_or_null(t->header_state));
+		json_object_set_new(o, "image_sha256", text_or_null(t->sha256));
+	}
+	json_object_set_new(o, "rules", text_or_null(t->rules));
+	json_object_set_new(o, "cut_short", json_boolean(cut));
+	json_object_set_new(o, "missing", missing);
+	file_close(file);
+	FILE *to = create(x->options->output, json_name, error);
+	bool ok = to && (!json_dumpf(o, to, JSON_INDENT(2)) || write_failed(json_name, error));
+	if (to && fclose(to) && ok)
+		ok = write_failed(json_name, error);
+	json_decref(o);
+	return ok;
+}
+
+/* Of an image: *layout says what became of it; NULL: it can only be written as it lies in memory. */
+static bool write_image(struct extraction *x, struct space *space, const struct target *t, FILE *to, GArray *gaps, const char **layout)
+{
+	const struct vad *vad = t->process_id ? vad_find(&x->process->vads, (va_t){ t->base }) : NULL;
+	struct pe_space at = { space, { t->base } };
+	struct view view = { space, vad };
+	struct pe_source section = view_section_source(&view);
+	AUTO_PE pe = pe_space_open(&at, (uint32_t)MIN(t->size, UINT32_MAX & ~PAGE_MASK));
+	AUTO_PE original = vad && !vad->is_private && vad->start.v == t->base && pe->header_state != PE_HEADER_INTACT ?
+			   pe_open(&section, t->base, pe->size_limit) : NULL;
+	struct pe *headers = original && original->header_state < pe->header_state ? original : pe;
+	enum image_layout how = IMAGE_LAYOUT_NONE;
+	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+
+	if (!x->options->mapped && !image_write_file(pe, headers, to, missing, &how))
+		return false;
+	if (how == IMAGE_LAYOUT_NONE && !image_write_mapped(pe, pe->size_limit, to, missing))
+		return false;
+	*layout = how == IMAGE_LAYOUT_RAW ? "raw" : how == IMAGE_LAYOUT_VIRTUAL ? "virtual" : "mapped";
+	for (guint i = 0; i < missing->len; i++) {
+		const struct image_span *s = &g_array_index(missing, struct image_span, i);
+		add_gap(gaps, s->rva, s->length);
+	}
+	return true;
+}
+
+static bool write_target(struct extraction *x, const struct target *t, GError **error)
+{
+	struct space *space = space_of(x, t);
+	g_autoptr(GArray) gaps = g_array_new(FALSE, FALSE, sizeof(struct gap));
+	bool file_like = t->is_image && !x->options->mapped && g_strcmp0(t->found_by, "remains") != 0;
+	g_autofree char *name = file_name(t, file_like ? "pe" : "bin");
+	const char *layout = t->is_image ? "mapped" : "region";
+	bool cut = false;
+
+	if (!t->size || t->base > UINT64_MAX - (t->size - 1))
+		return true;
+	FILE *to = create(x->options->output, name, error);
+	if (!to)
+		return false;
+	bool ok = t->is_image ? write_image(x, space, t, to, gaps, &layout) : write_region(x, space, t, to, gaps, &cut);
+	if (!ok)
+		write_failed(name, error);
+	if (fclose(to) && ok)
+		ok = write_failed(name, error);
+	if (!ok || !write_description(x, t, name, layout, gaps, cut, error))
+		return false;
+	uint64_t absent = 0;
+	for (guint i = 0; i < gaps->len; i++)
+		absent += g_array_index(gaps, struct gap, i).length;
+	x->written++;
+	x->incomplete += absent || cut;
+	if (!x->options->quiet)
+		printf("%s: %s, %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " of them not in the dump%s\n", name, layout, t->size, absent,
+		       cut ? ", cut short" : "");
+	return true;
+}
+
+/* ---- */
+
+static bool run_case(struct extraction *x, const char *case_path, GError **error)
+{
+	g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(target_free);
+
+	x->store = store_open_readonly(case_path, error);
+	if (!x->store || !choose_dump(x, case_path, error))
+		return false;
+	bool ok = x->options->all_suspicious ? select_suspicious(x, targets, error) : select_named(x, targets, error);
+	if (!ok)
+		return false;
+	if (!targets->len && !x->options->all_suspicious) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: nothing of that process and address", case_path);
+		return false;
+	}
+	if (!open_dump(x, case_path, error))
+		return false;
+	if (g_mkdir_with_parents(x->options->output, 0700)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", x->options->output, g_strerror(errno));
+		return false;
+	}
+	for (guint i = 0; i < targets->len; i++) {
+		g_autoptr(GError) why = NULL;
+		if (!write_target(x, g_ptr_array_index(targets, i), &why)) {
+			g_printerr("memsieve: %s\n", why->message);
+			x->failed++;
+		}
+	}
+	return true;
+}
+
+static void extraction_clear(struct extraction *x)
+{
+	space_destroy(x->user);
+	process_destroy(x->process);
+	rows_destroy(x->rows);
+	space_destroy(x->kernel_space);
+	kernel_destroy(x->kernel);
+	image_close(x->image);
+	store_close(x->store);
+	g_free(x->dump_path);
+	g_free(x->dump_sha256);
+}
+
+static bool is_database(const char *path)
+{
+	static const char magic[] = "SQLite format 3";
+	char head[sizeof(magic)] = { 0 };
+	FILE *file = fopen(path, "rb");
+	bool is = file && fread(head, 1, sizeof(head), file) == sizeof(head) && !memcmp(head, magic, sizeof(magic));
+
+	if (file)
+		fclose(file);
+	return is;
+}
+
+/* A dump: analyse it into a case that goes afterwards. */
+static bool run_dump(struct extraction *x, const char *path, GError **error)
+{
+	g_autofree char *folder = g_dir_make_tmp("memsieve-XXXXXX", error), *output = folder ? g_build_filename(folder, "case.db", NULL) : NULL;
+	g_autofree const struct plugin **sorted = folder ? plugin_load(NULL, error) : NULL;
+	struct options options = {
+		.output = output, .jobs = (int)g_get_num_processors(), .symbols = x->options->symbols, .layout = x->options->layout, .quiet = TRUE,
+		.command_line = (char *)"extract",
+	};
+	struct result result;
+	bool ok = sorted && pipeline_analyze(&options, sorted, path, &result, error) && run_case(x, output, error);
+
+	if (output)
+		(void)g_unlink(output);
+	if (folder)
+		(void)g_rmdir(folder);
+	return ok;
+}
+
+static bool parse(int *argc, char ***argv, struct extract_options *o, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &o->output, "the folder to write to", "DIR" },
+		{ "pid", 'p', 0, G_OPTION_ARG_INT64, &o->pid, "of this process; without it: of the kernel", "N" },
+		{ "base", 'b', 0, G_OPTION_ARG_STRING, &o->base, "the image at this address (0x… for hexadecimal), else the region it lies in; without it: all images", "A" },
+		{ "all-suspicious", 0, 0, G_OPTION_ARG_NONE, &o->all_suspicious, "whatever a finding of severity medium or above points at", NULL },
+		{ "mapped", 0, 0, G_OPTION_ARG_NONE, &o->mapped, "images as they lie in memory, not as files", NULL },
+		{ "dump", 0, 0, G_OPTION_ARG_INT64, &o->dump_id, "which dump of the case", "ID" },
+		{ "dump-file", 0, 0, G_OPTION_ARG_FILENAME, &o->dump_file, "where the dump is now, if not where it was analysed", "FILE" },
+		{ "no-verify", 0, 0, G_OPTION_ARG_NONE, &o->no_verify, "compare the dump's size alone, not its SHA-256", NULL },
+		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
+		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
+		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "don't list what is written", NULL },
+		{ NULL }
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db|DUMP");
+	char *end = NULL;
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_summary(context, "Write images and regions of a dump as files, each with a .json that says what it is and what is missing.");
+	if (!g_option_context_parse(context, argc, argv, error))
+		return false;
+	errno = 0;
+	o->address = o->base ? strtoull(o->base, &end, 0) : 0;
+	const char *wrong = *argc != 2 ? "one case or dump is needed" : !o->output ? "-o DIR is needed" :
+			    o->base && (errno || !*o->base || *end) ? "--base is no address" :
+			    o->pid < 0 && !o->base && !o->all_suspicious ? "say what: --pid N, --base A or --all-suspicious" :
+			    o->all_suspicious && (o->pid >= 0 || o->base) ? "--all-suspicious goes without --pid and --base" : NULL;
+	if (wrong)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s", wrong);
+	return !wrong;
+}
+
+static int run(int argc, char **argv)
+{
+	struct extract_options o = { .pid = -1 };
+	struct extraction x = { .options = &o };
+	g_autoptr(GError) error = NULL;
+	int outcome = OUTCOME_USAGE;
+
+	if (!parse(&argc, &argv, &o, &error)) {
+		g_printerr("memsieve extract: %s (see `memsieve extract --help`)\n", error->message);
+	} else {
+		bool ok = is_database(argv[1]) ? run_case(&x, argv[1], &error) : run_dump(&x, argv[1], &error);
+		if (!ok)
+			g_printerr("memsieve: %s\n", error ? error->message : "failed");
+		else if (!o.quiet)
+			printf("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
+		outcome = !ok || (x.failed && !x.written) ? OUTCOME_FAILED : x.failed || x.incomplete ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+	}
+	extraction_clear(&x);
+	g_free(o.output);
+	g_free(o.base);
+	g_free(o.dump_file);
+	g_free(o.layout);
+	g_strfreev(o.symbols);
+	return outcome;
+}
+
+const struct command command_extract = {
+	.name = "extract",
+	.usage = "extract -o DIR [--pid N] [--base A] CASE.db|DUMP",
+	.doc = "images and regions as files",
+	.run = run,
+};

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crew.h"
+#include "limits.h"
+#include "pipeline.h"
+#include "progress.h"
+#include "rows.h"
+
+bool crew_left_behind;
+
+#define TICK_US 100000
+
+/* One thread and what it is at. */
+struct worker {
+	struct crew *crew;
+	struct context context;
+	gint64 since;		/* when it began with the process at hand, 0: idle */
+	gint64 told;		/* when it was told to end, 0: it wasn't */
+	bool over, left;
+};
+
+/* Owned by its threads and the caller: who goes last frees it. */
+struct crew {
+	const struct crew_task *task;
+	GMutex lock;
+	GCond worked, wrote;
+	guint next, written, n;
+	struct rows **finished;		/* by process, NULL until done */
+	GError **errors;
+	guint waiting;			/* rows in `finished` */
+	bool stop;			/* no more processes */
+	/* of crew_run_once */
+	bool (*run)(struct context *, GError **);
+	bool ok;
+	guint n_workers;
+	struct worker workers[];
+};
+
+static gint64 seconds_us(uint64_t seconds)
+{
+	return (gint64)MIN(seconds, (uint64_t)1 << 40) * G_USEC_PER_SEC;
+}
+
+static struct crew *crew_create(const struct crew_task *task, guint n, guint workers)
+{
+	struct crew *crew = g_malloc0(sizeof(*crew) + workers * sizeof(struct worker));
+
+	crew->task = task;
+	crew->n = n;
+	crew->n_workers = workers;
+	crew->finished = g_new0(struct rows *, n + 1);
+	crew->errors = g_new0(GError *, n + 1);
+	g_mutex_init(&crew->lock);
+	g_cond_init(&crew->worked);
+	g_cond_init(&crew->wrote);
+	for (guint i = 0; i < workers; i++) {
+		crew->workers[i].crew = crew;
+		crew->workers[i].context = task->context(task->user);
+	}
+	return crew;
+}
+
+static void crew_destroy(struct crew *crew)
+{
+	for (guint i = 0; i < crew->n_workers; i++)
+		space_destroy(crew->workers[i].context.space);
+	for (guint i = 0; i <= crew->n; i++) {
+		rows_destroy(crew->finished[i]);
+		g_clear_error(&crew->errors[i]);
+	}
+	g_free(crew->finished);
+	g_free(crew->errors);
+	g_mutex_clear(&crew->lock);
+	g_cond_clear(&crew->worked);
+	g_cond_clear(&crew->wrote);
+	g_free(crew);
+}
+
+/* ---- on the worker's thread */
+
+static void note_limits(const struct context *c, bool told)
+{
+	bool user = c->user && c->user->exhausted;
+
+	if (user || c->space->exhausted)
+		rows_note(c->rows, FAULT_LIMIT, (va_t){ 0 }, c->process, NULL,
+			  g_strdup_printf("the %s page tables name far more pages than the machine has: not all were looked at",
+					  user ? "process's" : "kernel's"));
+	if (told && !pipeline_interrupted)
+		rows_note(c->rows, FAULT_TIMEOUT, (va_t){ 0 }, c->process, NULL, g_strdup("took too long: the rest is left out"));
+	rows_note_dropped(c->rows, c->process);
+}
+
+static void work_on(struct worker *w, guint i)
+{
+	struct context *c = &w->context;
+	struct process *process = g_ptr_array_index(w->crew->task->processes, i);
+	GError *error = NULL;
+
+	c->process = process;
+	c->rows = rows_create();
+	c->rows->limit = (int64_t)limit(rows_process);
+	c->user = NULL;
+	space_refill(c->space);
+	if (process->user_readable)
+		c->user = process_space(process, c->image, c->kernel, c->space);
+	if (!w->crew->task->plugin->run_process(c, &error) && !error)
+		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
+	g_mutex_lock(&w->crew->lock);
+	bool told = w->told;
+	g_mutex_unlock(&w->crew->lock);
+	note_limits(c, told);
+	space_destroy(c->user);
+	c->user = NULL;
+	g_mutex_lock(&w->crew->lock);
+	w->crew->errors[i] = error;
+	w->crew->finished[i] = c->rows;
+	w->crew->waiting += c->rows->rows->len;
+	w->since = w->told = 0;
+	c->stop = 0;
+	g_cond_signal(&w->crew->worked);
+	g_mutex_unlock(&w->crew->lock);
+}
+
+/* Not too far ahead of the writer: finished rows wait in memory. */
+static bool too_far(const struct crew *crew)
+{
+	guint ahead = crew->next - crew->written;
+
+	return ahead >= 4 * crew->n_workers + 4 || (ahead && crew->waiting > limit(rows_waiting));
+}
+
+static void *work_on_processes(void *data)
+{
+	struct worker *w = data;
+	struct crew *crew = w->crew;
+
+	for (;;) {
+		g_mutex_lock(&crew->lock);
+		while (!crew->stop && !w->left && crew->next < crew->n && too_far(crew))
+			g_cond_wait(&crew->wrote, &crew->lock);
+		w->over = crew->stop || w->left || crew->next >= crew->n || pipeline_interrupted;
+		guint i = crew->next;
+		if (w->over) {	/* the writer waits for nothing that won't come */
+			g_cond_signal(&crew->worked);
+			g_mutex_unlock(&crew->lock);
+			return NULL;
+		}
+		crew->next++;
+		w->since = g_get_monotonic_time();
+		g_mutex_unlock(&crew->lock);
+		work_on(w, i);
+	}
+}
+
+static void overflow_once(struct rows *rows, void *data)
+{
+	struct worker *w = data;
+
+	g_mutex_lock(&w->crew->lock);
+	if (w->left || !w->crew->task->write(w->crew->task->user, rows))
+		rows_clear(rows);
+	g_mutex_unlock(&w->crew->lock);
+}
+
+static void *work_once(void *data)
+{
+	struct worker *w = data;
+	struct crew *crew = w->crew;
+	struct context *c = &w->context;
+	GError *error = NULL;
+
+	bool ok = crew->run(c, &error);
+	if (!ok && !error)
+		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
+	g_mutex_lock(&crew->lock);
+	note_limits(c, w->told);
+	crew->ok = ok;
+	crew->errors[0] = error;
+	w->over = true;
+	g_cond_signal(&crew->worked);
+	g_mutex_unlock(&crew->lock);
+	return NULL;
+}
+
+/* ---- on the caller's thread, with the lock held */
+
+static void tell(struct worker *w, gint64 now)
+{
+	if (w->told)
+		return;
+	w->told = now;
+	w->context.stop = 1;
+}
+
+/* Who takes too long is told to end; who still goes on is left behind. Returns whether somebody was. */
+static bool watch(struct crew *crew, gint64 begun, uint64_t each)
+{
+	gint64 now = g_get_monotonic_time();
+	bool whole = now - begun > seconds_us(limit_for(plugin_seconds, crew->task->size)), left = false;
+
+	crew->stop |= whole;
+	for (guint i = 0; i < crew->n_workers; i++) {
+		struct worker *w = &crew->workers[i];
+		if (!w->since || w->over || w->left)
+			continue;
+		if (whole || (each && now - w->since > seconds_us(each)))
+			tell(w, now);
+		if (w->told && now - w->told > seconds_us(limit(grace_seconds)))
+			left = w->left = true;
+	}
+	if (whole)
+		g_cond_broadcast(&crew->wrote);
+	return left;
+}
+
+static bool all_over(const struct crew *crew)
+{
+	for (guint i = 0; i < crew->n_workers; i++)
+		if (!crew->workers[i].over && !crew->workers[i].left)
+			return false;
+	return true;
+}
+
+static bool any_left(const struct crew *crew)
+{
+	for (guint i = 0; i < crew->n_workers; i++)
+		if (crew->workers[i].left)
+			return true;
+	return false;
+}
+
+/* Is somebody at work on process i, who may still finish? */
+static bool to_come(const struct crew *crew, guint i)
+{
+	if (crew->next <= i)
+		return !all_over(crew);
+	for (guint k = 0; k < crew->n_workers; k++) {
+		const struct worker *w = &crew->workers[k];
+		if (w->since && !w->left && w->context.process == g_ptr_array_index(crew->task->processes, i))
+			return true;
+	}
+	return false;
+}
+
+static void wait_a_tick(struct crew *crew)
+{
+	g_cond_wait_until(&crew->worked, &crew->lock, g_get_monotonic_time() + TICK_US);
+}
+
+/* Join the threads that are through; a crew with somebody left behind stays as it is. */
+static void finish(struct crew *crew, GThread **threads, gint64 begun)
+{
+	g_mutex_lock(&crew->lock);
+	crew->stop = true;
+	g_cond_broadcast(&crew->wrote);
+	while (!all_over(crew)) {
+		wait_a_tick(crew);
+		watch(crew, begun, 0);
+	}
+	bool left = any_left(crew);
+	g_mutex_unlock(&crew->lock);
+	for (guint i = 0; i < crew->n_workers; i++)
+		if (crew->workers[i].left)
+			g_thread_unref(threads[i]);
+		else
+			g_thread_join(threads[i]);
+	if (left)
+		crew_left_behind = true;
+	else
+		crew_destroy(crew);
+}
+
+static void set_message(GString *message, const char *text)
+{
+	if (!message->len)
+		g_string_assign(message, text);
+}
+
+bool crew_run_processes(const struct crew_task *task, GString *message)
+{
+	guint n = task->processes->len, workers = MIN((guint)task->jobs, n);
+	struct crew *crew = crew_create(task, n, workers);
+	g_autofree GThread **threads = g_new0(GThread *, workers + 1);
+	uint64_t each = limit_for(process_seconds, task->size);
+	gint64 begun = g_get_monotonic_time();
+	bool ok = true;
+
+	for (guint i = 0; i < workers; i++)
+		threads[i] = g_thread_new(task->plugin->name, work_on_processes, &crew->workers[i]);
+	for (guint i = 0; i < n; i++) {
+		struct process *process = g_ptr_array_index(task->processes, i);
+		g_mutex_lock(&crew->lock);
+		while (!crew->finished[i] && to_come(crew, i)) {
+			wait_a_tick(crew);
+			watch(crew, begun, each);
+		}
+		struct rows *rows = g_steal_pointer(&crew->finished[i]);
+		bool lost = !rows && crew->next > i;
+		crew->written = i + 1;
+		crew->waiting -= rows ? rows->rows->len : 0;
+		g_autoptr(GError) error = g_steal_pointer(&crew->errors[i]);
+		g_cond_broadcast(&crew->wrote);
+		g_mutex_unlock(&crew->lock);
+		if (!rows && !lost)
+			break;		/* interrupted, or the plugin's time is over */
+		if (lost) {
+			rows = rows_create();
+			rows_note(rows, FAULT_TIMEOUT, process->eprocess, process, NULL, g_strdup("the plugin made no progress and was left behind"));
+			set_message(message, "made no progress and was left behind");
+			ok = false;
+		} else if (error) {
+			rows_note(rows, FAULT_IMPLAUSIBLE, process->eprocess, process, NULL, g_strdup(error->message));
+			set_message(message, error->message);
+			ok = false;
+		}
+		bool wrote = task->write(task->user, rows);
+		rows_destroy(rows);
+		if (!wrote)
+			break;
+		progress_step(i + 1, n);
+	}
+	if (crew->written < n && !pipeline_interrupted) {
+		set_message(message, "took too long: not all processes were looked at");
+		ok = false;
+	}
+	finish(crew, threads, begun);
+	return ok;
+}
+
+bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, GError **), GString *message)
+{
+	struct crew *crew = crew_create(task, 0, 1);
+	struct worker *w = &crew->workers[0];
+	struct rows *rows = rows_create();
+	GThread *thread;
+	gint64 begun = g_get_monotonic_time();
+
+	rows->overflow = overflow_once;
+	rows->user = w;
+	w->context.rows = rows;
+	w->since = begun;
+	crew->run = run;
+	thread = g_thread_new(task->plugin->name, work_once, w);
+	g_mutex_lock(&crew->lock);
+	while (!all_over(crew)) {
+		wait_a_tick(crew);
+		watch(crew, begun, 0);
+	}
+	bool left = w->left, ok = crew->ok && !left;
+	if (left)
+		set_message(message, "made no progress and was left behind");
+	else if (crew->errors[0])
+		set_message(message, crew->errors[0]->message);
+	if (!left)
+		(void)task->write(task->user, rows);
+	g_mutex_unlock(&crew->lock);
+	finish(crew, &thread, begun);
+	if (!left)
+		rows_destroy(rows);
+	return ok;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plugin's code at work on threads of its own, under a watchdog.
+ *
+ * The calling thread writes rows and watches the clock. Work that takes longer than the limits allow is told to end
+ * (context_cancelled() becomes true); a thread that doesn't is left behind with what it holds, its rows are
+ * lost, and the plugin has failed.
+ */
+#ifndef MEMSIEVE_CREW_H
+#define MEMSIEVE_CREW_H
+#include "plugin.h"
+
+struct crew_task {
+	const struct plugin *plugin;
+	const GPtrArray *processes;
+	int jobs;
+	uint64_t size;			/* of the dump: larger ones may take longer */
+	struct context (*context)(void *user);			/* one for a thread, with its own space and no rows */
+	/* In process order, one at a time. False: the case can't be written, or enough was. */
+	bool (*write)(void *user, struct rows *rows);
+	void *user;
+};
+
+/* run_process on every process. False: it failed on at least one; *message is why. */
+bool crew_run_processes(const struct crew_task *task, GString *message);
+/* `run` once. False: it failed; *message is why. */
+bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, GError **), GString *message);
+
+/* A thread was left behind: nothing that it may use must be freed. */
+extern bool crew_left_behind;
+#endif

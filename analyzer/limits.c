@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "limits.h"
+#include <string.h>
+#include "error.h"
+
+uint64_t limit_values[LIMITS] = {
+#define LIMIT(name, value, unit, what, reason) [LIMIT_##name] = UINT64_C(value),
+#include "limits.def"
+#undef LIMIT
+};
+
+const struct limit_info limit_infos[LIMITS] = {
+#define LIMIT(name, value, unit, what, reason) [LIMIT_##name] = { #name, unit, what, reason, UINT64_C(value) },
+#include "limits.def"
+#undef LIMIT
+};
+
+bool limit_set(const char *assignment, GError **error)
+{
+	const char *equals = strchr(assignment, '=');
+	size_t length = equals ? (size_t)(equals - assignment) : strlen(assignment);
+
+	for (unsigned i = 0; i < LIMITS; i++) {
+		const char *name = limit_infos[i].name, *units = "KMGT", *unit;
+		char *end = NULL;
+		if (strlen(name) != length || strncmp(name, assignment, length))
+			continue;
+		uint64_t value = equals && g_ascii_isdigit(equals[1]) ? g_ascii_strtoull(equals + 1, &end, 10) : 0;
+		unsigned shift = 0;
+		if (value && *end && (unit = strchr(units, *end))) {
+			shift = 10 * (unsigned)(unit - units + 1);
+			end++;
+		}
+		if (!value || *end || value > (uint64_t)INT64_MAX >> shift) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--limit %s: a number from 1 on is needed", assignment);
+			return false;
+		}
+		limit_values[i] = value << shift;
+		return true;
+	}
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--limit %s: there is no such limit (see `memsieve limits`)", assignment);
+	return false;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The limits of limits.def by name: limit(vad_nodes). Set before threads start, read-only after. */
+#ifndef MEMSIEVE_LIMITS_H
+#define MEMSIEVE_LIMITS_H
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum limit {
+#define LIMIT(name, value, unit, what, reason) LIMIT_##name,
+#include "limits.def"
+#undef LIMIT
+	LIMITS
+};
+
+extern uint64_t limit_values[LIMITS];
+#define limit(name) (limit_values[LIMIT_##name])
+
+struct limit_info {
+	const char *name, *unit, *what, *reason;
+	uint64_t value;		/* unless overridden */
+};
+extern const struct limit_info limit_infos[LIMITS];
+
+/* "NAME=VALUE", from 1 on; the value may end in K, M, G or T (powers of 1024). */
+bool limit_set(const char *assignment, GError **error);
+/* What a limit with a share for each GiB allows for a dump of that size. */
+#define limit_for(name, bytes) (limit(name) + (uint64_t)((double)limit(name##_gib) * (double)(bytes) / (1 << 30)))
+#endif
