@@ -9,6 +9,6 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_analyze, command_info, command_plugins, command_symbols, command_tables, command_query,
+extern const struct command command_analyze, command_info, command_limits, command_plugins, command_symbols, command_tables, command_query,
 	command_merge, command_extract;
 #endif

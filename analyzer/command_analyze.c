@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "command.h"
+#include "crew.h"
+#include "limit.h"
 #include "pipeline.h"
 #include "summary.h"
 
@@ -40,6 +42,7 @@ static void options_clear(struct options *o)
 	g_strfreev(o->yara);
 	g_strfreev(o->symbols);
 	g_strfreev(o->plugins);
+	g_strfreev(o->limits);
 }
 
 static bool parse(int *argc, char ***argv, struct options *o, GError **error)
@@ -56,6 +59,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "plugin", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->plugins, "load a plugin", "FILE.so" },
+		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "no progress, no summary", NULL },
 		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "say more", NULL },
 		{ NULL }
@@ -76,6 +80,9 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "no dump given");
 		return false;
 	}
+	for (char **l = o->limits; l && *l; l++)
+		if (!limit_set(*l, error))
+			return false;
 	if (!o->jobs)
 		o->jobs = (int)g_get_num_processors();
 	if (!o->output)
@@ -124,6 +131,10 @@ static int run(int argc, char **argv)
 		outcome = worse(outcome, result.outcome);
 		if (!o.quiet)
 			summary_print(o.output, &result, o.verbose);
+	}
+	if (crew_left_behind) {	/* a thread still runs: no destructor is safe */
+		fflush(NULL);
+		_exit((int)outcome);
 	}
 	options_clear(&o);
 	return (int)outcome;

@@ -23,11 +23,11 @@
 #include "vad_tree.h"
 
 struct extract_options {
-	char *output, *base, *dump_file, *layout;
+	char *output, *base, *image_base, *dump_file, *layout;
 	char **symbols;
 	gint64 pid, dump_id;
 	gboolean all_suspicious, mapped, no_verify, quiet;
-	uint64_t address;	/* of base */
+	uint64_t address, new_base;	/* of base and image_base */
 };
 
 /* One thing to write, as the case tells of it. */
@@ -376,7 +376,7 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 	enum image_layout how = IMAGE_LAYOUT_NONE;
 	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 
-	if (!x->options->mapped && !image_write_file(pe, headers, to, missing, &how))
+	if (!x->options->mapped && !image_write_file(pe, headers, x->options->new_base, to, missing, &how))
 		return false;
 	if (how == IMAGE_LAYOUT_NONE && !image_write_mapped(pe, pe->size_limit, to, missing))
 		return false;
@@ -496,6 +496,15 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 	return ok;
 }
 
+static bool parse_address(const char *text, uint64_t *address)
+{
+	char *end = NULL;
+
+	errno = 0;
+	*address = text ? strtoull(text, &end, 0) : 0;
+	return !text || (!errno && *text && !*end);
+}
+
 static bool parse(int *argc, char ***argv, struct extract_options *o, GError **error)
 {
 	const GOptionEntry entries[] = {
@@ -504,6 +513,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ "base", 'b', 0, G_OPTION_ARG_STRING, &o->base, "the image at this address (0x… for hexadecimal), else the region it lies in; without it: all images", "A" },
 		{ "all-suspicious", 0, 0, G_OPTION_ARG_NONE, &o->all_suspicious, "whatever a finding of severity medium or above points at", NULL },
 		{ "mapped", 0, 0, G_OPTION_ARG_NONE, &o->mapped, "images as they lie in memory, not as files", NULL },
+		{ "image-base", 0, 0, G_OPTION_ARG_STRING, &o->image_base, "relocate images to this base, e.g. the one their file prefers", "A" },
 		{ "dump", 0, 0, G_OPTION_ARG_INT64, &o->dump_id, "which dump of the case", "ID" },
 		{ "dump-file", 0, 0, G_OPTION_ARG_FILENAME, &o->dump_file, "where the dump is now, if not where it was analysed", "FILE" },
 		{ "no-verify", 0, 0, G_OPTION_ARG_NONE, &o->no_verify, "compare the dump's size alone, not its SHA-256", NULL },
@@ -513,16 +523,14 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db|DUMP");
-	char *end = NULL;
 
 	g_option_context_add_main_entries(context, entries, NULL);
 	g_option_context_set_summary(context, "Write images and regions of a dump as files, each with a .json that says what it is and what is missing.");
 	if (!g_option_context_parse(context, argc, argv, error))
 		return false;
-	errno = 0;
-	o->address = o->base ? strtoull(o->base, &end, 0) : 0;
+	bool numbers = parse_address(o->base, &o->address) && parse_address(o->image_base, &o->new_base);
 	const char *wrong = *argc != 2 ? "one case or dump is needed" : !o->output ? "-o DIR is needed" :
-			    o->base && (errno || !*o->base || *end) ? "--base is no address" :
+			    !numbers ? "--base or --image-base is no address" :
 			    o->pid < 0 && !o->base && !o->all_suspicious ? "say what: --pid N, --base A or --all-suspicious" :
 			    o->all_suspicious && (o->pid >= 0 || o->base) ? "--all-suspicious goes without --pid and --base" : NULL;
 	if (wrong)
@@ -550,6 +558,7 @@ static int run(int argc, char **argv)
 	extraction_clear(&x);
 	g_free(o.output);
 	g_free(o.base);
+	g_free(o.image_base);
 	g_free(o.dump_file);
 	g_free(o.layout);
 	g_strfreev(o.symbols);

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "command.h"
-#include "limits.h"
+#include "limit.h"
 #include "pipeline.h"
 
 static int run(int argc, char **argv)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crew.h"
-#include "limits.h"
+#include "limit.h"
 #include "pipeline.h"
 #include "progress.h"
 #include "rows.h"
@@ -13,14 +13,15 @@ bool crew_left_behind;
 struct worker {
 	struct crew *crew;
 	struct context context;
-	gint64 since;		/* when it began with the process at hand, 0: idle */
+	guint at;		/* the process at hand … */
+	gint64 since;		/* … and when it began, 0: idle */
 	gint64 told;		/* when it was told to end, 0: it wasn't */
 	bool over, left;
 };
 
 /* Owned by its threads and the caller: who goes last frees it. */
 struct crew {
-	const struct crew_task *task;
+	struct crew_task task;
 	GMutex lock;
 	GCond worked, wrote;
 	guint next, written, n;
@@ -44,7 +45,7 @@ static struct crew *crew_create(const struct crew_task *task, guint n, guint wor
 {
 	struct crew *crew = g_malloc0(sizeof(*crew) + workers * sizeof(struct worker));
 
-	crew->task = task;
+	crew->task = *task;
 	crew->n = n;
 	crew->n_workers = workers;
 	crew->finished = g_new0(struct rows *, n + 1);
@@ -75,6 +76,15 @@ static void crew_destroy(struct crew *crew)
 	g_free(crew);
 }
 
+/* With the lock held. */
+static void tell(struct worker *w, gint64 now)
+{
+	if (w->told)
+		return;
+	w->told = now;
+	w->context.stop = 1;
+}
+
 /* ---- on the worker's thread */
 
 static void note_limits(const struct context *c, bool told)
@@ -93,7 +103,7 @@ static void note_limits(const struct context *c, bool told)
 static void work_on(struct worker *w, guint i)
 {
 	struct context *c = &w->context;
-	struct process *process = g_ptr_array_index(w->crew->task->processes, i);
+	struct process *process = g_ptr_array_index(w->crew->task.processes, i);
 	GError *error = NULL;
 
 	c->process = process;
@@ -102,8 +112,8 @@ static void work_on(struct worker *w, guint i)
 	c->user = NULL;
 	space_refill(c->space);
 	if (process->user_readable)
-		c->user = process_space(process, c->image, c->kernel, c->space);
-	if (!w->crew->task->plugin->run_process(c, &error) && !error)
+		c->user = process_space(process, c->kernel, c->space);
+	if (!w->crew->task.plugin->run_process(c, &error) && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
 	g_mutex_lock(&w->crew->lock);
 	bool told = w->told;
@@ -146,6 +156,7 @@ static void *work_on_processes(void *data)
 			return NULL;
 		}
 		crew->next++;
+		w->at = i;
 		w->since = g_get_monotonic_time();
 		g_mutex_unlock(&crew->lock);
 		work_on(w, i);
@@ -157,8 +168,10 @@ static void overflow_once(struct rows *rows, void *data)
 	struct worker *w = data;
 
 	g_mutex_lock(&w->crew->lock);
-	if (w->left || !w->crew->task->write(w->crew->task->user, rows))
+	if (w->left || !w->crew->task.write(w->crew->task.user, rows)) {
 		rows_clear(rows);
+		tell(w, g_get_monotonic_time());
+	}
 	g_mutex_unlock(&w->crew->lock);
 }
 
@@ -184,19 +197,11 @@ static void *work_once(void *data)
 
 /* ---- on the caller's thread, with the lock held */
 
-static void tell(struct worker *w, gint64 now)
-{
-	if (w->told)
-		return;
-	w->told = now;
-	w->context.stop = 1;
-}
-
 /* Who takes too long is told to end; who still goes on is left behind. Returns whether somebody was. */
 static bool watch(struct crew *crew, gint64 begun, uint64_t each)
 {
 	gint64 now = g_get_monotonic_time();
-	bool whole = now - begun > seconds_us(limit_for(plugin_seconds, crew->task->size)), left = false;
+	bool whole = now - begun > seconds_us(limit_for(plugin_seconds, crew->task.size)), left = false;
 
 	crew->stop |= whole;
 	for (guint i = 0; i < crew->n_workers; i++) {
@@ -206,7 +211,7 @@ static bool watch(struct crew *crew, gint64 begun, uint64_t each)
 		if (whole || (each && now - w->since > seconds_us(each)))
 			tell(w, now);
 		if (w->told && now - w->told > seconds_us(limit(grace_seconds)))
-			left = w->left = true;
+			crew_left_behind = left = w->left = true;
 	}
 	if (whole)
 		g_cond_broadcast(&crew->wrote);
@@ -236,7 +241,7 @@ static bool to_come(const struct crew *crew, guint i)
 		return !all_over(crew);
 	for (guint k = 0; k < crew->n_workers; k++) {
 		const struct worker *w = &crew->workers[k];
-		if (w->since && !w->left && w->context.process == g_ptr_array_index(crew->task->processes, i))
+		if (w->since && !w->left && w->at == i)
 			return true;
 	}
 	return false;
@@ -264,9 +269,7 @@ static void finish(struct crew *crew, GThread **threads, gint64 begun)
 			g_thread_unref(threads[i]);
 		else
 			g_thread_join(threads[i]);
-	if (left)
-		crew_left_behind = true;
-	else
+	if (!left)
 		crew_destroy(crew);
 }
 
@@ -283,7 +286,7 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 	g_autofree GThread **threads = g_new0(GThread *, workers + 1);
 	uint64_t each = limit_for(process_seconds, task->size);
 	gint64 begun = g_get_monotonic_time();
-	bool ok = true;
+	bool ok = true, wrote = true;
 
 	for (guint i = 0; i < workers; i++)
 		threads[i] = g_thread_new(task->plugin->name, work_on_processes, &crew->workers[i]);
@@ -313,13 +316,13 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 			set_message(message, error->message);
 			ok = false;
 		}
-		bool wrote = task->write(task->user, rows);
+		wrote = task->write(task->user, rows);
 		rows_destroy(rows);
 		if (!wrote)
 			break;
 		progress_step(i + 1, n);
 	}
-	if (crew->written < n && !pipeline_interrupted) {
+	if (wrote && crew->written < n && !pipeline_interrupted) {
 		set_message(message, "took too long: not all processes were looked at");
 		ok = false;
 	}

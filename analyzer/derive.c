@@ -73,8 +73,8 @@ static void candidates(struct derive *d, const struct probe *probe, unsigned ind
 	g_array_append_vals(out, found, n);
 }
 
-/* The best row of places, at most one a probe: a chain in the order of the probes. */
-static void choose(GArray *places, const struct probe *probes, struct place *chosen)
+/* The best row of places, at most one a probe: a chain in the order of the probes. Returns what it is worth. */
+static float choose(GArray *places, const struct probe *probes, struct place *chosen)
 {
 	int best = -1;
 
@@ -102,8 +102,10 @@ static void choose(GArray *places, const struct probe *probes, struct place *cho
 		if (best < 0 || p->total > g_array_index(places, struct place, best).total)
 			best = (int)i;
 	}
+	float worth = best >= 0 ? g_array_index(places, struct place, best).total : 0;
 	for (; best >= 0; best = g_array_index(places, struct place, best).before)
 		chosen[g_array_index(places, struct place, best).probe] = g_array_index(places, struct place, best);
+	return worth;
 }
 
 struct members {
@@ -263,7 +265,7 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 		candidates(d, &probes[p], (unsigned)p, limit, places);
 		rivals[p] = places->len > before ? places->len - before - 1 : 0;
 	}
-	choose(places, probes, chosen);
+	d->worth += choose(places, probes, chosen);
 	d->fields += (unsigned)known;
 	apply(d, type, probes, known, chosen, rivals);
 }
@@ -363,6 +365,7 @@ static bool same_build(const struct evidence *e, const struct layout *prior)
 struct layout *derive_layout(struct evidence *e, struct layout *const *priors, size_t n)
 {
 	unsigned best_misfits = G_MAXUINT;
+	float best_worth = -1;
 	const struct layout *best = NULL;
 	struct derive d;
 
@@ -370,12 +373,15 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		AUTO(layout) copy = layout_copy(priors[i]);
+		bool own = same_build(e, copy);
 
-		run(&d, e, copy, true, !same_build(e, copy));
+		run(&d, e, copy, own, !own);
 		if (g_getenv("MEMSIEVE_DEBUG_DERIVE"))
-			g_printerr("prior %s: %u of %u misfit\n", priors[i]->origin, d.misfits, d.fields);
-		if (d.misfits < best_misfits) {
+			g_printerr("prior %s: %u of %u misfit, worth %.1f\n", priors[i]->origin, d.misfits, d.fields, (double)d.worth);
+		/* Across builds the one with which most can be found; it is fitted anyway. */
+		if (own ? d.misfits < best_misfits : d.worth > best_worth) {
 			best_misfits = d.misfits;
+			best_worth = d.worth;
 			best = priors[i];
 		}
 	}

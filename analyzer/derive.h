@@ -28,6 +28,7 @@ struct derive {
 	GArray *tokens, *tables;	/* struct sample */
 	unsigned anchor;		/* an offset found ahead of a fit, for probes that rest on it */
 	unsigned fields, misfits, moved, lost;
+	float worth;			/* how well the structures could be fitted */
 };
 
 /* The part of the samples, 0 to 1, for which the field may lie at this offset. */

@@ -175,6 +175,100 @@ static float probe_flags(struct derive *d, unsigned at)
 	return derive_share(good, bad, 2);
 }
 
+/* Bits of the flags that moved within them. What a field of n bits holds in a program's node, in one tagged VadS,
+ * and in any other tells how well it may lie at a bit. */
+struct bits_sought {
+	uint8_t bits;
+	bool (*right)(struct derive *d, const struct sample *s, unsigned value, bool image, bool private);
+};
+
+static bool right_type(struct derive *d, const struct sample *s, unsigned value, bool image, bool private)
+{
+	(void)d;
+	(void)s;
+	return image ? value == VAD_TYPE_IMAGE : !private || value != VAD_TYPE_IMAGE;
+}
+
+static bool right_protection(struct derive *d, const struct sample *s, unsigned value, bool image, bool private)
+{
+	(void)d;
+	(void)s;
+	return image ? value == PROTECTION_EXECUTE_WRITECOPY : !private || (value && (value & 7) != PROTECTION_EXECUTE_WRITECOPY);
+}
+
+static bool right_private(struct derive *d, const struct sample *s, unsigned value, bool image, bool private)
+{
+	(void)d;
+	(void)s;
+	return value == private && (!image || !value);
+}
+
+/* The bit nearest to `near` at which the field may lie, in the word at an offset; -1: none. */
+static int find_bit(struct derive *d, unsigned at, unsigned word_bits, const struct bits_sought *sought, int near)
+{
+	int best = -1;
+
+	for (unsigned bit = 0; bit + sought->bits <= word_bits; bit++) {
+		unsigned good = 0, bad = 0, images = 0;
+		const struct sample *s;
+
+		FOR_SAMPLES(d, s) {
+			bool image = at_image(d, s, d->anchor), private = !image && is_short(d, s);
+			unsigned value = (unsigned)(sample_value(s, at, word_bits / 8) >> bit & ((1u << sought->bits) - 1));
+
+			images += image;
+			*(sought->right(d, s, value, image, private) ? &good : &bad) += 1;
+			if (bad > 8 && bad * 8 > good)
+				break;
+		}
+		if (images >= 2 && derive_share(good, bad, 8) >= 0.95f && (best < 0 || ABS((int)bit - near) < ABS(best - near)))
+			best = (int)bit;
+	}
+	return best;
+}
+
+static void set_bits(struct field *f, int bit, unsigned bits, unsigned size)
+{
+	*f = (struct field){ .offset = 0, .size = (uint16_t)size, .bit = (uint8_t)bit, .bits = (uint8_t)bits, .derived = 80 };
+}
+
+/* Where the fields within the flags are, when the prior's aren't right for any place of the flags. */
+static void derive_flags(struct derive *d)
+{
+	static const struct bits_sought type = { 3, right_type }, protection = { 5, right_protection }, private = { 1, right_private };
+	struct layout *l = d->layout;
+	unsigned old = l->mmvad_short.u.offset, word = parent_first(d) ? 64 : 32;
+
+	for (unsigned step = 0; step < 0x40; step += 4) {
+		unsigned at = step ? 0x14 + step : old;
+		int t, p, v;
+
+		if (!at || (t = find_bit(d, at, word, &type, l->mmvad_flags.VadType.bit)) < 0 ||
+		    (p = find_bit(d, at, word, &protection, t + (l->mmvad_flags.Protection.bit - l->mmvad_flags.VadType.bit))) < 0 ||
+		    (v = find_bit(d, at, word, &private, l->mmvad_flags.PrivateMemory.bit)) < 0)
+			continue;
+		set_bits(&l->mmvad_flags.VadType, t, 3, word / 8);
+		set_bits(&l->mmvad_flags.Protection, p, 5, word / 8);
+		set_bits(&l->mmvad_flags.PrivateMemory, v, 1, word / 8);
+		l->mmvad_short.u.offset = (uint16_t)at;
+		l->mmvad_short.u.size = (uint16_t)(word / 8);
+		l->mmvad_short.u.derived = 80;
+		/* Others of its bits moved nobody knows where. */
+		memset(&l->mmvad_flags.NoChange, 0, sizeof(struct field));
+		memset(&l->mmvad_flags.PrivateFixup, 0, sizeof(struct field));
+		memset(&l->mmvad_flags.Enclave, 0, sizeof(struct field));
+		memset(&l->mmvad_flags.Graphics, 0, sizeof(struct field));
+		memset(&l->mmvad_flags.DeleteInProgress, 0, sizeof(struct field));
+		d->moved += 3;
+		return;
+	}
+	/* A wrong protection is worse than none. */
+	memset(&l->mmvad_flags.VadType, 0, sizeof(struct field));
+	memset(&l->mmvad_flags.Protection, 0, sizeof(struct field));
+	memset(&l->mmvad_flags.PrivateMemory, 0, sizeof(struct field));
+	d->lost += 3;
+}
+
 /* _MMVAD ---------------------------------------------------------------------- */
 
 /* A subsection names its control area, whose segment names it back. */
@@ -330,6 +424,8 @@ void derive_memory(struct derive *d)
 	}
 	d->anchor = d->checking ? d->layout->mmvad_short.StartingVpn.offset : derive_find(d, d->nodes, 0x80, &start);
 	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
+	if (!d->checking && d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.7f)
+		derive_flags(d);
 	derive_fit(d, "_MMVAD", d->nodes, 0xc0, whole, G_N_ELEMENTS(whole));
 	collect_areas(d);
 	derive_fit(d, "_CONTROL_AREA", d->areas, 0x100, area, G_N_ELEMENTS(area));

@@ -381,11 +381,35 @@ static float probe_wow64(struct derive *d, unsigned at)
 			zero++;
 			continue;
 		}
-		if (!derive_read(d, p, &peb) || !peb || peb >= UINT64_C(0x100000000) || (peb & PAGE_MASK))
+		/* Before Windows 10 it is the PEB's address itself. */
+		if (p < UINT64_C(0x100000000))
+			peb = p;
+		else if (!derive_read(d, p, &peb))
+			return 0;
+		if (!peb || peb >= UINT64_C(0x100000000) || (peb & PAGE_MASK))
 			return 0;
 		good++;
 	}
 	return good && zero ? 1 : 0;
+}
+
+/* Which of the two forms it has. */
+static void derive_wow64(struct derive *d)
+{
+	const struct field *f = d->layout->eprocess.WoW64Process.size ? &d->layout->eprocess.WoW64Process : &d->layout->eprocess.Wow64Process;
+	struct field *peb = &d->layout->ewow64process.Peb;
+	const struct sample *s;
+
+	if (d->checking || !f->size || probe_wow64(d, f->offset) < 0.9f)
+		return;
+	FOR_SAMPLES(d, s) {
+		uint64_t p = sample_value(s, f->offset, 8);
+
+		if (p && p < UINT64_C(0x100000000))
+			*peb = (struct field){ 0 };
+		else if (p && !peb->size)
+			*peb = (struct field){ .offset = 0, .size = 8, .derived = 90 };
+	}
 }
 
 static float probe_exit_status(struct derive *d, unsigned at)
@@ -602,4 +626,5 @@ void derive_processes(struct derive *d)
 	/* The _KPROCESS is the first part of it and ends before the pid. */
 	derive_fit(d, "_KPROCESS", e->processes, MIN(e->pid, 0x800), kernel_part, G_N_ELEMENTS(kernel_part));
 	derive_fit(d, "_EPROCESS", e->processes, MAX(d->layout->eprocess.size_, e->links) + 0x200, first, G_N_ELEMENTS(first));
+	derive_wow64(d);
 }

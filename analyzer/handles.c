@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handles.h"
 #include <string.h>
+#include "limit.h"
 
 #define MAX_LEVEL 2
 
@@ -167,7 +168,7 @@ bool handle_walk_next(struct handle_walk *w, struct handle_entry *out)
 			return false;
 		while (w->entry < per_page) {
 			unsigned i = w->entry++;
-			if (w->visited++ >= HANDLE_LIMIT) {
+			if (w->visited++ >= limit(handle_entries)) {
 				w->fault = FAULT_LIMIT;
 				return false;
 			}

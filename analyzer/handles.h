@@ -11,8 +11,6 @@
 #include "object.h"
 
 /* Entries visited at most, and Windows' own limit on handles is 16 Mi: more is no table. */
-#define HANDLE_LIMIT (1u << 20)
-
 struct handle_entry {
 	uint64_t value;			/* of the handle, or the id in PspCidTable */
 	va_t object;			/* what the entry points to: an _OBJECT_HEADER in a process's table, a body in PspCidTable */

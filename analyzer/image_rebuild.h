@@ -55,9 +55,9 @@ enum image_layout {
 };
 /*
  * Write the image as a file that other tools load: `headers` (pe itself, or its section's original where
- * pe's are gone) say how; bytes are pe's. Relocations are undone where the headers still have another
- * ImageBase than pe->base; import slots get back what the import name table holds, unless the image was
- * bound. Missing bytes are told as RVAs. False: writing failed (errno).
+ * pe's are gone) say how; bytes are pe's. It is relocated to image_base; 0: to the ImageBase of the
+ * headers, where Windows has written the actual one. Import slots get back what the import name table
+ * holds, unless the image was bound. Missing bytes are told as RVAs. False: writing failed (errno).
  */
-bool image_write_file(struct pe *pe, struct pe *headers, FILE *to, GArray *missing, enum image_layout *layout);
+bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FILE *to, GArray *missing, enum image_layout *layout);
 #endif

@@ -22,6 +22,7 @@ struct writer {
 	FILE *to;
 	GArray *missing;
 	struct image_fixups *fixups;
+	uint64_t image_base;		/* of the file */
 	uint64_t delta;			/* that relocation added */
 	GArray *thunks;			/* struct thunk by rva */
 };
@@ -204,6 +205,9 @@ static bool write_headers(struct writer *w, uint32_t size, bool raw)
 	}
 	if (!raw)
 		virtual_layout(w, headers, length);
+	uint32_t base_at = pe->nt_offset + 24 + (pe->is_64bit ? 24 : 28), width = pe->is_64bit ? 8 : 4;
+	for (unsigned i = 0; i < width && base_at + i < length; i++)
+		headers[base_at + i] = (uint8_t)(w->image_base >> 8 * i);
 	return fwrite(headers, 1, length, w->to) == length;
 }
 
@@ -232,7 +236,7 @@ static bool write_sections(struct writer *w, uint32_t size, bool raw)
 	return true;
 }
 
-bool image_write_file(struct pe *pe, struct pe *headers, FILE *to, GArray *missing, enum image_layout *layout)
+bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FILE *to, GArray *missing, enum image_layout *layout)
 {
 	uint32_t size = pe->size_limit ? pe->size_limit : headers->size_of_image;
 	struct writer w = { .pe = pe, .headers = headers, .to = to, .missing = missing };
@@ -242,7 +246,8 @@ bool image_write_file(struct pe *pe, struct pe *headers, FILE *to, GArray *missi
 		return true;
 	bool raw = raw_layout_sane(headers, size);
 	*layout = raw ? IMAGE_LAYOUT_RAW : IMAGE_LAYOUT_VIRTUAL;
-	w.delta = pe->base - headers->image_base;
+	w.image_base = image_base ? image_base : headers->image_base;
+	w.delta = pe->base - w.image_base;
 	w.fixups = image_fixups_create(headers);
 	w.thunks = g_array_new(FALSE, FALSE, sizeof(struct thunk));
 	collect_thunks(&w);

@@ -2,6 +2,7 @@
 #include "kernel.h"
 #include <string.h>
 #include "layout_store.h"
+#include "limit.h"
 #include "pe_space.h"
 #include "recover.h"
 #include "text.h"
@@ -11,10 +12,7 @@
 #define KERNEL_AREA_END UINT64_C(0xfffffc0000000000)
 /* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
 #define HINT_REACH (UINT64_C(64) << 20)
-/* Pages that one search through page tables looks at, and all of them together: hostile tables lead everywhere.
- * A look into an image counts as many pages. */
-#define SEARCH_STEPS (UINT64_C(4) << 20)
-#define ALL_SEARCH_STEPS (UINT64_C(16) << 20)
+/* A look into an image counts as so many pages of a search. */
 #define IMAGE_STEPS 256
 /* KUSER_SHARED_DATA's fixed address and the offsets that never moved (ntddk.h). */
 #define SHARED_DATA UINT64_C(0xfffff78000000000)
@@ -99,7 +97,7 @@ static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t 
 
 	for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
 		struct space *space = space_create(k->image, NULL, both[i], c->dtb);
-		uint64_t granted = MIN(*steps, SEARCH_STEPS), entry, base;
+		uint64_t granted = MIN(*steps, limit(kernel_search)), entry, base;
 		bool found = false;
 		space->steps = granted;
 		/* The first entry of PsLoadedModuleList is the kernel; DllBase is at 0x30 in every x64 build. */
@@ -333,7 +331,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	const struct image_facts *facts = &image->facts;
 	g_autoptr(GArray) candidates = g_array_new(FALSE, TRUE, sizeof(struct candidate));
 	AUTO(kernel) k = g_new0(struct kernel, 1);
-	uint64_t steps = ALL_SEARCH_STEPS;
+	uint64_t steps = limit(kernel_search_all);
 	GError *layout_error = NULL;
 	bool found = false;
 

@@ -15,6 +15,7 @@ struct options {
 	char **symbols;			/* --symbols */
 	char *layout;			/* --layout */
 	char **plugins;			/* --plugin */
+	char **limits;			/* --limit: NAME=VALUE */
 	enum yara_scope yara_scope;
 	gboolean replace, quiet, verbose, no_builtin_rules;
 	char *command_line;		/* for runs.command_line */

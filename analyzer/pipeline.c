@@ -5,15 +5,15 @@
 #include <unistd.h>
 #include <jansson.h>
 #include "core_tables.h"
+#include "crew.h"
 #include "hash.h"
+#include "limit.h"
 #include "progress.h"
 #include "rules.h"
 #include "scan.h"
 
 volatile int pipeline_interrupted;
 
-/* A range list of more rows than this is no list one reads. */
-#define MAX_RANGE_ROWS 65536
 /* Commit at least this often, so that little is lost when the run is killed. */
 #define COMMIT_US 2000000
 
@@ -43,6 +43,7 @@ struct pipeline {
 	int64_t rows;
 	int64_t faults[FAULTS];	/* of the plugin that runs */
 	bool partial;
+	bool too_many;		/* the plugin made more rows than are taken */
 	gint64 committed;
 	GError *store_error;	/* the case can't be written: everything stops */
 };
@@ -54,8 +55,7 @@ static void driver_clear(void *data)
 
 bool context_cancelled(const struct context *context)
 {
-	(void)context;
-	return pipeline_interrupted;
+	return pipeline_interrupted || context->stop;
 }
 
 void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
@@ -144,11 +144,12 @@ bool context_driver(const struct context *context, guint n, uint64_t *base, uint
 void context_keep(struct context *context, void *data, GDestroyNotify destroy)
 {
 	context->pipeline->kept = (struct kept){ data, destroy };
+	context->kept = data;
 }
 
 void *context_kept(const struct context *context)
 {
-	return context->pipeline->kept.data;
+	return context->kept;
 }
 
 static bool write_rows(struct pipeline *p, struct rows *rows)
@@ -180,159 +181,57 @@ static void begin_counting(struct pipeline *p)
 {
 	p->rows = 0;
 	memset(p->faults, 0, sizeof(p->faults));
+	p->too_many = false;
 }
 
-static void on_overflow(struct rows *rows, void *user)
-{
-	(void)write_rows(user, rows);
-}
+/* ---- what a crew needs of us */
 
-static void note_exhausted(const struct context *c)
+static struct context make_context(void *user)
 {
-	bool user = c->user && c->user->exhausted;
+	struct pipeline *p = user;
 
-	if (user || c->space->exhausted)
-		rows_note(c->rows, FAULT_LIMIT, (va_t){ 0 }, c->process, NULL,
-			  g_strdup_printf("the %s page tables name far more pages than the machine has: not all were looked at",
-					  user ? "process's" : "kernel's"));
-}
-
-static struct context make_context(struct pipeline *p, struct rows *rows)
-{
 	return (struct context){
-		.image = p->image, .kernel = p->kernel, .space = space_clone(p->kernel->space),
-		.processes = p->processes, .sweep = p->sweep, .options = p->options, .rows = rows, .pipeline = p,
+		.image = p->image, .kernel = p->kernel, .space = space_clone(p->kernel->space), .processes = p->processes,
+		.sweep = p->sweep, .options = p->options, .pipeline = p, .kept = p->kept.data,
 	};
 }
 
-/* ---- process by process, on all cores, rows in process order */
-
-struct crew {
-	struct pipeline *p;
-	GMutex lock;
-	GCond done_one, wrote_one;
-	guint next, written;
-	struct rows **finished;		/* by process, NULL until done */
-	GError **errors;
-	bool stop;
-};
-
-static void work_on(struct crew *crew, struct context *context, guint i)
+static bool take_rows(void *user, struct rows *rows)
 {
-	struct process *process = g_ptr_array_index(crew->p->processes, i);
-	GError *error = NULL;
+	struct pipeline *p = user;
 
-	context->process = process;
-	context->rows = rows_create();
-	context->user = NULL;
-	space_refill(context->space);
-	if (process->user_readable)
-		context->user = process_space(process, context->kernel, context->space);
-	if (!crew->p->plugin->run_process(context, &error) && !error)
-		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
-	note_exhausted(context);
-	space_destroy(context->user);
-	context->user = NULL;
-	g_mutex_lock(&crew->lock);
-	crew->errors[i] = error;
-	crew->finished[i] = context->rows;
-	g_cond_signal(&crew->done_one);
-	g_mutex_unlock(&crew->lock);
+	if (p->too_many || !write_rows(p, rows))
+		return false;
+	p->too_many = p->rows > (int64_t)limit(rows_plugin);
+	return !p->too_many;
 }
 
-static void *crew_thread(void *data)
+static struct crew_task crew_task(struct pipeline *p)
 {
-	struct crew *crew = data;
-	struct context context = make_context(crew->p, NULL);
-	guint window = 4 * (guint)crew->p->options->jobs + 4;
-
-	for (;;) {
-		g_mutex_lock(&crew->lock);
-		/* Not too far ahead of the writer: finished rows wait in memory. */
-		while (!crew->stop && crew->next < crew->p->processes->len && crew->next >= crew->written + window)
-			g_cond_wait(&crew->wrote_one, &crew->lock);
-		bool over = crew->stop || crew->next >= crew->p->processes->len || pipeline_interrupted;
-		guint i = over ? 0 : crew->next++;
-		if (over)	/* the writer waits for nothing that won't come */
-			g_cond_signal(&crew->done_one);
-		g_mutex_unlock(&crew->lock);
-		if (over)
-			break;
-		work_on(crew, &context, i);
-	}
-	space_destroy(context.space);
-	return NULL;
+	return (struct crew_task){
+		.plugin = p->plugin, .processes = p->processes, .jobs = p->options->jobs, .size = p->image->container->size,
+		.context = make_context, .write = take_rows, .user = p,
+	};
 }
 
-static bool run_by_process(struct pipeline *p, GString *message)
+static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *message)
 {
-	guint n = p->processes->len, threads = MIN((guint)p->options->jobs, n);
-	struct crew crew = { .p = p, .finished = g_new0(struct rows *, n + 1), .errors = g_new0(GError *, n + 1) };
-	g_autofree GThread **thread = g_new0(GThread *, threads + 1);
-	guint failed = 0;
+	struct crew_task task = crew_task(p);
+	bool ok = true;
 
-	g_mutex_init(&crew.lock);
-	g_cond_init(&crew.done_one);
-	g_cond_init(&crew.wrote_one);
-	for (guint i = 0; i < threads; i++)
-		thread[i] = g_thread_new(p->plugin->name, crew_thread, &crew);
-	for (guint i = 0; i < n; i++) {
-		g_mutex_lock(&crew.lock);
-		while (!crew.finished[i] && !(pipeline_interrupted && crew.next <= i))
-			g_cond_wait_until(&crew.done_one, &crew.lock, g_get_monotonic_time() + 200000);
-		struct rows *rows = crew.finished[i];
-		crew.written = i + 1;
-		g_cond_broadcast(&crew.wrote_one);
-		g_mutex_unlock(&crew.lock);
-		if (!rows)
-			break;
-		if (crew.errors[i]) {
-			struct process *process = g_ptr_array_index(p->processes, i);
-			rows_note(rows, FAULT_IMPLAUSIBLE, process->eprocess, process, NULL, g_strdup(crew.errors[i]->message));
-			if (!failed++)
-				g_string_assign(message, crew.errors[i]->message);
-		}
-		if (!write_rows(p, rows)) {
-			g_mutex_lock(&crew.lock);
-			crew.stop = true;
-			g_cond_broadcast(&crew.wrote_one);
-			g_mutex_unlock(&crew.lock);
-			break;
-		}
-		rows_destroy(rows);
-		crew.finished[i] = NULL;
-		progress_step(i + 1, n);
-	}
-	for (guint i = 0; i < threads; i++)
-		g_thread_join(thread[i]);
-	for (guint i = 0; i < n; i++) {
-		rows_destroy(crew.finished[i]);
-		g_clear_error(&crew.errors[i]);
-	}
-	g_free(crew.finished);
-	g_free(crew.errors);
-	g_mutex_clear(&crew.lock);
-	g_cond_clear(&crew.done_one);
-	g_cond_clear(&crew.wrote_one);
-	return failed == 0;
-}
-
-static bool run_once(struct pipeline *p, bool (*run)(struct context *, GError **), GString *message)
-{
-	struct rows *rows = rows_create();
-	struct context context = make_context(p, rows);
-	g_autoptr(GError) error = NULL;
-
-	rows->overflow = on_overflow;
-	rows->user = p;
-	bool ok = run(&context, &error);
-	if (!ok)
-		g_string_assign(message, error ? error->message : "failed without saying why");
-	note_exhausted(&context);
-	(void)write_rows(p, rows);
-	space_destroy(context.space);
-	rows_destroy(rows);
-	return ok;
+	if (plugin->begin)
+		ok = crew_run_once(&task, plugin->begin, message);
+	if (ok && plugin->run_process)
+		ok = crew_run_processes(&task, message);
+	else if (ok)
+		ok = crew_run_once(&task, plugin->run, message);
+	if (plugin->end)
+		ok = crew_run_once(&task, plugin->end, message) && ok;
+	if (!p->too_many)
+		return ok;
+	p->faults[FAULT_LIMIT]++;
+	g_string_printf(message, "more than %" G_GUINT64_FORMAT " rows: the rest is left out", limit(rows_plugin));
+	return false;
 }
 
 /* Why a plugin can't do anything here; NULL: it can. */
@@ -377,15 +276,8 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 		g_string_printf(message, "skipped: %s", skip);
 		p->partial |= plugin->needs_layout && !p->kernel->layout;
 	} else {
-		if (plugin->begin)
-			ok = run_once(p, plugin->begin, message);
-		if (ok && plugin->run_process)
-			ok = run_by_process(p, message);
-		else if (ok)
-			ok = run_once(p, plugin->run, message);
-		if (plugin->end)
-			ok = run_once(p, plugin->end, message) && ok;
-		if (p->kept.destroy)
+		ok = run_parts(p, plugin, message);
+		if (p->kept.destroy && !crew_left_behind)
 			p->kept.destroy(p->kept.data);
 		p->kept = (struct kept){ NULL, NULL };
 		if (!p->drivers_sorted) {
@@ -509,9 +401,9 @@ static bool begin_run(struct pipeline *p, const char *path)
 	struct range range = { 0, 0 };
 	guint ranges = 0;
 	for (pa_t at = { 0 }; image_next_range(p->image, at, &range); at.v = range.start + range.length) {
-		if (ranges++ >= MAX_RANGE_ROWS) {
+		if (ranges++ >= limit(ranges)) {
 			rows_note(rows, FAULT_LIMIT, (va_t){ range.start }, NULL, "memory_ranges",
-				  g_strdup_printf("the dump has more than %u ranges, the rest is not listed", MAX_RANGE_ROWS));
+				  g_strdup_printf("the dump has more than %" G_GUINT64_FORMAT " ranges, the rest is not listed", limit(ranges)));
 			break;
 		}
 		row = rows_add(rows, &table_memory_ranges, NULL);
@@ -635,23 +527,26 @@ static bool run_all(struct pipeline *p, GError **error)
 	return ok;
 }
 
-static void pipeline_clear(struct pipeline *p)
+static void pipeline_destroy(struct pipeline *p)
 {
+	g_clear_error(&p->store_error);
+	store_close(p->store);
+	if (crew_left_behind)	/* a thread that nothing ends may still look at the rest */
+		return;
 	if (p->processes)
 		g_ptr_array_free(p->processes, TRUE);
 	if (p->drivers)
 		g_array_free(p->drivers, TRUE);
-	g_clear_error(&p->store_error);
-	store_close(p->store);
 	sweep_destroy(p->sweep);
 	kernel_destroy(p->kernel);
 	image_close(p->image);
+	g_free(p);
 }
 
 bool pipeline_analyze(const struct options *options, const struct plugin *const *sorted, const char *path,
 		      struct result *result, GError **error)
 {
-	struct pipeline p = { .options = options, .plugins = sorted, .drivers_sorted = true };
+	struct pipeline *p = g_new0(struct pipeline, 1);
 	struct layout_options layouts = { (const char *const *)options->symbols, options->layout };
 	struct hasher *hasher = NULL;
 	g_autofree char *sha256 = NULL, *message = NULL;
@@ -660,33 +555,34 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	bool created = false, begun = false, ok;
 
 	*result = (struct result){ .outcome = OUTCOME_FAILED };
-	p.processes = g_ptr_array_new_with_free_func((GDestroyNotify)process_destroy);
-	p.drivers = g_array_new(FALSE, TRUE, sizeof(struct driver));
-	g_array_set_clear_func(p.drivers, driver_clear);
-	p.image = image_open(path, error);
-	if (!p.image)
+	*p = (struct pipeline){ .options = options, .plugins = sorted, .drivers_sorted = true };
+	p->processes = g_ptr_array_new_with_free_func((GDestroyNotify)process_destroy);
+	p->drivers = g_array_new(FALSE, TRUE, sizeof(struct driver));
+	g_array_set_clear_func(p->drivers, driver_clear);
+	p->image = image_open(path, error);
+	if (!p->image)
 		goto out;
-	progress_begin(!options->quiet, p.image->container->size);
+	progress_begin(!options->quiet, p->image->container->size);
 	progress_stage("kernel");
-	hasher = hasher_start(p.image->container);
-	p.kernel = kernel_find(p.image, &layouts, error);
-	if (!p.kernel)
+	hasher = hasher_start(p->image->container);
+	p->kernel = kernel_find(p->image, &layouts, error);
+	if (!p->kernel)
 		goto out;
-	p.store = store_open(options->output, &created, error);
-	if (!p.store)
+	p->store = store_open(options->output, &created, error);
+	if (!p->store)
 		goto out;
-	ok = store_begin(p.store, error);
+	ok = store_begin(p->store, error);
 	for (const struct plugin *const *plugin = sorted; ok && *plugin; plugin++)
 		for (const struct table *const *t = (*plugin)->fills; ok && *t; t++)
-			ok = store_declare(p.store, *t, error);
-	if (!ok || !make_room(&p, path, &hasher, &sha256, error) || !store_begin(p.store, error))
+			ok = store_declare(p->store, *t, error);
+	if (!ok || !make_room(p, path, &hasher, &sha256, error) || !store_begin(p->store, error))
 		goto out;
-	begun = begin_run(&p, path);
+	begun = begin_run(p, path);
 	if (!begun) {
-		g_propagate_error(error, g_steal_pointer(&p.store_error));
+		g_propagate_error(error, g_steal_pointer(&p->store_error));
 		goto out;
 	}
-	ok = run_all(&p, error);
+	ok = run_all(p, error);
 	if (hasher && pipeline_interrupted)
 		hasher_cancel(hasher);
 	progress_stage("sha256");
@@ -698,23 +594,23 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	if (pipeline_interrupted) {
 		status = "failed";
 		message = g_strdup("interrupted");
-	} else if (image_lost(p.image, &lost)) {
+	} else if (image_lost(p->image, &lost)) {
 		status = "partial";
 		message = g_strdup(lost->message);
-	} else if (p.partial) {
+	} else if (p->partial) {
 		status = "partial";
 	}
-	if (!finish_run(&p, sha256, status, message, error))
+	if (!finish_run(p, sha256, status, message, error))
 		goto out;
 	result->outcome = !strcmp(status, "complete") ? OUTCOME_COMPLETE : !strcmp(status, "partial") ? OUTCOME_PARTIAL : OUTCOME_FAILED;
-	result->dump_id = p.dump_id;
+	result->dump_id = p->dump_id;
 	if (pipeline_interrupted) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_CANCELLED, "%s: interrupted; %s is valid and holds what was found so far",
 			    path, options->output);
 		result->outcome = OUTCOME_FAILED;
 	}
 	progress_end();
-	pipeline_clear(&p);
+	pipeline_destroy(p);
 	return !pipeline_interrupted;
 out:
 	progress_end();
@@ -722,9 +618,9 @@ out:
 		hasher_cancel(hasher);
 		g_free(hasher_finish(hasher));
 	}
-	if (p.store)
-		store_rollback(p.store);
-	pipeline_clear(&p);
+	if (p->store)
+		store_rollback(p->store);
+	pipeline_destroy(p);
 	if (created && !begun)
 		unlink(options->output);
 	return false;

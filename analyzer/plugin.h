@@ -26,6 +26,8 @@ struct context {
 	const struct options *options;
 	struct rows *rows;		/* of row_new */
 	struct pipeline *pipeline;
+	void *kept;			/* of context_keep */
+	volatile int stop;		/* its time is over: ask context_cancelled */
 };
 
 /* What a dump may hold. */

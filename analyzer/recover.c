@@ -80,12 +80,16 @@ static GPtrArray *load_priors(const struct evidence *e)
 {
 	g_auto(GStrv) names = layout_families(e->build, e->revision);
 	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)layout_destroy);
-	unsigned first = *names ? build_of(*names) : 0;
+	unsigned first = *names ? build_of(*names) : 0, last = 0;
 	bool own = first && layout_family(e->build, e->revision);
 
 	for (char **name = names; *name && out->len < PRIORS_MAX; name++) {
-		if (own && build_of(*name) != first)
+		unsigned build = build_of(*name);
+		if (own && build != first)
 			break;
+		if (!own && build == last)	/* one of each other build will do */
+			continue;
+		last = build;
 		struct layout *layout = layout_family_named(*name);
 		if (layout && layout->pointer_size == 8)
 			g_ptr_array_add(out, layout);

@@ -66,6 +66,8 @@ void rows_destroy(struct rows *rows)
 	g_ptr_array_free(rows->rows, TRUE);
 	g_ptr_array_free(rows->notes, TRUE);
 	g_hash_table_destroy(rows->counts);
+	if (rows->dropped)
+		row_free(rows->dropped);
 	g_free(rows);
 }
 
@@ -90,6 +92,12 @@ struct row *rows_add(struct rows *rows, const struct table *table, const struct 
 	row->process = process;
 	row->n = n;
 	row->ordinal = (*count)++;
+	if (rows->limit && row->ordinal >= rows->limit) {
+		if (rows->dropped)
+			row_free(rows->dropped);
+		rows->dropped = row;
+		return row;
+	}
 	g_ptr_array_add(rows->rows, row);
 	return row;
 }
@@ -100,6 +108,13 @@ void rows_note(struct rows *rows, enum fault fault, va_t at, const struct proces
 
 	*note = (struct note){ fault, at, process, g_strdup(table), message };
 	g_ptr_array_add(rows->notes, note);
+}
+
+void rows_note_dropped(struct rows *rows, const struct process *process)
+{
+	if (rows->dropped)
+		rows_note(rows, FAULT_LIMIT, (va_t){ 0 }, process, rows->dropped->table->name,
+			  g_strdup_printf("more than %" G_GINT64_FORMAT " rows: the rest is left out", rows->limit));
 }
 
 struct row *row_new(struct context *context, const struct table *table)

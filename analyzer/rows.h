@@ -46,6 +46,8 @@ struct rows {
 	GPtrArray *rows;		/* struct row *, in order */
 	GPtrArray *notes;		/* struct note * */
 	GHashTable *counts;		/* table → rows made so far (int64_t *) */
+	int64_t limit;			/* rows of one table that are kept, 0: all */
+	struct row *dropped;		/* the last row that was not, or NULL */
 	/* Called when many rows have piled up; NULL: they are kept. */
 	void (*overflow)(struct rows *rows, void *user);
 	void *user;
@@ -56,5 +58,7 @@ void rows_destroy(struct rows *rows);
 /* Forget the rows and notes, keep the counts. */
 void rows_clear(struct rows *rows);
 struct row *rows_add(struct rows *rows, const struct table *table, const struct process *process);
+/* Notes it when rows were dropped. */
+void rows_note_dropped(struct rows *rows, const struct process *process);
 void rows_note(struct rows *rows, enum fault fault, va_t at, const struct process *process, const char *table, char *message);
 #endif

@@ -2,12 +2,11 @@
 #include "rules.h"
 #include <string.h>
 #include "core_tables.h"
+#include "limit.h"
 
 /* Made by glib-compile-resources from rules/. */
 GResource *memsieve_rules_get_resource(void);
 void memsieve_rules_register_resource(void);
-
-#define MAX_RULE_FILE (16u << 20)
 
 static void sql_rule_free(void *data)
 {
@@ -35,7 +34,7 @@ static void one_file(const char *path, const char *extension, rule_file_fn each,
 
 	if (!g_str_has_suffix(path, extension) && !(g_str_equal(extension, ".yar") && g_str_has_suffix(path, ".yara")))
 		return;
-	if (!g_file_get_contents(path, &text, &length, &error) || length > MAX_RULE_FILE) {
+	if (!g_file_get_contents(path, &text, &length, &error) || length > limit(rule_file)) {
 		g_ptr_array_add(problems, g_strdup_printf("%s: %s", path, error ? error->message : "too large for a rule file"));
 		return;
 	}
@@ -192,6 +191,7 @@ GPtrArray *rules_load(const struct options *options, GPtrArray *problems)
 struct running {
 	const struct sql_rule *rule;
 	struct rows *rows;
+	uint64_t count;
 };
 
 static const char *value_of(int n, const char *const *names, const char *const *values, const char *name, size_t length)
@@ -224,7 +224,14 @@ static char *fill_title(const char *title, int n, const char *const *names, cons
 
 static bool one_finding(void *user, int n, const char *const *names, const char *const *values)
 {
-	const struct running *r = user;
+	struct running *r = user;
+
+	if (r->count++ >= limit(findings_rule)) {
+		rows_note(r->rows, FAULT_LIMIT, (va_t){ 0 }, NULL, "findings",
+			  g_strdup_printf("the rule %s finds more than %" G_GUINT64_FORMAT " times: the rest is left out", r->rule->name,
+					  limit(findings_rule)));
+		return false;
+	}
 	struct row *row = rows_add(r->rows, &table_findings, NULL);
 	const char *v;
 
@@ -249,7 +256,7 @@ static bool one_finding(void *user, int n, const char *const *names, const char 
 
 bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct rows *rows, GError **error)
 {
-	struct running running = { rule, rows };
+	struct running running = { rule, rows, 0 };
 
 	if (store_query(store, rule->sql, dump_id, one_finding, &running, error))
 		return true;

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "space.h"
 #include <string.h>
+#include "limit.h"
 #include "paging.h"
 #include "vad.h"
 
-/* Steps for the pages of a small machine, and for each page of the one at hand: entries for paged-out
- * and shared memory come on top of those for its own. */
-#define STEPS_LEAST (UINT64_C(1) << 18)
-#define STEPS_PER_PAGE 4
-
 void space_refill(struct space *space)
 {
-	space->steps = STEPS_LEAST + STEPS_PER_PAGE * (MAX(space->image->bytes_present, space->image->file->size) / PAGE_SIZE);
+	uint64_t pages = MAX(space->image->bytes_present, space->image->file->size) / PAGE_SIZE;
+
+	space->steps = limit(walk_steps) + limit(walk_steps_page) * pages;
 	space->exhausted = false;
 }
 
@@ -219,18 +217,35 @@ static void leaf(struct space *space, const struct space_slot *slot, uint64_t pt
 	}
 }
 
+/* Where the run of zero entries ends that the one at `index` begins, within its table. */
+static uint64_t after_zeros(struct space *space, pa_t table, uint64_t index, uint64_t mask, uint64_t span, va_t va)
+{
+	const struct paging_mode *mode = &paging_modes[space->paging];
+	const uint8_t *entries = image_page(space->image, table, NULL);
+	uint64_t n = 1, at = table.v & PAGE_MASK;	/* PAE's top table is no whole page */
+
+	while (entries && index + n <= mask && at + (index + n + 1) * mode->entry_size <= PAGE_SIZE) {
+		uint64_t entry = 0;
+		memcpy(&entry, entries + at + (index + n) * mode->entry_size, mode->entry_size);
+		if (entry)
+			break;
+		n++;
+	}
+	return (va.v & ~(span - 1)) + n * span;
+}
+
 /*
  * Fill the slot of the 2 MiB that va lies in: the page table, or a large page
- * (returned in *large). *skip is how far the missing level reaches.
+ * (returned in *large). Where there is neither, *next is the first address beyond that may have one (0: none).
  */
-static struct space_slot *fill(struct space *space, va_t va, struct page *large, uint64_t *skip)
+static struct space_slot *fill(struct space *space, va_t va, struct page *large, uint64_t *next)
 {
 	const struct paging_mode *mode = &paging_modes[space->paging];
 	uint64_t tag = (va.v >> mode->table_shift) + 1;
 	struct space_slot *slot = &space->slots[tag % SPACE_CACHE_SLOTS];
 
 	large->size = 0;
-	*skip = UINT64_C(1) << mode->table_shift;
+	*next = 0;
 	if (slot->tag == tag && slot->table)
 		return slot;
 	slot->tag = 0;
@@ -241,7 +256,8 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 	for (unsigned level = 0; level < mode->levels; level++) {
 		unsigned shift = mode->shift[level];
 		uint64_t index = va.v >> shift & mode->mask[level], entry = 0;
-		*skip = UINT64_C(1) << shift;
+		uint64_t span = UINT64_C(1) << shift;
+		*next = (va.v & ~(span - 1)) + span;
 		if (image_read(space->image, (pa_t){ table.v + index * mode->entry_size }, &entry, mode->entry_size)) {
 			slot->absent = PAGE_UNKNOWN;
 			return slot;
@@ -253,16 +269,18 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 				continue;
 			}
 			slot->absent = entry ? PAGE_PAGED_OUT : PAGE_ABSENT;
+			if (!entry)
+				*next = after_zeros(space, table, index, mode->mask[level], span, va);
 			return slot;
 		}
 		struct paging_rights rights = paging_table_rights(space->paging, entry);
 		bool is_leaf = paging_is_large(space->paging, level, entry);
 		if (is_leaf) {
 			rights = paging_leaf_rights(space->paging, entry);
-			large->size = *skip;
+			large->size = span;
 			large->pte = entry;
 			large->state = PAGE_VALID;
-			large->pa.v = paging_pfn(space->paging, entry) & ~(*skip - 1);
+			large->pa.v = paging_pfn(space->paging, entry) & ~(span - 1);
 			large->executable = slot->executable && rights.executable;
 			large->writable = slot->writable && rights.writable;
 			large->user = slot->user && rights.user;
@@ -354,7 +372,7 @@ static bool next_direct_page(struct space *space, va_t *cursor, va_t last, struc
 
 enum fault space_page(struct space *space, va_t va, struct page *page)
 {
-	uint64_t skip;
+	uint64_t next;
 
 	*page = (struct page){ .va = { va.v & ~(uint64_t)PAGE_MASK }, .size = PAGE_SIZE };
 	if (space->paging == PAGING_NONE)
@@ -362,7 +380,7 @@ enum fault space_page(struct space *space, va_t va, struct page *page)
 	if (!space_canonical(space, va))
 		return FAULT_UNMAPPED;
 	struct page large = *page;
-	struct space_slot *slot = fill(space, va, &large, &skip);
+	struct space_slot *slot = fill(space, va, &large, &next);
 	if (large.size) {
 		*page = large;
 		page->va.v = va.v & ~(large.size - 1);
@@ -385,7 +403,7 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 	if (space->paging == PAGING_NONE)
 		return next_direct_page(space, cursor, last, page);
 	while (at <= last.v && at >= (cursor->v & ~(uint64_t)PAGE_MASK)) {
-		uint64_t skip;
+		uint64_t next;
 		if (!space_canonical(space, (va_t){ at })) {	/* jump over the hole */
 			uint64_t top = space->paging == PAGING_X64_LA57 ? UINT64_C(0xff00000000000000) : UINT64_C(0xffff800000000000);
 			if (space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE || at >= top)
@@ -395,7 +413,7 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 		}
 		*page = (struct page){ .va = { at }, .size = PAGE_SIZE };
 		struct page large = *page;
-		struct space_slot *slot = fill(space, (va_t){ at }, &large, &skip);
+		struct space_slot *slot = fill(space, (va_t){ at }, &large, &next);
 		if (!space_spend(space, MAX(large.size / PAGE_SIZE, 1)))
 			return false;
 		if (large.size) {
@@ -405,7 +423,6 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 			return cursor->v > at || !cursor->v;
 		}
 		if (!slot->table) {
-			uint64_t next = (at & ~(skip - 1)) + skip;
 			if (next <= at)
 				return false;
 			at = next;

@@ -3,13 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 #include "core_tables.h"
-
-/* Diagnostics that say the same of more rows than this are counted, not repeated. */
-#define REPEAT_LIMIT 8
+#include "limit.h"
+#include "pipeline.h"
 
 struct table_state {
 	sqlite3_stmt *insert;
 	int64_t next, base;
+	unsigned batch;		/* the store's when the two below were set */
+	int64_t first, end;	/* id of ordinal 0, and past the last row, of the rows at hand */
 };
 
 struct repeat {
@@ -104,6 +105,19 @@ static bool check_case(struct store *store, bool *empty, GError **error)
 	return true;
 }
 
+/* Hostile tables make a rule's sorts and texts large: the library fails such a query before it takes much memory. */
+static bool bound(struct store *store, GError **error)
+{
+	g_autofree char *page = store_value(store, "SELECT page_size FROM pragma_page_size", NULL);
+	gint64 size = page ? MAX(g_ascii_strtoll(page, NULL, 10), 512) : 4096;
+	g_autofree char *sql = g_strdup_printf("PRAGMA max_page_count=%" G_GUINT64_FORMAT,
+					       CLAMP(limit(case_bytes) / (guint64)size, 1, 4294967294u));
+
+	sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, 64 << 20);
+	sqlite3_hard_heap_limit64((sqlite3_int64)limit(query_memory));
+	return store_script(store, sql, error);
+}
+
 struct store *store_open(const char *path, bool *created, GError **error)
 {
 	bool existed = g_file_test(path, G_FILE_TEST_EXISTS), empty = false;
@@ -116,6 +130,7 @@ struct store *store_open(const char *path, bool *created, GError **error)
 	/* EXCLUSIVE: one run a case; it also spares a file lock round each statement. */
 	bool ok = store_script(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
 		       "PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;", error) &&
+		  bound(store, error) &&
 		  check_case(store, &empty, error) &&
 		  /* One transaction up to the run's own row: who is killed before it leaves no half-made case. */
 		  store_begin(store, error) && (!empty || store_script(store, setup, error));
@@ -362,17 +377,54 @@ char *store_value(struct store *store, const char *sql, ...)
 	return value;
 }
 
+/* A query looks at tables and computes: it ends no transaction, attaches no file, sets nothing. */
+static int authorize(void *user, int action, const char *a, const char *b, const char *database, const char *trigger)
+{
+	(void)user, (void)a, (void)database, (void)trigger;
+	if (action == SQLITE_FUNCTION)
+		return b && !sqlite3_stricmp(b, "load_extension") ? SQLITE_DENY : SQLITE_OK;
+	return action == SQLITE_SELECT || action == SQLITE_READ || action == SQLITE_RECURSIVE ? SQLITE_OK : SQLITE_DENY;
+}
+
+static sqlite3_stmt *prepare_query(struct store *store, const char *sql, GError **error)
+{
+	sqlite3_stmt *stmt = NULL, *more = NULL;
+	const char *rest = NULL;
+
+	sqlite3_set_authorizer(store->db, authorize, NULL);
+	int rc = sqlite3_prepare_v2(store->db, sql, -1, &stmt, &rest);
+	if (rc == SQLITE_OK && stmt && sqlite3_prepare_v2(store->db, rest, -1, &more, NULL) == SQLITE_OK && !more) {
+		sqlite3_set_authorizer(store->db, NULL, NULL);
+		return stmt;
+	}
+	if (rc == SQLITE_AUTH)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "only a SELECT is allowed");
+	else if (rc == SQLITE_OK)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, stmt ? "one SELECT is allowed, more follows it" : "there is no SELECT");
+	else
+		store_fail(store, "query", error);
+	sqlite3_set_authorizer(store->db, NULL, NULL);
+	sqlite3_finalize(stmt);
+	sqlite3_finalize(more);
+	return NULL;
+}
+
+/* Not zero: the query has taken too long, or the user wants to end. */
+static int query_over(void *user)
+{
+	const struct store *store = user;
+
+	return pipeline_interrupted || g_get_monotonic_time() > store->query_deadline;
+}
+
 bool store_query(struct store *store, const char *sql, int64_t dump_id, store_row_fn each, void *user, GError **error)
 {
-	sqlite3_stmt *stmt = NULL;
+	sqlite3_stmt *stmt = prepare_query(store, sql, error);
 
-	if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) != SQLITE_OK || !stmt)
-		return store_fail(store, "query", error);
-	if (!sqlite3_stmt_readonly(stmt)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "only a SELECT is allowed");
-		sqlite3_finalize(stmt);
+	if (!stmt)
 		return false;
-	}
+	store->query_deadline = g_get_monotonic_time() + (gint64)MIN(limit(rule_seconds), 1u << 30) * G_USEC_PER_SEC;
+	sqlite3_progress_handler(store->db, 10000, query_over, store);
 	int parameter = sqlite3_bind_parameter_index(stmt, ":dump_id");
 	if (parameter)
 		sqlite3_bind_int64(stmt, parameter, dump_id);
@@ -388,7 +440,12 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 			break;
 		}
 	}
-	bool ok = rc == SQLITE_DONE || store_fail(store, "query", error);
+	bool ok = rc == SQLITE_DONE;
+	if ((rc & 0xff) == SQLITE_INTERRUPT && !pipeline_interrupted)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "takes more than %" G_GUINT64_FORMAT " s", limit(rule_seconds));
+	else if (!ok)
+		store_fail(store, "query", error);
+	sqlite3_progress_handler(store->db, 0, NULL, NULL);
 	sqlite3_finalize(stmt);
 	return ok;
 }
@@ -470,19 +527,22 @@ static sqlite3_stmt *insert_statement(struct store *store, const struct table *t
 	return state->insert;
 }
 
-/* The id of a process's (or the dump's) first row in a table. */
-static int64_t base_of(struct store *store, const struct process *process, const char *table)
+/* The id of the row that a reference means; 0: no such row is written. */
+static int64_t target_of(struct store *store, const struct process *process, const char *table, int64_t ordinal)
 {
 	const struct table *t = g_hash_table_lookup(store->by_name, table);
 
-	if (!t)
+	if (!t || ordinal < 0)
 		return 0;
+	const struct table_state *state = state_of(store, t);
+	int64_t base = state->base, end = state->batch == store->batch ? state->end : state->next;
 	if (process && process->bases) {
-		const int64_t *base = g_hash_table_lookup(process->bases, t->name);
-		if (base)
-			return *base;
+		const int64_t *own = g_hash_table_lookup(process->bases, t->name);
+		if (!own)	/* its rows were lost with the plugin that was to make them */
+			return 0;
+		base = *own;
 	}
-	return state_of(store, t)->base;
+	return ordinal < end - base ? base + ordinal : 0;
 }
 
 static int bind_cell(struct store *store, sqlite3_stmt *stmt, int at, const struct row *row, unsigned i)
@@ -503,8 +563,10 @@ static int bind_cell(struct store *store, sqlite3_stmt *stmt, int at, const stru
 		return sqlite3_bind_text(stmt, at, c->text, -1, SQLITE_STATIC);
 	case CELL_BLOB:
 		return sqlite3_bind_blob(stmt, at, g_bytes_get_data(c->blob, NULL), (int)g_bytes_get_size(c->blob), SQLITE_STATIC);
-	case CELL_REF:
-		return sqlite3_bind_int64(stmt, at, base_of(store, c->of ? c->of : row->process, row->table->columns[i].ref) + c->i);
+	case CELL_REF: {
+		int64_t id = target_of(store, c->of ? c->of : row->process, row->table->columns[i].ref, c->i);
+		return id ? sqlite3_bind_int64(stmt, at, id) : sqlite3_bind_null(stmt, at);
+	}
 	default:
 		return sqlite3_bind_null(stmt, at);
 	}
@@ -516,14 +578,8 @@ static bool write_row(struct store *store, const struct row *row, int64_t *id, G
 	sqlite3_stmt *stmt = insert_statement(store, row->table, state);
 	int at = 1, rc = stmt ? SQLITE_OK : SQLITE_ERROR;
 
-	if (stmt && row->table->key) {
-		if (row->process && row->process->bases && !g_hash_table_contains(row->process->bases, row->table->name)) {
-			int64_t *base = g_new(int64_t, 1);
-			*base = state->next - row->ordinal;
-			g_hash_table_insert(row->process->bases, (void *)row->table->name, base);
-		}
+	if (stmt && row->table->key)
 		rc = sqlite3_bind_int64(stmt, at++, state->next++);
-	}
 	for (unsigned i = 0; i < row->n && rc == SQLITE_OK; i++)
 		rc = bind_cell(store, stmt, at++, row, i);
 	if (rc == SQLITE_OK)
@@ -581,11 +637,33 @@ static bool first_few(struct store *store, const char *table, const char *column
 		g_hash_table_insert(store->repeats, g_steal_pointer(&key), r);
 	}
 	r->at = at;
-	return r->seen++ < REPEAT_LIMIT;
+	return r->seen++ < (int64_t)limit(diagnostics_alike);
+}
+
+/* Which ids the rows will have: references to them may be written before them. */
+static void number(struct store *store, const struct rows *rows)
+{
+	store->batch++;
+	for (guint i = 0; i < rows->rows->len; i++) {
+		const struct row *row = g_ptr_array_index(rows->rows, i);
+		if (!row->table->key)
+			continue;
+		struct table_state *state = state_of(store, row->table);
+		if (state->batch != store->batch) {
+			state->batch = store->batch;
+			state->end = state->next;
+			state->first = state->next - row->ordinal;
+		}
+		state->end++;
+		GHashTable *bases = row->process ? row->process->bases : NULL;
+		if (bases && !g_hash_table_contains(bases, row->table->name))
+			g_hash_table_insert(bases, (void *)row->table->name, g_memdup2(&state->first, sizeof(state->first)));
+	}
 }
 
 bool store_write(struct store *store, struct rows *rows, const char *plugin, int64_t *written, int64_t faults[FAULTS], GError **error)
 {
+	number(store, rows);
 	for (guint i = 0; i < rows->rows->len; i++) {
 		const struct row *row = g_ptr_array_index(rows->rows, i);
 		int64_t id;
@@ -626,9 +704,9 @@ bool store_end_plugin(struct store *store, const char *plugin, GError **error)
 	qsort(keys, n, sizeof(*keys), compare_keys);	/* a hash's order isn't the same in every run */
 	for (guint i = 0; i < n && ok; i++) {
 		const struct repeat *r = g_hash_table_lookup(store->repeats, keys[i]);
-		if (r->seen > REPEAT_LIMIT)
+		if (r->seen > (int64_t)limit(diagnostics_alike))
 			ok = diagnose(store, plugin, r->table, 0, r->column, r->fault, r->at, NULL, r->message,
-				      r->seen - REPEAT_LIMIT, r->process_id, error);
+				      r->seen - (int64_t)limit(diagnostics_alike), r->process_id, error);
 	}
 	g_hash_table_remove_all(store->repeats);
 	return ok;

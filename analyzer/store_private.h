@@ -13,6 +13,8 @@ struct store {
 	GHashTable *by_name;	/* name → const struct table * */
 	GHashTable *repeats;	/* key → struct repeat * */
 	sqlite3_stmt *diagnose;
+	gint64 query_deadline;
+	unsigned batch;		/* number of store_write calls */
 	bool timeline_stale;	/* tables were declared since the view was made */
 };
 

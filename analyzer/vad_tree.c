@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vad_tree.h"
+#include "limit.h"
 
 /* The node's two children; the build's fields decide which structure links them. */
 static enum fault children(const struct object *node, uint64_t *left, uint64_t *right)
@@ -170,7 +171,7 @@ void vad_tree_read(struct context *c, struct process *process)
 	}
 	if (root)
 		g_array_append_val(stack, root);
-	while (stack->len && vads->len < VAD_LIMIT) {
+	while (stack->len && vads->len < limit(vad_nodes)) {
 		struct object node = object_at(c->space, g_array_index(stack, uint64_t, stack->len - 1));
 		g_array_set_size(stack, stack->len - 1);
 		if (g_hash_table_contains(seen, &node.va.v)) {
@@ -194,6 +195,6 @@ void vad_tree_read(struct context *c, struct process *process)
 			g_array_append_val(stack, left);
 	}
 	if (stack->len)
-		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree has more than %u nodes", VAD_LIMIT);
+		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree has more than %" G_GUINT64_FORMAT " nodes", limit(vad_nodes));
 	g_array_sort(vads, compare_vads);
 }

@@ -8,8 +8,6 @@
 #define MEMSIEVE_VAD_TREE_H
 #include "plugin.h"
 
-#define VAD_LIMIT 262144u	/* nodes a process; Windows itself seldom passes 20,000 */
-
 /* Fill the process's set: sorted by start, without page counts. What breaks the tree is noted. */
 void vad_tree_read(struct context *context, struct process *process);
 #endif

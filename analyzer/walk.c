@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walk.h"
+#include "limit.h"
 
 void walk_clear(struct walk *walk)
 {
@@ -45,9 +46,9 @@ bool walk_next(struct walk *w, struct object *out)
 				break;
 			fault = fault ? fault : FAULT_IMPLAUSIBLE;
 		}
-		if (!fault && g_hash_table_size(w->seen) >= WALK_LIMIT) {
+		if (!fault && g_hash_table_size(w->seen) >= limit(list_entries)) {
 			context_note(w->context, FAULT_LIMIT, (va_t){ w->at }, w->table,
-				     "the list %s has more than %u entries", w->what, WALK_LIMIT);
+				     "the list %s has more than %" G_GUINT64_FORMAT " entries", w->what, limit(list_entries));
 			break;
 		}
 		if (fault) {

@@ -13,8 +13,6 @@
 #define MEMSIEVE_WALK_H
 #include "plugin.h"
 
-#define WALK_LIMIT 65536u
-
 struct walk {
 	struct context *context;
 	const char *table, *what;

@@ -8,11 +8,11 @@
  */
 #include <capstone.h>
 #include <string.h>
+#include "limit.h"
 #include "pe.h"
 #include "plugin.h"
 
 #define SAMPLE_LIMIT 8192u		/* bytes disassembled a region */
-#define PROCESS_LIMIT (1u << 20)	/* and a process: JIT heaps grow to hundreds of MiB */
 #define FIRST_BYTES 64u
 
 enum {
@@ -179,8 +179,8 @@ static void put_run(struct looker *l, const struct run *r)
 	n = (size_t)MIN(MIN((uint64_t)SAMPLE_LIMIT, end - at), (uint64_t)l->budget);
 	if (!n) {
 		if (!l->spent)
-			context_note(l->c, FAULT_LIMIT, (va_t){ at }, "code_regions", "more than %u bytes of executable private memory: the rest is not disassembled",
-				     PROCESS_LIMIT);
+			context_note(l->c, FAULT_LIMIT, (va_t){ at }, "code_regions", "more than %" G_GUINT64_FORMAT " bytes of executable private memory: the rest is not disassembled",
+				     limit(code_bytes));
 		l->spent = true;
 		return;
 	}
@@ -234,14 +234,14 @@ static void look_between(struct looker *l, va_t first, va_t last)
 static bool run_process(struct context *c, GError **error)
 {
 	const GArray *vads = c->process->vads.vads;
-	struct looker l = { .c = c, .budget = PROCESS_LIMIT, .vad_index = -1 };
+	struct looker l = { .c = c, .budget = limit(code_bytes), .vad_index = -1 };
 	va_t user_end = { c->kernel->paging == PAGING_X86 || c->kernel->paging == PAGING_X86_PAE ? 0x7fffffffu :
 			  c->kernel->paging == PAGING_X64_LA57 ? UINT64_C(0x00ffffffffffffff) : UINT64_C(0x00007fffffffffff) };
 	uint64_t at = 0;
 
 	if (!c->user)
 		return true;
-	for (guint i = 0; i < vads->len; i++) {
+	for (guint i = 0; i < vads->len && !context_cancelled(c); i++) {
 		const struct vad *vad = &g_array_index(vads, struct vad, i);
 		l.vad = NULL;
 		if (vad->start.v > at)

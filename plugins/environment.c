@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Environment variables of each process. */
 #include <string.h>
+#include "limit.h"
 #include "plugin.h"
 #include "text.h"
-
-#define ENVIRONMENT_LIMIT (1u << 20)	/* bytes; Windows lets a process have 32,767 characters a variable */
 
 enum { PROCESS, NAME, VALUE };
 
@@ -61,10 +60,10 @@ static bool run_process(struct context *c, GError **error)
 	/* Before Windows Vista the block's size is not told: its pages are. */
 	if (READ(parameters, rtl_user_process_parameters.EnvironmentSize, &size) || !size)
 		size = 65536;
-	if (size > ENVIRONMENT_LIMIT) {
-		context_note(c, FAULT_LIMIT, (va_t){ block_va }, "environment", "the environment has more than %u bytes, the rest is left out",
-			     ENVIRONMENT_LIMIT);
-		size = ENVIRONMENT_LIMIT;
+	if (size > limit(environment_bytes)) {
+		context_note(c, FAULT_LIMIT, (va_t){ block_va }, "environment", "the environment has more than %" G_GUINT64_FORMAT " bytes, the rest is left out",
+			     limit(environment_bytes));
+		size = limit(environment_bytes);
 	}
 	g_autofree uint8_t *block = g_malloc0(size + PAGE_SIZE);
 	size_t got = 0;

@@ -2,6 +2,7 @@
 /* What each process has open: its handle table, all levels. */
 #include "handles.h"
 #include "kobject.h"
+#include "limit.h"
 #include "plugin.h"
 
 enum { PROCESS, HANDLE, OBJECT, TYPE, GRANTED_ACCESS, NAME, DIRECTORY };
@@ -83,7 +84,7 @@ static bool run_process(struct context *c, GError **error)
 	while (!context_cancelled(c) && handle_walk_next(walk, &entry))
 		put(c, context_kept(c), &entry);
 	if (walk->fault == FAULT_LIMIT)
-		context_note(c, FAULT_LIMIT, (va_t){ table }, "handles", "more than %u entries: the rest is not listed", HANDLE_LIMIT);
+		context_note(c, FAULT_LIMIT, (va_t){ table }, "handles", "more than %" G_GUINT64_FORMAT " entries: the rest is not listed", limit(handle_entries));
 	else if (walk->fault)
 		context_note(c, walk->fault, walk->first_bad, "handles",
 			     "%" G_GUINT64_FORMAT " pages of the handle table can't be read", walk->bad_pages);

@@ -4,11 +4,9 @@
  * 32-bit loader, and mapped images that no list has.
  */
 #include <string.h>
+#include "limit.h"
 #include "plugin.h"
 #include "text.h"
-
-#define MODULE_LIMIT 16384u	/* entries one list may have */
-#define SEARCH_LIMIT (UINT64_C(64) << 20)	/* bytes of a process that are searched for an unlinked entry */
 
 enum {
 	PROCESS, BASE, SIZE, ENTRY, NAME, PATH, WOW64, LOAD_TIME, LOAD_REASON, IN_LOAD, IN_MEMORY, IN_INIT, VAD, MAPPED_PATH, FOUND_BY,
@@ -109,7 +107,7 @@ static bool walk(struct walker *w, uint64_t head, int list, bool backwards)
 	uint64_t at = head;
 	unsigned step = backwards ? w->l->pointer : 0;
 
-	for (unsigned n = 0; n < MODULE_LIMIT; n++) {
+	for (uint64_t n = 0; n < limit(module_entries); n++) {
 		uint64_t next, back;
 		enum fault fault = read_pointer_at(w, at + step, &next);
 		if (!fault && next == head)
@@ -133,7 +131,7 @@ static bool walk(struct walker *w, uint64_t head, int list, bool backwards)
 		f->in[list] = true;
 		at = next;
 	}
-	context_note(w->c, FAULT_LIMIT, (va_t){ at }, "modules", "the loader's %s list has more than %u entries", names[list], MODULE_LIMIT);
+	context_note(w->c, FAULT_LIMIT, (va_t){ at }, "modules", "the loader's %s list has more than %" G_GUINT64_FORMAT " entries", names[list], limit(module_entries));
 	return false;
 }
 
@@ -273,7 +271,7 @@ static uint64_t search_entry(const struct walker *w, const struct vad *image)
 		struct page page;
 		if (!vad->is_private || !protection_writable(vad->protection))
 			continue;
-		while (searched < SEARCH_LIMIT && space_next_page(w->c->user, &cursor, vad->end, &page)) {
+		while (searched < limit(module_search) && space_next_page(w->c->user, &cursor, vad->end, &page)) {
 			uint8_t bytes[PAGE_SIZE];
 			if (!page_resident(&page) || page.size != PAGE_SIZE || image_read(w->c->image, page.pa, bytes, PAGE_SIZE))
 				continue;

@@ -2,10 +2,9 @@
 /* Virtual address descriptors with what the page tables say of their pages, and the same
  * as VirtualQuery would have printed it on the live system. */
 #include <string.h>
+#include "limit.h"
 #include "plugin.h"
 #include "vad_tree.h"
-
-#define REGION_LIMIT 65536u	/* regions a process */
 
 enum {
 	PROCESS, NODE, TAG, START, END, TYPE, PROTECTION, PRIVATE, COMMIT, CONTROL_AREA, FILE_OBJECT, FILE_PATH, FILE_DELETE,
@@ -107,9 +106,10 @@ static void flush_run(struct walker *w)
 
 	if (r->end <= r->start)
 		return;
-	if (*w->regions >= REGION_LIMIT) {
-		if ((*w->regions)++ == REGION_LIMIT)
-			context_note(w->c, FAULT_LIMIT, (va_t){ r->start }, "regions", "more than %u regions, the rest is left out", REGION_LIMIT);
+	if (*w->regions >= limit(regions)) {
+		if ((*w->regions)++ == limit(regions))
+			context_note(w->c, FAULT_LIMIT, (va_t){ r->start }, "regions", "more than %" G_GUINT64_FORMAT " regions, the rest is left out",
+				     limit(regions));
 		return;
 	}
 	++*w->regions;
@@ -160,7 +160,7 @@ static void gap(struct walker *w, uint64_t start, uint64_t end)
 			return;
 		(void)!space_page(w->c->user, (va_t){ va }, &page);
 		add_to_run(w, va, va + PAGE_SIZE, true, page.by_prototype ? page_protection(&page) : vad->protection, 0);
-		if (*w->regions > REGION_LIMIT)
+		if (*w->regions > limit(regions))
 			return;
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The limits of limits.def by name: limit(vad_nodes). Set before threads start, read-only after. */
-#ifndef MEMSIEVE_LIMITS_H
-#define MEMSIEVE_LIMITS_H
+#ifndef MEMSIEVE_LIMIT_H
+#define MEMSIEVE_LIMIT_H
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>

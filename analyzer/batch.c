@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "batch.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+
+/* A worker that dies of a signal is tried once more: it may have been somebody else's memory that ran out. */
+#define MAX_ATTEMPTS 2
+#define TICK_MS 250
+#define MAX_MESSAGE 4096
+
+/* What a batch could not analyse. */
+enum { F_PATH, F_SIZE, F_MESSAGE, F_TIME };
+static const struct table table_failed_dumps = {
+	.name = "failed_dumps", .doc = "files of a batch that could not be analysed",
+	.columns = {
+		[F_PATH] = { "path", COL_TEXT, "" },
+		[F_SIZE] = { "size", COL_INT, "bytes" },
+		[F_MESSAGE] = { "message", COL_TEXT, "why" },
+		[F_TIME] = { "failed_at", COL_TEXT, "UTC" },
+	},
+};
+
+const char *batch_state_name(enum batch_state state)
+{
+	static const char *const names[] = { "waiting", "running", "complete", "partial", "failed" };
+
+	return names[state];
+}
+
+static void item_free(void *data)
+{
+	struct batch_item *item = data;
+
+	if (item->progress >= 0)
+		close(item->progress);
+	if (item->log >= 0)
+		close(item->log);
+	g_free(item->path);
+	g_free(item->name);
+	g_free(item->message);
+	g_free(item);
+}
+
+struct batch *batch_create(void)
+{
+	struct batch *batch = g_new0(struct batch, 1);
+
+	batch->items = g_ptr_array_new_with_free_func(item_free);
+	batch->analyze_options = g_ptr_array_new_with_free_func(g_free);
+	batch->started = g_get_monotonic_time();
+	return batch;
+}
+
+void batch_destroy(struct batch *batch)
+{
+	store_close(batch->out);
+	g_ptr_array_unref(batch->items);
+	g_ptr_array_unref(batch->analyze_options);
+	g_free(batch->case_path);
+	g_free(batch->folder);
+	g_free(batch->log_folder);
+	g_free(batch);
+}
+
+char *batch_file(const struct batch *batch, const struct batch_item *item, const char *suffix)
+{
+	g_autofree char *name = g_strconcat(item->name, suffix, NULL);
+
+	return g_build_filename(!strcmp(suffix, ".log") && batch->log_folder ? batch->log_folder : batch->folder, name, NULL);
+}
+
+struct batch_counts batch_count(const struct batch *batch)
+{
+	struct batch_counts n = { 0 };
+
+	for (guint i = 0; i < batch->items->len; i++) {
+		const struct batch_item *item = g_ptr_array_index(batch->items, i);
+		n.complete += item->state == BATCH_COMPLETE;
+		n.partial += item->state == BATCH_PARTIAL;
+		n.failed += item->state == BATCH_FAILED;
+		n.running += item->state == BATCH_RUNNING;
+		n.waiting += item->state == BATCH_WAITING;
+		n.before += item->before;
+		if (!item->before)
+			n.bytes += item->size;
+		if (item->state >= BATCH_COMPLETE && !item->before)
+			n.bytes_done += item->size;
+	}
+	n.done = n.complete + n.partial + n.failed;
+	return n;
+}
+
+enum outcome batch_outcome(const struct batch *batch)
+{
+	struct batch_counts n = batch_count(batch);
+
+	return n.failed ? OUTCOME_FAILED : n.partial || n.running || n.waiting ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+}
+
+static void fail_item(struct batch_item *item, const char *message)
+{
+	item->state = BATCH_FAILED;
+	g_free(item->message);
+	item->message = g_strdup(message);
+}
+
+/* ---- what is done already */
+
+static bool from_status(struct batch_item *item, const char *status)
+{
+	if (!g_strcmp0(status, "complete"))
+		item->state = BATCH_COMPLETE;
+	else if (!g_strcmp0(status, "partial"))
+		item->state = BATCH_PARTIAL;
+	else
+		return false;
+	return true;
+}
+
+/* A finished run of this very file in a case? */
+static bool in_case(struct store *store, struct batch_item *item)
+{
+	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, item->size);
+	g_autofree char *status = store_value(store, "SELECT r.status FROM dumps d JOIN runs r USING (dump_id) WHERE d.path = ? AND d.size ="
+					      " CAST(? AS INTEGER) AND r.finished_at IS NOT NULL ORDER BY r.run_id DESC LIMIT 1", item->path, size, NULL);
+
+	return from_status(item, status);
+}
+
+static bool in_case_file(const char *path, struct batch_item *item)
+{
+	struct store *store = g_file_test(path, G_FILE_TEST_EXISTS) ? store_open_readonly(path, NULL) : NULL;
+	bool done = store && in_case(store, item);
+
+	store_close(store);
+	return done;
+}
+
+static void remove_part(const struct batch *batch, const struct batch_item *item)
+{
+	g_autofree char *part = batch_file(batch, item, ".part"), *journal = batch_file(batch, item, ".part-journal");
+
+	g_unlink(part);
+	g_unlink(journal);
+}
+
+/* Is somebody at work on it? */
+static bool is_running(const struct batch *batch, const struct batch_item *item)
+{
+	g_autofree char *log = batch_file(batch, item, ".log");
+	int fd = open(log, O_RDONLY | O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+	if (fd >= 0)
+		close(fd);
+	return locked;
+}
+
+bool batch_look(struct batch *batch, GError **error)
+{
+	struct store *store = NULL;
+
+	if (batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS)) {
+		store = store_open_readonly(batch->case_path, error);
+		if (!store)
+			return false;
+	}
+	for (guint i = 0; i < batch->items->len; i++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, i);
+		g_autofree char *own = batch_file(batch, item, ".db"), *part = batch_file(batch, item, ".part");
+		g_autofree char *failed = batch_file(batch, item, ".failed"), *message = NULL;
+		if (store && in_case(store, item))
+			item->before = item->merged = true;
+		else if (in_case_file(own, item))
+			item->before = true;
+		else if (is_running(batch, item))
+			item->state = BATCH_RUNNING;
+		else if (in_case_file(part, item))
+			item->before = g_rename(part, own) == 0;	/* its batch ended before it saw that */
+		else if (g_file_get_contents(failed, &message, NULL, NULL))
+			fail_item(item, g_strchomp(message));
+	}
+	store_close(store);
+	return true;
+}
+
+/* ---- workers */
+
+static bool lock_log(struct batch *batch, struct batch_item *item, GError **error)
+{
+	g_autofree char *path = batch_file(batch, item, ".log");
+
+	item->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (item->log < 0) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
+		return false;
+	}
+	/* The worker inherits the lock with its standard output: it lasts as long as one of us lives. One of a batch that was
+	 * killed a moment ago may not be gone yet. */
+	for (int i = 0; flock(item->log, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (i == 20) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "another batch is at work on it");
+			close(item->log);
+			item->log = -1;
+			return false;
+		}
+		g_usleep(100000);
+	}
+	return ftruncate(item->log, 0) == 0;
+}
+
+static char **worker_command(const struct batch *batch, const struct batch_item *item, int progress)
+{
+	g_autofree char *part = batch_file(batch, item, ".part");
+	unsigned threads = MAX(1, g_get_num_processors() / batch->jobs);
+	GPtrArray *argv = g_ptr_array_new();
+
+	g_ptr_array_add(argv, g_strdup("memsieve"));
+	g_ptr_array_add(argv, g_strdup("analyze"));
+	g_ptr_array_add(argv, g_strdup("--quiet"));
+	g_ptr_array_add(argv, g_strdup_printf("--jobs=%u", threads));
+	g_ptr_array_add(argv, g_strdup_printf("--progress-fd=%d", progress));
+	g_ptr_array_add(argv, g_strdup_printf("--output=%s", part));
+	for (guint i = 0; i < batch->analyze_options->len; i++)
+		g_ptr_array_add(argv, g_strdup(g_ptr_array_index(batch->analyze_options, i)));
+	g_ptr_array_add(argv, g_strdup("--"));
+	g_ptr_array_add(argv, g_strdup(item->path));
+	g_ptr_array_add(argv, NULL);
+	return (char **)g_ptr_array_free(argv, FALSE);
+}
+
+/* In the child: async-signal-safe calls alone. */
+static void become_worker(char **argv, int log, int progress, uint64_t memory, pid_t parent)
+{
+	struct rlimit limit = { .rlim_cur = memory, .rlim_max = memory };
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	/* Private memory; what is mapped of the dump doesn't count. */
+	if (memory)
+		setrlimit(RLIMIT_DATA, &limit);
+	setpgid(0, 0);		/* Ctrl-C is for the batch, which tells its workers */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	fcntl(progress, F_SETFD, 0);
+	int null = open("/dev/null", O_RDONLY);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+		_exit(1);
+	execv("/proc/self/exe", argv);
+	_exit(127);
+}
+
+static bool start(struct batch *batch, struct batch_item *item, GError **error)
+{
+	int pipes[2];
+
+	if (!lock_log(batch, item, error))
+		return false;
+	g_autofree char *failed = batch_file(batch, item, ".failed");
+	g_unlink(failed);
+	remove_part(batch, item);
+	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no pipe for a worker: %s", g_strerror(errno));
+		return false;
+	}
+	g_auto(GStrv) argv = worker_command(batch, item, pipes[1]);
+	pid_t parent = getpid();
+	fflush(NULL);
+	item->pid = fork();
+	if (!item->pid)
+		become_worker(argv, item->log, pipes[1], batch->memory_limit / batch->jobs, parent);
+	close(pipes[1]);
+	item->progress = pipes[0];
+	if (item->pid < 0) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no worker process: %s", g_strerror(errno));
+		return false;
+	}
+	item->state = BATCH_RUNNING;
+	item->attempts++;
+	item->started = g_get_monotonic_time();
+	g_strlcpy(item->stage, "start", sizeof(item->stage));
+	batch_view_event(batch, "start", item);
+	return true;
+}
+
+/* The last line a worker wrote, which says why it failed. */
+static char *last_words(const struct batch *batch, const struct batch_item *item)
+{
+	g_autofree char *path = batch_file(batch, item, ".log"), *text = NULL;
+	gsize length = 0;
+
+	if (!g_file_get_contents(path, &text, &length, NULL) || !length)
+		return NULL;
+	g_autofree char *valid = g_utf8_make_valid(text, (gssize)length);
+	g_strchomp(valid);
+	const char *line = strrchr(valid, '\n');
+	line = line ? line + 1 : valid;
+	if (g_str_has_prefix(line, "memsieve: "))
+		line += strlen("memsieve: ");
+	return g_strndup(line, MAX_MESSAGE);
+}
+
+static void note_failure(struct batch *batch, struct batch_item *item, const char *message)
+{
+	g_autofree char *path = batch_file(batch, item, ".failed"), *line = g_strconcat(message, "\n", NULL);
+
+	fail_item(item, message);
+	remove_part(batch, item);
+	(void)g_file_set_contents(path, line, -1, NULL);
+	batch_view_event(batch, "failed", item);
+}
+
+static void finished(struct batch *batch, struct batch_item *item, int status)
+{
+	g_autofree char *words = last_words(batch, item), *message = NULL;
+	g_autofree char *part = batch_file(batch, item, ".part"), *own = batch_file(batch, item, ".db");
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+	item->seconds = (double)(g_get_monotonic_time() - item->started) / 1e6;
+	item->pid = 0;
+	close(item->progress);
+	item->progress = -1;
+	if (code == OUTCOME_COMPLETE || code == OUTCOME_PARTIAL) {
+		if (g_rename(part, own) == 0) {
+			item->state = code == OUTCOME_COMPLETE ? BATCH_COMPLETE : BATCH_PARTIAL;
+			batch_view_event(batch, "done", item);
+		} else {
+			message = g_strdup_printf("%s: %s", own, g_strerror(errno));
+		}
+	} else if (WIFSIGNALED(status)) {
+		message = g_strdup_printf("its worker was killed by signal %d (%s)%s%s", WTERMSIG(status), g_strsignal(WTERMSIG(status)),
+					  words ? ": " : "", words ? words : "");
+		if (item->attempts < MAX_ATTEMPTS && !pipeline_interrupted) {
+			item->state = BATCH_WAITING;
+			g_clear_pointer(&message, g_free);
+			batch_view_event(batch, "retry", item);
+		}
+	} else {
+		message = words ? g_steal_pointer(&words) : g_strdup_printf("its worker ended with status %d", code);
+	}
+	if (message && pipeline_interrupted) {
+		item->state = BATCH_WAITING;	/* for --resume */
+		remove_part(batch, item);
+	} else if (message) {
+		note_failure(batch, item, message);
+	}
+	close(item->log);
+	item->log = -1;
+}
+
+/* ---- the case of all */
+
+static bool keep_failures(struct batch *batch, GError **error)
+{
+	for (guint i = 0; i < batch->items->len; i++) {
+		const struct batch_item *item = g_ptr_array_index(batch->items, i);
+		g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, item->size);
+		bool known = store_has_table(batch->out, table_failed_dumps.name);
+		if (item->state == BATCH_FAILED &&
+		    (!store_declare(batch->out, &table_failed_dumps, error) ||
+		     !store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL) ||
+		     !store_exec(batch->out, error, "INSERT INTO failed_dumps(path, size, message, failed_at) VALUES (?, CAST(? AS INTEGER), ?,"
+				 " strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))", item->path, size, item->message ? item->message : "", NULL)))
+			return false;
+		if (item->merged && known && !store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL))
+			return false;
+	}
+	return true;
+}
+
+static bool merge_item(struct batch *batch, struct batch_item *item, GError **error)
+{
+	g_autofree char *own = batch_file(batch, item, ".db"), *log = batch_file(batch, item, ".log");
+	struct merge_result result;
+
+	if (!batch->out)
+		batch->out = merge_open(batch->case_path, error);
+	if (!batch->out || !merge_add(batch->out, own, &result, error))
+		return false;
+	item->merged = true;
+	batch_view_event(batch, result.dumps ? "merged" : "duplicate", item);
+	if (!batch->keep_cases) {
+		g_unlink(own);
+		if (!batch->log_folder)
+			g_unlink(log);
+	}
+	return true;
+}
+
+/* In the order of the list, so that the case is the same however long each takes. */
+static bool merge_ready(struct batch *batch, GError **error)
+{
+	for (; batch->case_path && batch->next_merge < batch->items->len; batch->next_merge++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, batch->next_merge);
+		if (item->state == BATCH_RUNNING || (item->state == BATCH_WAITING && !batch->merge_only))
+			return true;
+		if (item->merged || item->state == BATCH_FAILED || item->state == BATCH_WAITING)
+			continue;
+		if (!merge_item(batch, item, error))
+			return false;
+	}
+	return true;
+}
+
+static bool finish_case(struct batch *batch, GError **error)
+{
+	struct batch_counts n = batch_count(batch);
+
+	if (!batch->case_path)
+		return true;
+	if (!batch->out && !n.done)
+		return true;
+	if (!batch->out)
+		batch->out = merge_open(batch->case_path, error);
+	bool ok = batch->out && store_begin(batch->out, error) && keep_failures(batch, error) && store_commit(batch->out, error) &&
+		  merge_check(batch->out, error);
+	store_close(batch->out);
+	batch->out = NULL;
+	return ok;
+}
+
+/* ---- all of it */
+
+static void read_progress(struct batch *batch, struct batch_item *item)
+{
+	char buffer[4096];
+	ssize_t n;
+
+	while ((n = read(item->progress, buffer, sizeof(buffer) - 1)) > 0) {
+		buffer[n] = 0;
+		g_strchomp(buffer);
+		const char *last = strrchr(buffer, '\n');
+		g_strlcpy(item->stage, last ? last + 1 : buffer, sizeof(item->stage));
+	}
+	batch_view_refresh(batch, false);
+}
+
+/* Wait for news of a worker, or a tick. */
+static void wait_for_workers(struct batch *batch)
+{
+	g_autofree struct pollfd *polls = g_new(struct pollfd, batch->items->len + 1);
+	g_autofree struct batch_item **who = g_new(struct batch_item *, batch->items->len + 1);
+	nfds_t n = 0;
+
+	for (guint i = 0; i < batch->items->len; i++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, i);
+		if (!item->pid)
+			continue;
+		who[n] = item;
+		polls[n++] = (struct pollfd){ .fd = item->progress, .events = POLLIN };
+	}
+	if (poll(polls, n, TICK_MS) <= 0)
+		n = 0;
+	for (nfds_t i = 0; i < n; i++) {
+		int status;
+		if (polls[i].revents & POLLIN)
+			read_progress(batch, who[i]);
+		/* All of the pipe's writers are gone: so is the worker, or nearly. */
+		if (polls[i].revents & POLLHUP && waitpid(who[i]->pid, &status, 0) == who[i]->pid)
+			finished(batch, who[i], status);
+	}
+	batch_view_refresh(batch, false);
+}
+
+static void start_workers(struct batch *batch, unsigned running)
+{
+	for (guint i = 0; i < batch->items->len && running < batch->jobs && !pipeline_interrupted && !batch->merge_only; i++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, i);
+		g_autoptr(GError) error = NULL;
+		if (item->state != BATCH_WAITING)
+			continue;
+		if (start(batch, item, &error))
+			running++;
+		else
+			note_failure(batch, item, error ? error->message : "its log can't be written");
+	}
+}
+
+static void stop_workers(struct batch *batch)
+{
+	for (guint i = 0; i < batch->items->len; i++) {
+		const struct batch_item *item = g_ptr_array_index(batch->items, i);
+		if (item->pid)
+			kill(item->pid, SIGTERM);
+	}
+}
+
+static unsigned running(const struct batch *batch)
+{
+	unsigned n = 0;
+
+	for (guint i = 0; i < batch->items->len; i++)
+		n += ((struct batch_item *)g_ptr_array_index(batch->items, i))->pid != 0;
+	return n;
+}
+
+/* What an earlier batch left: done stays, the rest is done (again). */
+static bool prepare(struct batch *batch, GError **error)
+{
+	unsigned left = 0;
+
+	for (guint i = 0; i < batch->items->len; i++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, i);
+		if (item->state == BATCH_RUNNING && !batch->merge_only)
+			item->state = BATCH_WAITING;	/* it is seen again when its turn comes */
+		left += item->before;
+		if (item->state == BATCH_FAILED && !batch->merge_only)
+			item->state = BATCH_WAITING;
+		if (item->before && batch->replace) {
+			item->before = item->merged = false;
+			item->state = BATCH_WAITING;
+		}
+	}
+	if (!left || batch->resume || batch->replace)
+		return true;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%u of %u dumps are done already: --resume leaves them as they are, --replace"
+		    " analyses them anew", left, batch->items->len);
+	return false;
+}
+
+/* With --replace the old results go first. */
+static bool forget(struct batch *batch, GError **error)
+{
+	struct store *store = NULL;
+	bool ok = true;
+
+	if (!batch->replace)
+		return true;
+	if (batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS))
+		ok = (store = merge_open(batch->case_path, error)) != NULL;
+	for (guint i = 0; i < batch->items->len && ok; i++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, i);
+		g_autofree char *own = batch_file(batch, item, ".db");
+		g_autofree char *id = store ? store_value(store, "SELECT dump_id FROM dumps WHERE path = ?", item->path, NULL) : NULL;
+		g_unlink(own);
+		if (id)
+			ok = store_remove_dump(store, g_ascii_strtoll(id, NULL, 10), error);
+	}
+	store_close(store);
+	return ok;
+}
+
+bool batch_run(struct batch *batch, GError **error)
+{
+	bool ok, told = false;
+	unsigned n;
+
+	if (g_mkdir_with_parents(batch->folder, 0755) < 0 || (batch->log_folder && g_mkdir_with_parents(batch->log_folder, 0755) < 0)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", batch->folder, g_strerror(errno));
+		return false;
+	}
+	if (!batch_look(batch, error) || !prepare(batch, error) || !forget(batch, error) || !batch_write_list(batch, error))
+		return false;
+	batch_view_event(batch, "found", NULL);
+	ok = merge_ready(batch, error);
+	while (ok) {
+		start_workers(batch, running(batch));
+		n = running(batch);
+		if (!n)
+			break;
+		if (pipeline_interrupted && !told) {
+			stop_workers(batch);
+			told = true;
+		}
+		wait_for_workers(batch);
+		ok = merge_ready(batch, error);
+	}
+	stop_workers(batch);
+	while ((n = running(batch)))
+		wait_for_workers(batch);
+	ok = ok && merge_ready(batch, error) && finish_case(batch, error);
+	batch_view_refresh(batch, true);
+	/* Nothing is left to resume: the folder was ours alone. */
+	if (ok && !batch->keep_cases && batch_outcome(batch) != OUTCOME_FAILED && !pipeline_interrupted) {
+		g_autofree char *list = g_build_filename(batch->folder, "batch.list", NULL), *name = g_build_filename(batch->folder, "batch.case", NULL);
+		g_unlink(list);
+		g_unlink(name);
+		g_rmdir(batch->folder);
+	}
+	return ok;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which dumps a batch is of. */
+#include <archive.h>
+#include <archive_entry.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "batch.h"
+#include "format.h"
+
+/* Raw images have no signature: in a folder they are known by their names alone. */
+static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", ".memdump", ".img", ".bin", ".dd" };
+#define RAW_MIN (1u << 20)
+#define MAX_MEMBERS 64
+#define HEAD (64u << 10)	/* of a packed dump, enough for every signature */
+
+/* What is asked of a dump's first bytes. */
+static bool has_signature(const struct file *file)
+{
+	for (const struct format *const *f = formats; *f; f++) {
+		if (!strcmp((*f)->name, "raw") || !(*f)->match(file))
+			continue;
+		/* Programs are ELF files too: ET_CORE alone is a dump. */
+		if (!strcmp((*f)->name, "elf"))
+			return file->size > 18 && file->map[16] == 4 && !file->map[17];
+		return file->size >= PAGE_SIZE;
+	}
+	return false;
+}
+
+static bool has_raw_name(const struct file *file)
+{
+	if (file->size < RAW_MIN)
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(raw_extensions); i++) {
+		size_t n = strlen(file->path), m = strlen(raw_extensions[i]);
+		if (n > m && !g_ascii_strcasecmp(file->path + n - m, raw_extensions[i]))
+			for (const struct format *const *f = formats; *f; f++)
+				if (!strcmp((*f)->name, "raw"))
+					return (*f)->match(file);
+	}
+	return false;
+}
+
+/* A snapshot's or suspended machine's state beside its memory: the memory is the dump. */
+static bool is_companion(const char *path)
+{
+	static const char *const states[] = { ".vmss", ".vmsn" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+		if (g_str_has_suffix(path, states[i])) {
+			g_autofree char *memory = g_strdup_printf("%.*s.vmem", (int)(strlen(path) - strlen(states[i])), path);
+			return g_file_test(memory, G_FILE_TEST_EXISTS);
+		}
+	return false;
+}
+
+/* Without its packer's extension; NULL when it has none. */
+static char *packed_name(const char *path)
+{
+	static const char *const packers[] = { ".gz", ".xz", ".zst", ".bz2", ".lz4" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(packers); i++)
+		if (g_str_has_suffix(path, packers[i]))
+			return g_strndup(path, strlen(path) - strlen(packers[i]));
+	return g_str_has_suffix(path, ".zip") ? g_strdup(path) : NULL;
+}
+
+/* A packed dump: the first bytes of what is in it. */
+static bool is_packed_dump(const char *path)
+{
+	g_autofree char *name = packed_name(path);
+	bool zip = g_str_has_suffix(path, ".zip"), found = false;
+	struct archive_entry *entry;
+
+	if (!name)
+		return false;
+	struct archive *a = archive_read_new();
+	archive_read_support_filter_all(a);
+	if (zip)
+		archive_read_support_format_zip(a);
+	else
+		archive_read_support_format_raw(a);
+	g_autofree uint8_t *head = g_malloc(HEAD);
+	if (archive_read_open_filename(a, path, 1u << 16) == ARCHIVE_OK)
+		for (unsigned i = 0; i < MAX_MEMBERS && !found && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
+			const char *member = zip ? archive_entry_pathname(entry) : name;
+			la_ssize_t n = archive_read_data(a, head, HEAD);
+			struct file file = { .path = (char *)(member ? member : name), .fd = -1, .map = head, .size = n > 0 ? (uint64_t)n : 0 };
+			found = n >= PAGE_SIZE && has_signature(&file);
+			/* Its size isn't known before it is unpacked, but what fills the buffer may well be large. */
+			file.size = n == HEAD ? RAW_MIN : 0;
+			found = found || has_raw_name(&file);
+		}
+	archive_read_free(a);
+	return found;
+}
+
+static bool is_dump(const char *path)
+{
+	if (is_companion(path))
+		return false;
+	struct file *file = file_open(path, NULL);
+	if (!file)
+		return false;
+	bool dump = file->size >= PAGE_SIZE && (has_signature(file) || has_raw_name(file));
+	file_close(file);
+	return dump || is_packed_dump(path);
+}
+
+static void add(struct batch *batch, const char *path)
+{
+	struct stat st = { .st_size = 0 };
+	g_autofree char *absolute = g_canonicalize_filename(path, NULL), *base = g_path_get_basename(path);
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, absolute, -1);
+
+	for (guint i = 0; i < batch->items->len; i++) {
+		const struct batch_item *other = g_ptr_array_index(batch->items, i);
+		g_autofree char *known = g_canonicalize_filename(other->path, NULL);
+		if (!strcmp(known, absolute))
+			return;
+	}
+	struct batch_item *item = g_new0(struct batch_item, 1);
+	(void)stat(path, &st);
+	item->path = g_steal_pointer(&absolute);
+	item->size = (uint64_t)st.st_size;
+	item->progress = item->log = -1;
+	/* The file's name to be read, and its path's hash to tell those of one name apart. */
+	for (char *p = base; *p; p++)
+		if (!g_ascii_isalnum(*p) && !strchr("._-", *p))
+			*p = '_';
+	item->name = g_strdup_printf("%.80s-%.10s", base[0] == '.' ? base + 1 : base, sum);
+	g_ptr_array_add(batch->items, item);
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Folders below, in order of their paths; links to folders are not followed. */
+static bool search(struct batch *batch, const char *folder, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free), below = g_ptr_array_new_with_free_func(g_free);
+
+	g_ptr_array_add(below, g_strdup(folder));
+	for (guint i = 0; i < below->len; i++) {
+		const char *path = g_ptr_array_index(below, i);
+		g_autoptr(GDir) dir = g_dir_open(path, 0, i ? NULL : error);
+		if (!dir && !i)
+			return false;
+		for (const char *name; dir && (name = g_dir_read_name(dir)); ) {
+			g_autofree char *full = g_build_filename(path, name, NULL);
+			if (g_file_test(full, G_FILE_TEST_IS_DIR)) {
+				if (!g_file_test(full, G_FILE_TEST_IS_SYMLINK))
+					g_ptr_array_add(below, g_steal_pointer(&full));
+			} else if (g_file_test(full, G_FILE_TEST_IS_REGULAR)) {
+				g_ptr_array_add(names, g_steal_pointer(&full));
+			}
+		}
+	}
+	g_ptr_array_sort(names, compare_strings);
+	for (guint i = 0; i < names->len; i++)
+		if (is_dump(g_ptr_array_index(names, i)))
+			add(batch, g_ptr_array_index(names, i));
+	return true;
+}
+
+static bool from_list(struct batch *batch, const char *list, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(list, &text, NULL, error))
+		return false;
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		g_strchomp(*line);
+		if (**line && !batch_find(batch, *line, error)) {
+			g_prefix_error(error, "%s: ", list);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool batch_find(struct batch *batch, const char *argument, GError **error)
+{
+	if (argument[0] == '@' && !g_file_test(argument, G_FILE_TEST_EXISTS))
+		return from_list(batch, argument + 1, error);
+	if (g_file_test(argument, G_FILE_TEST_IS_DIR))
+		return search(batch, argument, error);
+	/* A file that is missing fails as a dump: the others go on. */
+	add(batch, argument);
+	return true;
+}
