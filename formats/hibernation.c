@@ -22,7 +22,7 @@
 #define SET_SIZE (SET_PAGES * PAGE_SIZE)
 #define MAX_RUNS (1u << 28)
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
-#define CACHE_SLOTS 64u		/* decompressed sets kept: 4 MiB */
+#define CACHE_SLOTS 1024u	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
 
 /* Offsets in PO_MEMORY_IMAGE by its LengthSelf. */
 struct layout {

@@ -104,12 +104,13 @@ static bool run_process(struct context *c, GError **error)
 	(void)error;
 	if (c->image->facts.no_user_memory)
 		return true;
-	int mapped = 0;
-	for (guint i = 0; i < vads->len && mapped <= IMAGES && !context_cancelled(c); i++) {
+	uint64_t mapped = 0;
+	for (guint i = 0; i < vads->len && mapped <= limit(image_mappings) && !context_cancelled(c); i++) {
 		if (!image_vad(&g_array_index(vads, struct vad, i)))
 			continue;
-		if (mapped++ == IMAGES)
-			context_note(c, FAULT_LIMIT, g_array_index(vads, struct vad, i).start, "images", "more than %d image mappings", IMAGES);
+		if (mapped++ == limit(image_mappings))
+			context_note(c, FAULT_LIMIT, g_array_index(vads, struct vad, i).start, "images", "more than %" G_GUINT64_FORMAT " image mappings",
+				     limit(image_mappings));
 		else
 			put_mapped(c, images, i);
 	}

@@ -4,6 +4,7 @@
 #define MEMSIEVE_IMAGES_H
 #include "image_compare.h"
 #include "image_rebuild.h"
+#include "limit.h"
 #include "patch.h"
 #include "pe_space.h"
 #include "plugin.h"
@@ -96,7 +97,6 @@ struct subject {
 	unsigned searched;		/* pages whose original was looked for there */
 };
 
-#define IMAGES 8192	/* mappings of one process */
 #define PATCH_BYTES 512u	/* kept of a patch */
 
 /* ---- images_content.c */

@@ -6,7 +6,6 @@
 enum {
 	GAP = 8,		/* equal bytes between two differences that are one patch */
 	STOMPED = 256,		/* bytes of one difference that make it more than a patch */
-	PATCHES = 1024,		/* an image */
 	OTHERS = 32,		/* mappings looked at for an original … */
 	SEARCHES = 64,		/* … of so many pages of an image */
 };
@@ -116,7 +115,7 @@ static struct found_patch *add_patch(struct subject *s, uint32_t rva, uint32_t l
 {
 	if (extend(s, rva, length, kind, section, original, current))
 		return &g_array_index(s->patches, struct found_patch, s->patches->len - 1);
-	if (s->patches->len >= PATCHES) {
+	if (s->patches->len >= limit(image_patches)) {
 		s->patches_cut = true;
 		return NULL;
 	}
@@ -302,5 +301,5 @@ void put_patches(struct subject *s)
 		row_text(row, P_KIND, patch_kind_name(p->kind));
 	}
 	if (s->patches_cut)
-		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %d patches in one image", PATCHES);
+		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %" G_GUINT64_FORMAT " patches in one image", limit(image_patches));
 }

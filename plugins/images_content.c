@@ -62,7 +62,7 @@ struct images *images_create(const struct context *c)
 		if (c->image->facts.no_user_memory)
 			continue;
 		/* The order in which run_process makes their rows. */
-		for (guint v = 0; v < process->vads.vads->len && ordinal < IMAGES; v++)
+		for (guint v = 0; v < process->vads.vads->len && (uint64_t)ordinal < limit(image_mappings); v++)
 			if (image_vad(&g_array_index(process->vads.vads, struct vad, v)))
 				add_mapping(images, process, v, ordinal++);
 	}

@@ -11,7 +11,6 @@
 #include "images.h"
 
 enum {
-	FOUND = 1024,		/* images a process */
 	FUNCTIONS = 8,		/* entries that make a function table */
 	RELOCATIONS = 16,	/* entries that make relocation blocks */
 };
@@ -20,15 +19,16 @@ struct search {
 	struct context *c;
 	found_image_fn each;
 	void *user;
-	unsigned found;
+	uint64_t found;
 };
 
 static bool limit_reached(struct search *s)
 {
-	if (s->found < FOUND)
+	if (s->found < limit(images_found))
 		return false;
-	if (s->found++ == FOUND)
-		context_note(s->c, FAULT_LIMIT, (va_t){ 0 }, "images", "more than %d images in memory that is no image mapping", FOUND);
+	if (s->found++ == limit(images_found))
+		context_note(s->c, FAULT_LIMIT, (va_t){ 0 }, "images", "more than %" G_GUINT64_FORMAT " images in memory that is no image mapping",
+			     limit(images_found));
 	return true;
 }
 
@@ -142,12 +142,12 @@ static void search_remains(struct search *s, const struct vad *vad)
 
 /* ---- */
 
-static unsigned search_range(struct search *s, uint64_t start, uint64_t end, bool executable_only)
+static uint64_t search_range(struct search *s, uint64_t start, uint64_t end, bool executable_only)
 {
 	va_t cursor = { start };
 	struct page page;
 	uint8_t scratch[PAGE_SIZE];
-	unsigned before = s->found;
+	uint64_t before = s->found;
 
 	while (cursor.v >= start && cursor.v <= end && space_next_page(s->c->user, &cursor, (va_t){ end }, &page)) {
 		if (context_cancelled(s->c))

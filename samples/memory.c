@@ -11,47 +11,6 @@ static bool is_kernel(uint64_t va)
 	return va >> 63;
 }
 
-struct memory *memory_create(uint64_t size, unsigned levels, unsigned self_map, uint64_t seed, uint64_t gap_start, uint64_t gap_end)
-{
-	struct memory *m = g_new0(struct memory, 1);
-	uint64_t pages = size / PAGE_SIZE;
-
-	m->size = size;
-	m->levels = levels;
-	m->self_map = self_map;
-	m->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (m->bytes == MAP_FAILED)
-		g_error("%" G_GUINT64_FORMAT " bytes of memory for the sample: none", size);
-	m->frames = g_malloc0(pages);
-	m->order = g_new(uint32_t, pages);
-	/* As the firmware of a PC leaves it: the first page, video memory and ROMs are not RAM. */
-	for (uint64_t i = 1; i < pages; i++) {
-		uint64_t pa = i * PAGE_SIZE;
-		if ((pa >= 0x9f000 && pa < 0x100000) || (pa >= gap_start && pa < gap_end))
-			continue;
-		m->frames[i] = FRAME_RAM;
-		if (pa >= 0x100000)
-			m->order[m->free++] = (uint32_t)i;
-	}
-	for (uint32_t i = m->free; i > 1; i--) {
-		uint32_t j = (uint32_t)(random_of(seed, "frame", i) % i), swap = m->order[i - 1];
-		m->order[i - 1] = m->order[j];
-		m->order[j] = swap;
-	}
-	m->roots = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	m->system_root = memory_new_root(m);
-	return m;
-}
-
-void memory_destroy(struct memory *m)
-{
-	munmap(m->bytes, m->size);
-	g_free(m->frames);
-	g_free(m->order);
-	g_array_free(m->roots, TRUE);
-	g_free(m);
-}
-
 static bool beside(uint64_t frame, uint64_t pa)
 {
 	uint64_t other = pa / PAGE_SIZE;
@@ -101,15 +60,73 @@ static uint64_t *table_at(struct memory *m, uint64_t pa)
 	return (uint64_t *)(void *)(m->bytes + (pa & PTE_FRAME));
 }
 
-uint64_t memory_new_root(struct memory *m)
+/* The system's root is made by the loader, at about the same place on every machine; there other readers
+ * look for it first. The others come from anywhere. */
+static uint64_t first_root(struct memory *m, uint64_t seed)
 {
-	uint64_t root = memory_frame(m, 0, 0, false), *table = table_at(m, root);
+	uint64_t root = 0x1a0000 + random_of(seed, "root", 0) % 16 * PAGE_SIZE;
+
+	while (m->frames[root / PAGE_SIZE] != FRAME_RAM)
+		root += PAGE_SIZE;
+	memory_take(m, root);
+	return root;
+}
+
+static uint64_t make_root(struct memory *m, uint64_t root)
+{
+	uint64_t *table = table_at(m, root);
 
 	if (m->system_root)
 		memcpy(table + 256, table_at(m, m->system_root) + 256, 256 * 8);
 	table[m->self_map] = root | PTE_TABLE | PTE_NX;
 	g_array_append_val(m->roots, root);
 	return root;
+}
+
+uint64_t memory_new_root(struct memory *m)
+{
+	return make_root(m, memory_frame(m, 0, 0, false));
+}
+
+struct memory *memory_create(uint64_t size, unsigned levels, unsigned self_map, uint64_t seed, uint64_t gap_start, uint64_t gap_end)
+{
+	struct memory *m = g_new0(struct memory, 1);
+	uint64_t pages = size / PAGE_SIZE;
+
+	m->size = size;
+	m->levels = levels;
+	m->self_map = self_map;
+	m->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m->bytes == MAP_FAILED)
+		g_error("%" G_GUINT64_FORMAT " bytes of memory for the sample: none", size);
+	m->frames = g_malloc0(pages);
+	m->order = g_new(uint32_t, pages);
+	/* As the firmware of a PC leaves it: the first page, video memory and ROMs are not RAM. */
+	for (uint64_t i = 1; i < pages; i++) {
+		uint64_t pa = i * PAGE_SIZE;
+		if ((pa >= 0x9f000 && pa < 0x100000) || (pa >= gap_start && pa < gap_end))
+			continue;
+		m->frames[i] = FRAME_RAM;
+		if (pa >= 0x100000)
+			m->order[m->free++] = (uint32_t)i;
+	}
+	for (uint32_t i = m->free; i > 1; i--) {
+		uint32_t j = (uint32_t)(random_of(seed, "frame", i) % i), swap = m->order[i - 1];
+		m->order[i - 1] = m->order[j];
+		m->order[j] = swap;
+	}
+	m->roots = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	m->system_root = make_root(m, first_root(m, seed));
+	return m;
+}
+
+void memory_destroy(struct memory *m)
+{
+	munmap(m->bytes, m->size);
+	g_free(m->frames);
+	g_free(m->order);
+	g_array_free(m->roots, TRUE);
+	g_free(m);
 }
 
 uint64_t *memory_pte(struct memory *m, uint64_t root, uint64_t va, bool create)
