@@ -269,7 +269,13 @@ static bool start(struct batch *batch, struct batch_item *item, GError **error)
 
 	if (!lock_log(batch, item, error))
 		return false;
-	g_autofree char *failed = batch_file(batch, item, ".failed");
+	g_autofree char *failed = batch_file(batch, item, ".failed"), *own = batch_file(batch, item, ".db");
+	if (in_case_file(own, item)) {	/* while we waited, by another batch on the same folder */
+		item->before = true;
+		close(item->log);
+		item->log = -1;
+		return true;
+	}
 	g_unlink(failed);
 	remove_part(batch, item);
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0) {
@@ -313,13 +319,16 @@ static char *last_words(const struct batch *batch, const struct batch_item *item
 	return g_strndup(line, MAX_MESSAGE);
 }
 
+/* Only while we hold its log: else its files are another batch's. */
 static void note_failure(struct batch *batch, struct batch_item *item, const char *message)
 {
 	g_autofree char *path = batch_file(batch, item, ".failed"), *line = g_strconcat(message, "\n", NULL);
 
 	fail_item(item, message);
-	remove_part(batch, item);
-	(void)g_file_set_contents(path, line, -1, NULL);
+	if (item->log >= 0) {
+		remove_part(batch, item);
+		(void)g_file_set_contents(path, line, -1, NULL);
+	}
 	batch_view_event(batch, "failed", item);
 }
 
@@ -392,7 +401,8 @@ static bool merge_item(struct batch *batch, struct batch_item *item, GError **er
 		return false;
 	item->merged = true;
 	batch_view_event(batch, result.dumps ? "merged" : "duplicate", item);
-	if (!batch->keep_cases) {
+	/* A copy of another dump leaves no path in the case: its own case says that it is done, until the end. */
+	if (!batch->keep_cases && result.dumps) {
 		g_unlink(own);
 		if (!batch->log_folder)
 			g_unlink(log);
@@ -463,13 +473,14 @@ static void wait_for_workers(struct batch *batch)
 		polls[n++] = (struct pollfd){ .fd = item->progress, .events = POLLIN };
 	}
 	if (poll(polls, n, TICK_MS) <= 0)
-		n = 0;
+		for (nfds_t i = 0; i < n; i++)
+			polls[i].revents = 0;
 	for (nfds_t i = 0; i < n; i++) {
 		int status;
 		if (polls[i].revents & POLLIN)
 			read_progress(batch, who[i]);
 		/* All of the pipe's writers are gone: so is the worker, or nearly. */
-		if (polls[i].revents & POLLHUP && waitpid(who[i]->pid, &status, 0) == who[i]->pid)
+		if (waitpid(who[i]->pid, &status, polls[i].revents & POLLHUP ? 0 : WNOHANG) == who[i]->pid)
 			finished(batch, who[i], status);
 	}
 	batch_view_refresh(batch, false);
@@ -553,6 +564,25 @@ static bool forget(struct batch *batch, GError **error)
 	return ok;
 }
 
+/* Nothing is left to resume: the folder was ours alone. */
+static void clear_away(const struct batch *batch)
+{
+	static const char *const own[] = { "batch.list", "batch.case" };
+
+	for (guint i = 0; i < batch->items->len; i++) {
+		const struct batch_item *item = g_ptr_array_index(batch->items, i);
+		g_autofree char *db = batch_file(batch, item, ".db"), *log = batch_file(batch, item, ".log");
+		g_unlink(db);
+		if (!batch->log_folder)
+			g_unlink(log);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(own); i++) {
+		g_autofree char *path = g_build_filename(batch->folder, own[i], NULL);
+		g_unlink(path);
+	}
+	g_rmdir(batch->folder);
+}
+
 bool batch_run(struct batch *batch, GError **error)
 {
 	bool ok, told = false;
@@ -583,12 +613,7 @@ bool batch_run(struct batch *batch, GError **error)
 		wait_for_workers(batch);
 	ok = ok && merge_ready(batch, error) && finish_case(batch, error);
 	batch_view_refresh(batch, true);
-	/* Nothing is left to resume: the folder was ours alone. */
-	if (ok && !batch->keep_cases && batch_outcome(batch) != OUTCOME_FAILED && !pipeline_interrupted) {
-		g_autofree char *list = g_build_filename(batch->folder, "batch.list", NULL), *name = g_build_filename(batch->folder, "batch.case", NULL);
-		g_unlink(list);
-		g_unlink(name);
-		g_rmdir(batch->folder);
-	}
+	if (ok && !batch->keep_cases && batch_outcome(batch) != OUTCOME_FAILED && !pipeline_interrupted)
+		clear_away(batch);
 	return ok;
 }

@@ -8,6 +8,7 @@
 #include "crew.h"
 #include "limit.h"
 #include "pipeline.h"
+#include "progress.h"
 #include "summary.h"
 
 static void on_signal(int signal_number)
@@ -47,6 +48,7 @@ static void options_clear(struct options *o)
 
 static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 {
+	int progress = 0;
 	const GOptionEntry entries[] = {
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &o->output, "the case file (default: memsieve.db)", "CASE.db" },
 		{ "jobs", 'j', 0, G_OPTION_ARG_INT, &o->jobs, "threads (default: one a core)", "N" },
@@ -61,6 +63,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "plugin", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->plugins, "load a plugin", "FILE.so" },
 		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "no progress, no summary", NULL },
+		{ "progress-fd", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_INT, &progress, "for `memsieve batch`", NULL },
 		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "say more", NULL },
 		{ NULL }
 	};
@@ -72,6 +75,8 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 	g_option_context_set_summary(context, "Analyse Windows memory dumps into an SQLite case.");
 	if (!g_option_context_parse(context, argc, argv, error))
 		return false;
+	if (progress > 0)
+		progress_report(progress);
 	if (o->jobs < 0 || o->jobs > 1024) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "-j is a number of threads, 1 to 1024");
 		return false;

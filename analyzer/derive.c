@@ -155,6 +155,9 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		bool known = !above || above->shift == low || (above->old == f->offset);
 		if (above && above->old == f->offset)
 			low = above->shift;
+		/* Beyond the last that is known another build may differ in any way. */
+		if (!above && changed && d->foreign)
+			known = false;
 		if (!known) {
 			debug_field(d, "lost", f, -1, 0);
 			*f = (struct field){ 0 };
@@ -353,11 +356,11 @@ static void mark_foreign(void *user, const char *type, const char *member, struc
 		field->derived = 40;
 }
 
-static bool same_build(const struct evidence *e, const struct layout *prior)
+bool derive_same_build(const struct evidence *e, const char *family)
 {
 	unsigned major, minor, build;
 
-	return prior->origin && sscanf(prior->origin, "%5u.%5u.%5u", &major, &minor, &build) == 3 &&
+	return family && sscanf(family, "%5u.%5u.%5u", &major, &minor, &build) == 3 &&
 	       (build == e->build || (build == 19041 && e->build > 19041 && e->build <= 19045) ||
 		(build == 18362 && e->build == 18363) || (build == 22621 && e->build == 22631));
 }
@@ -373,7 +376,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		AUTO(layout) copy = layout_copy(priors[i]);
-		bool own = same_build(e, copy);
+		bool own = derive_same_build(e, copy->origin);
 
 		run(&d, e, copy, own, !own);
 		if (g_getenv("MEMSIEVE_DEBUG_DERIVE"))
@@ -388,7 +391,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 	if (!best)
 		return NULL;
 	struct layout *layout = layout_copy(best);
-	bool foreign = !same_build(e, best);
+	bool foreign = !derive_same_build(e, best->origin);
 	layout->confidence = 100;
 	layout->base = g_strdup(best->origin);
 	if (!best_misfits && !foreign) {

@@ -72,6 +72,9 @@ struct space *derive_user(struct derive *d, unsigned process);
 /* A quadword of the kernel's memory; false: not there. */
 bool derive_read(struct derive *d, uint64_t va, uint64_t *out);
 
+/* Is that family (by its name) of the kernel's build? */
+bool derive_same_build(const struct evidence *e, const char *family);
+
 /*
  * What fits the dump of these priors best, corrected where it doesn't fit: LAYOUT_FAMILY when
  * nothing had to be, else LAYOUT_DERIVED. NULL: the dump has too little evidence.

@@ -148,11 +148,12 @@ static unsigned bits_of(const struct field *f, uint64_t word)
 	return (unsigned)(word >> f->bit & ((1u << f->bits) - 1));
 }
 
-/* The flags of a program's node: an image, execute-writecopy, not private; those tagged VadS are private. */
+/* The flags of a program's node: an image, execute-writecopy, not private; those tagged VadS are private. Without such
+ * nodes there is nothing to be said against them. */
 static float probe_flags(struct derive *d, unsigned at)
 {
 	const struct layout *l = d->layout;
-	unsigned good = 0, bad = 0;
+	unsigned good = 0, bad = 0, images = 0;
 	const struct sample *s;
 
 	if (!l->mmvad_flags.Protection.bits || !l->mmvad_flags.VadType.bits || !l->mmvad_flags.PrivateMemory.bits)
@@ -161,6 +162,7 @@ static float probe_flags(struct derive *d, unsigned at)
 		uint64_t word = sample_value(s, at, l->mmvad_flags.Protection.size > 4 ? 8 : 4);
 		bool ok;
 
+		images += at_image(d, s, d->anchor);
 		if (at_image(d, s, d->anchor))
 			ok = bits_of(&l->mmvad_flags.Protection, word) == PROTECTION_EXECUTE_WRITECOPY &&
 			     bits_of(&l->mmvad_flags.VadType, word) == VAD_TYPE_IMAGE && !bits_of(&l->mmvad_flags.PrivateMemory, word);
@@ -172,7 +174,7 @@ static float probe_flags(struct derive *d, unsigned at)
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, 2);
+	return images ? derive_share(good, bad, 2) : 1;
 }
 
 /* Bits of the flags that moved within them. What a field of n bits holds in a program's node, in one tagged VadS,
@@ -253,6 +255,8 @@ static void derive_flags(struct derive *d)
 		l->mmvad_short.u.offset = (uint16_t)at;
 		l->mmvad_short.u.size = (uint16_t)(word / 8);
 		l->mmvad_short.u.derived = 80;
+		if (l->mmvad.u.size)
+			l->mmvad.u = l->mmvad_short.u;
 		/* Others of its bits moved nobody knows where. */
 		memset(&l->mmvad_flags.NoChange, 0, sizeof(struct field));
 		memset(&l->mmvad_flags.PrivateFixup, 0, sizeof(struct field));
@@ -397,12 +401,10 @@ void derive_memory(struct derive *d)
 		{ FIELD_OF(mmvad_short.EndingVpn), probe_end, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad_short.StartingVpnHigh), probe_high, 1, 3, 0.8f },
 		{ FIELD_OF(mmvad_short.EndingVpnHigh), probe_high, 1, 3, 0.8f },
-		{ FIELD_OF(mmvad_short.u), probe_flags, 4, 4, 0.7f },
 	};
 	static const struct probe whole[] = {
 		{ FIELD_OF(mmvad.StartingVpn), probe_start, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.EndingVpn), probe_end, 4, 4, 0.7f },
-		{ FIELD_OF(mmvad.u), probe_flags, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.Subsection), probe_subsection, 8, 4, 0.7f },
 		{ FIELD_OF(mmvad.FirstPrototypePte), probe_prototypes, 8, 2, 0.7f },
 		{ FIELD_OF(mmvad.LastContiguousPte), probe_prototypes, 8, 2, 0.7f },
@@ -424,8 +426,11 @@ void derive_memory(struct derive *d)
 	}
 	d->anchor = d->checking ? d->layout->mmvad_short.StartingVpn.offset : derive_find(d, d->nodes, 0x80, &start);
 	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
-	if (!d->checking && d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.7f)
-		derive_flags(d);
+	if (d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.9f) {
+		d->misfits += 4;
+		if (!d->checking)
+			derive_flags(d);
+	}
 	derive_fit(d, "_MMVAD", d->nodes, 0xc0, whole, G_N_ELEMENTS(whole));
 	collect_areas(d);
 	derive_fit(d, "_CONTROL_AREA", d->areas, 0x100, area, G_N_ELEMENTS(area));

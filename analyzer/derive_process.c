@@ -393,22 +393,29 @@ static float probe_wow64(struct derive *d, unsigned at)
 	return good && zero ? 1 : 0;
 }
 
-/* Which of the two forms it has. */
+/* Which of the two forms it has; the field's name changed with it. */
 static void derive_wow64(struct derive *d)
 {
-	const struct field *f = d->layout->eprocess.WoW64Process.size ? &d->layout->eprocess.WoW64Process : &d->layout->eprocess.Wow64Process;
+	struct field *before = &d->layout->eprocess.Wow64Process, *since = &d->layout->eprocess.WoW64Process;
 	struct field *peb = &d->layout->ewow64process.Peb;
+	const struct field f = since->size ? *since : *before;
 	const struct sample *s;
 
-	if (d->checking || !f->size || probe_wow64(d, f->offset) < 0.9f)
+	if (d->checking || !f.size || probe_wow64(d, f.offset) < 0.9f)
 		return;
 	FOR_SAMPLES(d, s) {
-		uint64_t p = sample_value(s, f->offset, 8);
+		uint64_t p = sample_value(s, f.offset, 8);
 
-		if (p && p < UINT64_C(0x100000000))
+		if (!p)
+			continue;
+		bool direct = p < UINT64_C(0x100000000);
+		*(direct ? since : before) = (struct field){ 0 };
+		*(direct ? before : since) = f;
+		if (direct)
 			*peb = (struct field){ 0 };
-		else if (p && !peb->size)
+		else if (!peb->size)
 			*peb = (struct field){ .offset = 0, .size = 8, .derived = 90 };
+		return;
 	}
 }
 

@@ -6,6 +6,8 @@ const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_lo
 
 #define IO_TYPE_DRIVER 4	/* ntddk.h: the first word of a _DRIVER_OBJECT */
 #define MAX_IMAGE (UINT64_C(1) << 30)
+/* Windows has some hundreds: what has more was written by somebody. */
+#define MAX_DRIVERS 16384u
 
 static int compare_found(const void *a, const void *b)
 {
@@ -41,7 +43,7 @@ GArray *driver_set_find(struct context *c, const char *table)
 			     "the object manager's \\Driver can't be found: drivers come from their pool blocks alone");
 	add_directory(c, "Driver", out);
 	add_directory(c, "FileSystem", out);
-	for (guint i = 0; i < objects->len; i++) {
+	for (guint i = 0; i < objects->len && out->len < MAX_DRIVERS; i++) {
 		const struct pool_object *o = &g_array_index(objects, struct pool_object, i);
 		struct driver_found found = { o->va, o->pa, false };
 		if (o->va.v && !o->freed && (o->typed || !types->count))
@@ -110,36 +112,32 @@ static void read_entry(struct context *c, va_t at, struct loaded_driver *d)
 		d->path = NULL;
 }
 
-static bool known_base(const GArray *out, uint64_t base)
-{
-	for (guint i = 0; i < out->len; i++)
-		if (g_array_index(out, struct loaded_driver, i).base == base)
-			return true;
-	return false;
-}
-
 GArray *driver_set_images(struct context *c, const char *table)
 {
 	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct loaded_driver));
 	g_autoptr(GArray) entries = pool_blocks(c, &pool_loader_entry), drivers = driver_set_find(c, table);
 
+	g_autoptr(GHashTable) bases = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+
 	g_array_set_clear_func(out, loaded_clear);
-	for (guint i = 0; i < entries->len; i++) {
+	for (guint i = 0; i < entries->len && out->len < MAX_DRIVERS; i++) {
 		const struct pool_object *o = &g_array_index(entries, struct pool_object, i);
 		struct loaded_driver d = { .in_pool_scan = true };
 		if (!o->va.v || o->freed)
 			continue;
 		read_entry(c, o->va, &d);
-		if (image_at(c, d.base, d.size) && d.name && *d.name)
-			g_array_append_val(out, d);
-		else
+		if (!image_at(c, d.base, d.size) || !d.name || !*d.name) {
 			loaded_clear(&d);
+			continue;
+		}
+		g_hash_table_add(bases, g_memdup2(&d.base, sizeof(d.base)));
+		g_array_append_val(out, d);
 	}
-	for (guint i = 0; i < drivers->len; i++) {
+	for (guint i = 0; i < drivers->len && out->len < MAX_DRIVERS; i++) {
 		struct object driver = object_at(c->space, g_array_index(drivers, struct driver_found, i).va.v), name = MEMBER(driver, driver_object.DriverName);
 		struct loaded_driver d = { .driver_object = driver.va };
 		uint32_t size = 0;
-		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size) || known_base(out, d.base))
+		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size) || g_hash_table_contains(bases, &d.base))
 			continue;
 		d.size = ((uint64_t)size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 		if (!image_at(c, d.base, d.size))
@@ -150,6 +148,8 @@ GArray *driver_set_images(struct context *c, const char *table)
 			d.name = NULL;
 		g_array_append_val(out, d);
 	}
+	if (out->len >= MAX_DRIVERS)
+		context_note(c, FAULT_LIMIT, (va_t){ 0 }, table, "more than %u traces of drivers: the rest is left out", MAX_DRIVERS);
 	g_array_sort(out, compare_loaded);
 	return out;
 }

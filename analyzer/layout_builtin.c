@@ -200,9 +200,10 @@ char **layout_families(unsigned build, unsigned revision)
 
 	build = kernel_build(build);
 	for (char **name = names; *name; name++) {
-		g_autoptr(GBytes) text = g_str_has_suffix(*name, ".txt") && !hidden(*name) ? file_text(*name) : NULL;
+		g_autoptr(GBytes) text = g_str_has_suffix(*name, ".txt") && !g_str_has_suffix(*name, "-x86.txt") && !hidden(*name) ? file_text(*name) : NULL;
 		unsigned own = kernel_build(version_of(*name).build);
-		struct likelihood one = { .revisions = G_MAXUINT, .by_revision = revision != 0 };
+		unsigned named = version_of(*name).revision;
+		struct likelihood one = { .by_revision = revision != 0 };
 		char guid_age[41], version[32];
 		const char *data, *end;
 		gsize length;
@@ -210,6 +211,7 @@ char **layout_families(unsigned build, unsigned revision)
 		if (!text || !own)
 			continue;
 		one.builds = own > build ? own - build : build - own;
+		one.revisions = named > revision ? named - revision : revision - named;
 		data = g_bytes_get_data(text, &length);
 		end = data + length;
 		while (next_kernel(&data, end, guid_age, version)) {

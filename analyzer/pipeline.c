@@ -509,7 +509,7 @@ static bool sweep_memory(struct pipeline *p)
 	p->rows = (int64_t)sweep_total(p->sweep);
 	if (!sweep_map(p->sweep, p->kernel->space, &pipeline_interrupted))
 		message = "the kernel's page tables lead on and on: not everything found has an address";
-	else if (sweep_dropped(p->sweep))
+	else if (sweep_cut_short(p->sweep))
 		message = "more was found than is kept";
 	return note_plugin_run(p, "sweep", message ? "partial" : "ok", started, message);
 }

@@ -240,6 +240,16 @@ static enum pool_state state_of(const struct context *c, const struct pool_objec
 #define DISPATCHER_PROCESS 3
 #define DISPATCHER_THREAD 6
 
+/* Both kinds of candidate begin with their struct pool_object. */
+static gint compare_candidates(gconstpointer a, gconstpointer b)
+{
+	const struct pool_object *x = a, *y = b;
+
+	if (x->va.v != y->va.v)
+		return x->va.v < y->va.v ? -1 : 1;
+	return (x->pa.v > y->pa.v) - (x->pa.v < y->pa.v);
+}
+
 GArray *process_candidates(const struct context *c)
 {
 	AUTO(object_types) types = object_types_load(c->kernel, c->space);
@@ -255,6 +265,7 @@ GArray *process_candidates(const struct context *c)
 			p.state = POOL_REMNANT;
 		g_array_append_val(out, p);
 	}
+	g_array_sort(out, compare_candidates);
 	return out;
 }
 
@@ -271,14 +282,32 @@ GArray *thread_candidates(const struct context *c)
 		t.state = state_of(c, &t.object, types, 0, t.exit_time != 0);
 		g_array_append_val(out, t);
 	}
+	g_array_sort(out, compare_candidates);
 	return out;
+}
+
+/* Index of the first candidate at or above va. */
+static guint first_candidate(const GArray *candidates, va_t va)
+{
+	guint low = 0, high = candidates->len, size = g_array_get_element_size((GArray *)candidates);
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (((const struct pool_object *)(const void *)(candidates->data + (gsize)mid * size))->va.v < va.v)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
 }
 
 const struct process_candidate *process_candidate_at(const GArray *candidates, va_t eprocess)
 {
-	for (guint i = 0; i < candidates->len; i++) {
+	for (guint i = first_candidate(candidates, eprocess); i < candidates->len; i++) {
 		const struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
-		if (p->state != POOL_REMNANT && p->object.va.v == eprocess.v)
+		if (p->object.va.v != eprocess.v)
+			break;
+		if (p->state != POOL_REMNANT)
 			return p;
 	}
 	return NULL;
@@ -286,9 +315,11 @@ const struct process_candidate *process_candidate_at(const GArray *candidates, v
 
 const struct thread_candidate *thread_candidate_at(const GArray *candidates, va_t ethread)
 {
-	for (guint i = 0; i < candidates->len; i++) {
+	for (guint i = first_candidate(candidates, ethread); i < candidates->len; i++) {
 		const struct thread_candidate *t = &g_array_index(candidates, struct thread_candidate, i);
-		if (t->state != POOL_REMNANT && t->object.va.v == ethread.v)
+		if (t->object.va.v != ethread.v)
+			break;
+		if (t->state != POOL_REMNANT)
 			return t;
 	}
 	return NULL;

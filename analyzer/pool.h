@@ -70,8 +70,8 @@ struct thread_candidate {
 	enum pool_state state;
 };
 
-/* Needs &pool_process (&pool_thread) in the plugin's sweeps. struct process_candidate (struct thread_candidate) by physical
- * address. An address may occur once alone among those that are no remnants. */
+/* Needs &pool_process (&pool_thread) in the plugin's sweeps. struct process_candidate (struct thread_candidate) by virtual,
+ * then physical address: first those that are mapped nowhere. */
 GArray *process_candidates(const struct context *context);
 GArray *thread_candidates(const struct context *context);
 /* The one at that address that is no remnant, or NULL. For in_pool_scan. */

@@ -11,15 +11,20 @@ static struct {
 	const char *stage;
 	uint64_t done, total, bytes, total_bytes;
 	gint64 started, shown;
+	int report;	/* a descriptor, 0: none */
 } p;
 
 static void show(bool force)
 {
 	gint64 now = g_get_monotonic_time();
 
-	if (!p.on || (!force && now - p.shown < INTERVAL_US))
+	if ((!p.on && !p.report) || (!force && now - p.shown < INTERVAL_US))
 		return;
 	p.shown = now;
+	if (p.report) {
+		dprintf(p.report, "%s %.0f\n", p.stage ? p.stage : "", p.total ? 100.0 * (double)p.done / (double)p.total : 0);
+		return;
+	}
 	double seconds = (double)(now - p.started) / 1e6;
 	uint64_t bytes = __atomic_load_n(&p.bytes, __ATOMIC_RELAXED);
 	double rate = seconds > 0.05 ? (double)bytes / seconds : 0;
@@ -64,4 +69,9 @@ void progress_end(void)
 	if (p.on)
 		fputs("\r\033[K", stderr);
 	p.on = false;
+}
+
+void progress_report(int fd)
+{
+	p.report = fd;
 }

@@ -11,4 +11,6 @@ void progress_step(uint64_t done, uint64_t total);
 /* Bytes of the dump gone through so far, from any thread. */
 void progress_bytes(uint64_t done);
 void progress_end(void);
+/* Say it to whoever started us instead: a line "STAGE PERCENT" now and then. */
+void progress_report(int fd);
 #endif

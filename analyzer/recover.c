@@ -120,7 +120,8 @@ struct layout *recover_layout(struct kernel *kernel)
 	layout->guid_age = g_strdup(kernel->guid_age);
 	g_free(layout->version);
 	layout->version = known ? g_strdup_printf("%u.%u.%u.%u", exact.major, exact.minor, exact.build, exact.revision) : NULL;
-	siblings = load_siblings(layout->base, e->revision);
+	/* Kernels of another build have their globals anywhere. */
+	siblings = derive_same_build(e, layout->base) ? load_siblings(layout->base, e->revision) : g_ptr_array_new();
 	globals_recover(e, layout, (struct layout *const *)siblings->pdata, siblings->len);
 	return layout;
 }

@@ -14,6 +14,7 @@
 struct target {
 	const struct sweep_pattern *pattern;
 	uint32_t tag;
+	volatile gint full;		/* SWEEP_MAX_HITS reached: later chunks needn't look */
 	GArray *hits;			/* struct sweep_hit */
 };
 
@@ -25,6 +26,7 @@ struct mapping {
 struct chunk {
 	uint64_t start, length;
 	GArray **hits;			/* by target, NULL where there are none */
+	bool done;
 };
 
 struct sweep {
@@ -34,10 +36,12 @@ struct sweep {
 	bool pool;			/* pool headers can be read */
 	struct field block_size, pool_type, pool_tag;
 	uint8_t filter[1 << FILTER_BITS];	/* may this dword be one of the tags? */
-	guint next;			/* chunk */
+	guint next, collected;		/* chunks: the next to take; how many have been merged, in order */
+	guint window;			/* none is taken that is farther ahead: what was found waits in memory */
 	GMutex lock;
+	GCond merged;
 	const volatile int *cancel;
-	uint64_t dropped, total;
+	uint64_t total;
 	GArray *mappings;		/* struct mapping, sorted; NULL: not mapped yet */
 };
 
@@ -64,12 +68,13 @@ static uint32_t header_field(const uint8_t *header, struct field field)
 
 static void add_hit(struct chunk *chunk, const struct sweep *s, guint target, const struct sweep_hit *hit)
 {
+	if (g_atomic_int_get(&g_array_index(s->targets, struct target, target).full))
+		return;
 	if (!chunk->hits)
 		chunk->hits = g_new0(GArray *, s->targets->len);
 	if (!chunk->hits[target])
 		chunk->hits[target] = g_array_new(FALSE, FALSE, sizeof(struct sweep_hit));
-	if (chunk->hits[target]->len < SWEEP_MAX_HITS)
-		g_array_append_val(chunk->hits[target], *hit);
+	g_array_append_val(chunk->hits[target], *hit);
 }
 
 static void check_header(const struct sweep *s, struct chunk *chunk, const uint8_t *page, unsigned offset, uint64_t pa)
@@ -110,32 +115,61 @@ static void sweep_page(const struct sweep *s, struct chunk *chunk, const uint8_t
 	}
 }
 
+/* Merge what is done into the targets, in order of addresses. The lock is held. */
+static void collect(struct sweep *s)
+{
+	for (; s->collected < s->chunks->len; s->collected++) {
+		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, s->collected);
+		if (!chunk->done)
+			return;
+		for (guint i = 0; chunk->hits && i < s->targets->len; i++) {
+			struct target *t = &g_array_index(s->targets, struct target, i);
+			GArray *found = chunk->hits[i];
+			if (!found)
+				continue;
+			guint n = MIN(found->len, SWEEP_MAX_HITS - t->hits->len);
+			g_array_append_vals(t->hits, found->data, n);
+			if (n < found->len)
+				g_atomic_int_set(&t->full, 1);
+			s->total += n;
+			g_array_free(found, TRUE);
+		}
+		g_clear_pointer(&chunk->hits, g_free);
+	}
+}
+
 static void *sweep_thread(void *data)
 {
 	struct sweep *s = data;
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
 
+	g_mutex_lock(&s->lock);
 	for (;;) {
-		g_mutex_lock(&s->lock);
-		guint i = s->next;
-		bool over = i >= s->chunks->len || (s->cancel && *s->cancel);
-		s->next += !over;
+		while (s->next < s->chunks->len && s->next >= s->collected + s->window)
+			g_cond_wait(&s->merged, &s->lock);
+		if (s->next >= s->chunks->len || (s->cancel && *s->cancel))
+			break;
+		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, s->next++);
 		g_mutex_unlock(&s->lock);
-		if (over)
-			return NULL;
-		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, i);
 		for (uint64_t at = 0; at < chunk->length; at += PAGE_SIZE) {
 			const uint8_t *page = image_page(s->image, (pa_t){ chunk->start + at }, scratch);
 			if (page)
 				sweep_page(s, chunk, page, chunk->start + at);
 		}
+		g_mutex_lock(&s->lock);
+		chunk->done = true;
+		collect(s);
+		g_cond_broadcast(&s->merged);
 	}
+	g_cond_broadcast(&s->merged);
+	g_mutex_unlock(&s->lock);
+	return NULL;
 }
 
 static void add_targets(struct sweep *s, const struct sweep_pattern *const *patterns)
 {
 	for (; *patterns; patterns++) {
-		struct target t = { *patterns, 0, NULL };
+		struct target t = { .pattern = *patterns };
 		bool known = false;
 		for (guint i = 0; i < s->targets->len && !known; i++)
 			known = g_array_index(s->targets, struct target, i).pattern == *patterns;
@@ -159,7 +193,7 @@ static void add_chunks(struct sweep *s)
 		uint64_t end = range.start + range.length;
 		uint64_t from = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 		while (from < end && from >= range.start) {
-			struct chunk chunk = { from, MIN(CHUNK - (from & (CHUNK - 1)), end - from), NULL };
+			struct chunk chunk = { .start = from, .length = MIN(CHUNK - (from & (CHUNK - 1)), end - from) };
 			g_array_append_val(s->chunks, chunk);
 			from += chunk.length;
 		}
@@ -167,25 +201,6 @@ static void add_chunks(struct sweep *s)
 			break;
 		at.v = end;
 	}
-}
-
-static void collect(struct sweep *s)
-{
-	for (guint c = 0; c < s->chunks->len; c++) {
-		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, c);
-		for (guint i = 0; chunk->hits && i < s->targets->len; i++) {
-			GArray *found = chunk->hits[i], *hits = g_array_index(s->targets, struct target, i).hits;
-			if (!found)
-				continue;
-			guint n = MIN(found->len, SWEEP_MAX_HITS - hits->len);
-			g_array_append_vals(hits, found->data, n);
-			s->dropped += found->len - n;
-			s->total += n;
-			g_array_free(found, TRUE);
-		}
-		g_free(chunk->hits);
-	}
-	g_array_set_size(s->chunks, 0);
 }
 
 struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,
@@ -198,6 +213,7 @@ struct sweep *sweep_run(struct image *image, const struct layout *layout, const 
 	s->targets = g_array_new(FALSE, TRUE, sizeof(struct target));
 	s->chunks = g_array_new(FALSE, TRUE, sizeof(struct chunk));
 	g_mutex_init(&s->lock);
+	g_cond_init(&s->merged);
 	add_targets(s, patterns);
 	if (layout) {
 		s->block_size = layout->pool_header.BlockSize;
@@ -210,12 +226,12 @@ struct sweep *sweep_run(struct image *image, const struct layout *layout, const 
 	if (s->targets->len)
 		add_chunks(s);
 	guint n = MIN((guint)MAX(threads, 1), s->chunks->len);
+	s->window = 8 * n;
 	g_autofree GThread **crew = g_new0(GThread *, n + 1);
 	for (guint i = 0; i < n; i++)
 		crew[i] = g_thread_new("sweep", sweep_thread, s);
 	for (guint i = 0; i < n; i++)
 		g_thread_join(crew[i]);
-	collect(s);
 	return s;
 }
 
@@ -223,6 +239,13 @@ void sweep_destroy(struct sweep *s)
 {
 	if (!s)
 		return;
+	for (guint i = s->collected; i < s->chunks->len; i++) {	/* cancelled before they could be merged */
+		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, i);
+		for (guint t = 0; chunk->hits && t < s->targets->len; t++)
+			if (chunk->hits[t])
+				g_array_free(chunk->hits[t], TRUE);
+		g_free(chunk->hits);
+	}
 	for (guint i = 0; i < s->targets->len; i++)
 		g_array_free(g_array_index(s->targets, struct target, i).hits, TRUE);
 	g_array_free(s->targets, TRUE);
@@ -230,6 +253,7 @@ void sweep_destroy(struct sweep *s)
 	if (s->mappings)
 		g_array_free(s->mappings, TRUE);
 	g_mutex_clear(&s->lock);
+	g_cond_clear(&s->merged);
 	g_free(s);
 }
 
@@ -243,9 +267,13 @@ const GArray *sweep_hits(const struct sweep *s, const struct sweep_pattern *patt
 	g_assert_not_reached();	/* the plugin didn't name it in its sweeps */
 }
 
-uint64_t sweep_dropped(const struct sweep *s)
+bool sweep_cut_short(const struct sweep *s)
 {
-	return s->dropped;
+	bool cut = false;
+
+	for (guint i = 0; i < s->targets->len; i++)
+		cut |= g_array_index(s->targets, struct target, i).full;
+	return cut;
 }
 
 uint64_t sweep_total(const struct sweep *s)
@@ -312,8 +340,8 @@ static guint first_frame(const GArray *frames, uint64_t frame)
 bool sweep_map(struct sweep *s, struct space *kernel, const volatile int *cancel)
 {
 	g_autoptr(GArray) frames = hit_frames(s);
-	/* Page tables that lead to more than this many pages for the memory there is are not Windows'. */
-	uint64_t budget = 8 * (s->image->bytes_present / PAGE_SIZE) + (UINT64_C(1) << 22);
+	AUTO(space) space = space_clone(kernel);	/* it has a budget of steps of its own */
+	unsigned pages = 0;
 	va_t cursor = { UINT64_C(0xffff800000000000) }, last = { UINT64_MAX };
 	struct page page;
 
@@ -324,14 +352,12 @@ bool sweep_map(struct sweep *s, struct space *kernel, const volatile int *cancel
 		cursor.v = UINT64_C(0xff00000000000000);
 	else if (kernel->paging != PAGING_X64)
 		cursor.v = space_pointer_size(kernel) == 4 ? 0x80000000u : cursor.v;
-	while (frames->len && space_next_page(kernel, &cursor, last, &page)) {
-		if (!budget-- || s->mappings->len >= MAX_MAPPINGS)
-			return false;
-		if ((budget & 0xfff) == 0 && cancel && *cancel)
+	while (frames->len && space_next_page(space, &cursor, last, &page)) {
+		if ((++pages & 0xfff) == 0 && cancel && *cancel)
 			break;
 		if (page_resident(&page)) {
 			uint64_t first = page.pa.v / PAGE_SIZE, count = page.size / PAGE_SIZE;
-			for (guint i = first_frame(frames, first); i < frames->len; i++) {
+			for (guint i = first_frame(frames, first); i < frames->len && s->mappings->len < MAX_MAPPINGS; i++) {
 				uint64_t frame = g_array_index(frames, uint64_t, i);
 				if (frame - first >= count)
 					break;
@@ -343,7 +369,7 @@ bool sweep_map(struct sweep *s, struct space *kernel, const volatile int *cancel
 			break;
 	}
 	g_array_sort(s->mappings, compare_mappings);
-	return true;
+	return !space->exhausted && s->mappings->len < MAX_MAPPINGS;
 }
 
 unsigned sweep_addresses(const struct sweep *s, pa_t pa, va_t *out, unsigned max)

@@ -33,7 +33,7 @@ struct sweep_hit {
 
 struct sweep;
 
-/* More hits of one pattern than this are dropped, and sweep_dropped tells. */
+/* Of one pattern, the first so many hits are kept, and sweep_cut_short tells. */
 #define SWEEP_MAX_HITS (1u << 20)
 
 /* patterns is NULL-terminated; equal ones are swept for once. NULL layout: pool patterns find nothing.
@@ -44,7 +44,8 @@ void sweep_destroy(struct sweep *sweep);
 DEFINE_AUTO(sweep, sweep_destroy)
 /* struct sweep_hit by physical address; never NULL. */
 const GArray *sweep_hits(const struct sweep *sweep, const struct sweep_pattern *pattern);
-uint64_t sweep_dropped(const struct sweep *sweep);
+/* Was there more than was kept? */
+bool sweep_cut_short(const struct sweep *sweep);
 uint64_t sweep_total(const struct sweep *sweep);
 
 /*

@@ -54,7 +54,7 @@ case_text() {
 	python3 - "$1" <<-'EOF'
 	import sqlite3, sys
 	db = sqlite3.connect('file:%s?mode=ro' % sys.argv[1].replace('?', '%3f').replace('#', '%23'), uri=True)
-	volatile = {'runs': ('command_line', 'started_at', 'finished_at'), 'plugin_runs': ('seconds',)}
+	volatile = {'runs': ('command_line', 'started_at', 'finished_at'), 'plugin_runs': ('seconds',), 'failed_dumps': ('failed_at',)}
 	tables = [r[0] for r in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")]
 	rank = {t: {r[0]: n for n, r in enumerate(db.execute('SELECT rowid FROM "%s" ORDER BY rowid' % t), 1)} for t in tables}
 	for t in tables:

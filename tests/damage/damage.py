@@ -136,6 +136,8 @@ class Target:
         roots = {dtb} | {d for d in system.values() if d}
         db.close()
         self.find_tables(roots)
+        if not self.values:
+            return
         low = [(p, 0x100) for p in range(PAGE, 0x100000, PAGE) if self.read(self.offset(p) or 0, 1) == b"\xe9"]
         if low:
             self.places["low stub"] = low
@@ -384,11 +386,11 @@ TABLES = [table_bits, table_loops, table_loops, table_pages]
 
 def apply(target, rng):
     kinds = list(ANYWHERE)
-    if target.places:
+    if target.values:
         kinds += AIMED
         if target.tables:
             kinds += TABLES
         if "vad" in target.places and target.tables:
             kinds += [endless_vads]
-    done = [rng.choice(kinds)(target, rng) for _ in range(rng.choice([1, 1, 1, 2, 4]) if target.places else 1)]
+    done = [rng.choice(kinds)(target, rng) for _ in range(rng.choice([1, 1, 1, 2, 4]) if target.values else 1)]
     return "; ".join(done)

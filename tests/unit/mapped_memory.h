@@ -75,17 +75,22 @@ static inline uint64_t memory_map_new(struct mapped_memory *m, uint64_t va)
 }
 
 /* Written as a raw dump and opened: from here on the bytes are what they are. */
-static inline void memory_open(struct mapped_memory *m)
+static inline void memory_open_all(struct mapped_memory *m, gsize size)
 {
 	GError *error = NULL;
 	int fd = g_file_open_tmp("memsieve-XXXXXX", &m->path, &error);
 
 	g_assert_no_error(error);
 	close(fd);
-	g_assert_true(g_file_set_contents(m->path, (char *)m->bytes, (gssize)MEMORY_PAGES * PAGE_SIZE, &error));
+	g_assert_true(g_file_set_contents(m->path, (char *)m->bytes, (gssize)size, &error));
 	m->image = image_open(m->path, &error);
 	g_assert_no_error(error);
 	m->space = space_create(m->image, m->layout, PAGING_X64, (pa_t){ m->dtb });
+}
+
+static inline void memory_open(struct mapped_memory *m)
+{
+	memory_open_all(m, (gsize)MEMORY_PAGES * PAGE_SIZE);
 }
 
 static inline void memory_clear(struct mapped_memory *m)

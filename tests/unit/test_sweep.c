@@ -64,9 +64,34 @@ START_TEST(finds_blocks)
 		ck_assert_uint_eq(sweep_hits(s, &headers)->len, 1);
 		ck_assert_uint_eq(hit(sweep_hits(s, &headers), 0)->pa.v, 0x1b0000);
 		ck_assert_uint_eq(sweep_total(s), 7);
-		ck_assert_uint_eq(sweep_dropped(s), 0);
+		ck_assert(!sweep_cut_short(s));
 	}
 	memory_clear(&m);
+}
+END_TEST
+
+/* Memory that is nothing but headers: the first hits are kept, the same for any number of threads. */
+START_TEST(too_many)
+{
+	static const struct sweep_pattern *const one[] = { &any, NULL };
+	unsigned copies = (SWEEP_MAX_HITS + 1000) / (MEMORY_PAGES * PAGE_SIZE / 16) + 1;
+	struct mapped_memory big;
+
+	memory_init(&big, 19041);
+	big.bytes = g_realloc(big.bytes, (gsize)copies * MEMORY_PAGES * PAGE_SIZE);
+	for (gsize at = 0; at < (gsize)copies * MEMORY_PAGES * PAGE_SIZE; at += 16) {
+		memset(big.bytes + at, 0, 16);
+		memcpy(big.bytes + at + 2, "\x04\x02" "Abcd", 6);
+	}
+	memory_open_all(&big, (gsize)copies * MEMORY_PAGES * PAGE_SIZE);
+	for (int threads = 1; threads <= 3; threads += 2) {
+		AUTO(sweep) s = sweep_run(big.image, big.layout, one, threads, NULL);
+		const GArray *hits = sweep_hits(s, &any);
+		ck_assert_uint_eq(hits->len, SWEEP_MAX_HITS);
+		ck_assert_uint_eq(hit(hits, hits->len - 1)->pa.v, (SWEEP_MAX_HITS - 1) * UINT64_C(16));
+		ck_assert(sweep_cut_short(s));
+	}
+	memory_clear(&big);
 }
 END_TEST
 
@@ -201,17 +226,17 @@ START_TEST(processes)
 	ck_assert(sweep_map(s, m.space, NULL));
 	struct context c = { .image = m.image, .kernel = &kernel, .space = m.space, .sweep = s };
 	g_autoptr(GArray) found = process_candidates(&c);
-	static const struct { uint64_t pid; enum pool_state state; bool mapped; } expected[] = {
-		{ 4, POOL_LIVE, true }, { 1234 * 4, POOL_EXITED, true }, { 8, POOL_REMNANT, true }, { 12, POOL_REMNANT, false },
-		{ 16, POOL_REMNANT, true },
+	static const struct { uint64_t pid; enum pool_state state; unsigned page; bool mapped; } expected[] = {
+		{ 12, POOL_REMNANT, 3, false }, { 4, POOL_LIVE, 0, true }, { 1234 * 4, POOL_EXITED, 1, true }, { 8, POOL_REMNANT, 2, true },
+		{ 16, POOL_REMNANT, 4, true },
 	};
 	ck_assert_uint_eq(found->len, G_N_ELEMENTS(expected));
 	for (guint i = 0; i < found->len; i++) {
 		const struct process_candidate *p = &g_array_index(found, struct process_candidate, i);
 		ck_assert_uint_eq(p->pid, expected[i].pid);
 		ck_assert_int_eq(p->state, expected[i].state);
-		ck_assert_uint_eq(p->object.pa.v, 0x100000 + (expected[i].pid == 12 ? 3 : i) * PAGE_SIZE + body);
-		ck_assert_uint_eq(p->object.va.v, expected[i].mapped ? BASE + i * PAGE_SIZE + body : 0);
+		ck_assert_uint_eq(p->object.pa.v, 0x100000 + expected[i].page * PAGE_SIZE + body);
+		ck_assert_uint_eq(p->object.va.v, expected[i].mapped ? BASE + expected[i].page * PAGE_SIZE + body : 0);
 	}
 	ck_assert_ptr_nonnull(process_candidate_at(found, (va_t){ BASE + body }));
 	ck_assert_ptr_null(process_candidate_at(found, (va_t){ BASE + 0x2000 + body }));
@@ -225,6 +250,7 @@ int main(void)
 	TCase *tests = tcase_create("sweep");
 
 	tcase_add_test(tests, finds_blocks);
+	tcase_add_test(tests, too_many);
 	tcase_add_test(tests, without_a_layout);
 	tcase_add_test(tests, stops_when_told);
 	tcase_add_test(tests, maps_frames);

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A batch of sixty dumps: uninterrupted; killed twice with kill -9, and a worker once, and resumed: the same case. Dumps
+# are found by what is in them; what fails costs only itself.
+. "$(dirname "$0")/common.sh"
+needs python3 gzip
+make_samples win7-7601 win81-9600 win10-14393 win10-17763 win10-19041 srv2022-20348 win11-22000 format-full format-live format-lime format-elf format-triage
+cd "$work" || exit 1
+
+# Sixty in folders, most damaged, each by other bytes; names say nothing but for the raw ones.
+python3 - <<-'EOF'
+	import os, random, shutil
+	names = sorted(os.listdir('dumps'))
+	for n in range(60):
+	    name = names[n % len(names)]
+	    kind = 'raw' if name.startswith(('win', 'srv')) else 'xyz'
+	    path = 'in/%d/%02d-%s.%s' % (n // 16, n, name[:-4], kind)
+	    os.makedirs(os.path.dirname(path), exist_ok=True)
+	    data = bytearray(open('dumps/' + name, 'rb').read())
+	    r = random.Random(n)
+	    for _ in range(n // len(names) * 40):
+	        data[r.randrange(8192, len(data))] ^= 1 << r.randrange(8)
+	    if n == 59:
+	        data = data[:len(data) // 2]
+	    open(path, 'wb').write(data)
+	open('in/notes.txt', 'w').write('wake up: no dump here\n')
+	open('in/0/photo.raw', 'wb').write(b'\xff\xd8\xff' + bytes(2 << 20))
+	shutil.copy('/bin/true', 'in/1/program')
+EOF
+gzip -k in/0/00-* && mv in/0/00-*.gz in/2/
+
+wait_for() {	# FILE PATTERN COUNT
+	for _ in $(seq 1200); do
+		[ "$(grep -c "$2" "$1" 2>/dev/null)" -ge "$3" ] && return 0
+		sleep 0.05
+	done
+	die "no $3 times $2 in $1"
+}
+run() {		# batch, any outcome but usage
+	"$memsieve" batch --format json "$@"
+	local got=$?
+	[ $got != 2 ] || die "usage: $*"
+	return $got
+}
+
+run --case whole.db --jobs 2 in >whole.log
+first=$?
+ok "61 dumps were found" grep -q '"event": "found".*"dumps": 61,' whole.log
+ok "its status fits what it says" [ "$first" = "$(grep -q '"event": "failed"' whole.log && echo 1 || { grep -q '"status": "partial"' whole.log && echo 3; } || echo 0)" ]
+
+# Two interruptions of the batch, and one of a worker.
+"$memsieve" batch --format json --case broken.db --jobs 2 in >1.log & parent=$!
+wait_for 1.log '"event": "merged"' 7
+kill -9 $parent
+wait $parent 2>/dev/null
+sleep 0.3
+ok "no worker outlives its batch" [ -z "$(pgrep -f "memsieve analyze .*$work/broken")" ]
+ok "a batch is not begun over by accident" status 2 "$memsieve" batch --case broken.db in
+"$memsieve" batch --format json --resume --case broken.db --jobs 2 in >2.log & parent=$!
+wait_for 2.log '"event": "start"' 9
+worker=$(grep '"event": "start"' 2.log | tail -n 1 | sed 's/.*"pid": \([0-9]*\).*/\1/')
+kill -9 "$worker" 2>/dev/null && killed=1 || killed=0
+wait_for 2.log '"event": "done"' 12
+kill -9 $parent
+wait $parent 2>/dev/null
+[ $killed = 0 ] || ok "a killed worker is started once more" grep -q '"event": "retry"' 2.log
+"$memsieve" batch --status broken.db --format json >status.log
+ok "the status in between" grep -q '"event": "status".*"dumps": 61, "done": [12][0-9],.*"waiting": [3-5]' status.log
+run --resume --case broken.db --jobs 2 in >3.log
+ok "the resumed batch ends alike" [ $? = "$first" ]
+# What a killed batch had running, two at a time, is run again.
+starts=$(cat 1.log 2.log 3.log | grep '"event": "start"' | sed 's/.*"name": "\([^"]*\)".*/\1/' | sort | uniq -c | awk '$1 > 1' | wc -l)
+ok "what was done was not done again ($starts dumps were begun twice)" [ "$starts" -le 6 ]
+ok "the same case" same_case whole.db broken.db
+ok "nothing is left behind" [ -z "$(ls -d ./*.parts 2>/dev/null)" -o "$first" = 1 ]
+run --resume --case broken.db --jobs 2 in >4.log
+ok "resuming what is done starts nothing" [ "$(grep -c '"event": "start"' 4.log)" -le "$(grep -c '"event": "failed"' whole.log)" ]
+
+# One case a dump, merged afterwards.
+run --cases cases --jobs 2 in >5.log
+ok "a case for each" [ "$(ls cases/*.db | wc -l)" = "$(grep -c '"event": "done"' 5.log)" ]
+run --merge-only --cases cases --case late.db in >6.log
+ok "merged afterwards they are the same" same_case whole.db late.db
+
+# Failures.
+mkdir bad
+cp dumps/win7-7601.raw bad/good.raw
+head -c 300000 /dev/urandom >bad/noise.raw
+cp "$(echo in/3/59-*)" bad/
+run --case bad.db bad bad/noise.raw bad/missing.raw >bad.log
+ok "a failed dump fails the batch" [ $? = 1 ]
+ok "and no other" grep -q '"event": "end".*"dumps": 4,.*"failed": 3,' bad.log
+ok "with a reason" grep -q '"event": "failed".*missing.raw.*"message": "[^"]*No such file' bad.log
+ok "which the case keeps" [ "$(python3 -c "import sqlite3; print(sqlite3.connect('bad.db').execute('SELECT count(*) FROM failed_dumps WHERE message <> \"\"').fetchone()[0])")" = 3 ]
+cp dumps/win10-19041.raw bad/missing.raw
+run --resume --case bad.db bad bad/noise.raw >bad2.log
+ok "what failed is tried again" grep -q '"event": "merged".*missing.raw' bad2.log
+printf '%s\n' "$work/bad/good.raw" >list
+ok "a list of dumps" status 0 "$memsieve" batch --case list.db @list
+ok "memory is limited per worker" status 1 "$memsieve" batch --case tight.db --memory-limit 128M --jobs 1 --analyze=--no-such-option @list
+mkdir nothing
+ok "no dumps is a usage error" status 2 "$memsieve" batch --case none.db nothing
+ok "so is no case" status 2 "$memsieve" batch in
+echo "$checks checks"

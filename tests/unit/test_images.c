@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images in memory: compared with their section, patches decoded, loading undone, written back. */
+#include <check.h>
+#include <stdlib.h>
+#include "image_compare.h"
+#include "image_rebuild.h"
+#include "mapped_memory.h"
+#include "patch.h"
+
+/* ---- differences ---- */
+
+START_TEST(test_differences)
+{
+	uint8_t a[64] = { 0 }, b[64] = { 0 };
+	g_autoptr(GArray) out = g_array_new(FALSE, FALSE, sizeof(struct difference));
+	const struct difference *d;
+
+	differences(a, b, 64, 8, out);
+	ck_assert_uint_eq(out->len, 0);
+	b[0] = b[3] = 1;	/* within the gap: one */
+	b[12] = 1;		/* eight equal bytes between: still one */
+	b[22] = 1;		/* nine: another */
+	b[63] = 1;
+	differences(a, b, 64, 8, out);
+	d = (const struct difference *)(void *)out->data;
+	ck_assert_uint_eq(out->len, 3);
+	ck_assert_uint_eq(d[0].offset, 0);
+	ck_assert_uint_eq(d[0].length, 13);
+	ck_assert_uint_eq(d[1].offset, 22);
+	ck_assert_uint_eq(d[1].length, 1);
+	ck_assert_uint_eq(d[2].offset, 63);
+}
+END_TEST
+
+/* ---- patches ---- */
+
+#define CODE UINT64_C(0x7ff600001000)
+
+struct code { uint64_t base; uint8_t bytes[512]; };
+
+static size_t read_code(void *user, uint64_t va, void *buffer, size_t length)
+{
+	const struct code *code = user;
+
+	if (va < code->base || va - code->base >= sizeof(code->bytes))
+		return 0;
+	length = MIN(length, sizeof(code->bytes) - (size_t)(va - code->base));
+	memcpy(buffer, code->bytes + (va - code->base), length);
+	return length;
+}
+
+static const struct patch_case {
+	const char *what;
+	bool wide;
+	unsigned function, at, length;	/* offsets of the function and of the changed bytes */
+	uint8_t bytes[32];		/* from `function` on */
+	enum patch_kind kind;
+	bool has_target;
+	uint64_t target;
+} patch_cases[] = {
+	{ "jmp rel32", true, 0, 0, 5, { 0xe9, 0xfb, 0x0f, 0, 0 }, PATCH_HOOK, true, CODE + 0x1000 },
+	{ "jmp [rip+0]", true, 0, 0, 14, { 0xff, 0x25, 0, 0, 0, 0, 0x20, 0x10, 0, 0, 1 }, PATCH_HOOK, true, UINT64_C(0x100001020) },
+	{ "mov rax; jmp rax", true, 0, 0, 12, { 0x48, 0xb8, 0x20, 0, 0x13, 0xc8, 0x7a, 1, 0, 0, 0xff, 0xe0 }, PATCH_HOOK, true, UINT64_C(0x17ac8130020) },
+	{ "mov eax; jmp rax", true, 0, 0, 7, { 0xb8, 0x20, 0, 0x13, 0x80, 0xff, 0xe0 }, PATCH_HOOK, true, 0x80130020 },
+	{ "only the address in mov rax; jmp rax", true, 0, 4, 3, { 0x48, 0xb8, 0x20, 0, 0x13, 0xc8, 0x7a, 1, 0, 0, 0xff, 0xe0 }, PATCH_HOOK, true,
+	  UINT64_C(0x17ac8130020) },
+	{ "push; mov [rsp+4]; ret", true, 0, 0, 14, { 0x68, 0x78, 0x56, 0x34, 0x12, 0xc7, 0x44, 0x24, 4, 0x11, 0x22, 0, 0, 0xc3 }, PATCH_HOOK, true,
+	  UINT64_C(0x221112345678) },
+	{ "push; ret in 32 bits", false, 0, 0, 6, { 0x68, 0x78, 0x56, 0x34, 0x92, 0xc3 }, PATCH_HOOK, true, 0x92345678 },
+	{ "call rel32", true, 0, 0, 5, { 0xe8, 0xfb, 0x0f, 0, 0 }, PATCH_HOOK, true, CODE + 0x1000 },
+	{ "jmp of what nobody knows", true, 0, 0, 2, { 0xff, 0xe1 }, PATCH_HOOK, false, 0 },
+	{ "a register written over is not known", true, 0, 0, 14, { 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 0, 0, 0x31, 0xc0, 0xff, 0xe0 }, PATCH_HOOK, false, 0 },
+	{ "xor eax, eax; ret", true, 0, 0, 3, { 0x33, 0xc0, 0xc3 }, PATCH_RETURN, false, 0 },
+	{ "mov eax; ret", true, 0, 0, 6, { 0xb8, 0x57, 0, 7, 0x80, 0xc3 }, PATCH_RETURN, false, 0 },
+	{ "ret 0x18", false, 0, 0, 3, { 0xc2, 0x18, 0 }, PATCH_RETURN, false, 0 },
+	{ "int3", true, 0, 0, 1, { 0xcc, 0x48 }, PATCH_BREAKPOINT, false, 0 },
+	{ "nop", true, 0, 0, 2, { 0x90, 0x90, 0xc3 }, PATCH_NOP, false, 0 },
+	{ "jump after the patch is the function's own", true, 0, 0, 3, { 0x48, 0x31, 0xd2, 0xe9, 0, 1, 0, 0 }, PATCH_OTHER, false, 0 },
+	{ "within an instruction, from the function's start", true, 0, 4, 4, { 0x48, 0x89, 0xc8, 0xe9, 0xf8, 0x0f, 0, 0 }, PATCH_HOOK, true, CODE + 0x1000 },
+	{ "no instruction", true, 0, 0, 2, { 0x06, 0x06 }, PATCH_OTHER, false, 0 },
+};
+
+START_TEST(test_patch)
+{
+	const struct patch_case *c = &patch_cases[_i];
+	struct code code = { .base = c->wide ? CODE : 0x401000 };
+	struct patch_source source = { &code, read_code };
+	struct patch_code out;
+
+	memset(code.bytes, 0xcc, sizeof(code.bytes));
+	memcpy(code.bytes + c->function, c->bytes, sizeof(c->bytes));
+	patch_decode(&source, c->wide ? PE_MACHINE_AMD64 : PE_MACHINE_I386, code.base + c->function, code.base + c->at, c->length, &out);
+	ck_assert_msg(out.kind == c->kind, "%s: %s (%s)", c->what, patch_kind_name(out.kind), out.text ? out.text : "");
+	ck_assert_msg(out.has_target == c->has_target, "%s: target %d", c->what, out.has_target);
+	ck_assert_msg(!c->has_target || out.target == c->target, "%s: 0x%" G_GINT64_MODIFIER "x", c->what, out.target);
+	g_free(out.text);
+}
+END_TEST
+
+/* Jumps to jumps are followed, and those that go round are left. */
+START_TEST(test_trampolines)
+{
+	struct code code = { .base = CODE };
+	struct patch_source source = { &code, read_code };
+	struct patch_code out;
+
+	memset(code.bytes, 0xcc, sizeof(code.bytes));
+	memcpy(code.bytes, "\xe9\xfb\x00\x00\x00", 5);			/* → 0x100 */
+	memcpy(code.bytes + 0x100, "\xeb\x0e", 2);			/* → 0x110 */
+	memcpy(code.bytes + 0x110, "\x48\xb8\0\0\0\0\x34\x12\0\0\xff\xe0", 12);
+	patch_decode(&source, PE_MACHINE_AMD64, CODE, CODE, 5, &out);
+	ck_assert(out.kind == PATCH_HOOK && out.has_target);
+	ck_assert_uint_eq(out.target, UINT64_C(0x123400000000));
+	g_free(out.text);
+	memcpy(code.bytes + 0x110, "\xeb\xee", 2);			/* → 0x100 again */
+	patch_decode(&source, PE_MACHINE_AMD64, CODE, CODE, 5, &out);
+	ck_assert(out.has_target && out.target >= CODE + 0x100 && out.target <= CODE + 0x110);
+	g_free(out.text);
+	/* Code we can't decode is no error. */
+	patch_decode(&source, PE_MACHINE_ARM64, CODE, CODE, 4, &out);
+	ck_assert(out.kind == PATCH_OTHER && !out.text);
+	patch_decode(&source, PE_MACHINE_AMD64, 0, 0, 4, &out);
+	ck_assert(out.kind == PATCH_OTHER && !out.text);
+}
+END_TEST
+
+/* ---- an image file, and a loader for it ---- */
+
+enum {
+	HEADERS = 0x400, NT = 0x80, OPTIONAL = NT + 24, TABLE = OPTIONAL + 240,
+	TEXT = 0x1000, RDATA = 0x3000, DATA = 0x4000, RELOC = 0x5000, IMAGE = 0x6000,
+	RAW_TEXT = 0x400, RAW_RDATA = 0x1a00, RAW_DATA = 0x2000, RAW_RELOC = 0x2200, FILE_SIZE = 0x2400,
+	NAMES = RDATA + 0x100, IAT = RDATA + 0x200, POINTER = RDATA + 0x300, STRADDLER = TEXT + 0xffc,
+};
+#define PREFERRED UINT64_C(0x180000000)
+
+struct loaded {
+	uint8_t file[FILE_SIZE], bytes[IMAGE];
+	uint64_t base;
+	unsigned holes;		/* bit n: page n can't be read */
+};
+
+static void put(uint8_t *at, unsigned width, uint64_t value)
+{
+	for (unsigned i = 0; i < width; i++)
+		at[i] = (uint8_t)(value >> 8 * i);
+}
+
+static void put_section(uint8_t *file, unsigned i, const char *name, uint32_t size, uint32_t rva, uint32_t raw_size, uint32_t raw, uint32_t flags)
+{
+	uint8_t *at = file + TABLE + 40 * i;
+
+	memcpy(at, name, strlen(name));
+	put(at + 8, 4, size);
+	put(at + 12, 4, rva);
+	put(at + 16, 4, raw_size);
+	put(at + 20, 4, raw);
+	put(at + 36, 4, flags);
+}
+
+static uint8_t *in_file(struct loaded *l, uint32_t rva)
+{
+	uint32_t at = rva < TEXT ? rva : rva < RDATA ? RAW_TEXT + rva - TEXT : rva < DATA ? RAW_RDATA + rva - RDATA :
+		      rva < RELOC ? RAW_DATA + rva - DATA : RAW_RELOC + rva - RELOC;
+
+	return l->file + at;
+}
+
+static void make_file(struct loaded *l)
+{
+	memset(l, 0, sizeof(*l));
+	put(l->file, 2, 0x5a4d);
+	put(l->file + 0x3c, 4, NT);
+	put(l->file + NT, 4, 0x4550);
+	put(l->file + NT + 4, 2, PE_MACHINE_AMD64);
+	put(l->file + NT + 6, 2, 4);
+	put(l->file + NT + 20, 2, 240);
+	put(l->file + NT + 22, 2, PE_FILE_EXECUTABLE_IMAGE | PE_FILE_DLL);
+	put(l->file + OPTIONAL, 2, 0x20b);
+	put(l->file + OPTIONAL + 16, 4, TEXT);
+	put(l->file + OPTIONAL + 24, 8, PREFERRED);
+	put(l->file + OPTIONAL + 32, 4, 0x1000);
+	put(l->file + OPTIONAL + 36, 4, 0x200);
+	put(l->file + OPTIONAL + 56, 4, IMAGE);
+	put(l->file + OPTIONAL + 60, 4, HEADERS);
+	put(l->file + OPTIONAL + 108, 4, 16);
+	put(l->file + OPTIONAL + 112 + 8 * PE_DIRECTORY_IMPORT, 4, RDATA);
+	put(l->file + OPTIONAL + 116 + 8 * PE_DIRECTORY_IMPORT, 4, 40);
+	put(l->file + OPTIONAL + 112 + 8 * PE_DIRECTORY_RELOCATION, 4, RELOC);
+	put(l->file + OPTIONAL + 116 + 8 * PE_DIRECTORY_RELOCATION, 4, 12 + 12);
+	put_section(l->file, 0, ".text", 0x1600, TEXT, 0x1600, RAW_TEXT, PE_SECTION_READ | PE_SECTION_EXECUTE | PE_SECTION_CODE);
+	put_section(l->file, 1, ".rdata", 0x600, RDATA, 0x600, RAW_RDATA, PE_SECTION_READ);
+	put_section(l->file, 2, ".data", 0x200, DATA, 0x200, RAW_DATA, PE_SECTION_READ | PE_SECTION_WRITE);
+	put_section(l->file, 3, ".reloc", 24, RELOC, 0x200, RAW_RELOC, PE_SECTION_READ | PE_SECTION_DISCARDABLE);
+	for (unsigned i = 0; i < 0x1600; i++)
+		l->file[RAW_TEXT + i] = (uint8_t)(i * 7 + (i >> 8));
+	put(in_file(l, RDATA), 4, NAMES);
+	put(in_file(l, RDATA + 12), 4, RDATA + 0x180);
+	put(in_file(l, RDATA + 16), 4, IAT);
+	put(in_file(l, NAMES), 8, RDATA + 0x190);
+	put(in_file(l, NAMES + 8), 8, UINT64_C(1) << 63 | 17);
+	put(in_file(l, IAT), 8, RDATA + 0x190);
+	put(in_file(l, IAT + 8), 8, UINT64_C(1) << 63 | 17);
+	memcpy(in_file(l, RDATA + 0x180), "KERNEL32.dll", 13);
+	memcpy(in_file(l, RDATA + 0x192), "Sleep", 6);
+	put(in_file(l, POINTER), 8, PREFERRED + TEXT + 0x20);
+	put(in_file(l, STRADDLER), 8, PREFERRED + DATA);	/* half of it lies on the next page */
+	put(in_file(l, RELOC), 4, TEXT);
+	put(in_file(l, RELOC + 4), 4, 12);
+	put(in_file(l, RELOC + 8), 2, PE_RELOCATION_DIR64 << 12 | (STRADDLER - TEXT));
+	put(in_file(l, RELOC + 12), 4, RDATA);
+	put(in_file(l, RELOC + 16), 4, 12);
+	put(in_file(l, RELOC + 20), 2, PE_RELOCATION_DIR64 << 12 | (POINTER - RDATA));
+}
+
+/* As the memory manager and the loader do: ImageBase in the header is the actual one. */
+static void load(struct loaded *l, uint64_t base, uint64_t import)
+{
+	make_file(l);
+	l->base = base;
+	memcpy(l->bytes, l->file, HEADERS);
+	memcpy(l->bytes + TEXT, l->file + RAW_TEXT, 0x1600);
+	memcpy(l->bytes + RDATA, l->file + RAW_RDATA, 0x600);
+	memcpy(l->bytes + DATA, l->file + RAW_DATA, 0x200);
+	memcpy(l->bytes + RELOC, l->file + RAW_RELOC, 0x200);
+	put(l->bytes + OPTIONAL + 24, 8, base);
+	put(l->bytes + POINTER, 8, base + TEXT + 0x20);
+	put(l->bytes + STRADDLER, 8, base + DATA);
+	put(l->bytes + IAT, 8, import);
+	put(l->bytes + IAT + 8, 8, import + 0x100);
+	l->bytes[DATA + 5] ^= 0xff;	/* the program wrote to its data */
+}
+
+static enum fault read_loaded(void *user, uint32_t rva, void *buffer, size_t length)
+{
+	const struct loaded *l = user;
+
+	if (rva > IMAGE || length > IMAGE - rva)
+		return FAULT_UNMAPPED;
+	for (uint32_t page = rva / 4096; length && page <= (rva + length - 1) / 4096; page++)
+		if (l->holes & 1u << page)
+			return FAULT_PAGED_OUT;
+	memcpy(buffer, l->bytes + rva, length);
+	return FAULT_NONE;
+}
+
+static struct pe *open_loaded(struct loaded *l)
+{
+	struct pe_source source = { l, read_loaded };
+
+	return pe_open(&source, l->base, IMAGE);
+}
+
+static char *hash_of(struct loaded *l, enum fault *fault, uint32_t *at)
+{
+	struct pe *pe = open_loaded(l);
+	struct image_fixups *fixups = image_fixups_create(pe);
+	char *hash = image_sha256(pe, fixups, fault, at);
+
+	image_fixups_destroy(fixups);
+	pe_close(pe);
+	return hash;
+}
+
+START_TEST(test_hash)
+{
+	static struct loaded here, there;
+	enum fault fault;
+	uint32_t at;
+
+	load(&here, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	load(&there, UINT64_C(0x7ffb12340000), UINT64_C(0x7ffc00005000));
+	there.bytes[DATA + 9] = 1;
+	g_autofree char *a = hash_of(&here, &fault, &at), *b = hash_of(&there, &fault, &at);
+	ck_assert_ptr_nonnull(a);
+	ck_assert_str_eq(a, b);
+	ck_assert_uint_eq(strlen(a), 64);
+	there.bytes[TEXT + 100] ^= 1;
+	g_autofree char *changed = hash_of(&there, &fault, &at);
+	ck_assert_str_ne(a, changed);
+	/* Without its relocations, or a page of its code, it has no hash, and that is said. */
+	there.holes = 1 << 5;
+	ck_assert_ptr_null(hash_of(&there, &fault, &at));
+	ck_assert_int_eq(fault, FAULT_PAGED_OUT);
+	there.holes = 1 << 2;
+	ck_assert_ptr_null(hash_of(&there, &fault, &at));
+	ck_assert_uint_eq(at, TEXT + 0x1000);
+	/* Sections that claim the same bytes again and again. */
+	there.holes = 0;
+	for (unsigned i = 0; i < 3; i++)
+		put(there.bytes + TABLE + 40 * i + 8, 4, IMAGE - TEXT), put(there.bytes + TABLE + 40 * i + 12, 4, TEXT);
+	free(hash_of(&there, &fault, &at));
+}
+END_TEST
+
+START_TEST(test_fixups)
+{
+	static struct loaded l;
+	uint8_t page[4096];
+
+	load(&l, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	struct pe *pe = open_loaded(&l);
+	struct image_fixups *f = image_fixups_create(pe);
+	ck_assert_uint_eq(f->slots->len, 1);
+	ck_assert_uint_eq(g_array_index(f->slots, struct image_span, 0).length, 16);
+	ck_assert(image_fixups_touches(f, IAT + 15, 1) && !image_fixups_touches(f, IAT + 16, 100) && !image_fixups_touches(f, 0, IAT));
+	/* A slot that is cut by the end of what is looked at. */
+	memset(page, 0xaa, sizeof(page));
+	image_fixups_mask(f, IAT + 12, page, 16);
+	ck_assert(page[3] == 0 && page[4] == 0xaa);
+	/* Values within are made relative, those that are cut are blanked. */
+	memcpy(page, l.bytes + RDATA, sizeof(page));
+	image_fixups_unrelocate(f, RDATA, page, sizeof(page), l.base - PREFERRED);
+	ck_assert(!memcmp(page + 0x300, in_file(&l, POINTER), 8));
+	memcpy(page, l.bytes + TEXT, sizeof(page));
+	image_fixups_unrelocate(f, TEXT, page, sizeof(page), l.base - PREFERRED);
+	ck_assert(!memcmp(page, l.file + RAW_TEXT, 0xffc) && !page[0xffc] && !page[0xfff]);
+	memcpy(page, l.bytes + TEXT + 0x1000, sizeof(page));
+	image_fixups_unrelocate(f, TEXT + 0x1000, page, 0x600, l.base - PREFERRED);
+	ck_assert(!page[0] && !page[3] && !memcmp(page + 4, l.file + RAW_TEXT + 0x1004, 0x5fc));
+	image_fixups_destroy(f);
+	pe_close(pe);
+}
+END_TEST
+
+static size_t write_back(struct loaded *l, uint64_t image_base, uint8_t *out, size_t room, GArray *missing, enum image_layout *layout)
+{
+	struct pe *pe = open_loaded(l);
+	FILE *file = tmpfile();
+
+	ck_assert(image_write_file(pe, pe, image_base, file, missing, layout));
+	rewind(file);
+	size_t n = fread(out, 1, room, file);
+	fclose(file);
+	pe_close(pe);
+	return n;
+}
+
+START_TEST(test_write_file)
+{
+	static struct loaded l;
+	static uint8_t out[4 * IMAGE];
+	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	enum image_layout layout;
+
+	load(&l, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	l.bytes[DATA + 5] ^= 0xff;	/* data as the file has it */
+	ck_assert_uint_eq(write_back(&l, PREFERRED, out, sizeof(out), missing, &layout), FILE_SIZE);
+	ck_assert_int_eq(layout, IMAGE_LAYOUT_RAW);
+	ck_assert_uint_eq(missing->len, 0);
+	for (unsigned i = 0; i < FILE_SIZE; i++)
+		ck_assert_msg(out[i] == l.file[i], "byte 0x%x is 0x%x, was 0x%x in the file", i, out[i], l.file[i]);
+	/* Nothing said: the base of the header, so relocations stay as they are. */
+	write_back(&l, 0, out, sizeof(out), missing, &layout);
+	ck_assert(!memcmp(out + RAW_TEXT, l.bytes + TEXT, 0x1600) && !memcmp(out + OPTIONAL + 24, l.bytes + OPTIONAL + 24, 8));
+	/* A page that is gone is zeros, told, and costs its neighbours nothing. */
+	l.holes = 1 << 3;
+	ck_assert_uint_eq(write_back(&l, PREFERRED, out, sizeof(out), missing, &layout), FILE_SIZE);
+	ck_assert_uint_eq(missing->len, 1);
+	ck_assert_uint_eq(g_array_index(missing, struct image_span, 0).rva, RDATA);
+	ck_assert_uint_eq(g_array_index(missing, struct image_span, 0).length, 0x600);
+	ck_assert(!memcmp(out + RAW_TEXT, l.file + RAW_TEXT, 0x1600) && !out[RAW_RDATA] && !memcmp(out + RAW_DATA, l.file + RAW_DATA, 0x200));
+}
+END_TEST
+
+/* Raw addresses that no linker wrote: the file is laid out as memory is, and says so in its headers. */
+START_TEST(test_write_virtual)
+{
+	static struct loaded l;
+	static uint8_t out[4 * IMAGE];
+	static const uint32_t raw_offsets[] = { 0xfffffe00, 0, RAW_RDATA };
+	enum image_layout layout;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(raw_offsets); i++) {
+		g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+		load(&l, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+		put(l.bytes + TABLE + 20, 4, raw_offsets[i]);
+		size_t n = write_back(&l, PREFERRED, out, sizeof(out), missing, &layout);
+		ck_assert_int_eq(layout, IMAGE_LAYOUT_VIRTUAL);
+		ck_assert_uint_le(n, IMAGE);
+		ck_assert(!memcmp(out + TEXT, l.file + RAW_TEXT, 0x1600));
+		struct bytes { uint8_t raw[4]; } at;
+		memcpy(&at, out + TABLE + 20, 4);
+		ck_assert_uint_eq(at.raw[0] | at.raw[1] << 8, TEXT);
+	}
+	/* A wiped header leads to no file at all. */
+	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	load(&l, UINT64_C(0x7ff800000000), 0);
+	memset(l.bytes, 0, 4096);
+	ck_assert_uint_eq(write_back(&l, 0, out, sizeof(out), missing, &layout), 0);
+	ck_assert_int_eq(layout, IMAGE_LAYOUT_NONE);
+}
+END_TEST
+
+START_TEST(test_write_mapped)
+{
+	static struct loaded l;
+	static uint8_t out[IMAGE + 1];
+	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	FILE *file = tmpfile();
+
+	load(&l, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	l.holes = 1 << 2 | 1 << 5;
+	struct pe *pe = open_loaded(&l);
+	ck_assert(image_write_mapped(pe, IMAGE, file, missing));
+	rewind(file);
+	ck_assert_uint_eq(fread(out, 1, sizeof(out), file), IMAGE);
+	ck_assert_uint_eq(missing->len, 2);
+	ck_assert(!memcmp(out, l.bytes, 0x2000) && !memcmp(out + RDATA, l.bytes + RDATA, 0x2000) && !out[0x2004]);
+	fclose(file);
+	pe_close(pe);
+}
+END_TEST
+
+/* ---- a section and a process that maps it ---- */
+
+#define PROTOTYPES UINT64_C(0xffffa80000001000)
+#define MAPPED UINT64_C(0x7ff612340000)
+
+START_TEST(test_view)
+{
+	struct mapped_memory m;
+	struct vad vad = { .start = { MAPPED }, .end = { MAPPED + 6 * PAGE_SIZE - 1 }, .type = VAD_IMAGE_MAP,
+			   .first_prototype_pte = { PROTOTYPES }, .last_prototype_pte = { PROTOTYPES + 4 * 8 } };
+	struct page page, section;
+	uint8_t byte;
+
+	memory_init(&m, 19041);
+	uint64_t prototypes = memory_map_new(&m, PROTOTYPES);
+	uint64_t shared = memory_page(&m), original = memory_page(&m), private_page = memory_page(&m);
+	memset(m.bytes + original, 0x11, PAGE_SIZE);
+	memset(m.bytes + private_page, 0x22, PAGE_SIZE);
+	memory_put(&m, prototypes, shared | 1, 8);
+	memory_put(&m, prototypes + 8, original | 1, 8);
+	memory_put(&m, prototypes + 16, original | 1 << 11, 8);	/* on its way out */
+	memory_map(&m, MAPPED, shared);
+	memory_map(&m, MAPPED + PAGE_SIZE, private_page);
+	memory_map(&m, MAPPED + 2 * PAGE_SIZE, private_page);
+	memory_put(&m, memory_entry(&m, MAPPED + 3 * PAGE_SIZE, 12), 4 << 5, 8);	/* demand zero */
+	memory_map(&m, MAPPED + 5 * PAGE_SIZE, private_page);		/* beyond the prototype PTEs */
+	memory_open(&m);
+	struct view view = { m.space, &vad };
+	ck_assert_uint_eq(view_pages(&view), 6);
+	ck_assert_int_eq(view_page(&view, 0, &page, &section), VIEW_SHARED);
+	ck_assert_int_eq(view_page(&view, 1, &page, &section), VIEW_PRIVATE);
+	ck_assert_uint_eq(section.pa.v, original);
+	ck_assert_int_eq(view_page(&view, 2, &page, &section), VIEW_PRIVATE);
+	ck_assert_uint_eq(section.pa.v, original);
+	ck_assert_int_eq(view_page(&view, 3, &page, &section), VIEW_ZERO);
+	ck_assert_int_eq(view_page(&view, 4, &page, &section), VIEW_ABSENT);
+	ck_assert_int_eq(view_page(&view, 5, &page, &section), VIEW_UNKNOWN);
+	/* The section's own bytes, whatever the process wrote; its neighbours across a page. */
+	struct pe_source source = view_section_source(&view);
+	uint8_t two[2];
+	ck_assert_int_eq(source.read(source.user, PAGE_SIZE, &byte, 1), FAULT_NONE);
+	ck_assert_uint_eq(byte, 0x11);
+	ck_assert_int_eq(source.read(source.user, PAGE_SIZE - 1, two, 2), FAULT_NONE);
+	ck_assert(two[0] == 0 && two[1] == 0x11);
+	ck_assert_int_ne(source.read(source.user, 4 * PAGE_SIZE, &byte, 1), FAULT_NONE);
+	ck_assert_int_ne(source.read(source.user, 6 * PAGE_SIZE - 1, two, 2), FAULT_NONE);
+	ck_assert_int_ne(source.read(source.user, UINT32_MAX, two, 2), FAULT_NONE);
+	/* Where the section's page is nowhere, the process's own. */
+	struct vad_set vads = { g_array_new(FALSE, FALSE, sizeof(struct vad)) };
+	g_array_append_val(vads.vads, vad);
+	m.space->vads = &vads;
+	ck_assert_int_eq(source.read(source.user, 5 * PAGE_SIZE, &byte, 1), FAULT_NONE);
+	ck_assert_uint_eq(byte, 0x22);
+	g_array_free(vads.vads, TRUE);
+	memory_clear(&m);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("images");
+	TCase *tests = tcase_create("images");
+
+	tcase_add_test(tests, test_differences);
+	tcase_add_loop_test(tests, test_patch, 0, G_N_ELEMENTS(patch_cases));
+	tcase_add_test(tests, test_trampolines);
+	tcase_add_test(tests, test_hash);
+	tcase_add_test(tests, test_fixups);
+	tcase_add_test(tests, test_write_file);
+	tcase_add_test(tests, test_write_virtual);
+	tcase_add_test(tests, test_write_mapped);
+	tcase_add_test(tests, test_view);
+	suite_add_tcase(suite, tests);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
