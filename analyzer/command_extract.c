@@ -90,7 +90,8 @@ static bool add_target(void *user, int n, const char *const *names, const char *
 	return true;
 }
 
-#define IMAGE_COLUMNS "SELECT 'image', i.process_id, p.pid, p.name, p.eprocess, p.dtb, i.base, i.size, i.path, i.found_by, i.header_state, i.sha256, "
+#define IMAGE_COLUMNS "SELECT 'image', i.process_id, p.pid, p.name, p.eprocess, p.dtb, i.base, i.size, i.path, i.found_by," \
+	" i.header_state, i.sha256, "
 #define REGION_COLUMNS "SELECT 'region', p.process_id, p.pid, p.name, p.eprocess, p.dtb, "
 
 static bool select_suspicious(const struct extraction *x, GPtrArray *targets, GError **error)
@@ -125,8 +126,8 @@ static bool select_named(const struct extraction *x, GPtrArray *targets, GError 
 		return false;
 	if (targets->len || !o->base || o->pid < 0)
 		return true;
-	g_autofree char *regions = g_strdup_printf(REGION_COLUMNS "v.start_address, v.end_address - v.start_address + 1, v.file_path, v.type, NULL, NULL, NULL"
-						   " FROM vads v JOIN processes p USING (process_id) WHERE p.dump_id = :dump_id AND p.pid = %" G_GINT64_FORMAT
+	g_autofree char *regions = g_strdup_printf(REGION_COLUMNS "v.start_address, v.end_address - v.start_address + 1, v.file_path, v.type,"
+						   " NULL, NULL, NULL FROM vads v JOIN processes p USING (process_id) WHERE p.dump_id = :dump_id AND p.pid = %" G_GINT64_FORMAT
 						   " AND %" G_GINT64_FORMAT " BETWEEN v.start_address AND v.end_address", o->pid, (gint64)o->address);
 	return store_query(x->store, regions, x->dump_id, add_target, targets, error);
 }
@@ -318,8 +319,8 @@ static char *hex(uint64_t value)
 }
 
 /* What the file is, and what of it is not from the dump, beside it. */
-static bool write_description(struct extraction *x, const struct target *t, const char *name, const char *layout, const GArray *gaps, bool cut,
-			      GError **error)
+static bool write_description(struct extraction *x, const struct target *t, const char *name, const char *layout, const GArray *gaps,
+			      bool cut, GError **error)
 {
 	g_autofree char *json_name = g_strconcat(name, ".json", NULL), *path = g_build_filename(x->options->output, name, NULL);
 	g_autofree char *base = hex(t->base), *eprocess = hex(t->eprocess);

@@ -138,6 +138,8 @@ struct anchor { unsigned old; int shift; };
 static void move_others(struct derive *d, struct members *m, const bool *probed, const struct anchor *anchors, unsigned n,
 			bool changed)
 {
+	const struct anchor end = { d->end.old, d->end.shift };
+
 	for (unsigned i = 0; i < m->n; i++) {
 		struct field *f = m->fields[i];
 		const struct anchor *below = NULL, *above = NULL;
@@ -150,6 +152,8 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 			if (anchors[a].old >= f->offset && (!above || anchors[a].old < above->old))
 				above = &anchors[a];
 		}
+		if (!above && d->end.known)
+			above = &end;
 		/* The structure's start doesn't move. */
 		int low = below ? below->shift : 0;
 		bool known = !above || above->shift == low || (above->old == f->offset);
@@ -167,8 +171,17 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		if (low || changed || d->foreign) {
 			f->offset = (uint16_t)(f->offset + low);
 			f->derived = above ? (d->foreign ? 50 : 80) : (d->foreign ? 30 : 50);
+		} else if (!above) {	/* nothing speaks against it, and nothing for it */
+			f->derived = 60;
 		}
 	}
+}
+
+void derive_expect_size(struct derive *d, uint32_t prior, uint64_t found)
+{
+	d->end.known = prior && found && found < 0x4000 && found > prior / 2;
+	d->end.old = prior;
+	d->end.shift = (int)found - (int)prior;
 }
 
 static void apply(struct derive *d, const char *type, const struct probe *probes, size_t n, const struct place *chosen,
@@ -191,8 +204,8 @@ static void apply(struct derive *d, const char *type, const struct probe *probes
 	for (unsigned i = 0; i < m.n; i++)
 		for (size_t p = 0; p < n; p++)
 			probed[i] |= m.fields[i] == field_of(d->layout, probes[p].field) && chosen[p].score > 0;
-	if (changed || d->foreign)
-		move_others(d, &m, probed, anchors, anchored, changed);
+	changed |= d->end.known && d->end.shift;
+	move_others(d, &m, probed, anchors, anchored, changed);
 	for (size_t p = 0; p < n; p++) {
 		struct field *f = field_of(d->layout, probes[p].field);
 		int confidence = (int)(chosen[p].score * 100) - 8 * (int)MIN(rivals[p], 5);
@@ -250,12 +263,17 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 	g_autoptr(GArray) places = NULL;
 	size_t known = 0;
 
-	if (!samples->len || n > PROBES_MAX)
+	if (!samples->len || n > PROBES_MAX) {
+		d->end.known = false;
 		return;
+	}
 	d->samples = samples;
 	limit = MIN(limit, SAMPLE_SIZE - 16);
 	if (d->checking) {
 		check(d, given, n, limit);
+		if (d->end.known && d->end.shift)
+			d->misfits += 4;
+		d->end.known = false;
 		return;
 	}
 	for (size_t p = 0; p < n; p++)
@@ -271,6 +289,7 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 	d->worth += choose(places, probes, chosen);
 	d->fields += (unsigned)known;
 	apply(d, type, probes, known, chosen, rivals);
+	d->end.known = false;
 }
 
 unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, const struct probe *probe)

@@ -26,6 +26,8 @@ struct derive {
 	GArray *nodes;			/* struct sample: VAD nodes */
 	GArray *areas;			/* struct sample: control areas; process 1: of an image, else 0 */
 	GArray *tokens, *tables;	/* struct sample */
+	/* What is known of the end of the structure about to be fitted: by how much it moved. */
+	struct { bool known; unsigned old; int shift; } end;
 	unsigned anchor;		/* an offset found ahead of a fit, for probes that rest on it */
 	unsigned fields, misfits, moved, lost;
 	float worth;			/* how well the structures could be fitted */
@@ -43,6 +45,8 @@ struct probe {
 };
 #define FIELD_OF(f) offsetof(struct layout, f)
 
+/* The size of the structure about to be fitted, where the dump tells it (0: it doesn't) and in the prior. */
+void derive_expect_size(struct derive *d, uint32_t prior, uint64_t found);
 /* Fit one structure, whose instances are `samples` (its fields lie below limit). */
 void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *probes, size_t n);
 

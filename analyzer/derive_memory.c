@@ -340,6 +340,25 @@ static void collect_areas(struct derive *d)
 	}
 }
 
+/* An area's first subsection follows it. */
+static uint64_t area_size(struct derive *d)
+{
+	const struct field *f = &d->layout->mmvad.Subsection;
+	uint64_t least = 0;
+
+	for (guint i = 0; f->size && i < d->nodes->len; i++) {
+		const struct sample *s = sample_at(d->nodes, i);
+		uint64_t subsection = sample_value(s, f->offset, 8), area;
+
+		if (!at_image(d, s, d->anchor))
+			continue;
+		area = control_area(d, subsection);
+		if (area && subsection > area && (!least || subsection - area < least))
+			least = subsection - area;
+	}
+	return least;
+}
+
 static float probe_segment(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
@@ -433,5 +452,6 @@ void derive_memory(struct derive *d)
 	}
 	derive_fit(d, "_MMVAD", d->nodes, 0xc0, whole, G_N_ELEMENTS(whole));
 	collect_areas(d);
+	derive_expect_size(d, d->layout->control_area.size_, area_size(d));
 	derive_fit(d, "_CONTROL_AREA", d->areas, 0x100, area, G_N_ELEMENTS(area));
 }

@@ -84,7 +84,7 @@ static float probe_integrity(struct derive *d, unsigned at)
 /* _SEP_TOKEN_PRIVILEGES: present, enabled, enabled by default, a bit for each of the numbers 2 to 36. */
 static float probe_privileges(struct derive *d, unsigned at)
 {
-	unsigned good = 0, bad = 0;
+	unsigned good = 0, bad = 0, earlier = 0;
 	const struct sample *s;
 
 	FOR_SAMPLES(d, s) {
@@ -93,10 +93,13 @@ static float probe_privileges(struct derive *d, unsigned at)
 		/* SeChangeNotify (23) is everybody's. */
 		bool ok = (present >> 23 & 1) && !(present & 3) && !(present >> 37) && !(enabled & ~present) && !(standard & ~present);
 		*(ok ? &good : &bad) += 1;
+		/* Enabled and by default are privileges alike: the first mask is the one before which is none. */
+		uint64_t before = at >= 8 ? sample_value(s, at - 8, 8) : 0;
+		earlier += ok && (before >> 23 & 1) && !(before & 3) && !(before >> 37) && !(present & ~before);
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, 2);
+	return 2 * earlier > good ? 0 : derive_share(good, bad, 2);
 }
 
 static float probe_logon(struct derive *d, unsigned at)
@@ -233,6 +236,30 @@ static float probe_table_list(struct derive *d, unsigned at)
 	return derive_share(good, bad, 2);
 }
 
+/* What the pool's headers say most of the samples have, without the header; 0: they don't agree. */
+static uint64_t block_size(struct derive *d, const GArray *samples)
+{
+	const struct layout *l = d->layout;
+	unsigned agree = 0;
+	uint64_t size = 0;
+
+	for (guint i = 0; l->pool_header.size_ && l->pool_header.BlockSize.size && i < samples->len; i++) {
+		uint64_t at = sample_at(samples, i)->va - l->pool_header.size_, word = 0, n;
+
+		if (space_read(d->e->space, (va_t){ at + l->pool_header.BlockSize.offset }, &word, l->pool_header.BlockSize.size, NULL))
+			continue;
+		n = (word >> l->pool_header.BlockSize.bit & ((1u << l->pool_header.BlockSize.bits) - 1)) * 16;
+		n = n > l->pool_header.size_ ? n - l->pool_header.size_ : 0;
+		if (n == size)
+			agree++;
+		else if (!agree)
+			size = n;
+		else
+			agree--;
+	}
+	return agree * 2 > samples->len ? size : 0;
+}
+
 static void derive_tables(struct derive *d)
 {
 	static const struct probe table[] = {
@@ -246,6 +273,7 @@ static void derive_tables(struct derive *d)
 
 	for (guint i = 0; f->size && i < d->e->processes->len && d->tables->len < 64; i++)
 		samples_add(d->tables, d->e->space, sample_value(sample_at(d->e->processes, i), f->offset, 8), i);
+	derive_expect_size(d, (d->layout->handle_table.size_ + 15) & ~15u, block_size(d, d->tables));
 	derive_fit(d, "_HANDLE_TABLE", d->tables, 0x100, table, G_N_ELEMENTS(table));
 }
 

@@ -350,7 +350,11 @@ void derive_threads(struct derive *d)
 		return;
 	}
 	collect(d, at, distance);
+	/* _KTHREAD ends before the first field of its own that _ETHREAD has. */
+	derive_expect_size(d, d->layout->ethread.CreateTime.offset, d->checking ? d->layout->ethread.CreateTime.offset :
+			   derive_find(d, d->threads, 0x1000, &outer[0]));
 	d->anchor = d->checking ? d->layout->kthread.StackBase.offset : derive_find(d, d->threads, 0x100, &base);
 	derive_fit(d, "_KTHREAD", d->threads, 0x800, inner_part, G_N_ELEMENTS(inner_part));
+	derive_expect_size(d, d->layout->ethread.size_, kdbg_value(&d->e->kdbg, KDBG_THREAD_SIZE, 2));
 	derive_fit(d, "_ETHREAD", d->threads, 0x1000, outer, G_N_ELEMENTS(outer));
 }

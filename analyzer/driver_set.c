@@ -86,8 +86,8 @@ static bool image_at(struct context *c, uint64_t base, uint64_t size)
 {
 	struct page page;
 
-	return base && !(base & PAGE_MASK) && size && size <= MAX_IMAGE && !(size & PAGE_MASK) && space_is_kernel(c->space, (va_t){ base }) &&
-	       !space_page(c->space, (va_t){ base }, &page);
+	return base && !(base & PAGE_MASK) && size && size <= MAX_IMAGE && !(size & PAGE_MASK) &&
+	       space_is_kernel(c->space, (va_t){ base }) && !space_page(c->space, (va_t){ base }, &page);
 }
 
 /* Before Windows 10 its symbols name the structure only by its user-mode twin, whose first fields are the same. */
@@ -95,16 +95,17 @@ static void read_entry(struct context *c, va_t at, struct loaded_driver *d)
 {
 	const struct layout *l = c->kernel->layout;
 	bool own = l->kldr_data_table_entry.DllBase.size;
+#define ENTRY_FIELD(f) (own ? l->kldr_data_table_entry.f : l->ldr_data_table_entry.f)
 	struct object entry = object_at(c->space, at.v);
-	struct object name = object_member(&entry, own ? l->kldr_data_table_entry.BaseDllName : l->ldr_data_table_entry.BaseDllName);
-	struct object path = object_member(&entry, own ? l->kldr_data_table_entry.FullDllName : l->ldr_data_table_entry.FullDllName);
+	struct object name = object_member(&entry, ENTRY_FIELD(BaseDllName)), path = object_member(&entry, ENTRY_FIELD(FullDllName));
 	uint64_t size = 0;
 
 	d->entry = at;
-	if (object_read(&entry, own ? l->kldr_data_table_entry.DllBase : l->ldr_data_table_entry.DllBase, &d->base, sizeof(d->base)) ||
-	    object_read(&entry, own ? l->kldr_data_table_entry.SizeOfImage : l->ldr_data_table_entry.SizeOfImage, &size, sizeof(size)) ||
-	    object_read(&entry, own ? l->kldr_data_table_entry.EntryPoint : l->ldr_data_table_entry.EntryPoint, &d->entry_point, sizeof(d->entry_point)))
+	if (object_read(&entry, ENTRY_FIELD(DllBase), &d->base, sizeof(d->base)) ||
+	    object_read(&entry, ENTRY_FIELD(SizeOfImage), &size, sizeof(size)) ||
+	    object_read(&entry, ENTRY_FIELD(EntryPoint), &d->entry_point, sizeof(d->entry_point)))
 		d->base = 0;
+#undef ENTRY_FIELD
 	d->size = (size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 	if (read_unicode_string(&name, 1024, &d->name))
 		d->name = NULL;
@@ -134,10 +135,12 @@ GArray *driver_set_images(struct context *c, const char *table)
 		g_array_append_val(out, d);
 	}
 	for (guint i = 0; i < drivers->len && out->len < MAX_DRIVERS; i++) {
-		struct object driver = object_at(c->space, g_array_index(drivers, struct driver_found, i).va.v), name = MEMBER(driver, driver_object.DriverName);
+		struct object driver = object_at(c->space, g_array_index(drivers, struct driver_found, i).va.v);
+		struct object name = MEMBER(driver, driver_object.DriverName);
 		struct loaded_driver d = { .driver_object = driver.va };
 		uint32_t size = 0;
-		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size) || g_hash_table_contains(bases, &d.base))
+		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size) ||
+		    g_hash_table_contains(bases, &d.base))
 			continue;
 		d.size = ((uint64_t)size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 		if (!image_at(c, d.base, d.size))

@@ -67,7 +67,8 @@ uint32_t evidence_rva(const struct evidence *e, uint64_t va)
 
 bool evidence_kernel_pointer(uint64_t va)
 {
-	return va >= UINT64_C(0xffff800000000000) && va < UINT64_C(0xfffffffffffff000);
+	/* With five levels of tables the kernel's half begins lower; reading tells where nothing is. */
+	return va >= UINT64_C(0xff00000000000000) && va < UINT64_C(0xfffffffffffff000);
 }
 
 bool evidence_user_pointer(uint64_t va)

@@ -10,7 +10,6 @@
 #define MEMSIEVE_HANDLES_H
 #include "object.h"
 
-/* Entries visited at most, and Windows' own limit on handles is 16 Mi: more is no table. */
 struct handle_entry {
 	uint64_t value;			/* of the handle, or the id in PspCidTable */
 	va_t object;			/* what the entry points to: an _OBJECT_HEADER in a process's table, a body in PspCidTable */

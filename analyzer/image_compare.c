@@ -100,3 +100,40 @@ void differences(const uint8_t *a, const uint8_t *b, uint32_t length, uint32_t g
 		last = &g_array_index(out, struct difference, out->len - 1);
 	}
 }
+
+/* The relocations of both undone: what differs then was not relocation. */
+static void moved_differences(const struct image_fixups *fixups, uint32_t rva, const uint8_t *original, uint64_t original_base,
+			      const uint8_t *current, uint64_t base, uint32_t gap, GArray *out)
+{
+	uint8_t a[PAGE_SIZE], b[PAGE_SIZE];
+
+	memcpy(a, original, PAGE_SIZE);
+	memcpy(b, current, PAGE_SIZE);
+	image_fixups_unrelocate(fixups, rva, a, PAGE_SIZE, original_base);
+	image_fixups_unrelocate(fixups, rva, b, PAGE_SIZE, base);
+	differences(a, b, PAGE_SIZE, gap, out);
+}
+
+void image_page_differences(const struct image_fixups *fixups, uint32_t rva, uint8_t original[PAGE_SIZE], uint64_t original_base,
+			    const uint8_t current[PAGE_SIZE], uint64_t base, uint32_t gap, GArray *out)
+{
+	guint before = out->len;
+
+	/* Zeroed in the bits that differ, the slots have the same in both. */
+	for (uint32_t i = 0; fixups && i < PAGE_SIZE; i++)
+		original[i] ^= current[i];
+	if (fixups)
+		image_fixups_mask(fixups, rva, original, PAGE_SIZE);
+	for (uint32_t i = 0; fixups && i < PAGE_SIZE; i++)
+		original[i] ^= current[i];
+	differences(original, current, PAGE_SIZE, gap, out);
+	if (!fixups || out->len == before || base == original_base)
+		return;
+	g_autoptr(GArray) moved = g_array_new(FALSE, FALSE, sizeof(struct difference));
+	moved_differences(fixups, rva, original, original_base, current, base, gap, moved);
+	if (moved->len >= out->len - before)
+		return;		/* no relocation, then */
+	g_array_set_size(out, before);
+	if (moved->len)
+		g_array_append_vals(out, moved->data, moved->len);
+}

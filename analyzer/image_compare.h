@@ -9,7 +9,7 @@
  */
 #ifndef MEMSIEVE_IMAGE_COMPARE_H
 #define MEMSIEVE_IMAGE_COMPARE_H
-#include "pe.h"
+#include "image_rebuild.h"
 #include "vad.h"
 
 /* One process's mapping of an image. */
@@ -41,6 +41,13 @@ struct pe_source view_section_source(struct view *view);
 
 /* Bytes [offset, offset + length) differ. */
 struct difference { uint32_t offset, length; };
+/*
+ * Where a page of a process differs from its section's page: what the loader filled in (fixups' slots; NULL: none are
+ * known) is no difference, and `original` gets it. Where the section's base was taken in the process,
+ * its pages were relocated once more from original_base to base; then they are compared without that.
+ */
+void image_page_differences(const struct image_fixups *fixups, uint32_t rva, uint8_t original[PAGE_SIZE], uint64_t original_base,
+			    const uint8_t current[PAGE_SIZE], uint64_t base, uint32_t gap, GArray *out);
 /* Append where a and b differ to out (struct difference), runs at most `gap` equal bytes apart as one. */
 void differences(const uint8_t *a, const uint8_t *b, uint32_t length, uint32_t gap, GArray *out);
 #endif

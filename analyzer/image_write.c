@@ -145,14 +145,14 @@ static uint32_t section_size(const struct pe_section *s)
 /* Could a linker have written this raw layout for an image of that size? */
 static bool raw_layout_sane(const struct pe *pe, uint32_t size)
 {
-	uint64_t total = 0;
+	uint64_t total = 0, most = (uint64_t)size + (16 << 20);
 
 	for (guint i = 0; i < pe->sections->len; i++) {
 		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
 		if (!s->raw_size)
 			continue;
 		total += s->raw_size;
-		if (s->raw_offset < PAGE / 16 || (uint64_t)s->raw_offset + s->raw_size > (uint64_t)size + (16 << 20) || total > (uint64_t)size + (16 << 20))
+		if (s->raw_offset < PAGE / 16 || (uint64_t)s->raw_offset + s->raw_size > most || total > most)
 			return false;
 		for (guint k = 0; k < i; k++) {
 			const struct pe_section *o = &g_array_index(pe->sections, struct pe_section, k);

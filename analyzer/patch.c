@@ -132,11 +132,13 @@ static void track_move(struct tracer *t, const cs_insn *insn)
 	if (x->op_count != 2)
 		return;
 	const cs_x86_op *to = &x->operands[0], *from = &x->operands[1];
-	if (to->type == X86_OP_MEM && to->mem.base == X86_REG_RSP && to->mem.disp == 4 && to->size == 4 && t->pushed && from->type == X86_OP_IMM) {
+	if (to->type == X86_OP_MEM && to->mem.base == X86_REG_RSP && to->mem.disp == 4 && to->size == 4 && t->pushed &&
+	    from->type == X86_OP_IMM) {
 		t->top = (t->top & UINT32_MAX) | (uint64_t)from->imm << 32;	/* push low; mov [rsp+4], high; ret */
 		return;
 	}
-	if (to->type == X86_OP_MEM && (to->mem.base == X86_REG_RSP || to->mem.base == X86_REG_ESP) && !to->mem.disp && operand(t, insn, from, &value)) {
+	bool top = to->type == X86_OP_MEM && (to->mem.base == X86_REG_RSP || to->mem.base == X86_REG_ESP) && !to->mem.disp;
+	if (top && operand(t, insn, from, &value)) {
 		t->top = value;
 		t->pushed = true;
 		return;

@@ -89,7 +89,8 @@ static uint32_t find_body(const struct context *c, const struct object_types *ty
 		memcpy(&start, header + body, sizeof(start));
 		if (optional_size(l, header[l->object_header.InfoMask.offset]) != at - l->pool_header.size_ || ((start ^ first) & mask))
 			continue;
-		const char *name = va.v ? types->name[object_type_index(types, (va_t){ va.v + at }, header[l->object_header.TypeIndex.offset])] : NULL;
+		uint8_t index = object_type_index(types, (va_t){ va.v + at }, header[l->object_header.TypeIndex.offset]);
+		const char *name = va.v ? types->name[index] : NULL;
 		if (name && !strcmp(name, type)) {
 			*typed = true;
 			return at + body;
@@ -137,7 +138,8 @@ GArray *pool_objects(const struct context *c, const struct sweep_pattern *patter
 
 	/* Both are single bytes in every build: what isn't so was derived wrongly. */
 	if (!hits || l->object_header.InfoMask.size != 1 || l->object_header.TypeIndex.size != 1 || !l->object_header.Body.size ||
-	    l->object_header.Body.offset > 0x60 || l->object_header.InfoMask.offset >= 0x60 || l->object_header.TypeIndex.offset >= 0x60)
+	    l->object_header.Body.offset > 0x60 || l->object_header.InfoMask.offset >= 0x60 ||
+	    l->object_header.TypeIndex.offset >= 0x60)
 		return out;
 	for (guint i = 0; i < hits->len && !context_cancelled(c); i++)
 		resolve(c, &g_array_index(hits, struct sweep_hit, i), types, type, first, mask, out);
@@ -215,8 +217,10 @@ static bool read_thread(const struct context *c, struct thread_candidate *t)
 	uint64_t process = 0;
 	uint32_t cid = l->ethread.Cid.offset;
 	bool ok = l->ethread.Cid.size && pool_field(&b, cid, l->client_id.UniqueThread, &t->tid) &&
-		pool_field(&b, cid, l->client_id.UniqueProcess, &t->pid) && pool_field(&b, l->ethread.Tcb.offset, l->kthread.Process, &process) &&
-		pool_field(&b, 0, l->ethread.CreateTime, &t->create_time) && !(t->tid & 3) && !(t->pid & 3) && t->tid && t->tid <= UINT32_MAX &&
+		pool_field(&b, cid, l->client_id.UniqueProcess, &t->pid) &&
+		pool_field(&b, l->ethread.Tcb.offset, l->kthread.Process, &process) &&
+		pool_field(&b, 0, l->ethread.CreateTime, &t->create_time) &&
+		!(t->tid & 3) && !(t->pid & 3) && t->tid && t->tid <= UINT32_MAX &&
 		t->pid <= UINT32_MAX && plausible_time(t->create_time) && space_is_kernel(c->space, (va_t){ process });
 
 	/* ExitTime shares its place with a list until the thread ends. */

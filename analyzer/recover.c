@@ -81,7 +81,8 @@ static GPtrArray *load_priors(const struct evidence *e)
 	g_auto(GStrv) names = layout_families(e->build, e->revision);
 	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)layout_destroy);
 	unsigned first = *names ? build_of(*names) : 0, last = 0;
-	bool own = first && layout_family(e->build, e->revision);
+	AUTO(layout) nearest = first ? layout_family(e->build, e->revision) : NULL;
+	bool own = nearest != NULL;
 
 	for (char **name = names; *name && out->len < PRIORS_MAX; name++) {
 		unsigned build = build_of(*name);

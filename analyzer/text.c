@@ -54,17 +54,15 @@ char *text_escape(const char *text)
 {
 	GString *s = g_string_new(NULL);
 
-	for (const char *p = text; *p; p = g_utf8_next_char(p)) {
+	for (const char *p = text; *p; ) {
 		gunichar c = g_utf8_get_char_validated(p, -1);
-		if (c >= 0x110000) {
-			g_string_append_printf(s, "\\x%02x", (unsigned char)*p);
-			s->len += 0;
-			if (!p[1])
-				break;
+		if (c >= 0x110000) {	/* no UTF-8: only this byte is known to be there */
+			g_string_append_printf(s, "\\x%02x", (unsigned char)*p++);
 			continue;
 		}
+		p = g_utf8_next_char(p);
 		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-		    (c >= 0x2066 && c <= 0x2069) || c == 0xfeff)
+		    (c >= 0x2066 && c <= 0x2069) || c == 0x61c || c == 0xfeff)
 			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
 		else
 			g_string_append_unichar(s, c);

@@ -79,7 +79,8 @@ static void read_groups(const struct object *token, struct token_info *out)
 		struct object entry = object_at(token->space, array + (uint64_t)i * l->sid_and_attributes.size_);
 		struct token_group group = { NULL, 0 };
 		uint64_t sid = 0;
-		if ((fault = READ(entry, sid_and_attributes.Sid, &sid)) || (fault = READ(entry, sid_and_attributes.Attributes, &group.attributes)) ||
+		if ((fault = READ(entry, sid_and_attributes.Sid, &sid)) ||
+		    (fault = READ(entry, sid_and_attributes.Attributes, &group.attributes)) ||
 		    (fault = read_sid(token->space, (va_t){ sid }, &group.sid))) {
 			groups_fault(out, fault, entry.va);
 			continue;

@@ -135,6 +135,8 @@ static bool read_node(struct context *c, const struct object *node, struct vad *
 	enum fault fault = read_range(node, vad);
 
 	if (fault) {
+		if (fault == FAULT_UNMAPPED)	/* a link that leads nowhere is no link */
+			fault = FAULT_IMPLAUSIBLE;
 		context_note(c, fault, node->va, "vads", "a node of the VAD tree can't be read or has no sane range");
 		return false;
 	}

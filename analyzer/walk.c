@@ -52,6 +52,8 @@ bool walk_next(struct walk *w, struct object *out)
 			break;
 		}
 		if (fault) {
+			if (fault == FAULT_UNMAPPED)	/* a link that leads nowhere is no link */
+				fault = FAULT_IMPLAUSIBLE;
 			context_note(w->context, fault, (va_t){ w->at }, w->table, "the list %s is broken %s this entry",
 				     w->what, w->backwards ? "before" : "after");
 			if (w->backwards)

@@ -95,7 +95,8 @@ static bool run_process(struct context *c, GError **error)
 	if (c->process->exited)
 		return true;
 	WALK_LIST(c, "apcs", thread, head, ethread.ThreadListEntry) {
-		struct object tcb = MEMBER(thread, ethread.Tcb), state = MEMBER(tcb, kthread.ApcState), saved = MEMBER(tcb, kthread.SavedApcState);
+		struct object tcb = MEMBER(thread, ethread.Tcb), state = MEMBER(tcb, kthread.ApcState);
+		struct object saved = MEMBER(tcb, kthread.SavedApcState);
 		if (context_cancelled(c))
 			break;
 		walk_queues(c, &thread, &state, false);

@@ -185,7 +185,8 @@ static void bugcheck(struct context *c, va_t head, const char *type, const char 
 		if (!function)
 			continue;
 		json_t *detail = json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v));
-		if (component && space_read_sparse(c->space, (va_t){ component }, name, sizeof(name) - 1) && g_utf8_validate(name, -1, NULL) && *name)
+		if (component && space_read_sparse(c->space, (va_t){ component }, name, sizeof(name) - 1) && *name &&
+		    g_utf8_validate(name, -1, NULL))
 			set_text(detail, "component", name);
 		if (reason && !space_read(c->space, (va_t){ entry.va.v + 5 * width }, &number, sizeof(number), NULL))
 			json_object_set_new(detail, "reason", json_integer(number));
@@ -205,7 +206,8 @@ static void shutdown_queue(struct context *c, va_t head, const char *type, const
 		struct object device = object_at(c->space, pointer_in(c, &entry, 2, what));
 		uint64_t driver_at = 0, function = 0;
 		enum fault fault = READ(device, device_object.DriverObject, &driver_at);
-		struct object driver = object_at(c->space, driver_at), functions = MEMBER(driver, driver_object.MajorFunction), name = MEMBER(driver, driver_object.DriverName);
+		struct object driver = object_at(c->space, driver_at), functions = MEMBER(driver, driver_object.MajorFunction);
+		struct object name = MEMBER(driver, driver_object.DriverName);
 		if (!fault)
 			fault = read_pointer(c->space, (va_t){ functions.va.v + IRP_MJ_SHUTDOWN * width }, &function);
 		if (fault) {
@@ -226,7 +228,8 @@ static void file_systems(struct context *c)
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, IopFsNotifyChangeQueueHead)) {
-		struct object driver = object_at(c->space, pointer_in(c, &entry, 2, what)), name = MEMBER(driver, driver_object.DriverName);
+		struct object driver = object_at(c->space, pointer_in(c, &entry, 2, what));
+		struct object name = MEMBER(driver, driver_object.DriverName);
 		uint64_t function = pointer_in(c, &entry, 3, what);
 		g_autofree char *text = text_at(c, name.va.v);
 		if (!function)
@@ -289,7 +292,8 @@ static bool run(struct context *c, GError **error)
 	bugcheck(c, kernel_symbol(k, KeBugCheckCallbackListHead), "bugcheck", "KeBugCheckCallbackListHead", false);
 	bugcheck(c, kernel_symbol(k, KeBugCheckReasonCallbackListHead), "bugcheck_reason", "KeBugCheckReasonCallbackListHead", true);
 	shutdown_queue(c, kernel_symbol(k, IopNotifyShutdownQueueHead), "shutdown", "IopNotifyShutdownQueueHead");
-	shutdown_queue(c, kernel_symbol(k, IopNotifyLastChanceShutdownQueueHead), "last_chance_shutdown", "IopNotifyLastChanceShutdownQueueHead");
+	shutdown_queue(c, kernel_symbol(k, IopNotifyLastChanceShutdownQueueHead), "last_chance_shutdown",
+		       "IopNotifyLastChanceShutdownQueueHead");
 	file_systems(c);
 	debug_print(c);
 	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesHead), "logon_session", "SeFileSystemNotifyRoutinesHead");

@@ -7,8 +7,8 @@
 #include "plugin.h"
 
 enum {
-	DUMP, ADDRESS, PHYSICAL, NAME, SERVICE, START, SIZE, MODULE, LOADER_ENTRY, INIT, START_IO, UNLOAD, FAST_IO, DEVICES, IN_DIRECTORY,
-	IN_POOL,
+	DUMP, ADDRESS, PHYSICAL, NAME, SERVICE, START, SIZE, MODULE, LOADER_ENTRY, INIT, START_IO, UNLOAD, FAST_IO, DEVICES,
+	IN_DIRECTORY, IN_POOL,
 };
 enum { IRP_DUMP, IRP_DRIVER, IRP_NUMBER, IRP_FUNCTION, IRP_ADDRESS, IRP_MODULE };
 enum { DEVICE_DUMP, DEVICE_DRIVER, DEVICE_ADDRESS, DEVICE_NAME, DEVICE_TYPE, DEVICE_ATTACHED, DEVICE_ATTACHED_DRIVER };
@@ -178,7 +178,8 @@ static void put_driver(struct context *c, const struct driver_found *found)
 	PUT(row, UNLOAD, driver, driver_object.DriverUnload);
 	PUT(row, FAST_IO, driver, driver_object.FastIoDispatch);
 	if (!READ(driver, driver_object.DriverExtension, &extension_at) && extension_at) {
-		struct object extension = object_at(c->space, extension_at), service = MEMBER(extension, driver_extension.ServiceKeyName);
+		struct object extension = object_at(c->space, extension_at);
+		struct object service = MEMBER(extension, driver_extension.ServiceKeyName);
 		if ((fault = read_unicode_string(&service, 1024, &service_text)))
 			row_fault(row, SERVICE, fault, service.va, "_DRIVER_EXTENSION.ServiceKeyName");
 		row_text(row, SERVICE, service_text);

@@ -110,8 +110,8 @@ static bool extend(struct subject *s, uint32_t rva, uint32_t length, enum patch_
 	return true;
 }
 
-static struct found_patch *add_patch(struct subject *s, uint32_t rva, uint32_t length, enum patch_kind kind, const struct pe_section *section,
-				     const uint8_t *original, const uint8_t *current)
+static struct found_patch *add_patch(struct subject *s, uint32_t rva, uint32_t length, enum patch_kind kind,
+				     const struct pe_section *section, const uint8_t *original, const uint8_t *current)
 {
 	if (extend(s, rva, length, kind, section, original, current))
 		return &g_array_index(s->patches, struct found_patch, s->patches->len - 1);
@@ -143,7 +143,7 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 {
 	uint32_t rva = index * PAGE_SIZE;
 	const struct pe_section *section;
-	uint8_t current[PAGE_SIZE], original[PAGE_SIZE], raw[PAGE_SIZE];
+	uint8_t current[PAGE_SIZE], original[PAGE_SIZE];
 	bool header;
 
 	if (!watched(s, rva, &section, &header) || !page_bytes(s, page, current))
@@ -156,16 +156,8 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 			add_patch(s, rva, PAGE_SIZE, PATCH_UNKNOWN, section, NULL, current);
 		return;
 	}
-	memcpy(raw, original, PAGE_SIZE);
-	if (s->content) {	/* what the loader fills in is no change */
-		for (uint32_t i = 0; i < PAGE_SIZE; i++)
-			raw[i] ^= current[i];
-		image_fixups_mask(s->content->fixups, rva, raw, PAGE_SIZE);
-		for (uint32_t i = 0; i < PAGE_SIZE; i++)
-			raw[i] ^= current[i];
-	}
 	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct difference));
-	differences(raw, current, PAGE_SIZE, GAP, runs);
+	image_page_differences(s->content ? s->content->fixups : NULL, rva, original, s->original->image_base, current, s->base, GAP, runs);
 	if (!runs->len)
 		return;
 	s->pages[index] |= PAGE_FLAG_MODIFIED;
@@ -174,16 +166,18 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	for (guint i = 0; i < runs->len; i++)
 		large |= g_array_index(runs, struct difference, i).length >= STOMPED;
 	if (large || !code || runs->len > 256) {	/* one patch from the first to the last */
-		const struct difference *first = &g_array_index(runs, struct difference, 0), *last = &g_array_index(runs, struct difference, runs->len - 1);
+		const struct difference *first = &g_array_index(runs, struct difference, 0);
+		const struct difference *last = &g_array_index(runs, struct difference, runs->len - 1);
 		uint32_t from = first->offset, length = last->offset + last->length - from;
-		struct found_patch *p = add_patch(s, rva + from, length, header ? PATCH_HEADER : code ? PATCH_STOMPED : PATCH_DATA, section, raw + from, current + from);
+		enum patch_kind kind = header ? PATCH_HEADER : code ? PATCH_STOMPED : PATCH_DATA;
+		struct found_patch *p = add_patch(s, rva + from, length, kind, section, original + from, current + from);
 		if (p)
 			p->frame_bits = MAX(p->frame_bits, frame_bits);
 		return;
 	}
 	for (guint i = 0; i < runs->len; i++) {
 		const struct difference *d = &g_array_index(runs, struct difference, i);
-		struct found_patch *p = add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, raw + d->offset, current + d->offset);
+		struct found_patch *p = add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, original + d->offset, current + d->offset);
 		if (p)
 			p->frame_bits = MAX(p->frame_bits, frame_bits);
 	}
@@ -301,5 +295,6 @@ void put_patches(struct subject *s)
 		row_text(row, P_KIND, patch_kind_name(p->kind));
 	}
 	if (s->patches_cut)
-		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %" G_GUINT64_FORMAT " patches in one image", limit(image_patches));
+		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %" G_GUINT64_FORMAT " patches in one image",
+			     limit(image_patches));
 }

@@ -11,7 +11,10 @@
 #include "pool.h"
 
 enum { DUMP, ADDRESS, NAME, ALTITUDE, DRIVER_OBJECT, DRIVER, MODULE };
-enum { OPERATION_DUMP, OPERATION_FILTER, OPERATION_NUMBER, OPERATION_NAME, OPERATION_PRE, OPERATION_PRE_MODULE, OPERATION_POST, OPERATION_POST_MODULE };
+enum {
+	OPERATION_DUMP, OPERATION_FILTER, OPERATION_NUMBER, OPERATION_NAME, OPERATION_PRE, OPERATION_PRE_MODULE, OPERATION_POST,
+	OPERATION_POST_MODULE,
+};
 
 static const struct table minifilters = {
 	.name = "minifilters", .key = "minifilter_id", .doc = "file system minifilters",
@@ -111,7 +114,8 @@ static bool find_filter(struct context *c, const struct pool_object *o, uint32_t
 		g_autofree char *first = NULL, *second = NULL;
 		uint64_t driver_at = 0;
 		int16_t type = 0;
-		if (read_unicode_string(&altitude, 128, &second) || !is_altitude(second) || read_unicode_string(&name, 512, &first) || !*first)
+		if (read_unicode_string(&altitude, 128, &second) || !is_altitude(second) ||
+		    read_unicode_string(&name, 512, &first) || !*first)
 			continue;
 		/* The flags take eight bytes or none, for alignment. */
 		for (unsigned skip = 32; skip <= 48 && !out->driver; skip += 8) {

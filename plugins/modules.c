@@ -123,6 +123,8 @@ static bool walk(struct walker *w, uint64_t head, int list, bool backwards)
 			fault = FAULT_IMPLAUSIBLE;
 		}
 		if (fault) {
+			if (fault == FAULT_UNMAPPED)	/* a link that leads nowhere is no link */
+				fault = FAULT_IMPLAUSIBLE;
 			if (!backwards)
 				context_note(w->c, fault, (va_t){ at }, "modules", "the loader's %s list (%s) is broken after this entry",
 					     names[list], w->l->wow64 ? "32-bit" : "native");

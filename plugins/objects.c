@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files, mutants and symbolic links by the pool blocks they live in: what handles and directories lead to, and what they don't. */
+/* Files, mutants and symbolic links by the pool blocks they live in: those that handles and directories lead to, and
+ * those that nothing leads to. */
 #include "pool.h"
 
-enum { FILE_DUMP, FILE_ADDRESS, FILE_PHYSICAL, FILE_PATH, FILE_DELETE_PENDING, FILE_READ, FILE_WRITE, FILE_DELETE, FILE_SHARED_READ,
-	FILE_SHARED_WRITE, FILE_SHARED_DELETE, FILE_HANDLES };
-enum { MUTANT_DUMP, MUTANT_ADDRESS, MUTANT_PHYSICAL, MUTANT_NAME, MUTANT_DIRECTORY, MUTANT_OWNER, MUTANT_ABANDONED, MUTANT_HANDLES };
+enum {
+	FILE_DUMP, FILE_ADDRESS, FILE_PHYSICAL, FILE_PATH, FILE_DELETE_PENDING, FILE_READ, FILE_WRITE, FILE_DELETE,
+	FILE_SHARED_READ, FILE_SHARED_WRITE, FILE_SHARED_DELETE, FILE_HANDLES,
+};
+enum {
+	MUTANT_DUMP, MUTANT_ADDRESS, MUTANT_PHYSICAL, MUTANT_NAME, MUTANT_DIRECTORY, MUTANT_OWNER, MUTANT_ABANDONED,
+	MUTANT_HANDLES,
+};
 enum { LINK_DUMP, LINK_ADDRESS, LINK_PHYSICAL, LINK_NAME, LINK_DIRECTORY, LINK_TARGET, LINK_CREATE_TIME };
 
 static const struct table files = {

@@ -25,7 +25,8 @@ static const struct table remnants = {
 
 static const struct sweep_pattern *const sweeps[] = { &pool_process, &pool_thread, NULL };
 
-static struct row *put(struct context *c, const char *type, const struct pool_object *object, uint64_t pid, uint64_t created, uint64_t exited)
+static struct row *put(struct context *c, const char *type, const struct pool_object *object, uint64_t pid,
+		       uint64_t created, uint64_t exited)
 {
 	struct row *row = row_new(c, &remnants);
 

@@ -116,9 +116,11 @@ static bool run(struct context *c, GError **error)
 		context_note(c, FAULT_NO_FIELD, c->kernel->base, "timers", "how this build keeps its timers is not known");
 	for (guint i = 0; i < processors->len; i++) {
 		const struct processor *p = &g_array_index(processors, struct processor, i);
-		struct object prcb = object_at(c->space, p->prcb.v), table = MEMBER(prcb, kprcb.TimerTable), entries = MEMBER(table, ktimer_table.TimerEntries);
+		struct object prcb = object_at(c->space, p->prcb.v), table = MEMBER(prcb, kprcb.TimerTable);
+		struct object entries = MEMBER(table, ktimer_table.TimerEntries);
 		for (unsigned n = 0; entries.va.v && n < lists && made < MAX_TIMERS && !context_cancelled(c); n++) {
-			struct object entry = object_at(c->space, entries.va.v + n * entry_size), head = MEMBER(entry, ktimer_table_entry.Entry), timer;
+			struct object entry = object_at(c->space, entries.va.v + n * entry_size), timer;
+			struct object head = MEMBER(entry, ktimer_table_entry.Entry);
 			if (list_empty(&head))
 				continue;
 			WALK_LIST(c, "timers", timer, head, ktimer.TimerListEntry)

@@ -210,7 +210,8 @@ static void write_ranges(struct output *o, unsigned type, bool kernel_only)
 	uint8_t header[CRASH_HEADER_SIZE], head[0x30] = { 0 };
 	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct run));
 	unsigned n = collect_runs(o, kernel_only, runs);
-	uint64_t metadata = 0x10 + 16 * (uint64_t)n, first = (CRASH_HEADER_SIZE + 0x30 + 16 * (uint64_t)(n + 1) + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+	uint64_t metadata = 0x10 + 16 * (uint64_t)n;
+	uint64_t first = (CRASH_HEADER_SIZE + 0x30 + 16 * (uint64_t)(n + 1) + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 
 	crash_header(o, type, first + total(runs) * PAGE_SIZE, header);
 	output_bytes(o, header, sizeof(header));

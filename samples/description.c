@@ -256,7 +256,8 @@ uint64_t item_time(struct item *item, const char *key, uint64_t otherwise)
 	if (!text)
 		return otherwise;
 	if ((sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%c", &year, &month, &day, &hour, &minute, &second, &zone) != 7 || zone != 'Z') &&
-	    (sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u.%7u%c", &year, &month, &day, &hour, &minute, &second, &fraction, &zone) != 8 || zone != 'Z'))
+	    (sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u.%7u%c", &year, &month, &day, &hour, &minute, &second, &fraction, &zone) != 8 ||
+	     zone != 'Z'))
 		item_fail(item, "%s: \"%s\" is no time like 2024-03-01T09:15:27.0000000Z", key, text);
 	if (year < 1601 || month < 1 || month > 12 || day < 1 || day > 31)
 		item_fail(item, "%s: \"%s\" is no date", key, text);

@@ -161,7 +161,8 @@ void kernel_init(struct sample *s)
 		.company = "Microsoft Corporation", .product = "Microsoft\302\256 Windows\302\256 Operating System",
 		.version = s->layout->version, .base = s->kernel_base, .seed = s->seed, .size = (uint32_t)s->kernel_size,
 		.timestamp = (uint32_t)item_number(item, "timestamp", 0),
-		.data = (uint32_t)(extent.data & ~UINT64_C(0xfff)), .code = READ_ONLY_END, .tables = free_tables(&extent), .is_64bit = true, .native = true,
+		.data = (uint32_t)(extent.data & ~UINT64_C(0xfff)), .code = READ_ONLY_END, .tables = free_tables(&extent),
+		.is_64bit = true, .native = true,
 	};
 	s->kernel = executable_create(&spec);
 	if (item_flag(item, "large-pages"))
@@ -180,9 +181,12 @@ void kernel_init(struct sample *s)
 	SET_GLOBAL(s, MmHighestUserAddress, s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff), 8);
 	SET_GLOBAL(s, MmPfnDatabase, s->build < 9600 ? UINT64_C(0xfffffa8000000000) : UINT64_C(0xffffaa8000000000), 8);
 	uint64_t self = s->memory->self_map;
-	SET_GLOBAL(s, MmPteBase, s->memory->levels == 5 ? UINT64_C(0xfe00000000000000) | self << 48 : UINT64_C(0xffff000000000000) | self << 39, 8);
-	if (s->layout->symbol.MiState && HAS_FIELD(s, mi_system_information.Hardware) && HAS_FIELD(s, mi_hardware_state.InvalidPteMask)) {
-		uint64_t rva = s->layout->symbol.MiState + OFFSET(s, mi_system_information.Hardware) + OFFSET(s, mi_hardware_state.InvalidPteMask);
+	SET_GLOBAL(s, MmPteBase, s->memory->levels == 5 ? UINT64_C(0xfe00000000000000) | self << 48 :
+		   UINT64_C(0xffff000000000000) | self << 39, 8);
+	if (s->layout->symbol.MiState && HAS_FIELD(s, mi_system_information.Hardware) &&
+	    HAS_FIELD(s, mi_hardware_state.InvalidPteMask)) {
+		uint64_t rva = s->layout->symbol.MiState + OFFSET(s, mi_system_information.Hardware) +
+			       OFFSET(s, mi_hardware_state.InvalidPteMask);
 		kernel_set(s, rva, s->invalid_pte_mask, 8);
 	}
 }

@@ -118,10 +118,15 @@ static void create_executable(struct sample *s, struct sample_file *f, struct it
 	f->pages = f->executable->size / PAGE_SIZE;
 }
 
+static const struct executable_section *section_of_page(const struct sample_file *f, uint64_t n)
+{
+	return f->executable ? executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE)) : NULL;
+}
+
 /* The protection a prototype PTE carries for page n of a section. */
 static uint8_t page_protection(const struct sample_file *f, uint64_t n)
 {
-	const struct executable_section *section = f->executable ? executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE)) : NULL;
+	const struct executable_section *section = section_of_page(f, n);
 
 	return section ? section->protection : MM_READONLY;
 }
@@ -141,7 +146,8 @@ static void create_section(struct sample *s, struct sample_file *f)
 	const struct layout *l = s->layout;
 	unsigned subsections = f->executable ? f->executable->section_count + 1 : 1;
 
-	f->control_area = pool_alloc(s, l->control_area.size_ + (size_t)subsections * l->subsection.size_, f->image ? "MmCi" : "MmCa", false);
+	f->control_area = pool_alloc(s, l->control_area.size_ + (size_t)subsections * l->subsection.size_,
+				     f->image ? "MmCi" : "MmCa", false);
 	f->subsection = f->control_area + l->control_area.size_;
 	f->segment = pool_alloc(s, l->segment.size_, "MmSm", true);
 	f->prototypes = pool_alloc(s, f->pages * 8, "MmSt", true);
@@ -191,7 +197,7 @@ static void set_prototype(struct sample *s, struct sample_file *f, uint64_t n, u
 static void fill_section(struct sample *s, struct sample_file *f)
 {
 	for (uint64_t n = 0; n < f->pages; n++) {
-		const struct executable_section *section = f->executable ? executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE)) : NULL;
+		const struct executable_section *section = section_of_page(f, n);
 		uint8_t protection = page_protection(f, n);
 		bool in_file = section ? !strcmp(section->name, ".reloc") : !f->executable && n % 2;
 		if (in_file) {	/* _MMPTE_SUBSECTION */

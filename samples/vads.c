@@ -327,8 +327,9 @@ static void write_node(struct sample *s, struct sample_process *p, struct sample
 	SET(s, vad->node, mmvad.FirstPrototypePte, vad->file->prototypes);
 	SET(s, vad->node, mmvad.LastContiguousPte, vad->file->prototypes + 8 * (pages - 1));
 	SET(s, vad->node, mmvad.VadsProcess, p->eprocess);
-	SET(s, vad->file->control_area, control_area.NumberOfMappedViews, GET(s, vad->file->control_area, control_area.NumberOfMappedViews) + 1);
-	SET(s, vad->file->control_area, control_area.NumberOfUserReferences, GET(s, vad->file->control_area, control_area.NumberOfUserReferences) + 1);
+	uint64_t area = vad->file->control_area;
+	SET(s, area, control_area.NumberOfMappedViews, GET(s, area, control_area.NumberOfMappedViews) + 1);
+	SET(s, area, control_area.NumberOfUserReferences, GET(s, area, control_area.NumberOfUserReferences) + 1);
 }
 
 /* A balanced tree over vads[from, to); its height in *height. */

@@ -26,5 +26,7 @@ SELECT process_id, name, pid, image_base AS address, end_address - image_base + 
                    'peb_image_path', peb_image_path, 'type', type, 'file', file_path, 'protection', protection, 'header_state', header_state,
                    'size_of_image', size_of_image, 'command_line', command_line) AS detail
 FROM facts
-WHERE moved OR type <> 'image' OR (file_path <> '' AND image_path <> '' AND lower(file_path) <> lower(image_path))
+-- files of Windows have several names (hard links into the component store), so the folder alone says nothing
+WHERE moved OR type <> 'image' OR (file_path <> '' AND image_path <> ''
+  AND lower(replace(file_path, rtrim(file_path, replace(file_path, '\', '')), '')) <> lower(replace(image_path, rtrim(image_path, replace(image_path, '\', '')), '')))
 ORDER BY process_id;

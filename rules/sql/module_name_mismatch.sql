@@ -22,4 +22,6 @@ SELECT process_id, process_name AS name, pid, base AS address, size AS length, p
 FROM paths
 WHERE substr(lower(mapped_path), -length(tail)) <> lower(tail)
   AND NOT (wow64 AND substr(lower(mapped_path), -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
+  -- the component store has the files of Windows under a second name (hard links)
+  AND NOT (lower(shown_file) = lower(mapped_file) AND mapped_path LIKE '%\WinSxS\%')
 ORDER BY module_id;

@@ -27,4 +27,6 @@ SELECT process_id, name, pid, coalesce(section_base, image_base) AS address, peb
 FROM judged
 WHERE substr(lower(image_path), -length(tail)) <> lower(tail)
   AND NOT (wow64 AND substr(lower(image_path), -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
+  -- the component store has the files of Windows under a second name (hard links)
+  AND NOT (lower(shown_file) = lower(real_file) AND image_path LIKE '%\WinSxS\%' AND substr(lower(tail), 1, length(root)) = root)
 ORDER BY process_id;

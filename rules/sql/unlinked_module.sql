@@ -17,6 +17,9 @@ LEFT JOIN modules m ON m.process_id = i.process_id AND m.base = i.base
 JOIN (SELECT q.process_id, (SELECT count(*) FROM diagnostics d WHERE d.process_id = q.process_id AND d.table_name = 'modules' AND d.row_id IS NULL) AS n
       FROM processes q WHERE q.dump_id = :dump_id) broken ON broken.process_id = p.process_id
 WHERE p.dump_id = :dump_id AND i.found_by = 'vad' AND p.exit_time IS NULL
+  -- what has no code can't run: resources, and the table of API sets
+  AND (NOT EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id)
+       OR EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id AND s.characteristics & 0x20000020))
   -- the lists of the loader that would have it were read
   AND EXISTS (SELECT 1 FROM modules l WHERE l.process_id = i.process_id AND l.in_load_order
               AND (i.is_64bit IS NULL OR l.wow64 <> i.is_64bit OR NOT p.wow64))

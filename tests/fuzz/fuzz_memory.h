@@ -59,6 +59,12 @@ static inline void fuzz_fill(uint8_t *memory, struct fuzz_input *in)
 	}
 }
 
+static inline void fuzz_note_free(void *note)
+{
+	g_free(((struct image_note *)note)->message);
+	g_free(note);
+}
+
 /* An image over it; physical memory, or virtual at FUZZ_BASE and FUZZ_USER. Nothing is owned by it but the arrays. */
 static inline void fuzz_image(struct image *image, struct file *file, const uint8_t *memory, bool is_virtual)
 {
@@ -67,7 +73,7 @@ static inline void fuzz_image(struct image *image, struct file *file, const uint
 	*file = (struct file){ .path = (char *)"fuzz", .fd = -1, .map = memory, .size = FUZZ_SIZE };
 	*image = (struct image){ .file = file, .container = file, .format = &format_raw, .bytes_present = FUZZ_SIZE };
 	image->segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
-	image->notes = g_ptr_array_new();
+	image->notes = g_ptr_array_new_with_free_func(fuzz_note_free);
 	struct segment physical = { 0, FUZZ_SIZE, 0 }, user = { FUZZ_USER, FUZZ_SIZE, 0 }, kernel = { FUZZ_BASE, FUZZ_SIZE, 0 };
 	if (is_virtual) {
 		image->virtual_segments = g_array_new(FALSE, FALSE, sizeof(struct segment));

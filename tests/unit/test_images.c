@@ -323,6 +323,43 @@ START_TEST(test_fixups)
 }
 END_TEST
 
+/* A process's page against the section's: neither what the loader fills in nor another base is a change. */
+START_TEST(test_page_differences)
+{
+	static struct loaded section, process;
+	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct difference));
+	uint8_t original[PAGE_SIZE];
+
+	load(&section, UINT64_C(0x7ff800000000), 0);
+	load(&process, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	struct pe *pe = open_loaded(&section);
+	struct image_fixups *f = image_fixups_create(pe);
+	memcpy(original, section.bytes + RDATA, PAGE_SIZE);
+	image_page_differences(f, RDATA, original, section.base, process.bytes + RDATA, process.base, 8, runs);
+	ck_assert_uint_eq(runs->len, 0);
+	ck_assert(!memcmp(original + 0x200, process.bytes + IAT, 16));
+	/* Without the fix-ups known, everything counts. */
+	memcpy(original, section.bytes + RDATA, PAGE_SIZE);
+	image_page_differences(NULL, RDATA, original, section.base, process.bytes + RDATA, process.base, 8, runs);
+	ck_assert_uint_eq(runs->len, 1);
+	/* Relocated once more, and one byte changed besides. */
+	load(&process, UINT64_C(0x7ff9abcd0000), UINT64_C(0x7ffa00001000));
+	for (uint32_t rva = TEXT; rva <= RDATA; rva += PAGE_SIZE) {
+		g_array_set_size(runs, 0);
+		memcpy(original, section.bytes + rva, PAGE_SIZE);
+		image_page_differences(f, rva, original, section.base, process.bytes + rva, process.base, 8, runs);
+		ck_assert_uint_eq(runs->len, 0);
+		process.bytes[rva + 0x400] ^= 1;
+		memcpy(original, section.bytes + rva, PAGE_SIZE);
+		image_page_differences(f, rva, original, section.base, process.bytes + rva, process.base, 8, runs);
+		ck_assert_uint_eq(runs->len, 1);
+		ck_assert_uint_eq(g_array_index(runs, struct difference, 0).offset, 0x400);
+	}
+	image_fixups_destroy(f);
+	pe_close(pe);
+}
+END_TEST
+
 static size_t write_back(struct loaded *l, uint64_t image_base, uint8_t *out, size_t room, GArray *missing, enum image_layout *layout)
 {
 	struct pe *pe = open_loaded(l);
@@ -480,6 +517,7 @@ int main(void)
 	tcase_add_test(tests, test_trampolines);
 	tcase_add_test(tests, test_hash);
 	tcase_add_test(tests, test_fixups);
+	tcase_add_test(tests, test_page_differences);
 	tcase_add_test(tests, test_write_file);
 	tcase_add_test(tests, test_write_virtual);
 	tcase_add_test(tests, test_write_mapped);

@@ -1,0 +1,32 @@
+-- Bytes that findings rest on. Where `disassemble` names a machine, the bytes are shown as its instructions too.
+-- limit: 50000
+WITH
+f AS MATERIALIZED (SELECT * FROM findings WHERE dump_id = :dump_id AND address IS NOT NULL),
+machine AS MATERIALIZED (SELECT CASE WHEN architecture = 'arm64' THEN 'arm64' WHEN architecture = 'x64' THEN 'x64' ELSE 'x86' END AS name FROM dumps WHERE dump_id = :dump_id),
+hit AS (
+  SELECT f.finding_id, y.*, row_number() OVER (PARTITION BY f.finding_id ORDER BY y.address) AS n
+  FROM f JOIN yara_matches y ON y.dump_id = f.dump_id AND y.process_id IS f.process_id AND y.rule = json_extract(f.detail, '$.rule')
+       AND printf('0x%x', y.region_base) = json_extract(f.detail, '$.region_base')
+  WHERE f.rule = 'yara_hit' AND y.data IS NOT NULL AND length(y.data) > 0),
+patch AS (
+  SELECT f.finding_id, i.process_id, x.*, row_number() OVER (PARTITION BY f.finding_id ORDER BY x.address <> f.address, x.address) AS n
+  FROM f JOIN images i ON i.dump_id = f.dump_id AND i.process_id IS f.process_id AND f.address BETWEEN i.base AND i.base + coalesce(i.size, i.size_of_image, 0) - 1
+       JOIN image_patches x USING (image_id)
+  WHERE f.rule LIKE 'module_stomp%' OR f.rule LIKE 'modified_%' OR f.rule LIKE '%patch%' OR f.rule LIKE '%hook%')
+SELECT f.finding_id AS finding, 'code' AS kind, printf('0x%x', c.address) AS address, 'the region''s first bytes that are not zero' AS label, c.first_bytes AS bytes,
+       iif(p.wow64 = 1 AND c.address < 4294967296, 'x86', m.name) AS disassemble, c.address AS at
+FROM f JOIN code_regions c ON c.process_id = f.process_id AND f.address BETWEEN c.address AND c.address + c.length - 1 JOIN processes p ON p.process_id = f.process_id, machine m
+WHERE f.rule <> 'yara_hit' AND c.first_bytes IS NOT NULL
+UNION ALL
+SELECT h.finding_id, 'match', printf('0x%x', h.address), coalesce(nullif(h.string_identifier, ''), h.rule), h.data,
+       iif(p.wow64 = 1 AND h.address BETWEEN 0 AND 4294967295, 'x86', m.name), h.address
+FROM hit h LEFT JOIN processes p USING (process_id), machine m WHERE h.n <= 8
+UNION ALL
+SELECT x.finding_id, 'before', printf('0x%x', x.address), coalesce(x.function || iif(x.function_offset, printf('+0x%x', x.function_offset), ''), x.section, ''), x.original,
+       iif(p.wow64 = 1 AND x.address < 4294967296, 'x86', m.name), x.address
+FROM patch x LEFT JOIN processes p USING (process_id), machine m WHERE x.n <= 16
+UNION ALL
+SELECT x.finding_id, 'after', printf('0x%x', x.address), x.kind || coalesce(', leads to ' || nullif(printf('0x%x', x.target), '0x0') || coalesce(' in ' || x.target_module, ''), ''), x.current,
+       iif(p.wow64 = 1 AND x.address < 4294967296, 'x86', m.name), x.address
+FROM patch x LEFT JOIN processes p USING (process_id), machine m WHERE x.n <= 16
+ORDER BY 1, 7, 2 DESC;

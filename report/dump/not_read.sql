@@ -1,0 +1,3 @@
+-- limit: 2000
+SELECT g.plugin, g.fault, g.table_name, g.column_name, sum(g.occurrences) AS times, max(g.message) AS example
+FROM diagnostics g WHERE g.dump_id = :dump_id GROUP BY g.plugin, g.fault, g.table_name, g.column_name ORDER BY times DESC, 1, 2, 3, 4;
