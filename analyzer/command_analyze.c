@@ -6,8 +6,11 @@
 #include <unistd.h>
 #include "command.h"
 #include "crew.h"
+#include "hash.h"
+#include "layout_store.h"
 #include "limit.h"
 #include "pipeline.h"
+#include "sandbox.h"
 #include "progress.h"
 #include "summary.h"
 
@@ -62,6 +65,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "plugin", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->plugins, "load a plugin", "FILE.so" },
 		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o->no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "no progress, no summary", NULL },
 		{ "progress-fd", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_INT, &progress, "for `memsieve batch`", NULL },
 		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "say more", NULL },
@@ -103,6 +107,33 @@ static enum outcome worse(enum outcome a, enum outcome b)
 	return a == OUTCOME_PARTIAL ? a : b;
 }
 
+static void read_all(struct sandbox *sandbox, char **paths)
+{
+	for (char **p = paths; p && *p; p++)
+		sandbox_read(sandbox, *p);
+}
+
+/* From here on only what the user named can be read, and nothing but the case and unpacked dumps written. */
+static const char *confine(const struct options *o, char **dumps)
+{
+	AUTO(sandbox) sandbox = sandbox_create();
+	g_autofree char *folder = g_path_get_dirname(o->output), *layouts = layout_store_directory();
+	const char *temporary = g_getenv("TMPDIR");
+
+	for (char **dump = dumps; *dump; dump++)
+		sandbox_read_dump(sandbox, *dump);
+	read_all(sandbox, o->rules);
+	read_all(sandbox, o->yara);
+	read_all(sandbox, o->symbols);
+	read_all(sandbox, o->plugins);
+	sandbox_read(sandbox, o->layout);
+	sandbox_read(sandbox, layouts);
+	sandbox_write(sandbox, folder);
+	sandbox_write(sandbox, temporary && *temporary ? temporary : "/var/tmp");
+	hash_prepare();
+	return sandbox_enter(sandbox, o->verbose);
+}
+
 static int run(int argc, char **argv)
 {
 	struct options o = { .jobs = 0 };
@@ -115,16 +146,18 @@ static int run(int argc, char **argv)
 		options_clear(&o);
 		return OUTCOME_USAGE;
 	}
+	struct sigaction action = { .sa_handler = on_signal };
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGXCPU, &action, NULL);
+	o.sandbox = o.no_sandbox ? "none" : confine(&o, argv + 1);
 	g_autofree const struct plugin **plugins_sorted = plugin_load(o.plugins, &error);
 	if (!plugins_sorted) {
 		g_printerr("memsieve: %s\n", error->message);
 		options_clear(&o);
 		return OUTCOME_FAILED;
 	}
-	struct sigaction action = { .sa_handler = on_signal };
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
 	for (int i = 1; i < argc && !pipeline_interrupted; i++) {
 		struct result result;
 		g_autoptr(GError) why = NULL;

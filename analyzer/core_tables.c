@@ -45,6 +45,7 @@ const struct table table_runs = {
 		[RUNS_RULES_SHA256] = { "rules_sha256", COL_TEXT, "of all rules used, in their order" },
 		[RUNS_LIBRARY_VERSIONS] = { "library_versions", COL_JSON, "" },
 		[RUNS_MESSAGE] = { "message", COL_TEXT, "why it is not complete" },
+		[RUNS_SANDBOX] = { "sandbox", COL_TEXT, "what confined it: landlock+seccomp, landlock, seccomp, none" },
 	},
 };
 

@@ -159,8 +159,8 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		bool known = !above || above->shift == low || (above->old == f->offset);
 		if (above && above->old == f->offset)
 			low = above->shift;
-		/* Beyond the last that is known another build may differ in any way. */
-		if (!above && changed && d->foreign)
+		/* Beyond the last that is known anything may have happened, where other things have. */
+		if (!above && (changed || d->moved))
 			known = false;
 		if (!known) {
 			debug_field(d, "lost", f, -1, 0);
@@ -170,7 +170,7 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		}
 		if (low || changed || d->foreign) {
 			f->offset = (uint16_t)(f->offset + low);
-			f->derived = above ? (d->foreign ? 50 : 80) : (d->foreign ? 30 : 50);
+			f->derived = above ? (d->foreign ? 50 : 80) : 30;
 		} else if (!above) {	/* nothing speaks against it, and nothing for it */
 			f->derived = 60;
 		}
@@ -313,6 +313,35 @@ unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, co
 }
 
 /* Whole layouts ------------------------------------------------------------ */
+
+uint64_t derive_block_size(struct derive *d, const GArray *samples, const char *tag)
+{
+	const struct layout *l = d->layout;
+	unsigned agree = 0, all = 0;
+	uint64_t size = 0;
+
+	if (!l->pool_header.size_ || !l->pool_header.BlockSize.bits)
+		return 0;
+	for (guint i = 0; i < samples->len; i++) {
+		uint64_t at = sample_at(samples, i)->va - l->pool_header.size_, word = 0, n;
+		char found[4];
+
+		if (space_read(d->e->space, (va_t){ at + l->pool_header.BlockSize.offset }, &word, l->pool_header.BlockSize.size, NULL))
+			continue;
+		if (tag && (space_read(d->e->space, (va_t){ at + l->pool_header.PoolTag.offset }, found, 4, NULL) || memcmp(found, tag, 4)))
+			continue;
+		all++;
+		n = (word >> l->pool_header.BlockSize.bit & ((1u << l->pool_header.BlockSize.bits) - 1)) * 16;
+		n = n > l->pool_header.size_ ? n - l->pool_header.size_ : 0;
+		if (n == size)
+			agree++;
+		else if (agree)
+			agree--;
+		else
+			size = n, agree = 1;
+	}
+	return agree * 2 > all ? size : 0;
+}
 
 bool derive_read(struct derive *d, uint64_t va, uint64_t *out)
 {

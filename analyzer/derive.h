@@ -47,6 +47,9 @@ struct probe {
 
 /* The size of the structure about to be fitted, where the dump tells it (0: it doesn't) and in the prior. */
 void derive_expect_size(struct derive *d, uint32_t prior, uint64_t found);
+/* What the pool's headers say most of the samples (of those with the tag, if one is given) have, without the header
+ * and in units of 16; 0: they don't agree. */
+uint64_t derive_block_size(struct derive *d, const GArray *samples, const char *tag);
 /* Fit one structure, whose instances are `samples` (its fields lie below limit). */
 void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *probes, size_t n);
 

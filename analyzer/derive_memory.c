@@ -444,12 +444,16 @@ void derive_memory(struct derive *d)
 		taken += d->nodes->len > before;
 	}
 	d->anchor = d->checking ? d->layout->mmvad_short.StartingVpn.offset : derive_find(d, d->nodes, 0x80, &start);
+	derive_expect_size(d, (d->layout->mmvad_short.size_ + 15) & ~15u, derive_block_size(d, d->nodes, "VadS"));
 	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
+	if (g_getenv("MEMSIEVE_DEBUG_DERIVE"))
+		g_printerr("  flags %.2f\n", (double)probe_flags(d, d->layout->mmvad_short.u.offset));
 	if (d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.9f) {
 		d->misfits += 4;
 		if (!d->checking)
 			derive_flags(d);
 	}
+	derive_expect_size(d, (d->layout->mmvad.size_ + 15) & ~15u, derive_block_size(d, d->nodes, "Vad "));
 	derive_fit(d, "_MMVAD", d->nodes, 0xc0, whole, G_N_ELEMENTS(whole));
 	collect_areas(d);
 	derive_expect_size(d, d->layout->control_area.size_, area_size(d));

@@ -577,12 +577,11 @@ static float probe_vad_table(struct derive *d, unsigned at)
 	const struct sample *s;
 
 	FOR_SAMPLES(d, s) {
-		uint64_t self = sample_value(s, at, 8), right = sample_value(s, at + 16, 8), parent;
+		uint64_t right = sample_value(s, at + 16, 8), parent;
 
-		if (is_system(d, s) || (!right && !sample_value(s, at + 8, 8) && (self & ~UINT64_C(3)) == s->va + at))
+		if (is_system(d, s) || (!right && !sample_value(s, at + 8, 8)))
 			continue;
-		*((self & ~UINT64_C(3)) == s->va + at && evidence_kernel_pointer(right) && derive_read(d, right, &parent) &&
-		  (parent & ~UINT64_C(3)) == s->va + at ? &good : &bad) += 1;
+		*(evidence_kernel_pointer(right) && derive_read(d, right, &parent) && (parent & ~UINT64_C(3)) == s->va + at ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}

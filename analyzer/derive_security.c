@@ -160,16 +160,45 @@ static void derive_tokens(struct derive *d)
 
 /* _HANDLE_TABLE ---------------------------------------------------------------- */
 
-/* A page of entries or of pointers to such; the level in the low bits. Its first entry is never used. */
+/* Does a page of handle entries name objects? Windows 7 keeps the address, later ones 48 or 44 bits of it. */
+static bool has_entries(struct derive *d, uint64_t page, bool *empty)
+{
+	uint64_t entries[32], any;
+
+	*empty = false;
+	if (!evidence_kernel_pointer(page) || (page & 15) || space_read(d->e->space, (va_t){ page }, entries, sizeof(entries), NULL))
+		return false;
+	*empty = true;
+	for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2)
+		*empty = *empty && !entries[i];
+	/* The first is never used. */
+	for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2) {
+		uint64_t v = entries[i];
+
+		if (derive_read(d, v & ~UINT64_C(7), &any) || derive_read(d, (uint64_t)((int64_t)v >> 16) & ~UINT64_C(15), &any) ||
+		    derive_read(d, v >> 20 << 4 | UINT64_C(0xffff000000000000), &any))
+			return true;
+	}
+	return false;
+}
+
+/* A page of entries, or of pointers to such, as the low bits tell. */
 static float probe_table_code(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
 	const struct sample *s;
 
 	FOR_SAMPLES(d, s) {
-		uint64_t code = sample_value(s, at, 8), page = code & ~UINT64_C(7), first;
-		bool ok = (code & 7) <= 2 && !(page & PAGE_MASK) && derive_read(d, page, &first) && (code & 7 ? evidence_kernel_pointer(first) : true);
+		uint64_t code = sample_value(s, at, 8), page = code & ~UINT64_C(7);
+		unsigned level = code & 7;
+		bool ok = level <= 2;
 
+		while (ok && level--)
+			ok = derive_read(d, page, &page);
+		bool empty = false;
+		ok = ok && has_entries(d, page, &empty);
+		if (empty)	/* nothing was ever opened: no sign either way */
+			continue;
 		*(ok ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -236,34 +265,10 @@ static float probe_table_list(struct derive *d, unsigned at)
 	return derive_share(good, bad, 2);
 }
 
-/* What the pool's headers say most of the samples have, without the header; 0: they don't agree. */
-static uint64_t block_size(struct derive *d, const GArray *samples)
-{
-	const struct layout *l = d->layout;
-	unsigned agree = 0;
-	uint64_t size = 0;
-
-	for (guint i = 0; l->pool_header.size_ && l->pool_header.BlockSize.size && i < samples->len; i++) {
-		uint64_t at = sample_at(samples, i)->va - l->pool_header.size_, word = 0, n;
-
-		if (space_read(d->e->space, (va_t){ at + l->pool_header.BlockSize.offset }, &word, l->pool_header.BlockSize.size, NULL))
-			continue;
-		n = (word >> l->pool_header.BlockSize.bit & ((1u << l->pool_header.BlockSize.bits) - 1)) * 16;
-		n = n > l->pool_header.size_ ? n - l->pool_header.size_ : 0;
-		if (n == size)
-			agree++;
-		else if (!agree)
-			size = n;
-		else
-			agree--;
-	}
-	return agree * 2 > samples->len ? size : 0;
-}
-
 static void derive_tables(struct derive *d)
 {
 	static const struct probe table[] = {
-		{ FIELD_OF(handle_table.TableCode), probe_table_code, 8, 3, 0.8f },
+		{ FIELD_OF(handle_table.TableCode), probe_table_code, 8, 4, 0.6f },
 		{ FIELD_OF(handle_table.NextHandleNeedingPool), probe_next_handle, 4, 2, 0.8f },
 		{ FIELD_OF(handle_table.QuotaProcess), probe_quota_process, 8, 4, 0.8f },
 		{ FIELD_OF(handle_table.UniqueProcessId), probe_table_pid, 4, 4, 0.8f },
@@ -273,7 +278,7 @@ static void derive_tables(struct derive *d)
 
 	for (guint i = 0; f->size && i < d->e->processes->len && d->tables->len < 64; i++)
 		samples_add(d->tables, d->e->space, sample_value(sample_at(d->e->processes, i), f->offset, 8), i);
-	derive_expect_size(d, (d->layout->handle_table.size_ + 15) & ~15u, block_size(d, d->tables));
+	derive_expect_size(d, (d->layout->handle_table.size_ + 15) & ~15u, derive_block_size(d, d->tables, NULL));
 	derive_fit(d, "_HANDLE_TABLE", d->tables, 0x100, table, G_N_ELEMENTS(table));
 }
 

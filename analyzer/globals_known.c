@@ -79,6 +79,54 @@ static enum verdict list_head(struct globals *g, uint32_t rva)
 	return yes_or_no(heads->len && bsearch(&rva, heads->data, heads->len, sizeof(rva), by_rva));
 }
 
+/* A list whose entries are packets of a driver's registration: the pointer behind the links leads to a device (3) or
+ * driver (4) object. An empty one could be any. */
+static enum verdict packet_list(struct globals *g, uint32_t rva, uint16_t wanted)
+{
+	uint64_t first = image(g, rva), object;
+	uint16_t type;
+
+	if (list_head(g, rva) != CONFIRMED)
+		return CONTRADICTED;
+	if (first == g->e->kernel->base.v + rva)
+		return SILENT;
+	return yes_or_no(guest(g, first + 0x10, &object, 8) && guest(g, object, &type, 2) && type == wanted);
+}
+
+static enum verdict shutdown_list(struct globals *g, uint32_t rva)
+{
+	return packet_list(g, rva, 3);
+}
+
+static enum verdict file_system_list(struct globals *g, uint32_t rva)
+{
+	return packet_list(g, rva, 4);
+}
+
+/* The registry's callbacks: the function is behind the links, a cookie, a flag, and a context. */
+static enum verdict registry_list(struct globals *g, uint32_t rva)
+{
+	uint64_t first = image(g, rva), function;
+
+	if (list_head(g, rva) != CONFIRMED)
+		return CONTRADICTED;
+	if (first == g->e->kernel->base.v + rva)
+		return SILENT;
+	return yes_or_no(guest(g, first + 0x28, &function, 8) && evidence_in_module(g->e, function));
+}
+
+/* KBUGCHECK_(REASON_)CALLBACK_RECORD: a function in a module behind the links. */
+static enum verdict bugcheck_list(struct globals *g, uint32_t rva)
+{
+	uint64_t first = image(g, rva), function;
+
+	if (list_head(g, rva) != CONFIRMED)
+		return CONTRADICTED;
+	if (first == g->e->kernel->base.v + rva)
+		return SILENT;
+	return yes_or_no(guest(g, first + 0x10, &function, 8) && evidence_in_module(g->e, function));
+}
+
 static enum verdict handle_table_head(struct globals *g, uint32_t rva)
 {
 	const struct layout *l = g->layout;
@@ -435,7 +483,7 @@ const struct global globals[] = {
 	{ "MmHighestUserAddress", highest_user, 0, KDBG_HIGHEST_USER_ADDRESS },
 	{ "MmSystemRangeStart", system_range, 0, KDBG_SYSTEM_RANGE },
 	{ "MmPhysicalMemoryBlock", physical_memory, 0, KDBG_PHYSICAL_MEMORY },
-	{ "KeBugCheckCallbackListHead", list_head, 0, KDBG_BUGCHECK_CALLBACKS, true },
+	{ "KeBugCheckCallbackListHead", bugcheck_list, 0, KDBG_BUGCHECK_CALLBACKS, true },
 	{ "KiBugCheckData", silent, 0, KDBG_BUGCHECK_DATA },
 	{ "CmNtCSDVersion", silent, 0, KDBG_CSD_VERSION },
 	{ "MmSizeOfPagedPoolInBytes", silent, 0, KDBG_PAGED_POOL_SIZE },
@@ -452,12 +500,12 @@ const struct global globals[] = {
 	{ "KeServiceDescriptorTableShadow", service_shadow, 8, 0 },
 	{ "PoolBigPageTable", big_pages, 8, 0 },
 	{ "PoolBigPageTableSize", big_pages_size, 8, 0 },
-	{ "CallbackListHead", list_head, 0, 0, true },
-	{ "CmCallbackListHead", list_head, 0, 0, true },
-	{ "KeBugCheckReasonCallbackListHead", list_head, 0, 0, true },
-	{ "IopNotifyShutdownQueueHead", list_head, 0, 0, true },
-	{ "IopNotifyLastChanceShutdownQueueHead", list_head, 0, 0, true },
-	{ "IopFsNotifyChangeQueueHead", list_head, 0, 0, true },
+	{ "CallbackListHead", registry_list, 0, 0, true },
+	{ "CmCallbackListHead", registry_list, 0, 0, true },
+	{ "KeBugCheckReasonCallbackListHead", bugcheck_list, 0, 0, true },
+	{ "IopNotifyShutdownQueueHead", shutdown_list, 0, 0, true },
+	{ "IopNotifyLastChanceShutdownQueueHead", shutdown_list, 0, 0, true },
+	{ "IopFsNotifyChangeQueueHead", file_system_list, 0, 0, true },
 	{ "PopRegisteredPowerSettingCallbacks", list_head, 0, 0, true },
 	{ "CmpHiveListHead", list_head, 0, 0, true },
 	{ "MmProcessList", list_head, 0, 0, true },

@@ -56,6 +56,11 @@ void hasher_cancel(struct hasher *h)
 	h->cancelled = 1;
 }
 
+void hash_prepare(void)
+{
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
 const char *hash_library_version(void)
 {
 	return OpenSSL_version(OPENSSL_VERSION_STRING);

@@ -10,4 +10,6 @@ struct hasher *hasher_start(const struct file *file);
 char *hasher_finish(struct hasher *hasher);
 void hasher_cancel(struct hasher *hasher);
 const char *hash_library_version(void);
+/* Once, before threads: the library reads no configuration files of the machine. */
+void hash_prepare(void);
 #endif

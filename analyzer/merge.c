@@ -255,7 +255,6 @@ static char *diagnosed_row(const struct merge *m)
 
 	for (guint i = 0; i < m->tables->len; i++) {
 		const struct merged_table *t = g_ptr_array_index(m->tables, i);
-		g_autofree char *value = g_strescape(t->name, NULL);
 		if (!strpbrk(t->name, "'\\"))
 			g_string_append_printf(s, " WHEN '%s' THEN t.row_id + %" G_GINT64_FORMAT, t->name, t->offset);
 	}

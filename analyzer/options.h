@@ -19,5 +19,7 @@ struct options {
 	enum yara_scope yara_scope;
 	gboolean replace, quiet, verbose, no_builtin_rules;
 	char *command_line;		/* for runs.command_line */
+	gboolean no_sandbox;		/* --no-sandbox */
+	const char *sandbox;		/* for runs.sandbox: static */
 };
 #endif

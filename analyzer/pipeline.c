@@ -414,6 +414,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	g_autofree char *time = now(), *versions = library_versions(), *rules = rules_sha256(p->options);
 	row_text(row, RUNS_TOOL_VERSION, PACKAGE_VERSION);
 	row_text(row, RUNS_COMMAND_LINE, p->options->command_line);
+	row_text(row, RUNS_SANDBOX, p->options->sandbox);
 	row_text(row, RUNS_STARTED_AT, time);
 	/* What stands here if this run is killed. */
 	row_text(row, RUNS_STATUS, "failed");

@@ -1,0 +1,109 @@
+/* Blocks of data: compressed JSON, unpacked when they are looked at. */
+
+const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'];
+const state = {};	/* the case: what block "case" holds, with rows as objects, and lookups */
+const unpacked = new Map();
+const KEEP = 12;
+
+async function unpack(id) {
+	const node = document.getElementById(id);
+	if (!node)
+		throw new Error('This report has no part ' + id + '.');
+	const packed = Uint8Array.from(atob(node.textContent), c => c.charCodeAt(0));
+	const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
+	return new Response(stream).json();
+}
+
+/* {columns, rows, more} → objects; `more` stays with them. */
+function objects(part) {
+	if (!part)
+		return Object.assign([], {more: 0, missing: true});
+	const list = part.rows.map(row => {
+		const o = {};
+		part.columns.forEach((name, i) => o[name] = row[i]);
+		return o;
+	});
+	list.more = part.more;
+	return list;
+}
+
+function group(list, key) {
+	const groups = new Map();
+	for (const item of list) {
+		const k = item[key];
+		if (!groups.has(k))
+			groups.set(k, []);
+		groups.get(k).push(item);
+	}
+	return groups;
+}
+
+/* What tells a machine from the others: its name, or as much of the path's end as is needed. */
+function label_machines(machines) {
+	const parts = m => m.path.split(/[\\/]/).filter(Boolean);
+	const suffix = (m, n) => parts(m).slice(-n).join('/');
+	for (const m of machines) {
+		const same = machines.filter(o => o.name === m.name);
+		if (m.name && same.length === 1) {
+			m.label = m.name;
+			continue;
+		}
+		let n = 1;
+		while (n < parts(m).length && machines.some(o => o !== m && suffix(o, n) === suffix(m, n)))
+			n++;
+		m.label = (m.name ? m.name + ', ' : '') + suffix(m, n);
+	}
+}
+
+async function load_case() {
+	const data = await unpack('case');
+	Object.assign(state, {name: data.case, generated: data.generated, version: data.version, whole: data.whole, absent: data.absent});
+	for (const key of ['machines', 'findings', 'failed', 'not_read', 'suspects', 'stack_images', 'stack_processes', 'stack_drivers'])
+		state[key] = objects(data[key]);
+	if (state.machines.length <= 2000)
+		label_machines(state.machines);
+	state.machine = new Map(state.machines.map(m => [m.id, m]));
+	for (const m of state.machines) {
+		m.label = m.label || m.name || m.path;
+		m.counts = {critical: 0, high: 0, medium: 0, low: 0, info: 0};
+	}
+	state.finding = new Map();
+	for (const f of state.findings) {
+		f.rank = SEVERITIES.indexOf(f.severity);
+		f.machine = state.machine.get(f.dump);
+		f.machine.counts[f.severity]++;
+		state.finding.set(f.id, f);
+	}
+	state.by_process = group(state.findings, 'process');
+	state.by_dump = group(state.findings, 'dump');
+}
+
+async function load_dump(id) {
+	if (unpacked.has(id))
+		return unpacked.get(id);
+	const data = await unpack('dump-' + id), dump = {};
+	for (const key of Object.keys(data))
+		dump[key] = objects(data[key]);
+	for (const key of ['vads', 'threads', 'modules', 'yara', 'patches'])
+		dump[key + '_of'] = group(dump[key], 'process');
+	dump.process = new Map(dump.processes.map(p => [p.id, p]));
+	dump.detail = new Map(dump.details.map(d => [d.finding, d.detail]));
+	dump.evidence_of = group(dump.evidence, 'finding');
+	unpacked.set(id, dump);
+	if (unpacked.size > KEEP)
+		unpacked.delete(unpacked.keys().next().value);
+	return dump;
+}
+
+const TECHNIQUES = {
+	'T1014': 'Rootkit', 'T1027': 'Obfuscated files or information', 'T1036': 'Masquerading', 'T1036.003': 'Rename system utilities',
+	'T1036.005': 'Match legitimate name or location', 'T1055': 'Process injection', 'T1055.001': 'DLL injection', 'T1055.002': 'PE injection',
+	'T1055.003': 'Thread execution hijacking', 'T1055.004': 'Asynchronous procedure call', 'T1055.012': 'Process hollowing', 'T1055.013': 'Process doppelgänging',
+	'T1056.004': 'Credential API hooking', 'T1059': 'Command and scripting interpreter', 'T1059.001': 'PowerShell', 'T1003': 'OS credential dumping',
+	'T1003.001': 'LSASS memory', 'T1068': 'Exploitation for privilege escalation', 'T1070': 'Indicator removal', 'T1070.004': 'File deletion',
+	'T1106': 'Native API', 'T1129': 'Shared modules', 'T1134': 'Access token manipulation', 'T1134.004': 'Parent PID spoofing', 'T1140': 'Deobfuscate or decode',
+	'T1218': 'System binary proxy execution', 'T1543.003': 'Windows service', 'T1547.006': 'Kernel modules and extensions', 'T1562': 'Impair defenses',
+	'T1562.001': 'Disable or modify tools', 'T1562.006': 'Indicator blocking', 'T1564': 'Hide artifacts', 'T1574': 'Hijack execution flow',
+	'T1574.001': 'DLL search order hijacking', 'T1574.002': 'DLL side-loading', 'T1574.013': 'KernelCallbackTable', 'T1620': 'Reflective code loading',
+};
+const technique = id => id ? id + (TECHNIQUES[id] ? ' ' + TECHNIQUES[id] : '') : '';

@@ -1,0 +1,77 @@
+/* One dump: its processes as a tree, what its kernel holds, what could not be read. */
+
+const SOURCES = [['in_active_list', 'A', 'list of active processes'], ['in_cid_table', 'C', 'table of process ids'], ['in_pool_scan', 'P', 'pool scan'],
+	['in_thread_scan', 'T', 'threads'], ['in_session_list', 'S', 'session list']];
+
+function sources(p) {
+	const words = SOURCES.map(([key, , name]) => (p[key] === 1 ? 'seen by the ' : p[key] === 0 ? 'NOT seen by the ' : 'not known: ') + name).join('\n');
+	return el('span', {class: 'sources', role: 'img', 'aria-label': words, title: words},
+		SOURCES.map(([key, letter]) => el('i', {class: p[key] === 1 ? 'yes' : p[key] === 0 && !p.exit_time ? 'no' : null}, p[key] === null ? '·' : p[key] ? letter : '–')));
+}
+
+function tree_name(m, p) {
+	const list = state.by_process.get(p.id) || [], worst = list.length ? list[0].severity : null;
+	return el('span', {class: 'tree-name', style: {'padding-left': Math.min(p.depth, 24) * 1.1 + 'rem'}}, p.depth ? el('span', {class: 'quiet', 'aria-hidden': 'true'}, '└') : null,
+		process_link(m.id, p.id, p.name, p.pid), worst ? link(`findings?dump=${m.id}&text=${encodeURIComponent('(' + p.pid + ')')}`, badge_count(worst, list.length)) : null);
+}
+
+const badge_count = (severity, n) => el('span', {class: 'badge ' + severity, title: `${n} findings, the worst ${severity}`}, String(n));
+
+function process_tree(m, dump) {
+	const columns = [
+		{label: 'Process', value: p => p.name, cell: p => tree_name(m, p), class: 'nowrap'},
+		{label: 'Seen by', value: p => SOURCES.map(([k]) => p[k] === 0 ? 0 : 1).join(''), cell: sources, class: 'nowrap'},
+		{label: 'Created', value: p => p.create_time, cell: p => when(p.create_time), class: 'nowrap'},
+		{label: 'Exited', value: p => p.exit_time, cell: p => when(p.exit_time), class: 'nowrap'},
+		{label: 'Session', name: 'session', class: 'number'},
+		{label: 'User', value: p => p.user, cell: p => user_name(p.user)},
+		{label: 'Command line or path', value: p => p.command_line || p.image_path, class: 'text'},
+	];
+	const holder = el('div');
+	const fill = bad => holder.replaceChildren(table(columns, bad ? Object.assign(dump.processes.filter(p => state.by_process.has(p.id)), {more: 0}) : dump.processes,
+		{page: 500, filter: 'Filter processes', class: p => p.exit_time ? 'gone' : null}));
+	fill(false);
+	return el('section', null, el('h2', null, 'Processes'),
+		el('div', {class: 'filters'}, el('button', {'aria-pressed': 'false', click: e => {
+			const on = e.currentTarget.getAttribute('aria-pressed') !== 'true';
+			e.currentTarget.setAttribute('aria-pressed', String(on));
+			fill(on);
+		}}, 'Only those with findings')),
+		el('p', {class: 'legend'}, 'Seen by: ', SOURCES.map(([, letter, name]) => el('span', null, el('span', {class: 'sources'}, el('i', {class: 'yes'}, letter)), ' ', name)),
+			el('span', null, el('span', {class: 'sources'}, el('i', {class: 'no'}, '–')), ' a source that should know a living process does not')),
+		holder);
+}
+
+const USERS = {'S-1-5-18': 'SYSTEM', 'S-1-5-19': 'LOCAL SERVICE', 'S-1-5-20': 'NETWORK SERVICE'};
+const user_name = sid => !sid ? '' : USERS[sid] ? el('span', {title: sid}, USERS[sid]) : el('span', {title: sid}, sid.length > 16 ? 'S-…' + sid.slice(-5) : sid);
+
+async function machine_page(id) {
+	const m = state.machine.get(Number(id));
+	if (!m)
+		return not_found('machine');
+	const dump = await load_dump(m.id), kernel = (state.by_dump.get(m.id) || []).filter(f => f.process === null);
+	document.title = plain(m.label);
+	return [
+		el('p', {class: 'crumbs'}, link('machines', 'Machines')),
+		el('h1', null, m.label),
+		m.status !== 'complete' ? el('p', {class: 'notice'}, `This run is ${m.status}`, m.message ? ': ' + m.message : ': not everything could be read; see below.') : null,
+		el('div', {class: 'grid'},
+			el('section', null, el('h2', null, 'The machine'), facts([
+				['Computer', m.name], ['Windows', [m.build, ' ', m.arch, m.lab ? ' · ' + m.lab : '']], ['Taken', m.time], ['Stopped by', m.bugcheck],
+				['Memory', bytes(m.memory)], ['System root', m.system_root], ['Structures from', m.layout]])),
+			el('section', null, el('h2', null, 'The dump'), facts([
+				['File', m.path], ['Size', bytes(m.size)], ['Format', m.format + (m.format_detail ? ', ' + m.format_detail : '')], ['SHA-256', m.sha256, true],
+				['Findings', el('span', null, link('findings?dump=' + m.id, plural((state.by_dump.get(m.id) || []).length, 'finding')), severity_bar(m.counts))]]))),
+		kernel.length ? el('section', null, el('h2', null, 'In the kernel'), findings_table(kernel, ['severity', 'confidence', 'title', 'attack', 'address'], {page: 20})) : null,
+		process_tree(m, dump),
+		dump.timeline.length ? el('section', null, el('h2', null, 'Timeline'), machine_timeline(m, dump)) : null,
+		el('section', null, el('details', null, el('summary', null, plural(dump.drivers.length, 'kernel module')), table([
+			{label: 'Base', name: 'base', class: 'mono'}, {label: 'Size', name: 'size', cell: d => bytes(d.size), class: 'number'}, {label: 'Name', name: 'name'},
+			{label: 'Path', name: 'path', class: 'text'},
+			{label: 'In the list', value: d => d.in_loaded_list, cell: d => d.in_loaded_list === 0 ? el('span', {class: 'badge high'}, 'no') : d.in_loaded_list ? 'yes' : ''},
+		], dump.drivers, {filter: 'Filter modules'}))),
+		el('section', null, el('details', null, el('summary', null, 'What could not be read'), table(unread_columns(false), dump.not_read, {filter: 'Filter'}),
+			el('h3', null, 'Plugins'), table([{label: 'Plugin', name: 'plugin'}, {label: 'Status', name: 'status'}, {label: 'Rows', name: 'row_count', class: 'number'},
+				{label: 'Seconds', name: 'seconds', class: 'number'}, {label: 'Message', name: 'message', class: 'text'}], dump.plugins))),
+	];
+}

@@ -633,7 +633,7 @@ START_TEST(family)
 {
 	AUTO(layout) exact = layout_family(19041, 1466);
 	AUTO(layout) builtin = layout_builtin(KERNEL);
-	AUTO(layout) old = layout_family(19041, 1);
+	AUTO(layout) old = layout_family(19041, 400);
 	AUTO(layout) unknown = layout_family(19041, 0);
 	AUTO(layout) update = layout_family(19045, 1466);
 

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Give up what an analysis doesn't need, before the first byte of a dump is read: who wrote the dump may have written it
+ * to take over its reader.
+ *
+ *	AUTO(sandbox) sandbox = sandbox_create();
+ *	sandbox_read(sandbox, …) … sandbox_write(sandbox, …) …
+ *	options->sandbox = sandbox_enter(sandbox, verbose);
+ *
+ * Landlock (Linux 5.13) allows the files named and those of the system's /usr; seccomp allows the calls that reading,
+ * writing and computing need: no network, no exec, no new processes, no ptrace. Without the kernel's help less is given
+ * up, and runs.sandbox says so. It is for ever: threads inherit it.
+ */
+#ifndef MEMSIEVE_SANDBOX_H
+#define MEMSIEVE_SANDBOX_H
+#include <glib.h>
+#include <stdbool.h>
+#include "error.h"
+
+struct sandbox;
+
+struct sandbox *sandbox_create(void);
+void sandbox_destroy(struct sandbox *sandbox);
+DEFINE_AUTO(sandbox, sandbox_destroy)
+
+/* A file, or a folder and all below it. What isn't there is no error: who opens it will say so. NULL is allowed. */
+void sandbox_read(struct sandbox *sandbox, const char *path);
+/* A dump, and the files beside it that may be parts of it: the same name up to its number or its extension. */
+void sandbox_read_dump(struct sandbox *sandbox, const char *path);
+/* A folder in which files may be made, written and removed. */
+void sandbox_write(struct sandbox *sandbox, const char *folder);
+
+/* Before any thread is started. What holds from now on, as runs.sandbox says it: "landlock+seccomp", "landlock", "seccomp" or
+ * "none". What could not be had is said on stderr when verbose. */
+const char *sandbox_enter(struct sandbox *sandbox, bool verbose);
+#endif
