@@ -229,8 +229,11 @@ static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *
 		ok = crew_run_once(&task, plugin->end, message) && ok;
 	if (!p->too_many)
 		return ok;
-	p->faults[FAULT_LIMIT]++;
+	struct rows *note = rows_create();
 	g_string_printf(message, "more than %" G_GUINT64_FORMAT " rows: the rest is left out", limit(rows_plugin));
+	rows_note(note, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message->str));
+	(void)write_rows(p, note);
+	rows_destroy(note);
 	return false;
 }
 

@@ -115,19 +115,24 @@ static void put_mutant(struct context *c, const struct pool_object *o)
 static void put_link(struct context *c, const struct pool_object *o)
 {
 	struct object link = object_at(c->space, o->va.v), target = MEMBER(link, object_symbolic_link.LinkTarget);
-	struct row *row = row_new(c, &symbolic_links);
 	g_autofree char *name = NULL, *directory = NULL, *text = NULL;
-	enum fault fault;
+	enum fault fault = read_object_name(c->space, o->va, &name), target_fault = FAULT_NO_FIELD;
 
+	if (target.va.v)
+		target_fault = read_unicode_string(&target, 4096, &text);
+	/* A type index is one byte, and links have no other mark: what has neither name nor target is chance. */
+	if ((fault || !name) && target_fault)
+		return;
+	struct row *row = row_new(c, &symbolic_links);
 	row_address(row, LINK_ADDRESS, o->va.v);
 	row_address(row, LINK_PHYSICAL, o->pa.v);
-	if ((fault = read_object_name(c->space, o->va, &name)))
+	if (fault)
 		row_fault(row, LINK_NAME, fault, o->va, "the object's name");
 	row_text(row, LINK_NAME, name);
 	if (!object_directory(c->space, o->va, &directory))
 		row_text(row, LINK_DIRECTORY, directory);
-	if (target.va.v && (fault = read_unicode_string(&target, 4096, &text)))
-		row_fault(row, LINK_TARGET, fault, target.va, "_OBJECT_SYMBOLIC_LINK.LinkTarget");
+	if (target_fault && target_fault != FAULT_NO_FIELD)
+		row_fault(row, LINK_TARGET, target_fault, target.va, "_OBJECT_SYMBOLIC_LINK.LinkTarget");
 	row_text(row, LINK_TARGET, text);
 	PUT(row, LINK_CREATE_TIME, link, object_symbolic_link.CreationTime);
 }

@@ -33,13 +33,21 @@ function first_look() {
 			{label: 'Machine', value: r => r.f.machine.label, cell: r => machine_link(r.f.machine)},
 			{label: 'Findings', value: r => r.list.length, cell: r => severity_bar(r.counts)},
 			{label: 'Rules', value: r => [...r.rules].join(', '), class: 'text'},
-		], rows, {page: 10, cards: true}));
+		], rows, {page: 12, cards: true}));
 }
 
+/* One machine: each finding; several: by rule, as what is on many is one story. */
 function kernel_first() {
 	const list = state.findings.filter(f => f.process === null && f.rank <= 2);
-	return !list.length ? null : el('section', null, el('h2', null, 'In the kernel'),
-		findings_table(list, state.machines.length > 1 ? ['severity', 'title', 'machine'] : ['severity', 'title', 'attack'], {page: 10}));
+	if (!list.length)
+		return null;
+	if (state.machines.length === 1)
+		return el('section', null, el('h2', null, 'In the kernel'), findings_table(list, ['severity', 'title', 'attack'], {page: 10}));
+	const rows = [...group(list, 'rule')].map(([rule, of]) => ({rule, f: of[0], n: of.length, dumps: new Set(of.map(f => f.dump)).size}));
+	return el('section', null, el('h2', null, 'In the kernel'), table([
+		{label: 'Worst', value: r => r.f.rank, cell: r => badge(r.f.severity)}, {label: 'Rule', value: r => r.rule, cell: r => link('findings?rule=' + encodeURIComponent(r.rule), r.rule), class: 'nowrap'},
+		{label: 'Dumps', value: r => r.dumps, class: 'number'}, {label: 'For example', value: r => r.f.title, cell: r => link('finding/' + r.f.id, r.f.title), class: 'text'},
+	], rows, {page: 10}));
 }
 
 function techniques_section() {

@@ -39,24 +39,31 @@ function block_text(b) {
 	return `${hex(b.start)}–${hex(b.end)}, ${size}, ${v.type}, made as ${v.protection}` + (v.file ? `, ${v.file}` : '') + (v.present === null ? '' : `; ${plural(v.present, 'page')} present`) + (pages ? `, ${pages}` : '');
 }
 
+const FAR = 1n << 39n;
 const TYPES = new Set(['private', 'mapped', 'image']);
 
 function draw_map(blocks, width, focus, tell) {
 	const label = width > 560 ? 124 : 0, bar = 24, above = 15, below = 13, line = above + bar + below + (label ? 0 : 14);
 	const nodes = [], marks = [];
+	const natural = b => 3 + 3.2 * Math.log2(Number((b.end - b.start + 1n) >> 12n) + 1);
+	/* few blocks are drawn larger */
+	const scale = Math.max(1, Math.min(2.6, 1.6 * (width - label) / blocks.reduce((n, b) => n + natural(b) + 4, 1)));
 	let x = label, y = 0, last = null, n = 0;
 	const start_line = b => {
 		nodes.push(el('text', label ? {x: 0, y: y + above + 16} : {x: 0, y: y + 11}, hex(b.start)));
 	};
 	for (const b of blocks) {
-		const pages = Number((b.end - b.start + 1n) >> 12n), w = Math.max(7, Math.min(70, 3 + 3.2 * Math.log2(pages + 1)));
-		const gap = last !== null && b.start !== last + 1n ? 5 : 1;
-		if (last === null || x + gap + w > width) {
+		const w = Math.max(8, Math.min(110, natural(b) * scale)), distance = last === null ? 0n : b.start - last - 1n;
+		const gap = distance > 1n << 32n ? 16 : distance > 0n ? 5 : 1;
+		/* a line ends at its end, and where the next region is far away */
+		if (last === null || x + gap + w > width || distance > FAR) {
 			if (last !== null)
 				y += line;
 			x = label;
 			start_line(b);
 		} else {
+			if (gap === 16)
+				nodes.push(el('text', {x: x + 2, y: y + above + (label ? 0 : 14) + 16, 'aria-hidden': 'true'}, '··', el('title', null, bytes(Number(distance)) + ' of nothing')));
 			x += gap;
 		}
 		const top = y + above + (label ? 0 : 14), type = b.v ? TYPES.has(b.v.type) ? b.v.type : 'other' : 'none';
@@ -64,6 +71,9 @@ function draw_map(blocks, width, focus, tell) {
 		nodes.push(rect);
 		if (b.v && b.v.executable)
 			nodes.push(el('rect', {class: 'hatch', x, y: top, width: w, height: bar, fill: 'url(#hatch)'}));
+		const file = b.v && b.v.file ? b.v.file.split('\\').pop() : '', room = Math.floor((w - 6) / 5.6);
+		if (file && room >= 6)
+			nodes.push(el('text', {class: 'in-block', x: x + 3, y: top + 15}, plain(file).length > room ? plain(file).slice(0, room - 1) + '…' : file));
 		if (b.v && b.v.writable_executable)
 			nodes.push(el('rect', {class: 'wx', x: x + 1.2, y: top + 1.2, width: w - 2.4, height: bar - 2.4}));
 		for (const m of b.marks) {
