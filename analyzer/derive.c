@@ -7,20 +7,25 @@
 #define PROBES_MAX 32u
 #define FIELDS_MAX 96u
 
-struct namer { const struct field *f; char out[128]; };
-static void name_one(void *user, const char *type, const char *member, struct field *field)
+/* What was found, field by field, for who wants to know: G_MESSAGES_DEBUG=all. */
+struct namer { const struct field *field; char name[96]; };
+
+static void find_name(void *user, const char *type, const char *member, struct field *field)
 {
 	struct namer *n = user;
-	if (field == n->f)
-		snprintf(n->out, sizeof(n->out), "%s.%s", type, member);
+
+	if (field == n->field)
+		g_snprintf(n->name, sizeof(n->name), "%s.%s", type, member);
 }
-static void debug_field(struct derive *d, const char *what, struct field *f, int at, float score)
+
+static void tell(struct derive *d, const char *what, struct field *f, unsigned at, float score)
 {
 	struct namer n = { f, "" };
-	if (!g_getenv("MEMSIEVE_DEBUG_DERIVE"))
+
+	if (g_log_writer_default_would_drop(G_LOG_LEVEL_DEBUG, G_LOG_DOMAIN))
 		return;
-	layout_visit_fields(d->layout, name_one, &n);
-	g_printerr("  %s %s 0x%x -> 0x%x (%.2f)\n", what, n.out, f->offset, at, (double)score);
+	layout_visit_fields(d->layout, find_name, &n);
+	g_debug("%s %s: 0x%x to 0x%x, %.2f", what, n.name, f->offset, at, (double)score);
 }
 
 /* Fitting one structure ---------------------------------------------------- */
@@ -163,7 +168,7 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		if (!above && (changed || d->moved))
 			known = false;
 		if (!known) {
-			debug_field(d, "lost", f, -1, 0);
+			tell(d, "lost", f, f->offset, 0);
 			*f = (struct field){ 0 };
 			d->lost++;
 			continue;
@@ -211,11 +216,8 @@ static void apply(struct derive *d, const char *type, const struct probe *probes
 		int confidence = (int)(chosen[p].score * 100) - 8 * (int)MIN(rivals[p], 5);
 
 		if (chosen[p].score <= 0)
-			debug_field(d, "nowhere", f, -1, 0);
-		if (chosen[p].score <= 0)
 			continue;
-		if (chosen[p].shift || rivals[p])
-			debug_field(d, rivals[p] ? "rivals" : "moved", f, (int)chosen[p].at, chosen[p].score);
+		tell(d, rivals[p] ? "found, with rivals," : "found", f, chosen[p].at, chosen[p].score);
 		if (chosen[p].shift) {
 			f->offset = (uint16_t)chosen[p].at;
 			d->moved++;
@@ -241,7 +243,7 @@ static void check(struct derive *d, const struct probe *probes, size_t n, unsign
 		for (unsigned at = 0; probes[p].weight > 2 && at + probes[p].step <= limit; at += probes[p].step)
 			if (probes[p].score(d, at) >= probes[p].least) {
 				d->misfits += probes[p].weight;
-				debug_field(d, "misfit", field_of(d->layout, probes[p].field), (int)at, probes[p].score(d, at));
+				tell(d, "misfit", field_of(d->layout, probes[p].field), at, probes[p].score(d, at));
 				break;
 			}
 	}
@@ -427,8 +429,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 		bool own = derive_same_build(e, copy->origin);
 
 		run(&d, e, copy, own, !own);
-		if (g_getenv("MEMSIEVE_DEBUG_DERIVE"))
-			g_printerr("prior %s: %u of %u misfit, worth %.1f\n", priors[i]->origin, d.misfits, d.fields, (double)d.worth);
+		g_debug("prior %s: %u misfits, worth %.1f", priors[i]->origin, d.misfits, (double)d.worth);
 		/* Across builds the one with which most can be found; it is fitted anyway. */
 		if (own ? d.misfits < best_misfits : d.worth > best_worth) {
 			best_misfits = d.misfits;

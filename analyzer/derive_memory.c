@@ -446,8 +446,6 @@ void derive_memory(struct derive *d)
 	d->anchor = d->checking ? d->layout->mmvad_short.StartingVpn.offset : derive_find(d, d->nodes, 0x80, &start);
 	derive_expect_size(d, (d->layout->mmvad_short.size_ + 15) & ~15u, derive_block_size(d, d->nodes, "VadS"));
 	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
-	if (g_getenv("MEMSIEVE_DEBUG_DERIVE"))
-		g_printerr("  flags %.2f\n", (double)probe_flags(d, d->layout->mmvad_short.u.offset));
 	if (d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.9f) {
 		d->misfits += 4;
 		if (!d->checking)

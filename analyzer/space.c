@@ -109,8 +109,13 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 	page->by_prototype = true;
 	page->prototype_pte = at;
 	page->state = PAGE_UNKNOWN;
-	/* A prototype PTE that lies in memory which itself needs one is nobody's. */
-	if (!space_is_kernel(space, at) || (at.v & (width - 1)) || space_read(kernel, at, &pte, width, NULL))
+	/* A prototype PTE that lies in memory which itself needs one is nobody's: hostile ones go round. */
+	if (!space_is_kernel(space, at) || (at.v & (width - 1)) || kernel->following)
+		return;
+	kernel->following = true;
+	enum fault fault = space_read(kernel, at, &pte, width, NULL);
+	kernel->following = false;
+	if (fault)
 		return;
 	if (pte & PTE_VALID) {
 		page->state = PAGE_VALID;

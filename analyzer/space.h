@@ -66,6 +66,7 @@ struct space {
 	struct space *kernel;		/* where prototype PTEs are read; NULL: here */
 	const struct vad_set *vads;	/* of the process, for entries that defer to the VAD */
 	uint64_t steps;			/* of space_next_page and space_spend that are left */
+	bool following;			/* a prototype PTE is being read */
 	bool exhausted;			/* … and there were none: what was looked at is not all */
 	struct space_slot slots[SPACE_CACHE_SLOTS];
 };

@@ -71,7 +71,7 @@ function draw_map(blocks, width, focus, tell) {
 		nodes.push(rect);
 		if (b.v && b.v.executable)
 			nodes.push(el('rect', {class: 'hatch', x, y: top, width: w, height: bar, fill: 'url(#hatch)'}));
-		const file = b.v && b.v.file ? b.v.file.split('\\').pop() : '', room = Math.floor((w - 6) / 5.6);
+		const file = b.v && b.v.file ? b.v.file.split('\\').pop().replace(/\.(dll|exe)$/i, '') : '', room = Math.floor((w - 6) / 5.6);
 		if (file && room >= 6)
 			nodes.push(el('text', {class: 'in-block', x: x + 3, y: top + 15}, plain(file).length > room ? plain(file).slice(0, room - 1) + '…' : file));
 		if (b.v && b.v.writable_executable)
