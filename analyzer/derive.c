@@ -257,7 +257,7 @@ static int by_prior(const void *a, const void *b, void *layout)
 	return l != r ? (l < r ? -1 : 1) : (x->field > y->field) - (x->field < y->field);
 }
 
-void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *given, size_t n)
+void derive_fit(struct derive *d, const char *type, const GArray *instances, unsigned limit, const struct probe *given, size_t n)
 {
 	struct place chosen[PROBES_MAX] = { { 0 } };
 	unsigned rivals[PROBES_MAX] = { 0 };
@@ -265,12 +265,12 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 	g_autoptr(GArray) places = NULL;
 	size_t known = 0;
 
-	if (!samples->len || n > PROBES_MAX) {
+	if (!instances->len || n > PROBES_MAX) {
 		d->end.known = false;
 		return;
 	}
-	d->samples = samples;
-	limit = MIN(limit, SAMPLE_SIZE - 16);
+	d->instances = instances;
+	limit = MIN(limit, INSTANCE_SIZE - 16);
 	if (d->checking) {
 		check(d, given, n, limit);
 		if (d->end.known && d->end.shift)
@@ -294,13 +294,13 @@ void derive_fit(struct derive *d, const char *type, const GArray *samples, unsig
 	d->end.known = false;
 }
 
-unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, const struct probe *probe)
+unsigned derive_find(struct derive *d, const GArray *instances, unsigned limit, const struct probe *probe)
 {
 	unsigned old = field_of(d->layout, probe->field)->offset, best = old;
 	float best_score = 0;
 
-	d->samples = samples;
-	for (unsigned at = 0; samples->len && at + probe->step <= MIN(limit, SAMPLE_SIZE - 16); at += probe->step) {
+	d->instances = instances;
+	for (unsigned at = 0; instances->len && at + probe->step <= MIN(limit, INSTANCE_SIZE - 16); at += probe->step) {
 		float score = probe->score(d, at);
 
 		if (score < probe->least)
@@ -316,7 +316,7 @@ unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, co
 
 /* Whole layouts ------------------------------------------------------------ */
 
-uint64_t derive_block_size(struct derive *d, const GArray *samples, const char *tag)
+uint64_t derive_block_size(struct derive *d, const GArray *instances, const char *tag)
 {
 	const struct layout *l = d->layout;
 	unsigned agree = 0, all = 0;
@@ -324,8 +324,8 @@ uint64_t derive_block_size(struct derive *d, const GArray *samples, const char *
 
 	if (!l->pool_header.size_ || !l->pool_header.BlockSize.bits)
 		return 0;
-	for (guint i = 0; i < samples->len; i++) {
-		uint64_t at = sample_at(samples, i)->va - l->pool_header.size_, word = 0, n;
+	for (guint i = 0; i < instances->len; i++) {
+		uint64_t at = instance_at(instances, i)->va - l->pool_header.size_, word = 0, n;
 		char found[4];
 
 		if (space_read(d->e->space, (va_t){ at + l->pool_header.BlockSize.offset }, &word, l->pool_header.BlockSize.size, NULL))
@@ -361,7 +361,7 @@ struct space *derive_user(struct derive *d, unsigned process)
 		g_ptr_array_set_size(d->users, (gint)d->e->processes->len);
 	space = g_ptr_array_index(d->users, process);
 	if (!space) {
-		uint64_t dtb = sample_value(sample_at(d->e->processes, process), f->offset, 8);
+		uint64_t dtb = instance_value(instance_at(d->e->processes, process), f->offset, 8);
 		space = space_create(d->e->kernel->image, NULL, d->e->space->paging, (pa_t){ dtb & UINT64_C(0x000ffffffffff000) });
 		space->kernel = d->e->space;
 		g_ptr_array_index(d->users, process) = space;
@@ -378,11 +378,11 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 {
 	*d = (struct derive){ .e = e, .layout = layout, .checking = checking, .foreign = foreign };
 	d->users = g_ptr_array_new_with_free_func(destroy_space);
-	d->threads = samples_create();
-	d->nodes = samples_create();
-	d->areas = samples_create();
-	d->tokens = samples_create();
-	d->tables = samples_create();
+	d->threads = instances_create();
+	d->nodes = instances_create();
+	d->areas = instances_create();
+	d->tokens = instances_create();
+	d->tables = instances_create();
 	derive_processes(d);
 	derive_threads(d);
 	derive_memory(d);

@@ -20,12 +20,12 @@ struct derive {
 	struct layout *layout;		/* the copy of the prior that is corrected */
 	bool checking;			/* only count what doesn't fit */
 	bool foreign;			/* the prior is of another build */
-	const GArray *samples;		/* of the structure at hand */
+	const GArray *instances;		/* of the structure at hand */
 	GPtrArray *users;		/* struct space * of each process in e->processes, made when asked for */
-	GArray *threads;		/* struct sample */
-	GArray *nodes;			/* struct sample: VAD nodes */
-	GArray *areas;			/* struct sample: control areas; process 1: of an image, else 0 */
-	GArray *tokens, *tables;	/* struct sample */
+	GArray *threads;		/* struct instance */
+	GArray *nodes;			/* struct instance: VAD nodes */
+	GArray *areas;			/* struct instance: control areas; process 1: of an image, else 0 */
+	GArray *tokens, *tables;	/* struct instance */
 	/* What is known of the end of the structure about to be fitted: by how much it moved. */
 	struct { bool known; unsigned old; int shift; } end;
 	unsigned anchor;		/* an offset found ahead of a fit, for probes that rest on it */
@@ -33,7 +33,7 @@ struct derive {
 	float worth;			/* how well the structures could be fitted */
 };
 
-/* The part of the samples, 0 to 1, for which the field may lie at this offset. */
+/* The part of the instances, 0 to 1, for which the field may lie at this offset. */
 typedef float (*probe_fn)(struct derive *d, unsigned at);
 
 struct probe {
@@ -47,14 +47,14 @@ struct probe {
 
 /* The size of the structure about to be fitted, where the dump tells it (0: it doesn't) and in the prior. */
 void derive_expect_size(struct derive *d, uint32_t prior, uint64_t found);
-/* What the pool's headers say most of the samples (of those with the tag, if one is given) have, without the header
+/* What the pool's headers say most of the instances (of those with the tag, if one is given) have, without the header
  * and in units of 16; 0: they don't agree. */
-uint64_t derive_block_size(struct derive *d, const GArray *samples, const char *tag);
-/* Fit one structure, whose instances are `samples` (its fields lie below limit). */
-void derive_fit(struct derive *d, const char *type, const GArray *samples, unsigned limit, const struct probe *probes, size_t n);
+uint64_t derive_block_size(struct derive *d, const GArray *instances, const char *tag);
+/* Fit one structure, whose instances are `instances` (its fields lie below limit). */
+void derive_fit(struct derive *d, const char *type, const GArray *instances, unsigned limit, const struct probe *probes, size_t n);
 
 /* The offset that a probe likes best, of those the one nearest to where the prior has the field. */
-unsigned derive_find(struct derive *d, const GArray *samples, unsigned limit, const struct probe *probe);
+unsigned derive_find(struct derive *d, const GArray *instances, unsigned limit, const struct probe *probe);
 /* Of those that had a say, the good ones; 0 when fewer than `enough` are good. */
 static inline float derive_share(unsigned good, unsigned bad, unsigned enough)
 {
@@ -65,8 +65,8 @@ static inline bool derive_hopeless(unsigned good, unsigned bad)
 {
 	return bad > 6 && bad > good;
 }
-#define FOR_SAMPLES(d, s) \
-	for (guint i_ = 0; i_ < (d)->samples->len && ((s) = sample_at((d)->samples, i_)); i_++)
+#define FOR_INSTANCES(d, s) \
+	for (guint i_ = 0; i_ < (d)->instances->len && ((s) = instance_at((d)->instances, i_)); i_++)
 
 /* The subjects, in the order in which each needs those before. */
 void derive_processes(struct derive *d);

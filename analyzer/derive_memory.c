@@ -18,20 +18,20 @@ static bool parent_first(const struct derive *d)
 
 static void collect_nodes(struct derive *d, unsigned process)
 {
-	const struct sample *s = sample_at(d->e->processes, process);
+	const struct instance *s = instance_at(d->e->processes, process);
 	unsigned at = d->layout->eprocess.VadRoot.offset, first = parent_first(d) ? 8 : 0;
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(GArray) queue = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	uint64_t root = sample_value(s, at + (parent_first(d) ? 16 : 0), 8), child;
+	uint64_t root = instance_value(s, at + (parent_first(d) ? 16 : 0), 8), child;
 
 	g_array_append_val(queue, root);
 	for (guint i = 0; i < queue->len && i < NODES_MAX; i++) {
 		uint64_t node = g_array_index(queue, uint64_t, i);
 
-		if ((node & 15) || !g_hash_table_add(seen, g_memdup2(&node, sizeof(node))) || !samples_add(d->nodes, d->e->space, node, process))
+		if ((node & 15) || !g_hash_table_add(seen, g_memdup2(&node, sizeof(node))) || !instances_add(d->nodes, d->e->space, node, process))
 			continue;
 		for (unsigned j = 0; j < 2; j++) {
-			child = sample_value(sample_at(d->nodes, d->nodes->len - 1), first + 8 * j, 8);
+			child = instance_value(instance_at(d->nodes, d->nodes->len - 1), first + 8 * j, 8);
 			if (evidence_kernel_pointer(child))
 				g_array_append_val(queue, child);
 		}
@@ -41,20 +41,20 @@ static void collect_nodes(struct derive *d, unsigned process)
 static uint64_t image_base(const struct derive *d, unsigned process)
 {
 	const struct field *f = &d->layout->eprocess.SectionBaseAddress;
-	uint64_t base = f->size ? sample_value(sample_at(d->e->processes, process), f->offset, 8) : 0;
+	uint64_t base = f->size ? instance_value(instance_at(d->e->processes, process), f->offset, 8) : 0;
 
 	return evidence_user_pointer(base) && !(base & 0xffff) ? base : 0;
 }
 
 /* Is this the node of its process's program? As far as the offset tried is right. */
-static bool at_image(const struct derive *d, const struct sample *s, unsigned at)
+static bool at_image(const struct derive *d, const struct instance *s, unsigned at)
 {
 	uint64_t base = image_base(d, s->process);
 
-	return base && (uint32_t)(base >> 12) == (uint32_t)sample_value(s, at, 4);
+	return base && (uint32_t)(base >> 12) == (uint32_t)instance_value(s, at, 4);
 }
 
-static bool is_short(struct derive *d, const struct sample *s)
+static bool is_short(struct derive *d, const struct instance *s)
 {
 	char tag[4];
 
@@ -68,10 +68,10 @@ static bool is_short(struct derive *d, const struct sample *s)
 static float probe_start(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, last = G_MAXUINT;
-	const struct sample *s;
+	const struct instance *s;
 	bool hit = true;
 
-	FOR_SAMPLES(d, s) {
+	FOR_INSTANCES(d, s) {
 		if (!image_base(d, s->process))
 			continue;
 		if (s->process != last) {
@@ -88,7 +88,7 @@ static float probe_start(struct derive *d, unsigned at)
 }
 
 /* SizeOfImage of the program, in pages. */
-static uint32_t image_pages(struct derive *d, const struct sample *s)
+static uint32_t image_pages(struct derive *d, const struct instance *s)
 {
 	uint64_t base = image_base(d, s->process);
 	struct space *user = derive_user(d, s->process);
@@ -103,12 +103,12 @@ static uint32_t image_pages(struct derive *d, const struct sample *s)
 static float probe_end(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
 	if (at == d->anchor)
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint32_t start = (uint32_t)sample_value(s, d->anchor, 4), end = (uint32_t)sample_value(s, at, 4), pages;
+	FOR_INSTANCES(d, s) {
+		uint32_t start = (uint32_t)instance_value(s, d->anchor, 4), end = (uint32_t)instance_value(s, at, 4), pages;
 
 		if (!at_image(d, s, d->anchor))
 			continue;
@@ -124,11 +124,11 @@ static float probe_end(struct derive *d, unsigned at)
 static float probe_high(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	bool high = false;
 
-	FOR_SAMPLES(d, s) {
-		uint8_t v = (uint8_t)sample_value(s, at, 1);
+	FOR_INSTANCES(d, s) {
+		uint8_t v = (uint8_t)instance_value(s, at, 1);
 		uint64_t base = image_base(d, s->process);
 
 		if (at_image(d, s, d->anchor)) {
@@ -154,12 +154,12 @@ static float probe_flags(struct derive *d, unsigned at)
 {
 	const struct layout *l = d->layout;
 	unsigned good = 0, bad = 0, images = 0;
-	const struct sample *s;
+	const struct instance *s;
 
 	if (!l->mmvad_flags.Protection.bits || !l->mmvad_flags.VadType.bits || !l->mmvad_flags.PrivateMemory.bits)
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint64_t word = sample_value(s, at, l->mmvad_flags.Protection.size > 4 ? 8 : 4);
+	FOR_INSTANCES(d, s) {
+		uint64_t word = instance_value(s, at, l->mmvad_flags.Protection.size > 4 ? 8 : 4);
 		bool ok;
 
 		images += at_image(d, s, d->anchor);
@@ -181,24 +181,24 @@ static float probe_flags(struct derive *d, unsigned at)
  * and in any other tells how well it may lie at a bit. */
 struct bits_sought {
 	uint8_t bits;
-	bool (*right)(struct derive *d, const struct sample *s, unsigned value, bool image, bool private);
+	bool (*right)(struct derive *d, const struct instance *s, unsigned value, bool image, bool private);
 };
 
-static bool right_type(struct derive *d, const struct sample *s, unsigned value, bool image, bool private)
+static bool right_type(struct derive *d, const struct instance *s, unsigned value, bool image, bool private)
 {
 	(void)d;
 	(void)s;
 	return image ? value == VAD_TYPE_IMAGE : !private || value != VAD_TYPE_IMAGE;
 }
 
-static bool right_protection(struct derive *d, const struct sample *s, unsigned value, bool image, bool private)
+static bool right_protection(struct derive *d, const struct instance *s, unsigned value, bool image, bool private)
 {
 	(void)d;
 	(void)s;
 	return image ? value == PROTECTION_EXECUTE_WRITECOPY : !private || (value && (value & 7) != PROTECTION_EXECUTE_WRITECOPY);
 }
 
-static bool right_private(struct derive *d, const struct sample *s, unsigned value, bool image, bool private)
+static bool right_private(struct derive *d, const struct instance *s, unsigned value, bool image, bool private)
 {
 	(void)d;
 	(void)s;
@@ -212,11 +212,11 @@ static int find_bit(struct derive *d, unsigned at, unsigned word_bits, const str
 
 	for (unsigned bit = 0; bit + sought->bits <= word_bits; bit++) {
 		unsigned good = 0, bad = 0, images = 0;
-		const struct sample *s;
+		const struct instance *s;
 
-		FOR_SAMPLES(d, s) {
+		FOR_INSTANCES(d, s) {
 			bool image = at_image(d, s, d->anchor), private = !image && is_short(d, s);
-			unsigned value = (unsigned)(sample_value(s, at, word_bits / 8) >> bit & ((1u << sought->bits) - 1));
+			unsigned value = (unsigned)(instance_value(s, at, word_bits / 8) >> bit & ((1u << sought->bits) - 1));
 
 			images += image;
 			*(sought->right(d, s, value, image, private) ? &good : &bad) += 1;
@@ -294,12 +294,12 @@ static uint64_t control_area(struct derive *d, uint64_t subsection)
 static float probe_subsection(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
+	FOR_INSTANCES(d, s) {
 		if (!at_image(d, s, d->anchor))
 			continue;
-		*(control_area(d, sample_value(s, at, 8)) ? &good : &bad) += 1;
+		*(control_area(d, instance_value(s, at, 8)) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -310,10 +310,10 @@ static float probe_subsection(struct derive *d, unsigned at)
 static float probe_prototypes(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t v = sample_value(s, at, 8), pte;
+	FOR_INSTANCES(d, s) {
+		uint64_t v = instance_value(s, at, 8), pte;
 
 		if (!at_image(d, s, d->anchor))
 			continue;
@@ -332,11 +332,11 @@ static void collect_areas(struct derive *d)
 	const struct field *f = &d->layout->mmvad.Subsection;
 
 	for (guint i = 0; f->size && i < d->nodes->len && d->areas->len < 128; i++) {
-		const struct sample *s = sample_at(d->nodes, i);
-		uint64_t area = is_short(d, s) ? 0 : control_area(d, sample_value(s, f->offset, 8));
+		const struct instance *s = instance_at(d->nodes, i);
+		uint64_t area = is_short(d, s) ? 0 : control_area(d, instance_value(s, f->offset, 8));
 
 		if (area && g_hash_table_add(seen, g_memdup2(&area, sizeof(area))))
-			samples_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
+			instances_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
 	}
 }
 
@@ -347,8 +347,8 @@ static uint64_t area_size(struct derive *d)
 	uint64_t least = 0;
 
 	for (guint i = 0; f->size && i < d->nodes->len; i++) {
-		const struct sample *s = sample_at(d->nodes, i);
-		uint64_t subsection = sample_value(s, f->offset, 8), area;
+		const struct instance *s = instance_at(d->nodes, i);
+		uint64_t subsection = instance_value(s, f->offset, 8), area;
 
 		if (!at_image(d, s, d->anchor))
 			continue;
@@ -362,11 +362,11 @@ static uint64_t area_size(struct derive *d)
 static float probe_segment(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint64_t back;
 
-	FOR_SAMPLES(d, s) {
-		*(derive_read(d, sample_value(s, at, 8), &back) && back == s->va ? &good : &bad) += 1;
+	FOR_INSTANCES(d, s) {
+		*(derive_read(d, instance_value(s, at, 8), &back) && back == s->va ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -376,11 +376,11 @@ static float probe_segment(struct derive *d, unsigned at)
 static float probe_file(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint16_t head[2];
 
-	FOR_SAMPLES(d, s) {
-		uint64_t file = sample_value(s, at, 8) & ~UINT64_C(15);
+	FOR_INSTANCES(d, s) {
+		uint64_t file = instance_value(s, at, 8) & ~UINT64_C(15);
 
 		if (!file && !s->process)
 			continue;
@@ -396,12 +396,12 @@ static float probe_section_flags(struct derive *d, unsigned at)
 {
 	const struct field *image = &d->layout->mmsection_flags.Image, *file = &d->layout->mmsection_flags.File;
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
 	if (!image->bits || !file->bits)
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint64_t word = sample_value(s, at, 4);
+	FOR_INSTANCES(d, s) {
+		uint64_t word = instance_value(s, at, 4);
 
 		/* All of those whose flags say image are files; a program's area is an image. */
 		if (s->process || bits_of(image, word))

@@ -6,9 +6,9 @@
 #define SYSTEM_PID 4u
 #define STATUS_PENDING 0x103u
 
-static bool is_system(const struct derive *d, const struct sample *s)
+static bool is_system(const struct derive *d, const struct instance *s)
 {
-	return s == sample_at(d->samples, 0);
+	return s == instance_at(d->instances, 0);
 }
 
 /* _KPROCESS ---------------------------------------------------------------- */
@@ -18,12 +18,12 @@ static float probe_dtb(struct derive *d, unsigned at)
 {
 	struct space *kernel = d->e->space;
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint64_t last = 0;
 	char mz[2];
 
-	FOR_SAMPLES(d, s) {
-		uint64_t root = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t root = instance_value(s, at, 8);
 		bool ok = false;
 
 		/* The low bits hold a PCID; an exited process has none left. */
@@ -55,11 +55,11 @@ static bool thread_list(struct derive *d, uint64_t head)
 static float probe_threads(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, distance = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint8_t type;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t head = s->va + at, flink = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t head = s->va + at, flink = instance_value(s, at, 8);
 
 		if (flink == head)	/* no threads left */
 			continue;
@@ -86,10 +86,13 @@ static float probe_threads(struct derive *d, unsigned at)
 static float probe_empty_list(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		*(sample_value(s, at, 8) == s->va + at && sample_value(s, at + 8, 8) == s->va + at ? &good : &bad) += 1;
+	/* The header before has a list of waiters. */
+	if (at < d->layout->dispatcher_header.size_)
+		return 0;
+	FOR_INSTANCES(d, s) {
+		*(instance_value(s, at, 8) == s->va + at && instance_value(s, at + 8, 8) == s->va + at ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -115,10 +118,10 @@ static float probe_name(struct derive *d, unsigned at)
 
 static bool known_pid(struct derive *d, uint64_t pid)
 {
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s)
-		if (sample_value(s, d->e->pid, 8) == pid)
+	FOR_INSTANCES(d, s)
+		if (instance_value(s, d->e->pid, 8) == pid)
 			return true;
 	return false;
 }
@@ -128,16 +131,16 @@ static float probe_parent(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, alive = 0;
 	uint64_t first = 0, value;
-	const struct sample *s;
+	const struct instance *s;
 	bool differ = false;
 
-	if (at == d->e->pid || sample_value(sample_at(d->samples, 0), at, 8))
+	if (at == d->e->pid || instance_value(instance_at(d->instances, 0), at, 8))
 		return 0;
-	FOR_SAMPLES(d, s) {
+	FOR_INSTANCES(d, s) {
 		if (is_system(d, s))
 			continue;
-		value = sample_value(s, at, 8);
-		bool ok = value && !(value & 3) && value < 0x10000000 && value != sample_value(s, d->e->pid, 8);
+		value = instance_value(s, at, 8);
+		bool ok = value && !(value & 3) && value < 0x10000000 && value != instance_value(s, d->e->pid, 8);
 		*(ok ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -145,17 +148,17 @@ static float probe_parent(struct derive *d, unsigned at)
 		differ |= first && value != first;
 		first = value;
 	}
-	return (d->samples->len < 6 || differ) && alive * 3 >= good ? derive_share(good, bad, 1) : 0;
+	return (d->instances->len < 6 || differ) && alive * 3 >= good ? derive_share(good, bad, 1) : 0;
 }
 
 static float probe_create_time(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint64_t before = 0;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t t = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t t = instance_value(s, at, 8);
 		/* The list is in the order of creation, nearly. */
 		bool ok = evidence_time(d->e, t) && t + UINT64_C(600000000) >= before;
 		*(ok ? &good : &bad) += 1;
@@ -171,10 +174,10 @@ static float probe_create_time(struct derive *d, unsigned at)
 static float probe_exit_time(struct derive *d, unsigned at)
 {
 	unsigned zero = 0, times = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t t = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t t = instance_value(s, at, 8);
 
 		if (!t)
 			zero++;
@@ -190,10 +193,10 @@ static float probe_exit_time(struct derive *d, unsigned at)
 static float probe_peb(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t peb = sample_value(s, at, 8), base;
+	FOR_INSTANCES(d, s) {
+		uint64_t peb = instance_value(s, at, 8), base;
 		struct space *user;
 		char mz[2];
 
@@ -216,17 +219,17 @@ static float probe_peb(struct derive *d, unsigned at)
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, d->samples->len / 4);
+	return derive_share(good, bad, d->instances->len / 4);
 }
 
 /* Where the program is mapped: mostly what its PEB says. */
 static float probe_section_base(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t base = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t base = instance_value(s, at, 8);
 		struct space *user;
 		uint16_t magic;
 
@@ -241,17 +244,17 @@ static float probe_section_base(struct derive *d, unsigned at)
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, d->samples->len / 4);
+	return derive_share(good, bad, d->instances->len / 4);
 }
 
 /* Pointers into the pool, System's and all others': to what, `check` says. */
-static float pointers(struct derive *d, unsigned at, uint64_t mask, bool (*check)(struct derive *, const struct sample *, uint64_t))
+static float pointers(struct derive *d, unsigned at, uint64_t mask, bool (*check)(struct derive *, const struct instance *, uint64_t))
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t p = sample_value(s, at, 8) & ~mask;
+	FOR_INSTANCES(d, s) {
+		uint64_t p = instance_value(s, at, 8) & ~mask;
 
 		if (!p)
 			continue;
@@ -259,11 +262,11 @@ static float pointers(struct derive *d, unsigned at, uint64_t mask, bool (*check
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, MAX(2, d->samples->len / 4));
+	return derive_share(good, bad, MAX(2, d->instances->len / 4));
 }
 
 /* A token begins with its source's name, "*SYSTEM*" or "User32 " or "Advapi  ", and a LUID. */
-static bool is_token(struct derive *d, const struct sample *s, uint64_t p)
+static bool is_token(struct derive *d, const struct instance *s, uint64_t p)
 {
 	char name[8];
 
@@ -283,7 +286,7 @@ static float probe_token(struct derive *d, unsigned at)
 }
 
 /* A handle table names its process, by pointer and by pid. */
-static bool is_handle_table(struct derive *d, const struct sample *s, uint64_t p)
+static bool is_handle_table(struct derive *d, const struct instance *s, uint64_t p)
 {
 	uint8_t bytes[0x80];
 	bool owner = false;
@@ -298,7 +301,7 @@ static bool is_handle_table(struct derive *d, const struct sample *s, uint64_t p
 	/* System's has no process to charge. */
 	for (unsigned i = 0; i < sizeof(bytes) && (!owner || is_system(d, s)); i += 4) {
 		memcpy(&v, bytes + i, 4);
-		if (i < sizeof(bytes) - 4 && (v & UINT32_MAX) == sample_value(s, d->e->pid, 4))
+		if (i < sizeof(bytes) - 4 && (v & UINT32_MAX) == instance_value(s, d->e->pid, 4))
 			owner = true;
 	}
 	return owner;
@@ -309,7 +312,7 @@ static float probe_object_table(struct derive *d, unsigned at)
 	return pointers(d, at, 0, is_handle_table);
 }
 
-static bool is_file_object(struct derive *d, const struct sample *s, uint64_t p)
+static bool is_file_object(struct derive *d, const struct instance *s, uint64_t p)
 {
 	uint16_t head[2];
 
@@ -323,7 +326,7 @@ static float probe_image_file(struct derive *d, unsigned at)
 }
 
 /* A _UNICODE_STRING with a path of a device. */
-static bool is_device_path(struct derive *d, const struct sample *s, uint64_t p)
+static bool is_device_path(struct derive *d, const struct instance *s, uint64_t p)
 {
 	struct { uint16_t length, room; uint32_t pad; uint64_t buffer; } string;
 	uint16_t text[8];
@@ -346,13 +349,13 @@ static float probe_audit_name(struct derive *d, unsigned at)
 static float probe_session(struct derive *d, unsigned at)
 {
 	unsigned session_at = d->layout->mm_session_space.SessionId.offset, good = 0, bad = 0, shared = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint64_t last = 0;
 
-	if (sample_value(sample_at(d->samples, 0), at, 8))
+	if (instance_value(instance_at(d->instances, 0), at, 8))
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint64_t p = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t p = instance_value(s, at, 8);
 		uint32_t id;
 
 		if (!p)
@@ -365,17 +368,17 @@ static float probe_session(struct derive *d, unsigned at)
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return shared ? derive_share(good, bad, d->samples->len / 3) : 0;
+	return shared ? derive_share(good, bad, d->instances->len / 3) : 0;
 }
 
 /* Zero but in 32-bit processes, where it leads to the 32-bit PEB. */
 static float probe_wow64(struct derive *d, unsigned at)
 {
 	unsigned zero = 0, good = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t p = sample_value(s, at, 8), peb;
+	FOR_INSTANCES(d, s) {
+		uint64_t p = instance_value(s, at, 8), peb;
 
 		if (!p) {
 			zero++;
@@ -399,12 +402,12 @@ static void derive_wow64(struct derive *d)
 	struct field *before = &d->layout->eprocess.Wow64Process, *since = &d->layout->eprocess.WoW64Process;
 	struct field *peb = &d->layout->ewow64process.Peb;
 	const struct field f = since->size ? *since : *before;
-	const struct sample *s;
+	const struct instance *s;
 
 	if (d->checking || !f.size || probe_wow64(d, f.offset) < 0.9f)
 		return;
-	FOR_SAMPLES(d, s) {
-		uint64_t p = sample_value(s, f.offset, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t p = instance_value(s, f.offset, 8);
 
 		if (!p)
 			continue;
@@ -422,10 +425,10 @@ static void derive_wow64(struct derive *d)
 static float probe_exit_status(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s)
-		*(sample_value(s, at, 4) == STATUS_PENDING ? &good : &bad) += 1;
+	FOR_INSTANCES(d, s)
+		*(instance_value(s, at, 4) == STATUS_PENDING ? &good : &bad) += 1;
 	return derive_share(good, bad, 2);
 }
 
@@ -435,7 +438,7 @@ static float probe_process_threads(struct derive *d, unsigned at)
 	return at == d->layout->kprocess.ThreadListHead.offset ? 0 : probe_threads(d, at);
 }
 
-static unsigned count_threads(struct derive *d, const struct sample *s)
+static unsigned count_threads(struct derive *d, const struct instance *s)
 {
 	const struct field *head = &d->layout->kprocess.ThreadListHead;
 	g_autoptr(GArray) list = head->size ? evidence_list(d->e->space, s->va + head->offset, 4096) : NULL;
@@ -446,11 +449,11 @@ static unsigned count_threads(struct derive *d, const struct sample *s)
 static float probe_active_threads(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, first = 0;
-	const struct sample *s;
+	const struct instance *s;
 	bool differ = false;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t n = sample_value(s, at, 4);
+	FOR_INSTANCES(d, s) {
+		uint64_t n = instance_value(s, at, 4);
 		if (!n || n > 4096) {
 			bad++;
 		} else {
@@ -471,12 +474,12 @@ static float probe_active_threads(struct derive *d, unsigned at)
 static float probe_protection(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	if (sample_value(sample_at(d->samples, 0), at, 1) != 0x72)
+	if (instance_value(instance_at(d->instances, 0), at, 1) != 0x72)
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint8_t v = (uint8_t)sample_value(s, at, 1);
+	FOR_INSTANCES(d, s) {
+		uint8_t v = (uint8_t)instance_value(s, at, 1);
 		*((!v || ((v & 7) <= 2 && (v & 7) && v >> 4 && v >> 4 <= 8)) ? &good : &bad) += 1;
 	}
 	return derive_share(good, bad, 2);
@@ -486,19 +489,19 @@ static float probe_protection(struct derive *d, unsigned at)
 static float probe_process_links(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, own = 0;
-	const struct sample *s, *t;
+	const struct instance *s, *t;
 
 	if (at <= d->e->links)	/* KPROCESS.ProcessListEntry looks the same */
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint64_t flink = sample_value(s, at, 8), back;
+	FOR_INSTANCES(d, s) {
+		uint64_t flink = instance_value(s, at, 8), back;
 		bool ok;
 
 		if (!flink)
 			continue;
 		ok = derive_read(d, flink + 8, &back) && back == s->va + at && flink != s->va + at;
-		for (guint j = 0; ok && j < d->samples->len && good + bad < 24; j++) {
-			t = sample_at(d->samples, j);
+		for (guint j = 0; ok && j < d->instances->len && good + bad < 24; j++) {
+			t = instance_at(d->instances, j);
 			own += t->va + at == flink;
 		}
 		*(ok ? &good : &bad) += 1;
@@ -511,12 +514,12 @@ static float probe_process_links(struct derive *d, unsigned at)
 static float probe_mm_links(struct derive *d, unsigned at)
 {
 	/* System is in it; it belongs to no session. */
-	return evidence_kernel_pointer(sample_value(sample_at(d->samples, 0), at, 8)) ? probe_process_links(d, at) : 0;
+	return evidence_kernel_pointer(instance_value(instance_at(d->instances, 0), at, 8)) ? probe_process_links(d, at) : 0;
 }
 
 static float probe_session_links(struct derive *d, unsigned at)
 {
-	return evidence_kernel_pointer(sample_value(sample_at(d->samples, 0), at, 8)) ? 0 : probe_process_links(d, at);
+	return evidence_kernel_pointer(instance_value(instance_at(d->instances, 0), at, 8)) ? 0 : probe_process_links(d, at);
 }
 
 /* Of 64-bit processes, of such as can't use more than 2 GiB or 4 GiB, and 8 TiB before Windows 8.1. */
@@ -536,17 +539,17 @@ static bool is_user_limit(uint64_t v)
 static float probe_highest_user(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t v = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t v = instance_value(s, at, 8);
 		if (!v)
 			continue;
 		*(is_user_limit(v) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, d->samples->len / 3);
+	return derive_share(good, bad, d->instances->len / 3);
 }
 
 /* The root of the tree of VADs ---------------------------------------------- */
@@ -564,7 +567,7 @@ static bool is_avl_node(struct derive *d, uint64_t node, uint64_t parent)
 	return link[0] || link[1];
 }
 
-static bool is_vad_root(struct derive *d, const struct sample *s, uint64_t p)
+static bool is_vad_root(struct derive *d, const struct instance *s, uint64_t p)
 {
 	(void)s;
 	return !(p & 15) && is_avl_node(d, p, 0);
@@ -574,18 +577,18 @@ static bool is_vad_root(struct derive *d, const struct sample *s, uint64_t p)
 static float probe_vad_table(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t right = sample_value(s, at + 16, 8), parent;
+	FOR_INSTANCES(d, s) {
+		uint64_t right = instance_value(s, at + 16, 8), parent;
 
-		if (is_system(d, s) || (!right && !sample_value(s, at + 8, 8)))
+		if (is_system(d, s) || (!right && !instance_value(s, at + 8, 8)))
 			continue;
 		*(evidence_kernel_pointer(right) && derive_read(d, right, &parent) && (parent & ~UINT64_C(3)) == s->va + at ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	return derive_share(good, bad, MAX(2, d->samples->len / 4));
+	return derive_share(good, bad, MAX(2, d->instances->len / 4));
 }
 
 static float probe_vad_root(struct derive *d, unsigned at)

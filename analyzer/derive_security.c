@@ -8,9 +8,9 @@
 
 /* _TOKEN --------------------------------------------------------------------- */
 
-static const struct sample *process_of(const struct derive *d, const struct sample *s)
+static const struct instance *process_of(const struct derive *d, const struct instance *s)
 {
-	return sample_at(d->e->processes, s->process);
+	return instance_at(d->e->processes, s->process);
 }
 
 static bool is_sid(struct derive *d, uint64_t va, uint8_t sid[12])
@@ -35,10 +35,10 @@ static unsigned count_sids(struct derive *d, uint64_t va, unsigned max)
 static float probe_groups(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t groups = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t groups = instance_value(s, at, 8);
 
 		*(evidence_kernel_pointer(groups) && !(groups & 7) && count_sids(d, groups, 2) == 2 ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
@@ -51,10 +51,10 @@ static float probe_groups(struct derive *d, unsigned at)
 static float probe_group_count(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t n = sample_value(s, at, 4), groups = sample_value(s, d->anchor, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t n = instance_value(s, at, 4), groups = instance_value(s, d->anchor, 8);
 
 		*(n > 1 && n < GROUPS_MAX && count_sids(d, groups, (unsigned)n) == n &&
 		  count_sids(d, groups, (unsigned)n + 1) == n ? &good : &bad) += 1;
@@ -68,10 +68,10 @@ static float probe_group_count(struct derive *d, unsigned at)
 static float probe_integrity(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t n = sample_value(s, at, 4), groups = sample_value(s, d->anchor, 8), sid_at;
+	FOR_INSTANCES(d, s) {
+		uint64_t n = instance_value(s, at, 4), groups = instance_value(s, d->anchor, 8), sid_at;
 		uint8_t sid[12];
 
 		*(n && n < GROUPS_MAX && derive_read(d, groups + 16 * n, &sid_at) && is_sid(d, sid_at, sid) && sid[7] == 16 ? &good : &bad) += 1;
@@ -85,16 +85,16 @@ static float probe_integrity(struct derive *d, unsigned at)
 static float probe_privileges(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, earlier = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t present = sample_value(s, at, 8), enabled = sample_value(s, at + 8, 8), standard = sample_value(s, at + 16, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t present = instance_value(s, at, 8), enabled = instance_value(s, at + 8, 8), standard = instance_value(s, at + 16, 8);
 
 		/* SeChangeNotify (23) is everybody's. */
 		bool ok = (present >> 23 & 1) && !(present & 3) && !(present >> 37) && !(enabled & ~present) && !(standard & ~present);
 		*(ok ? &good : &bad) += 1;
 		/* Enabled and by default are privileges alike: the first mask is the one before which is none. */
-		uint64_t before = at >= 8 ? sample_value(s, at - 8, 8) : 0;
+		uint64_t before = at >= 8 ? instance_value(s, at - 8, 8) : 0;
 		earlier += ok && (before >> 23 & 1) && !(before & 3) && !(before >> 37) && !(present & ~before);
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -105,12 +105,12 @@ static float probe_privileges(struct derive *d, unsigned at)
 static float probe_logon(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	if (sample_value(sample_at(d->samples, 0), at, 8) != SYSTEM_LUID)
+	if (instance_value(instance_at(d->instances, 0), at, 8) != SYSTEM_LUID)
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint64_t luid = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t luid = instance_value(s, at, 8);
 		*(luid && luid < UINT64_C(1) << 32 ? &good : &bad) += 1;
 	}
 	return derive_share(good, bad, 2);
@@ -120,18 +120,18 @@ static float probe_session(struct derive *d, unsigned at)
 {
 	const struct field *f = &d->layout->eprocess.Session;
 	unsigned id_at = d->layout->mm_session_space.SessionId.offset, good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	bool differ = false;
 
 	if (!f->size)
 		return 0;
-	FOR_SAMPLES(d, s) {
-		uint64_t space = sample_value(process_of(d, s), f->offset, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t space = instance_value(process_of(d, s), f->offset, 8);
 		uint32_t id;
 
 		if (!space || space_read(d->e->space, (va_t){ space + id_at }, &id, 4, NULL))
 			continue;
-		*(sample_value(s, at, 4) == id ? &good : &bad) += 1;
+		*(instance_value(s, at, 4) == id ? &good : &bad) += 1;
 		differ |= id != 0;
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -153,7 +153,7 @@ static void derive_tokens(struct derive *d)
 	const struct field *f = &d->layout->eprocess.Token;
 
 	for (guint i = 0; f->size && i < d->e->processes->len && d->tokens->len < 64; i++)
-		samples_add(d->tokens, d->e->space, sample_value(sample_at(d->e->processes, i), f->offset, 8) & ~UINT64_C(15), i);
+		instances_add(d->tokens, d->e->space, instance_value(instance_at(d->e->processes, i), f->offset, 8) & ~UINT64_C(15), i);
 	d->anchor = d->checking ? d->layout->token.UserAndGroups.offset : derive_find(d, d->tokens, 0x400, &groups);
 	derive_fit(d, "_TOKEN", d->tokens, 0x400, token, G_N_ELEMENTS(token));
 }
@@ -164,39 +164,40 @@ static void derive_tokens(struct derive *d)
 static bool has_entries(struct derive *d, uint64_t page, bool *empty)
 {
 	uint64_t entries[32], any;
+	unsigned used = 0, named = 0;
 
 	*empty = false;
 	if (!evidence_kernel_pointer(page) || (page & 15) || space_read(d->e->space, (va_t){ page }, entries, sizeof(entries), NULL))
 		return false;
-	*empty = true;
-	for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2)
-		*empty = *empty && !entries[i];
-	/* The first is never used. */
+	/* The first is never used; free ones hold small numbers. */
 	for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2) {
 		uint64_t v = entries[i];
 
-		if (derive_read(d, v & ~UINT64_C(7), &any) || derive_read(d, (uint64_t)((int64_t)v >> 16) & ~UINT64_C(15), &any) ||
-		    derive_read(d, v >> 20 << 4 | UINT64_C(0xffff000000000000), &any))
-			return true;
+		if (v >> 32)
+			used++;
+		named += derive_read(d, v & ~UINT64_C(7), &any) || derive_read(d, (uint64_t)((int64_t)v >> 16) & ~UINT64_C(15), &any) ||
+			 derive_read(d, v >> 20 << 4 | UINT64_C(0xffff000000000000), &any);
 	}
-	return false;
+	*empty = !used;
+	return named && named * 3 >= used * 2;
 }
 
 /* A page of entries, or of pointers to such, as the low bits tell. */
 static float probe_table_code(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t code = sample_value(s, at, 8), page = code & ~UINT64_C(7);
+	FOR_INSTANCES(d, s) {
+		uint64_t code = instance_value(s, at, 8), page = code & ~UINT64_C(7);
 		unsigned level = code & 7;
 		bool ok = level <= 2;
 
 		while (ok && level--)
 			ok = derive_read(d, page, &page);
 		bool empty = false;
-		ok = ok && has_entries(d, page, &empty);
+		ok = ok && page && has_entries(d, page, &empty);
+		empty |= !page && code;
 		if (empty)	/* nothing was ever opened: no sign either way */
 			continue;
 		*(ok ? &good : &bad) += 1;
@@ -209,10 +210,10 @@ static float probe_table_code(struct derive *d, unsigned at)
 static float probe_next_handle(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t n = sample_value(s, at, 4);
+	FOR_INSTANCES(d, s) {
+		uint64_t n = instance_value(s, at, 4);
 		*(n && !(n & 0x3ff) && n < 0x4000000 ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -223,10 +224,10 @@ static float probe_next_handle(struct derive *d, unsigned at)
 static float probe_quota_process(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t owner = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t owner = instance_value(s, at, 8);
 		if (!owner && !s->process)
 			continue;
 		*(owner == process_of(d, s)->va ? &good : &bad) += 1;
@@ -239,10 +240,10 @@ static float probe_quota_process(struct derive *d, unsigned at)
 static float probe_table_pid(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		*(sample_value(s, at, 4) == sample_value(process_of(d, s), d->e->pid, 4) ? &good : &bad) += 1;
+	FOR_INSTANCES(d, s) {
+		*(instance_value(s, at, 4) == instance_value(process_of(d, s), d->e->pid, 4) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -252,11 +253,11 @@ static float probe_table_pid(struct derive *d, unsigned at)
 static float probe_table_list(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint64_t back;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t flink = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t flink = instance_value(s, at, 8);
 		bool ok = derive_read(d, flink + 8, &back) && back == s->va + at && flink != s->va + at;
 		*(ok ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
@@ -277,7 +278,7 @@ static void derive_tables(struct derive *d)
 	const struct field *f = &d->layout->eprocess.ObjectTable;
 
 	for (guint i = 0; f->size && i < d->e->processes->len && d->tables->len < 64; i++)
-		samples_add(d->tables, d->e->space, sample_value(sample_at(d->e->processes, i), f->offset, 8), i);
+		instances_add(d->tables, d->e->space, instance_value(instance_at(d->e->processes, i), f->offset, 8), i);
 	derive_expect_size(d, (d->layout->handle_table.size_ + 15) & ~15u, derive_block_size(d, d->tables, NULL));
 	derive_fit(d, "_HANDLE_TABLE", d->tables, 0x100, table, G_N_ELEMENTS(table));
 }

@@ -6,12 +6,12 @@
 #define PER_PROCESS 12u
 #define OBJECT_THREAD 6u
 
-static const struct sample *owner(const struct derive *d, const struct sample *s)
+static const struct instance *owner(const struct derive *d, const struct instance *s)
 {
-	return sample_at(d->e->processes, s->process);
+	return instance_at(d->e->processes, s->process);
 }
 
-static bool in_system(const struct sample *s)
+static bool in_system(const struct instance *s)
 {
 	return !s->process;
 }
@@ -23,8 +23,8 @@ static unsigned entry_distance(struct derive *d, unsigned head_at)
 		unsigned good = 0, bad = 0;
 
 		for (guint i = 0; i < d->e->processes->len && i < 24 && bad < 3; i++) {
-			const struct sample *s = sample_at(d->e->processes, i);
-			uint64_t flink = sample_value(s, head_at, 8), waiters, back;
+			const struct instance *s = instance_at(d->e->processes, i);
+			uint64_t flink = instance_value(s, head_at, 8), waiters, back;
 			uint8_t type = 0;
 
 			if (flink == s->va + head_at || !evidence_kernel_pointer(flink))
@@ -43,11 +43,11 @@ static unsigned entry_distance(struct derive *d, unsigned head_at)
 static void collect(struct derive *d, unsigned head_at, unsigned distance)
 {
 	for (guint i = 0; i < d->e->processes->len && d->threads->len < THREADS_MAX; i++) {
-		uint64_t head = sample_at(d->e->processes, i)->va + head_at;
+		uint64_t head = instance_at(d->e->processes, i)->va + head_at;
 		g_autoptr(GArray) list = evidence_list(d->e->space, head, PER_PROCESS);
 
 		for (guint j = 0; j < list->len && d->threads->len < THREADS_MAX; j++)
-			samples_add(d->threads, d->e->space, g_array_index(list, uint64_t, j) - distance, i);
+			instances_add(d->threads, d->e->space, g_array_index(list, uint64_t, j) - distance, i);
 	}
 }
 
@@ -57,14 +57,14 @@ static void collect(struct derive *d, unsigned head_at, unsigned distance)
 static float list_entry(struct derive *d, unsigned at, unsigned head_at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t blink = sample_value(s, at + 8, 8), back;
+	FOR_INSTANCES(d, s) {
+		uint64_t blink = instance_value(s, at + 8, 8), back;
 		bool ok = derive_read(d, blink, &back) && back == s->va + at;
 
 		/* The first of a list follows the head itself. */
-		if (ok && (i_ == 0 || sample_at(d->samples, i_ - 1)->process != s->process))
+		if (ok && (i_ == 0 || instance_at(d->instances, i_ - 1)->process != s->process))
 			ok = blink == owner(d, s)->va + head_at;
 		*(ok ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
@@ -87,12 +87,12 @@ static float probe_entry(struct derive *d, unsigned at)
 static float probe_cid(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 	uint64_t before = 0;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t pid = sample_value(s, at, 8), tid = sample_value(s, at + 8, 8);
-		bool ok = pid == sample_value(owner(d, s), d->e->pid, 8) && tid && !(tid & 3) && tid < UINT32_MAX && tid != before;
+	FOR_INSTANCES(d, s) {
+		uint64_t pid = instance_value(s, at, 8), tid = instance_value(s, at + 8, 8);
+		bool ok = pid == instance_value(owner(d, s), d->e->pid, 8) && tid && !(tid & 3) && tid < UINT32_MAX && tid != before;
 
 		before = tid;
 		*(ok ? &good : &bad) += 1;
@@ -105,10 +105,10 @@ static float probe_cid(struct derive *d, unsigned at)
 static float probe_process(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		*(sample_value(s, at, 8) == owner(d, s)->va ? &good : &bad) += 1;
+	FOR_INSTANCES(d, s) {
+		*(instance_value(s, at, 8) == owner(d, s)->va ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -119,12 +119,12 @@ static float probe_process(struct derive *d, unsigned at)
 static float probe_apc_state(struct derive *d, unsigned at)
 {
 	unsigned process = d->layout->kapc_state.Process.offset, good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
 	if (probe_process(d, at + process) < 0.7f)
 		return 0;
-	FOR_SAMPLES(d, s)
-		*(evidence_kernel_pointer(sample_value(s, at, 8)) ? &good : &bad) += 1;
+	FOR_INSTANCES(d, s)
+		*(evidence_kernel_pointer(instance_value(s, at, 8)) ? &good : &bad) += 1;
 	/* Without lists, KTHREAD.Process would look the same. */
 	return good ? derive_share(good, bad, 2) : 0;
 }
@@ -133,10 +133,10 @@ static float probe_apc_state(struct derive *d, unsigned at)
 static float probe_teb(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t teb = sample_value(s, at, 8), self;
+	FOR_INSTANCES(d, s) {
+		uint64_t teb = instance_value(s, at, 8), self;
 		struct space *user;
 
 		if (in_system(s)) {
@@ -164,12 +164,12 @@ static bool stack_partner(struct derive *d, unsigned at, int64_t low, int64_t hi
 {
 	for (unsigned other = 0x18; other < 0x100; other += 8) {
 		unsigned good = 0, bad = 0;
-		const struct sample *s;
+		const struct instance *s;
 
 		if (other == at)
 			continue;
-		FOR_SAMPLES(d, s) {
-			uint64_t a = sample_value(s, at, 8), b = sample_value(s, other, 8);
+		FOR_INSTANCES(d, s) {
+			uint64_t a = instance_value(s, at, 8), b = instance_value(s, other, 8);
 			int64_t distance = (int64_t)(a - b);
 
 			*(evidence_kernel_pointer(b) && !(b & PAGE_MASK) && distance >= low && distance <= high ? &good : &bad) += 1;
@@ -185,10 +185,10 @@ static bool stack_partner(struct derive *d, unsigned at, int64_t low, int64_t hi
 static float kernel_page_pointers(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t v = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t v = instance_value(s, at, 8);
 
 		*(evidence_kernel_pointer(v) && !(v & PAGE_MASK) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
@@ -215,10 +215,10 @@ static float probe_stack_limit(struct derive *d, unsigned at)
 static float in_stack(struct derive *d, unsigned at, unsigned reach, bool may_be_zero)
 {
 	unsigned good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t v = sample_value(s, at, 8), top = sample_value(s, d->anchor, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t v = instance_value(s, at, 8), top = instance_value(s, d->anchor, 8);
 
 		if (!v && may_be_zero)
 			continue;
@@ -248,10 +248,10 @@ static float probe_trap_frame(struct derive *d, unsigned at)
 static float probe_state(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, waiting = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint8_t v = (uint8_t)sample_value(s, at, 1);
+	FOR_INSTANCES(d, s) {
+		uint8_t v = (uint8_t)instance_value(s, at, 1);
 		*(v && v <= 9 ? &good : &bad) += 1;
 		waiting += v == 5;
 	}
@@ -261,14 +261,14 @@ static float probe_state(struct derive *d, unsigned at)
 static float probe_create_time(struct derive *d, unsigned at)
 {
 	unsigned created = d->layout->eprocess.CreateTime.offset, good = 0, bad = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t t = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t t = instance_value(s, at, 8);
 		bool ok = evidence_time(d->e, t);
 
 		if (ok && d->layout->eprocess.CreateTime.size)
-			ok = t + 10000000 >= sample_value(owner(d, s), created, 8);
+			ok = t + 10000000 >= instance_value(owner(d, s), created, 8);
 		*(ok ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -277,9 +277,9 @@ static float probe_create_time(struct derive *d, unsigned at)
 }
 
 /* Where threads start: the kernel's in a module, the others' in user memory. */
-static bool may_start(const struct derive *d, const struct sample *s, uint64_t va)
+static bool may_start(const struct derive *d, const struct instance *s, uint64_t va)
 {
-	return in_system(s) ? evidence_in_module(d->e, va) : evidence_user_pointer(va) && va != sample_value(s, d->layout->kthread.Teb.offset, 8);
+	return in_system(s) ? evidence_in_module(d->e, va) : evidence_user_pointer(va) && va != instance_value(s, d->layout->kthread.Teb.offset, 8);
 }
 
 /* The kernel's view: user threads all begin in ntdll, so few addresses serve many threads. */
@@ -287,10 +287,10 @@ static float start_address(struct derive *d, unsigned at, bool alike)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
 	unsigned good = 0, bad = 0, users = 0;
-	const struct sample *s;
+	const struct instance *s;
 
-	FOR_SAMPLES(d, s) {
-		uint64_t v = sample_value(s, at, 8);
+	FOR_INSTANCES(d, s) {
+		uint64_t v = instance_value(s, at, 8);
 		bool ok = v && may_start(d, s, v);
 
 		*(ok ? &good : &bad) += 1;

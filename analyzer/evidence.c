@@ -13,29 +13,29 @@
 
 static const char SYSTEM[] = "System\0\0\0\0\0\0\0\0\0";	/* ImageFileName has 15 bytes, and one that is 0 */
 
-static void sample_clear(gpointer data)
+static void instance_clear(gpointer data)
 {
-	g_free(((struct sample *)data)->bytes);
+	g_free(((struct instance *)data)->bytes);
 }
 
-GArray *samples_create(void)
+GArray *instances_create(void)
 {
-	GArray *samples = g_array_new(FALSE, FALSE, sizeof(struct sample));
+	GArray *instances = g_array_new(FALSE, FALSE, sizeof(struct instance));
 
-	g_array_set_clear_func(samples, sample_clear);
-	return samples;
+	g_array_set_clear_func(instances, instance_clear);
+	return instances;
 }
 
-bool samples_add(GArray *samples, struct space *space, uint64_t va, unsigned process)
+bool instances_add(GArray *instances, struct space *space, uint64_t va, unsigned process)
 {
-	struct sample sample = { va, NULL, process };
+	struct instance instance = { va, NULL, process };
 	struct page page;
 
 	if (!evidence_kernel_pointer(va) || space_page(space, (va_t){ va }, &page) || !page_resident(&page))
 		return false;
-	sample.bytes = g_malloc0(SAMPLE_SIZE);
-	space_read_sparse(space, (va_t){ va }, sample.bytes, SAMPLE_SIZE);
-	g_array_append_val(samples, sample);
+	instance.bytes = g_malloc0(INSTANCE_SIZE);
+	space_read_sparse(space, (va_t){ va }, instance.bytes, INSTANCE_SIZE);
+	g_array_append_val(instances, instance);
 	return true;
 }
 
@@ -48,9 +48,9 @@ static uint64_t load(const uint8_t *p, unsigned width)
 	return v;
 }
 
-uint64_t sample_value(const struct sample *sample, unsigned offset, unsigned width)
+uint64_t instance_value(const struct instance *instance, unsigned offset, unsigned width)
 {
-	return offset + width <= SAMPLE_SIZE ? load(sample->bytes + offset, width) : 0;
+	return offset + width <= INSTANCE_SIZE ? load(instance->bytes + offset, width) : 0;
 }
 
 uint64_t evidence_image(const struct evidence *e, uint64_t rva, unsigned width)
@@ -272,11 +272,11 @@ static bool is_name(const uint8_t *p)
 /* What lies around each entry of a list: REACH bytes before it and after it. */
 static GArray *surroundings(struct evidence *e, const GArray *list)
 {
-	GArray *out = samples_create();
+	GArray *out = instances_create();
 
 	for (guint i = 0; i < list->len && i < PROCESSES_MAX; i++) {
-		struct sample s = { g_array_index(list, uint64_t, i), g_malloc0(SAMPLE_SIZE), i };
-		space_read_sparse(e->space, (va_t){ s.va - REACH }, s.bytes, SAMPLE_SIZE);
+		struct instance s = { g_array_index(list, uint64_t, i), g_malloc0(INSTANCE_SIZE), i };
+		space_read_sparse(e->space, (va_t){ s.va - REACH }, s.bytes, INSTANCE_SIZE);
 		g_array_append_val(out, s);
 	}
 	return out;
@@ -285,13 +285,13 @@ static GArray *surroundings(struct evidence *e, const GArray *list)
 /* The distance at which each entry has a name, System's the first; 0: none. */
 static unsigned find_names(const GArray *around)
 {
-	const uint8_t *first = sample_at(around, 0)->bytes, *from = first, *hit;
+	const uint8_t *first = instance_at(around, 0)->bytes, *from = first, *hit;
 
-	while ((hit = memmem(from, (size_t)(first + SAMPLE_SIZE - from), SYSTEM, sizeof(SYSTEM) - 1))) {
+	while ((hit = memmem(from, (size_t)(first + INSTANCE_SIZE - from), SYSTEM, sizeof(SYSTEM) - 1))) {
 		unsigned at = (unsigned)(hit - first), good = 0;
 
-		for (guint i = 0; i < around->len && at + 16 <= SAMPLE_SIZE; i++)
-			good += is_name(sample_at(around, i)->bytes + at);
+		for (guint i = 0; i < around->len && at + 16 <= INSTANCE_SIZE; i++)
+			good += is_name(instance_at(around, i)->bytes + at);
 		if (around->len > 1 && good * 10 >= around->len * 9)
 			return at;
 		from = hit + 1;
@@ -307,10 +307,10 @@ static unsigned find_pids(const GArray *around)
 		unsigned at = d < REACH ? REACH - d : d, good = 0;
 		g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
 
-		if (sample_value(sample_at(around, 0), at, 8) != 4)
+		if (instance_value(instance_at(around, 0), at, 8) != 4)
 			continue;
 		for (guint i = 0; i < around->len; i++) {
-			uint64_t pid = sample_value(sample_at(around, i), at, 8);
+			uint64_t pid = instance_value(instance_at(around, i), at, 8);
 			good += pid && !(pid & 3) && pid < UINT64_C(1) << 32 && g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)pid));
 		}
 		if (good * 10 >= around->len * 9)
@@ -324,18 +324,18 @@ static unsigned find_pids(const GArray *around)
 static unsigned find_objects(struct evidence *e, const GArray *around)
 {
 	for (unsigned at = 0; at < REACH; at += 8) {
-		const struct sample *first = sample_at(around, 0);
+		const struct instance *first = instance_at(around, 0);
 		uint64_t va = first->va - REACH + at, flink, back = 0;
 		unsigned good = 0;
 
-		if ((va & 15) || sample_value(first, at, 1) != 3)
+		if ((va & 15) || instance_value(first, at, 1) != 3)
 			continue;
-		flink = sample_value(first, at + 8, 8);
+		flink = instance_value(first, at + 8, 8);
 		if (!evidence_kernel_pointer(flink) || space_read(e->space, (va_t){ flink + 8 }, &back, 8, NULL) || back != va + 8)
 			continue;
 		for (guint i = 0; i < around->len; i++)
-			good += sample_value(sample_at(around, i), at, 1) == 3 &&
-				sample_value(sample_at(around, i), at + 2, 1) == sample_value(first, at + 2, 1);
+			good += instance_value(instance_at(around, i), at, 1) == 3 &&
+				instance_value(instance_at(around, i), at + 2, 1) == instance_value(first, at + 2, 1);
 		if (good * 10 >= around->len * 9)
 			return REACH - at;
 	}
@@ -373,7 +373,7 @@ static void try_processes(struct evidence *e, uint32_t rva)
 	e->pid = pid + object - REACH;
 	g_array_set_size(e->processes, 0);
 	for (guint i = 0; i < list->len; i++)
-		samples_add(e->processes, e->space, g_array_index(list, uint64_t, i) - object, i);
+		instances_add(e->processes, e->space, g_array_index(list, uint64_t, i) - object, i);
 }
 
 static void find_lists(struct evidence *e)
@@ -401,7 +401,7 @@ struct evidence *evidence_create(struct kernel *kernel)
 	e->code = g_array_new(FALSE, FALSE, sizeof(struct range));
 	e->modules = g_array_new(FALSE, FALSE, sizeof(struct range));
 	e->heads = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	e->processes = samples_create();
+	e->processes = instances_create();
 	e->exports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	read_image(e);
 	find_build_lab(e);

@@ -14,22 +14,22 @@
 #include "kernel.h"
 
 /* One instance of a structure, as bytes: zeros where a page is missing. */
-struct sample {
+struct instance {
 	uint64_t va;
-	uint8_t *bytes;		/* SAMPLE_SIZE of them, owned */
+	uint8_t *bytes;		/* INSTANCE_SIZE of them, owned */
 	unsigned process;	/* index of the process it belongs to */
 };
-#define SAMPLE_SIZE 0x1800u
+#define INSTANCE_SIZE 0x1800u
 
-GArray *samples_create(void);
+GArray *instances_create(void);
 /* Read and add one; false when its first page isn't there. */
-bool samples_add(GArray *samples, struct space *space, uint64_t va, unsigned process);
-static inline const struct sample *sample_at(const GArray *samples, guint i)
+bool instances_add(GArray *instances, struct space *space, uint64_t va, unsigned process);
+static inline const struct instance *instance_at(const GArray *instances, guint i)
 {
-	return &g_array_index(samples, struct sample, i);
+	return &g_array_index(instances, struct instance, i);
 }
-/* An integer of a sample; 0 past its end. */
-uint64_t sample_value(const struct sample *sample, unsigned offset, unsigned width);
+/* An integer of an instance; 0 past its end. */
+uint64_t instance_value(const struct instance *instance, unsigned offset, unsigned width);
 
 struct evidence {
 	struct kernel *kernel;
@@ -43,7 +43,7 @@ struct evidence {
 	GArray *heads;			/* uint32_t: RVAs of list heads in data, empty lists too */
 	uint32_t process_head, module_head;	/* RVAs, 0: not found */
 	unsigned links, name, pid;	/* offsets within _EPROCESS */
-	GArray *processes;		/* struct sample, System first */
+	GArray *processes;		/* struct instance, System first */
 	GArray *modules;		/* struct range of addresses: loaded drivers */
 	uint32_t build, revision;	/* 0: not known */
 	char *build_lab;		/* the text itself, or NULL */

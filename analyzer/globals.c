@@ -149,7 +149,7 @@ void globals_recover(struct evidence *e, struct layout *layout, struct layout *c
 {
 	struct search s = { .g = { e, layout, 0, -1, -1 } };
 
-	s.g.system = e->processes->len ? sample_at(e->processes, 0)->va : 0;
+	s.g.system = e->processes->len ? instance_at(e->processes, 0)->va : 0;
 	s.found = symbols_of(layout);
 	s.siblings = g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_destroy);
 	for (size_t i = 0; i < n; i++)

@@ -183,6 +183,16 @@ void row_blob(struct row *row, int column, const void *data, size_t length)
 	c->blob = g_bytes_new(data, length);
 }
 
+void row_int_named(struct row *row, const char *column, int64_t value)
+{
+	row_int(row, table_column(row->table, column), value);
+}
+
+void row_text_named(struct row *row, const char *column, const char *text)
+{
+	row_text(row, table_column(row->table, column), text);
+}
+
 void row_null(struct row *row, int column)
 {
 	(void)cell(row, column);

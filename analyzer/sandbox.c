@@ -18,6 +18,18 @@
 #include <unistd.h>
 #include "limit.h"
 
+/* Sanitizers need memory beyond any bound, and ptrace to look for leaks. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+static const bool sanitized = true;
+#else
+static const bool sanitized = false;
+#endif
+
 /*
  * The kernel's interface (Documentation/userspace-api/landlock.rst); headers of build machines
  * are often older than the kernel a program runs on, so its parts are named here.
@@ -277,22 +289,20 @@ static void bound_resources(void)
 	lower(RLIMIT_CORE, 0, 0);
 	lower(RLIMIT_FSIZE, limit(file_bytes), 0);
 	lower(RLIMIT_CPU, limit(cpu_seconds), 60);
-#if !defined(__SANITIZE_ADDRESS__)
 	lower(RLIMIT_DATA, limit(memory_bytes), 0);
-#endif
 }
 
 const char *sandbox_enter(struct sandbox *s, bool verbose)
 {
 	bool landlock = false, seccomp = false;
 
+	if (sanitized)
+		return "none";
 	bound_resources();
 	drop_capabilities();
 	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		landlock = enter_landlock(s);
-#if !defined(__SANITIZE_ADDRESS__)	/* looking for leaks needs ptrace */
 		seccomp = enter_seccomp();
-#endif
 	}
 	if (verbose && !landlock)
 		g_printerr("memsieve: this kernel has no Landlock: files are not confined\n");

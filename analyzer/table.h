@@ -56,6 +56,9 @@ void row_address(struct row *row, int column, uint64_t value);
 void row_time(struct row *row, int column, uint64_t filetime);
 void row_text(struct row *row, int column, const char *text);
 void row_blob(struct row *row, int column, const void *data, size_t length);
+/* Into a column by its name, for tables that another plugin declares. */
+void row_int_named(struct row *row, const char *column, int64_t value);
+void row_text_named(struct row *row, const char *column, const char *text);
 void row_null(struct row *row, int column);
 void row_real(struct row *row, int column, double value);
 /* The row of the referred table with that ordinal, of the same process (or of the same dump). */

@@ -3,24 +3,6 @@
 #include <string.h>
 #include "plugin.h"
 
-static const struct table *table(struct context *c, const char *name)
-{
-	const struct table *t = context_table(c, name);
-
-	g_assert(t);	/* adds_to was checked before anything ran */
-	return t;
-}
-
-static void put_int(struct row *row, const struct table *t, const char *column, int64_t value)
-{
-	row_int(row, table_column(t, column), value);
-}
-
-static void put_text(struct row *row, const struct table *t, const char *column, const char *value)
-{
-	row_text(row, table_column(t, column), value);
-}
-
 /* MEM_… of MEMORY_BASIC_INFORMATION. */
 #define MEM_COMMIT 0x1000u
 #define MEM_FREE 0x10000u
@@ -54,7 +36,7 @@ static const char *module_path_at(const struct image_minidump *m, uint64_t va)
 /* One allocation is what a VAD is: the regions that share an allocation base. */
 static void put_memory(struct context *c, const struct image_minidump *m, struct process *process)
 {
-	const struct table *v = table(c, "vads"), *r = table(c, "regions");
+	const struct table *v = context_table(c, "vads"), *r = context_table(c, "regions");
 	GArray *vads = process->vads.vads;
 
 	for (guint i = 0; i < m->regions->len; i++) {
@@ -84,12 +66,12 @@ static void put_memory(struct context *c, const struct image_minidump *m, struct
 		struct row *row = row_new(c, v);
 		g_autofree char *protection = protection_name(vad->protection);
 		row_process(row, process);
-		put_int(row, v, "start_address", (int64_t)vad->start.v);
-		put_int(row, v, "end_address", (int64_t)vad->end.v);
-		put_text(row, v, "type", vad_type_name(vad));
-		put_text(row, v, "protection", protection);
-		put_int(row, v, "private_memory", vad->is_private);
-		put_text(row, v, "file_path", vad->file_path);
+		row_int_named(row, "start_address", (int64_t)vad->start.v);
+		row_int_named(row, "end_address", (int64_t)vad->end.v);
+		row_text_named(row, "type", vad_type_name(vad));
+		row_text_named(row, "protection", protection);
+		row_int_named(row, "private_memory", vad->is_private);
+		row_text_named(row, "file_path", vad->file_path);
 	}
 	for (guint i = 0; i < m->regions->len; i++) {
 		const struct minidump_region *region = &g_array_index(m->regions, struct minidump_region, i);
@@ -100,31 +82,31 @@ static void put_memory(struct context *c, const struct image_minidump *m, struct
 		g_autofree char *allocated = protection_name(region->allocation_protect & 0x7ff), *now = protection_name(region->protect & 0x7ff);
 		row_process(row, process);
 		row_ref(row, table_column(r, "vad_id"), vad - (const struct vad *)(void *)vads->data);
-		put_int(row, r, "base_address", (int64_t)region->base);
-		put_int(row, r, "allocation_base", (int64_t)region->allocation_base);
-		put_text(row, r, "allocation_protect", allocated);
-		put_int(row, r, "region_size", (int64_t)region->size);
-		put_text(row, r, "state", region->state == MEM_COMMIT ? "MEM_COMMIT" : "MEM_RESERVE");
+		row_int_named(row, "base_address", (int64_t)region->base);
+		row_int_named(row, "allocation_base", (int64_t)region->allocation_base);
+		row_text_named(row, "allocation_protect", allocated);
+		row_int_named(row, "region_size", (int64_t)region->size);
+		row_text_named(row, "state", region->state == MEM_COMMIT ? "MEM_COMMIT" : "MEM_RESERVE");
 		if (region->state == MEM_COMMIT)
-			put_text(row, r, "protect", now);
-		put_text(row, r, "type", region->type == MEM_IMAGE ? "MEM_IMAGE" : region->type == MEM_MAPPED ? "MEM_MAPPED" : "MEM_PRIVATE");
+			row_text_named(row, "protect", now);
+		row_text_named(row, "type", region->type == MEM_IMAGE ? "MEM_IMAGE" : region->type == MEM_MAPPED ? "MEM_MAPPED" : "MEM_PRIVATE");
 	}
 }
 
 static void put_modules(struct context *c, const struct image_minidump *m, struct process *process)
 {
-	const struct table *t = table(c, "modules");
+	const struct table *t = context_table(c, "modules");
 
 	for (guint i = 0; i < m->modules->len; i++) {
 		const struct minidump_module *module = &g_array_index(m->modules, struct minidump_module, i);
 		const struct vad *vad = vad_find(&process->vads, (va_t){ module->base });
 		struct row *row = row_new(c, t);
 		row_process(row, process);
-		put_int(row, t, "base", (int64_t)module->base);
-		put_int(row, t, "size", (int64_t)module->size);
-		put_text(row, t, "name", base_name(module->name));
-		put_text(row, t, "path", module->name);
-		put_text(row, t, "found_by", "loader");
+		row_int_named(row, "base", (int64_t)module->base);
+		row_int_named(row, "size", (int64_t)module->size);
+		row_text_named(row, "name", base_name(module->name));
+		row_text_named(row, "path", module->name);
+		row_text_named(row, "found_by", "loader");
 		if (vad)
 			row_ref(row, table_column(t, "vad_id"), vad - (const struct vad *)(void *)process->vads.vads->data);
 	}
@@ -132,18 +114,18 @@ static void put_modules(struct context *c, const struct image_minidump *m, struc
 
 static void put_threads(struct context *c, const struct image_minidump *m, struct process *process)
 {
-	const struct table *t = table(c, "threads");
+	const struct table *t = context_table(c, "threads");
 
 	for (guint i = 0; i < m->threads->len; i++) {
 		const struct minidump_thread *thread = &g_array_index(m->threads, struct minidump_thread, i);
 		struct row *row = row_new(c, t);
 		row_process(row, process);
-		put_int(row, t, "tid", thread->tid);
-		put_int(row, t, "teb", (int64_t)thread->teb);
-		put_int(row, t, "in_process_list", 1);
+		row_int_named(row, "tid", thread->tid);
+		row_int_named(row, "teb", (int64_t)thread->teb);
+		row_int_named(row, "in_process_list", 1);
 		if (!thread->has_info)
 			continue;
-		put_int(row, t, "win32_start_address", (int64_t)thread->start_address);
+		row_int_named(row, "win32_start_address", (int64_t)thread->start_address);
 		row_time(row, table_column(t, "create_time"), thread->create_time);
 		row_time(row, table_column(t, "exit_time"), thread->exit_time);
 	}
@@ -151,23 +133,23 @@ static void put_threads(struct context *c, const struct image_minidump *m, struc
 
 static void put_handles(struct context *c, const struct image_minidump *m, struct process *process)
 {
-	const struct table *t = table(c, "handles");
+	const struct table *t = context_table(c, "handles");
 
 	for (guint i = 0; i < m->handles->len; i++) {
 		const struct minidump_handle *handle = &g_array_index(m->handles, struct minidump_handle, i);
 		struct row *row = row_new(c, t);
 		row_process(row, process);
-		put_int(row, t, "handle", (int64_t)handle->handle);
-		put_text(row, t, "type", handle->type);
-		put_text(row, t, "name", handle->name);
-		put_int(row, t, "granted_access", handle->granted_access);
+		row_int_named(row, "handle", (int64_t)handle->handle);
+		row_text_named(row, "type", handle->type);
+		row_text_named(row, "name", handle->name);
+		row_int_named(row, "granted_access", handle->granted_access);
 	}
 }
 
 static bool run(struct context *c, GError **error)
 {
 	const struct image_minidump *m = c->image->minidump;
-	const struct table *p = table(c, "processes");
+	const struct table *p = context_table(c, "processes");
 	struct process *process = process_create();
 	struct row *row = row_new(c, p);
 
@@ -177,17 +159,17 @@ static bool run(struct context *c, GError **error)
 	process->user_readable = true;
 	context_add_process(c, process, row);
 	if (m->pid)
-		put_int(row, p, "pid", m->pid);
+		row_int_named(row, "pid", m->pid);
 	/* The main image is the first module of the loader's list. */
 	if (m->modules->len) {
 		const struct minidump_module *first = &g_array_index(m->modules, struct minidump_module, 0);
 		process->name = g_strdup(base_name(first->name));
 		process->image_base.v = first->base;
-		put_text(row, p, "name", process->name);
-		put_text(row, p, "peb_image_path", first->name);
-		put_int(row, p, "image_base", (int64_t)first->base);
+		row_text_named(row, "name", process->name);
+		row_text_named(row, "peb_image_path", first->name);
+		row_int_named(row, "image_base", (int64_t)first->base);
 	}
-	put_int(row, p, "wow64", process->wow64);
+	row_int_named(row, "wow64", process->wow64);
 	row_time(row, table_column(p, "create_time"), filetime(m->create_time));
 	put_memory(c, m, process);
 	put_modules(c, m, process);

@@ -1,5 +1,11 @@
 -- query: hooks
 -- about: code that was led elsewhere: patched functions, callbacks, system calls and driver functions that lead to no loaded module
+WITH
+-- where nearly all of a system call table's services lie
+usual AS MATERIALIZED (
+  SELECT dump_id, table_name, module FROM (
+    SELECT dump_id, table_name, module, row_number() OVER (PARTITION BY dump_id, table_name ORDER BY count(*) DESC) AS n FROM ssdt GROUP BY dump_id, table_name, module)
+  WHERE n = 1)
 SELECT 'patched ' || coalesce(i.kind, 'code') AS what, coalesce(i.function, i.section) AS place, printf('0x%x', i.address) AS address,
        printf('0x%x', i.target) AS leads_to, i.target_module AS module, m.path AS image, p.name AS process, p.pid,
        lower(hex(substr(i.original, 1, 24))) AS original, lower(hex(substr(i.current, 1, 24))) AS current, d.computer_name AS machine, m.dump_id
@@ -13,10 +19,9 @@ WHERE c.module IS NULL AND c.address IS NOT NULL AND (:dump_id IS NULL OR c.dump
 UNION ALL
 SELECT 'system call', s.table_name || ' ' || s.number || coalesce(', ' || s.function, ''), NULL, printf('0x%x', s.address), s.module, NULL, NULL, NULL, NULL, NULL,
        d.computer_name, s.dump_id
-FROM ssdt s JOIN dumps d USING (dump_id)
+FROM ssdt s JOIN dumps d USING (dump_id) JOIN usual u ON u.dump_id = s.dump_id AND u.table_name = s.table_name
 WHERE (:dump_id IS NULL OR s.dump_id = :dump_id) AND s.address IS NOT NULL
-  -- a service of one table that does not lie where nearly all of that table lie
-  AND s.module IS NOT (SELECT x.module FROM ssdt x WHERE x.dump_id = s.dump_id AND x.table_name = s.table_name GROUP BY x.module ORDER BY count(*) DESC LIMIT 1)
+  AND s.module IS NOT u.module
 UNION ALL
 SELECT 'driver function', o.name || ' ' || coalesce(r.function, r.number), NULL, printf('0x%x', r.address), r.module, NULL, NULL, NULL, NULL, NULL,
        d.computer_name, r.dump_id

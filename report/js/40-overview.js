@@ -15,25 +15,37 @@ function overview_tiles() {
 		SEVERITIES.slice(0, 4).map(s => el('a', {class: 'tile ' + s, href: '#/findings?severity=' + s}, el('b', null, count(counts[s])), s)));
 }
 
-/* Processes, the worst first: by the rules that speak against them, not by how often each does. */
+/* Processes, the worst first: by the rules that speak against them, not by how often each does. Those of one name with the same
+ * rules on many machines are one line. */
 function first_look() {
-	const rows = [];
+	const alike = new Map();
 	for (const [id, list] of state.by_process) {
-		if (id === null)
+		const rules = [...new Set(list.filter(f => f.rank <= 2).map(f => f.rule))].sort();
+		if (id === null || !rules.length)
 			continue;
-		const counts = tally(list), rules = new Set(list.filter(f => f.rank <= 2).map(f => f.rule));
-		if (rules.size)
-			rows.push({id, f: list[0], list, counts, rules, score: counts.critical * 100 + rules.size * 10 + counts.high + counts.medium / 10});
+		const key = list[0].name + '\u0001' + rules.join();
+		if (!alike.has(key))
+			alike.set(key, {id, f: list[0], rules, list: [], dumps: new Set(), processes: 0});
+		const r = alike.get(key);
+		r.list.push(...list);
+		r.dumps.add(list[0].dump);
+		r.processes++;
+	}
+	const rows = [...alike.values()];
+	for (const r of rows) {
+		r.counts = tally(r.list);
+		r.score = (r.counts.critical ? 100 : 0) + r.rules.length * 10 + r.counts.high / r.processes;
 	}
 	rows.sort((a, b) => b.score - a.score);
+	const many = state.machines.length > 1;
 	return el('section', null, el('h2', null, 'Look here first'),
-		el('p', {class: 'quiet small'}, 'Processes by how many different rules speak against them.'),
+		el('p', {class: 'quiet small'}, 'Processes by how many different rules speak against them.' + (many ? ' The same on several dumps is one line.' : '')),
 		table([
 			{label: 'Process', value: r => process_name(r.f.name, r.f.pid), cell: r => process_link(r.f.dump, r.id, r.f.name, r.f.pid), class: 'nowrap'},
-			{label: 'Machine', value: r => r.f.machine.label, cell: r => machine_link(r.f.machine)},
+			many ? {label: 'Dumps', value: r => r.dumps.size, cell: r => r.dumps.size === 1 ? machine_link(r.f.machine) : el('span', {title: [...r.dumps].map(d => state.machine.get(d).label).slice(0, 40).join('\n')}, count(r.dumps.size)), class: 'number'} : null,
 			{label: 'Findings', value: r => r.list.length, cell: r => severity_bar(r.counts)},
-			{label: 'Rules', value: r => [...r.rules].join(', '), class: 'text'},
-		], rows, {page: 12, cards: true}));
+			{label: 'Rules', value: r => r.rules.join(', '), class: 'text'},
+		].filter(Boolean), rows, {page: 12}));
 }
 
 /* One machine: each finding; several: by rule, as what is on many is one story. */

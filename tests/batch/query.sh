@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Named queries: each runs on any case, whatever it lacks, and prints in each format; nothing changes a case.
+. "$(dirname "$0")/common.sh"
+needs python3 sqlite3
+make_samples win10-19041 format-triage
+cd "$work" || exit 1
+"$memsieve" analyze -q -o case.db dumps/win10-19041.raw dumps/format-triage.raw || [ $? = 3 ] || die "analyze"
+sum=$(sha256sum <case.db)
+queries=$("$memsieve" query --list | sed -n 's/^\([a-z_]*\) .*/\1/p')
+ok "there are named queries" [ "$(echo "$queries" | wc -l)" -ge 12 ]
+
+# A case that has nothing but the core's tables, and one of their columns less.
+sqlite3 old.db <<-'EOF'
+	PRAGMA application_id = 1834178147; PRAGMA user_version = 1;
+	CREATE TABLE dumps(dump_id INTEGER PRIMARY KEY, path TEXT, size INTEGER, sha256 TEXT, format TEXT, system_time TEXT) STRICT;
+	CREATE TABLE findings(finding_id INTEGER PRIMARY KEY, dump_id INTEGER, process_id INTEGER, rule TEXT, severity TEXT, confidence INTEGER, attack TEXT, address INTEGER, title TEXT, detail TEXT) STRICT;
+	CREATE TABLE runs(run_id INTEGER PRIMARY KEY, dump_id INTEGER, status TEXT) STRICT;
+	INSERT INTO dumps VALUES (1, 'a.raw', 1, 'x', 'raw', '2024-01-01T00:00:00.0000000Z');
+	INSERT INTO findings VALUES (1, 1, NULL, 'r', 'high', 80, 'T1055', -1, char(27) || '[31m=1+1', '{}'), (2, 1, NULL, 'r', 'low', 80, NULL, NULL, '=1+1', '{}');
+	INSERT INTO runs VALUES (1, 1, 'complete');
+EOF
+[ "$(sqlite3 case.db 'PRAGMA application_id')" = 1834178147 ] || die "the old case's application_id"
+for q in $queries; do
+	for format in table csv json jsonl; do
+		ok "$q as $format" status 0 "$memsieve" query case.db "$q" --format $format
+		[ -s out ] || [ $format = jsonl ] || die "$q printed nothing as $format"
+		[ $format != json ] || python3 -c 'import json; json.load(open("out"))' || die "$q is no JSON"
+		[ $format != csv ] || python3 -c 'import csv; assert len({len(r) for r in csv.reader(open("out", newline=""))}) <= 1' || die "$q is no CSV"
+	done
+	"$memsieve" query old.db "$q" >out 2>err
+	got=$?
+	ok "$q on an old case" [ $got = 0 -o $got = 3 ]
+	[ $got = 0 ] || grep -q 'has no table' err || die "$q does not say what the old case lacks"
+	"$memsieve" query case.db "$q" --dump 2 >/dev/null || die "$q of one dump"
+done
+ok "text is escaped on a terminal" grep -qF '\x1b[31m=1+1' <("$memsieve" query old.db triage)
+ok "and no formula in CSV" grep -qF "\"'=1+1\"" <("$memsieve" query old.db triage -f csv)
+ok "the timeline is there in an old case" grep -q 'dump taken' <("$memsieve" query old.db timeline)
+ok "free SQL" [ "$("$memsieve" query case.db 'SELECT count(*) AS n FROM dumps' -f jsonl)" = '{"n": 2}' ]
+for sql in 'DELETE FROM dumps' 'SELECT 1; DELETE FROM dumps' 'PRAGMA user_version = 9' "ATTACH 'new.db' AS n" 'VACUUM'; do
+	"$memsieve" query case.db "$sql" >/dev/null 2>&1 && [ "${sql%% *}" != ATTACH ] && die "$sql was run"
+done
+ok "a case is never changed" [ "$sum" = "$(sha256sum <case.db)" ]
+ok "nor anything made" [ ! -e new.db ]
+mkdir mine
+printf -- '-- query: mine\n-- about: a test\n-- parameter: n 3: a number\nSELECT :n AS n;\n' >mine/a.sql
+echo 'SELECT 1' >mine/nameless.sql
+ok "own queries" [ "$("$memsieve" query case.db mine --queries mine -f jsonl 2>/dev/null)" = '{"n": 3}' ]
+ok "with settings" [ "$("$memsieve" query case.db mine --queries mine -f jsonl --set n=4 2>/dev/null)" = '{"n": 4}' ]
+ok "one without a name is left out, and said to be" grep -q 'nameless.sql' <("$memsieve" query --list --queries mine 2>&1)
+ok "an unknown query is a usage error" status 2 "$memsieve" query case.db nonsense
+ok "an unknown parameter too" status 2 "$memsieve" query case.db triage --set nonsense=1
+ok "what is no case fails" status 1 "$memsieve" query mine/a.sql triage
+ok "so does what is not there" status 1 "$memsieve" query missing.db triage
+ok "and bad SQL" status 1 "$memsieve" query case.db 'SELECT FROM WHERE'
+echo "$checks checks"
