@@ -10,5 +10,5 @@ struct command {
 };
 
 extern const struct command command_analyze, command_info, command_limits, command_plugins, command_symbols, command_tables, command_query,
-	command_merge, command_batch, command_report, command_extract;
+	command_merge, command_batch, command_report, command_export, command_extract;
 #endif

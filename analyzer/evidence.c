@@ -4,8 +4,11 @@
 #include <string.h>
 #include "pe_space.h"
 
-#define PROCESSES_MAX 256u	/* more than enough to be sure of an offset */
+#define PROCESSES_MAX 96u	/* enough to be sure of an offset; of more the first and last ones are taken */
 #define LIST_MAX 4096u
+/* Kernels have 3 to 6 MB of data. What a hostile image has beyond these isn't looked at. */
+#define DATA_MAX (12u << 20)
+#define HEADS_MAX 32768u
 #define REACH 0xc00u		/* an _EPROCESS's list entry lies at most so far from its start, its name and pid */
 /* KLDR_DATA_TABLE_ENTRY on x64, of every Windows (ntldr.h). */
 #define LOADER_BASE 0x30u
@@ -131,6 +134,17 @@ GArray *evidence_list(struct space *space, uint64_t head, unsigned limit)
 
 /* The kernel's image ------------------------------------------------------- */
 
+static void add_data(struct evidence *e, struct range r)
+{
+	uint64_t sum = 0;
+
+	for (guint i = 0; i < e->data->len; i++)
+		sum += g_array_index(e->data, struct range, i).length;
+	r.length = MIN(r.length, DATA_MAX - MIN(sum, DATA_MAX));
+	if (r.length)
+		g_array_append_val(e->data, r);
+}
+
 static void read_image(struct evidence *e)
 {
 	struct kernel *k = e->kernel;
@@ -149,13 +163,13 @@ static void read_image(struct evidence *e)
 			continue;
 		r.length = MIN(r.length, e->size - r.start);
 		if (s->characteristics & PE_SECTION_WRITE)
-			g_array_append_val(e->data, r);
+			add_data(e, r);
 		else if (s->characteristics & PE_SECTION_EXECUTE)
 			g_array_append_val(e->code, r);
 	}
 	if (!e->data->len) {
 		struct range whole = { PAGE_SIZE, e->size > PAGE_SIZE ? e->size - PAGE_SIZE : 0 };
-		g_array_append_val(e->data, whole);
+		add_data(e, whole);
 		g_array_append_val(e->code, whole);
 	}
 	exports = pe_exports(pe, NULL);
@@ -226,7 +240,7 @@ static void find_heads(struct evidence *e)
 	for (guint i = 0; i < e->data->len; i++) {
 		const struct range *r = &g_array_index(e->data, struct range, i);
 
-		for (uint32_t rva = (uint32_t)r->start; rva + 16 <= r->start + r->length; rva += 8) {
+		for (uint32_t rva = (uint32_t)r->start; rva + 16 <= r->start + r->length && e->heads->len < HEADS_MAX; rva += 8) {
 			bool empty;
 			if (is_head(e, rva, &empty))
 				g_array_append_val(e->heads, rva);
@@ -267,6 +281,14 @@ static bool is_name(const uint8_t *p)
 	while (n < 15 && g_ascii_isprint(p[n]))
 		n++;
 	return n && (n == 15 || !p[n]);
+}
+
+static bool has_name(struct evidence *e, uint64_t entry)
+{
+	uint8_t bytes[2 * REACH];
+
+	space_read_sparse(e->space, (va_t){ entry - REACH }, bytes, sizeof(bytes));
+	return memmem(bytes, sizeof(bytes), SYSTEM, sizeof(SYSTEM) - 1);
 }
 
 /* What lies around each entry of a list: REACH bytes before it and after it. */
@@ -352,11 +374,17 @@ static unsigned distance(unsigned pid, unsigned links)
  * MmProcessLinks): that of ActiveProcessLinks is linked right behind the pid. */
 static void try_processes(struct evidence *e, uint32_t rva)
 {
-	g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + rva, PROCESSES_MAX), around = NULL;
+	g_autoptr(GArray) list = NULL, around = NULL;
 	unsigned name, pid, object;
+	uint64_t first;
 
+	if (space_read(e->space, (va_t){ e->kernel->base.v + rva }, &first, 8, NULL) || !has_name(e, first))
+		return;
+	list = evidence_list(e->space, e->kernel->base.v + rva, LIST_MAX);
 	if (list->len < 2)
 		return;
+	if (list->len > PROCESSES_MAX)
+		g_array_remove_range(list, PROCESSES_MAX / 2, list->len - PROCESSES_MAX);
 	around = surroundings(e, list);
 	name = find_names(around);
 	if (!name)
@@ -373,7 +401,7 @@ static void try_processes(struct evidence *e, uint32_t rva)
 	e->pid = pid + object - REACH;
 	g_array_set_size(e->processes, 0);
 	for (guint i = 0; i < list->len; i++)
-		instances_add(e->processes, e->space, g_array_index(list, uint64_t, i) - object, i);
+		instances_add(e->processes, e->space, g_array_index(list, uint64_t, i) - object, e->processes->len);
 }
 
 static void find_lists(struct evidence *e)

@@ -7,7 +7,7 @@
 #include "pipeline.h"
 
 static const struct command *const commands[] = {
-	&command_analyze, &command_info, &command_limits, &command_plugins, &command_tables, &command_symbols, &command_query, &command_merge, &command_batch, &command_report, &command_extract,
+	&command_analyze, &command_info, &command_limits, &command_plugins, &command_tables, &command_symbols, &command_query, &command_merge, &command_batch, &command_report, &command_export, &command_extract,
 };
 
 static void usage(FILE *to)

@@ -71,8 +71,10 @@ struct layout *layout_load_pdb(const char *path, GError **error)
 	layout_visit_sizes(layout, load_size, &l);
 	layout_visit_fields(layout, load_field, &l);
 	layout_visit_symbols(layout, load_symbol, &l);
-	if (!l.error && !layout->eprocess.size_)
-		l.error = g_error_new(MEMSIEVE_ERROR, MEMSIEVE_ERROR_SYMBOLS, "PDB file %s: no _EPROCESS: not a kernel's symbols", path);
+	/* ntdll's has the types as well. */
+	if (!l.error && (!layout->eprocess.size_ || !layout->symbol.PsActiveProcessHead))
+		l.error = g_error_new(MEMSIEVE_ERROR, MEMSIEVE_ERROR_SYMBOLS,
+				      "PDB file %s: no _EPROCESS and PsActiveProcessHead: not a kernel's symbols", path);
 	if (l.error) {
 		g_propagate_error(error, l.error);
 		return NULL;

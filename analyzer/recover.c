@@ -6,7 +6,8 @@
 #include "derive.h"
 #include "globals.h"
 
-#define PRIORS_MAX 8u		/* families that are tried */
+#define PRIORS_MAX 8u		/* families of the build that are tried */
+#define FOREIGN_MAX 5u		/* of other builds, when there are none of it */
 #define SIBLINGS_MAX 6u		/* kernels that are asked where they have a global */
 
 struct siblings {
@@ -84,7 +85,7 @@ static GPtrArray *load_priors(const struct evidence *e)
 	AUTO(layout) nearest = first ? layout_family(e->build, e->revision) : NULL;
 	bool own = nearest != NULL;
 
-	for (char **name = names; *name && out->len < PRIORS_MAX; name++) {
+	for (char **name = names; *name && out->len < (own ? PRIORS_MAX : FOREIGN_MAX); name++) {
 		unsigned build = build_of(*name);
 		if (own && build != first)
 			break;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
+#include "attack.h"
 #include "listing.h"
 
 /* Made by glib-compile-resources from report/. */
@@ -218,6 +219,32 @@ static char *csp_hash(const char *text)
 	return g_strdup_printf("'sha256-%s'", base64);
 }
 
+/* The names of the techniques that the case's findings speak of. */
+static bool append_techniques(GString *json, const struct report *r, GError **error)
+{
+	AUTO(cursor) cursor = cursor_open(r->store, "SELECT DISTINCT attack FROM findings WHERE attack IS NOT NULL ORDER BY 1", error);
+	g_autoptr(GError) failed = NULL;
+	const char *comma = "";
+
+	if (!cursor)
+		return false;
+	g_string_append(json, "\"techniques\": {");
+	while (cursor_next(cursor, &failed)) {
+		const char *name = attack_name(cursor_text(cursor, 0));
+		if (!name)
+			continue;
+		g_string_append(json, comma);
+		comma = ", ";
+		json_append_string(json, cursor_text(cursor, 0));
+		g_string_append(json, ": ");
+		json_append_string(json, name);
+	}
+	g_string_append(json, "},\n");
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !failed;
+}
+
 static bool write_case(struct report *r, GError **error)
 {
 	g_autoptr(GString) json = g_string_new("{\"case\": ");
@@ -237,7 +264,7 @@ static bool write_case(struct report *r, GError **error)
 		json_append_string(json, g_ptr_array_index(absent, i));
 	}
 	g_string_append(json, "],\n");
-	if (!append_queries(json, r, "case", r->options->dump_id, error))
+	if (!append_techniques(json, r, error) || !append_queries(json, r, "case", r->options->dump_id, error))
 		return false;
 	g_string_append(json, "}");
 	return write_block(r, "case", json, error);

@@ -115,6 +115,10 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
 			    wide, narrow, BLOCK);
 		return false;
 	}
+	/* libkdumpfile asks for the 32-bit header first and takes any power of two there, however much
+	 * it then allocates; in a 64-bit header these bytes are the microseconds of its time. */
+	if (h->is_64bit && narrow >= BLOCK && !(narrow & (narrow - 1)))
+		return header_error(error, "timestamp.tv_usec (where a 32-bit header has block_size)", 0x1a0, narrow, 999999);
 	if (!h->sub_blocks || !h->bitmap_blocks || 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks > blocks) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "

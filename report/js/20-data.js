@@ -57,7 +57,7 @@ function label_machines(machines) {
 
 async function load_case() {
 	const data = await unpack('case');
-	Object.assign(state, {name: data.case, generated: data.generated, version: data.version, whole: data.whole, absent: data.absent});
+	Object.assign(state, {name: data.case, generated: data.generated, version: data.version, whole: data.whole, absent: data.absent, techniques: data.techniques});
 	for (const key of ['machines', 'findings', 'failed', 'not_read', 'suspects', 'stack_images', 'stack_processes', 'stack_drivers'])
 		state[key] = objects(data[key]);
 	if (state.machines.length <= 2000)
@@ -95,16 +95,4 @@ async function load_dump(id) {
 	return dump;
 }
 
-const TECHNIQUES = {
-	'T1014': 'Rootkit', 'T1027': 'Obfuscated files or information', 'T1036': 'Masquerading', 'T1036.003': 'Rename system utilities',
-	'T1036.005': 'Match legitimate name or location', 'T1055': 'Process injection', 'T1055.001': 'DLL injection', 'T1055.002': 'PE injection',
-	'T1055.003': 'Thread execution hijacking', 'T1055.004': 'Asynchronous procedure call', 'T1055.012': 'Process hollowing', 'T1055.013': 'Process doppelgänging', 'T1055.015': 'ListPlanting', 'T1027.002': 'Software packing', 'T1036.009': 'Break process trees',
-	'T1055.005': 'Thread local storage', 'T1055.011': 'Extra window memory injection',
-	'T1056.004': 'Credential API hooking', 'T1059': 'Command and scripting interpreter', 'T1059.001': 'PowerShell', 'T1003': 'OS credential dumping',
-	'T1003.001': 'LSASS memory', 'T1068': 'Exploitation for privilege escalation', 'T1070': 'Indicator removal', 'T1070.004': 'File deletion',
-	'T1106': 'Native API', 'T1129': 'Shared modules', 'T1134': 'Access token manipulation', 'T1134.004': 'Parent PID spoofing', 'T1140': 'Deobfuscate or decode',
-	'T1218': 'System binary proxy execution', 'T1543.003': 'Windows service', 'T1547.006': 'Kernel modules and extensions', 'T1562': 'Impair defenses',
-	'T1562.001': 'Disable or modify tools', 'T1562.006': 'Indicator blocking', 'T1564': 'Hide artifacts', 'T1574': 'Hijack execution flow',
-	'T1574.001': 'DLL search order hijacking', 'T1574.002': 'DLL side-loading', 'T1574.013': 'KernelCallbackTable', 'T1620': 'Reflective code loading',
-};
-const technique = id => id ? id + (TECHNIQUES[id] ? ' ' + TECHNIQUES[id] : '') : '';
+const technique = id => id ? id + (state.techniques[id] ? ' ' + state.techniques[id] : '') : '';

@@ -16,7 +16,7 @@ enum { STREAM_INFO = 1, STREAM_TPI, STREAM_DBI, STREAM_RECORDS, STREAM_SECTIONS,
 static void put(GByteArray *to, uint64_t v, unsigned width)
 {
 	for (unsigned i = 0; i < width; i++) {
-		uint8_t byte = (uint8_t)(v >> 8 * i);
+		uint8_t byte = i < 8 ? (uint8_t)(v >> 8 * i) : 0;
 		g_byte_array_append(to, &byte, 1);
 	}
 }

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* memsieve export: a case in the formats that other tools take. */
+#include <errno.h>
+#include <string.h>
+#include "command.h"
+#include "export.h"
+#include "pipeline.h"
+#include "queries.h"
+
+static int export(const char *case_path, const struct export_format *format, gint64 dump_id, const char *output)
+{
+	g_autoptr(GError) error = NULL;
+	bool folder = format == &export_csv, own = output && strcmp(output, "-");
+	struct export x = { .dump_id = dump_id, .folder = output, .to = stdout };
+
+	x.store = case_open(case_path, NULL, &error);
+	bool ok = x.store != NULL;
+	if (ok && own && !folder && !(x.to = fopen(output, "w"))) {
+		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", output, g_strerror(errno));
+		ok = false;
+	}
+	ok = ok && format->write(&x, &error);
+	if (x.to && (x.to == stdout ? fflush(x.to) : fclose(x.to)) && ok) {
+		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", own ? output : "standard output", g_strerror(errno));
+		ok = false;
+	}
+	store_close(x.store);
+	if (!ok) {
+		g_printerr("memsieve: %s\n", error ? error->message : "failed");
+		return OUTCOME_FAILED;
+	}
+	if (own)
+		printf("%s: %" G_GINT64_FORMAT " records\n", output, x.records);
+	return OUTCOME_COMPLETE;
+}
+
+static char *names(void)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const struct export_format *const *f = export_formats; *f; f++)
+		g_string_append_printf(s, "  %-12s %s\n", (*f)->name, (*f)->doc);
+	return g_string_free(s, FALSE);
+}
+
+static int run(int argc, char **argv)
+{
+	g_autofree char *format_name = NULL, *output = NULL, *list = names();
+	gint64 dump_id = 0;
+	const GOptionEntry entries[] = {
+		{ "format", 'f', 0, G_OPTION_ARG_STRING, &format_name, "one of those above", "FORMAT" },
+		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file (default: standard output); of csv the folder", "FILE|DIR" },
+		{ "dump", 'd', 0, G_OPTION_ARG_INT64, &dump_id, "of this dump alone", "ID" },
+		{ NULL }
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db --format FORMAT");
+	g_autofree char *summary = g_strconcat("Write a case in a format that other tools take:\n", list, NULL);
+	g_autoptr(GError) error = NULL;
+	const struct export_format *format = NULL;
+	const char *wrong = NULL;
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_summary(context, summary);
+	if (!g_option_context_parse(context, &argc, &argv, &error))
+		wrong = error->message;
+	else if (argc != 2)
+		wrong = "one case is needed";
+	else if (!format_name || !(format = export_find(format_name)))
+		wrong = "--format is timesketch, bodyfile, ecs, stix, misp or csv";
+	else if (format == &export_csv && !output)
+		wrong = "csv needs a folder: -o DIR";
+	if (wrong) {
+		g_printerr("memsieve export: %s (see `memsieve export --help`)\n", wrong);
+		return OUTCOME_USAGE;
+	}
+	return export(argv[1], format, dump_id, output);
+}
+
+const struct command command_export = {
+	.name = "export",
+	.usage = "export CASE.db --format FORMAT",
+	.doc = "for Timesketch, mactime, Elastic, STIX, MISP, CSV",
+	.run = run,
+};

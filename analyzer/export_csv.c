@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each table as a CSV file in a folder: what its view shows, addresses as text and the process's name beside them. */
+#include <errno.h>
+#include <string.h>
+#include <glib/gstdio.h>
+#include "export.h"
+#include "listing.h"
+
+/* Rows of one dump: by the dump, or by the process, that the view has. */
+static char *select_of(struct store *store, const char *view, bool one_dump)
+{
+	g_autofree char *by_dump = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'dump_id'", view, NULL);
+	g_autofree char *by_process = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'process_id'", view, NULL);
+	g_autofree char *by_path = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'dump_path'", view, NULL);
+	const char *where = !one_dump ? "" : by_dump ? " WHERE dump_id = :dump_id" :
+			    by_process ? " WHERE process_id IN (SELECT process_id FROM processes WHERE dump_id = :dump_id)" :
+			    by_path ? " WHERE dump_path = (SELECT path FROM dumps WHERE dump_id = :dump_id)" : "";
+
+	return g_strdup_printf("SELECT * FROM \"%s\"%s", view, where);
+}
+
+static bool write_table(struct export *x, const char *table, GError **error)
+{
+	g_autofree char *view = g_strconcat("v_", table, NULL);
+	bool has_view = store_has_table(x->store, view);
+	g_autofree char *sql = select_of(x->store, has_view ? view : table, x->dump_id != 0), *name = g_strconcat(table, ".csv", NULL);
+	g_autofree char *path = g_build_filename(x->folder, name, NULL);
+	AUTO(cursor) cursor = export_query(x, sql, error);
+	int64_t rows = 0;
+
+	if (!cursor)
+		return false;
+	FILE *to = fopen(path, "w");
+	if (!to) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
+		return false;
+	}
+	bool ok = listing_print(to, cursor, LISTING_CSV, 0, &rows, error);
+	if (fclose(to) && ok) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
+		ok = false;
+	}
+	x->records += rows;
+	return ok;
+}
+
+static bool write_csv(struct export *x, GError **error)
+{
+	AUTO(cursor) cursor = cursor_open(x->store, "SELECT name FROM main.sqlite_schema WHERE (type = 'table' AND name NOT GLOB 'sqlite_*') OR name = 'timeline'"
+					  " ORDER BY name", error);
+	g_autoptr(GError) failed = NULL;
+
+	if (!cursor)
+		return false;
+	if (g_mkdir_with_parents(x->folder, 0755) < 0) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", x->folder, g_strerror(errno));
+		return false;
+	}
+	while (cursor_next(cursor, &failed)) {
+		const char *table = cursor_text(cursor, 0);
+		/* A case may come from elsewhere: a name is no path. */
+		if (strpbrk(table, "/\\\"\n") || table[0] == '.') {
+			g_printerr("memsieve: the table '%s' has no name for a file, and is left out\n", table);
+			continue;
+		}
+		if (!write_table(x, table, error))
+			return false;
+	}
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !failed;
+}
+
+const struct export_format export_csv = { "csv", "a folder with each table as CSV", write_csv };

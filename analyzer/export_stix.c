@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A STIX 2.1 bundle: machines, their dumps, the processes that findings are of, techniques, and an indicator for each finding of
+ * medium or above with a process.
+ *
+ * The hash of an image as rebuilt from memory is no file's hash, so none is given as one; the dumps' are.
+ */
+#include <string.h>
+#include "attack.h"
+#include "export.h"
+
+/* For observables, as the standard has it. */
+#define SCO_NAMESPACE "00abedb4-aa42-466c-9c01-fed23315a9b7"
+
+struct stix {
+	struct export *x;
+	GHashTable *written;	/* ids */
+	const char *comma;
+	char now[32];
+};
+
+static char *id_of(const char *type, const char *name_space, const char *name)
+{
+	char uuid[37];
+
+	export_uuid(name_space, name, uuid);
+	return g_strdup_printf("%s--%s", type, uuid);
+}
+
+/* 2024-03-01T09:15:27.123Z */
+static char *stix_time(const char *time)
+{
+	return time && strlen(time) >= 23 && time[19] == '.' ? g_strdup_printf("%.23sZ", time) : NULL;
+}
+
+/* A new object with its id; NULL when it was written before. */
+static json_t *begin(struct stix *s, const char *type, const char *id)
+{
+	if (!g_hash_table_add(s->written, g_strdup(id)))
+		return NULL;
+	json_t *o = json_object();
+	export_put(o, "type", type);
+	export_put(o, "spec_version", "2.1");
+	export_put(o, "id", id);
+	return o;
+}
+
+static json_t *begin_domain(struct stix *s, const char *type, const char *id)
+{
+	json_t *o = begin(s, type, id);
+
+	if (o) {
+		export_put(o, "created", s->now);
+		export_put(o, "modified", s->now);
+	}
+	return o;
+}
+
+static void write_object(struct stix *s, json_t *o)
+{
+	fputs(s->comma, s->x->to);
+	s->comma = ",\n";
+	export_write(s->x, o, "");
+}
+
+static void relate(struct stix *s, const char *from, const char *type, const char *to)
+{
+	g_autofree char *name = g_strdup_printf("%s %s %s", from, type, to), *id = id_of("relationship", EXPORT_NAMESPACE, name);
+	json_t *o = begin_domain(s, "relationship", id);
+
+	if (!o)
+		return;
+	export_put(o, "relationship_type", type);
+	export_put(o, "source_ref", from);
+	export_put(o, "target_ref", to);
+	write_object(s, o);
+}
+
+static char *machine(struct stix *s, const struct cursor *cursor)
+{
+	const char *name = export_text(cursor, "computer_name"), *path = export_text(cursor, "dump_path"), *hash = export_text(cursor, "dump_sha256");
+	g_autofree char *key = g_strdup_printf("machine %s", name ? name : hash ? hash : path);
+	char *id = id_of("identity", EXPORT_NAMESPACE, key);
+	json_t *o = begin_domain(s, "identity", id);
+
+	if (o) {
+		g_autofree char *about = g_strdup_printf("Windows %s, %s", export_text(cursor, "os_build") ? export_text(cursor, "os_build") : "of unknown build",
+							 export_text(cursor, "architecture") ? export_text(cursor, "architecture") : "");
+		export_put(o, "name", name ? name : path);
+		export_put(o, "identity_class", "system");
+		export_put(o, "description", about);
+		write_object(s, o);
+	}
+	return id;
+}
+
+/* A file by its path; `hash` and size of the file itself, or NULL and -1. */
+static char *file(struct stix *s, const char *path, const char *hash, int64_t size)
+{
+	g_autofree char *key = g_strdup_printf("file %s %s", path, hash ? hash : "");
+	const char *slash = strrchr(path, '\\'), *other = strrchr(path, '/'), *name = slash > other ? slash + 1 : other ? other + 1 : path;
+	char *id;
+
+	if (!*name)
+		return NULL;
+	id = id_of("file", SCO_NAMESPACE, key);
+	json_t *o = begin(s, "file", id);
+	if (!o)
+		return id;
+	export_put(o, "name", name);
+	if (hash)
+		json_object_set_new(o, "hashes", json_pack("{s:s}", "SHA-256", hash));
+	if (size >= 0)
+		json_object_set_new(o, "size", json_integer(size));
+	if (name > path + 1) {
+		g_autofree char *folder = g_strndup(path, (gsize)(name - path - 1)), *folder_id = id_of("directory", SCO_NAMESPACE, folder);
+		json_t *d = begin(s, "directory", folder_id);
+		if (d) {
+			export_put(d, "path", folder);
+			write_object(s, d);
+		}
+		export_put(o, "parent_directory_ref", folder_id);
+	}
+	write_object(s, o);
+	return id;
+}
+
+static char *process(struct stix *s, const struct cursor *cursor)
+{
+	const char *path = export_text(cursor, "image_path"), *dump = export_text(cursor, "dump_sha256");
+	g_autofree char *created = stix_time(export_text(cursor, "create_time")), *image = path && *path ? file(s, path, NULL, -1) : NULL;
+	g_autofree char *key = g_strdup_printf("process %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, dump ? dump : export_text(cursor, "dump_path"),
+					       export_int(cursor, "process_id"), export_int(cursor, "pid"));
+	char *id = id_of("process", SCO_NAMESPACE, key);
+	json_t *o = begin(s, "process", id);
+
+	if (!o)
+		return id;
+	export_put_int(o, "pid", cursor, "pid");
+	export_put(o, "created_time", created);
+	export_put(o, "cwd", export_text(cursor, "current_directory"));
+	export_put(o, "command_line", export_text(cursor, "command_line"));
+	export_put(o, "image_ref", image);
+	if (json_object_size(o) > 3) {
+		write_object(s, o);
+		return id;
+	}
+	json_decref(o);		/* a process object must say something */
+	g_hash_table_remove(s->written, id);
+	g_free(id);
+	return NULL;
+}
+
+static char *attack_pattern(struct stix *s, const char *attack)
+{
+	g_autofree char *key = g_strdup_printf("attack %s", attack), *under = g_strdup(attack);
+	char *id = id_of("attack-pattern", EXPORT_NAMESPACE, key);
+	json_t *o = begin_domain(s, "attack-pattern", id);
+
+	if (o) {
+		g_strdelimit(under, ".", '/');
+		g_autofree char *url = g_strdup_printf("https://attack.mitre.org/techniques/%s", under);
+		json_t *reference = json_object();
+		export_put(o, "name", attack_name(attack) ? attack_name(attack) : attack);
+		export_put(reference, "source_name", "mitre-attack");
+		export_put(reference, "external_id", attack);
+		export_put(reference, "url", url);
+		json_object_set_new(o, "external_references", json_pack("[o]", reference));
+		write_object(s, o);
+	}
+	return id;
+}
+
+/* A string in a pattern: quotes and backslashes escaped; NULL when it holds what a pattern can't (line breaks and the like). */
+static char *pattern_string(const char *text)
+{
+	GString *q = g_string_new("'");
+
+	for (const char *p = text; *p; p++) {
+		if ((unsigned char)*p < 0x20) {
+			g_string_free(q, TRUE);
+			return NULL;
+		}
+		if (*p == '\'' || *p == '\\')
+			g_string_append_c(q, '\\');
+		g_string_append_c(q, *p);
+	}
+	g_string_append_c(q, '\'');
+	return g_string_free(q, FALSE);
+}
+
+/* What to look for elsewhere: a process of this image with this command line. */
+static char *pattern(const struct cursor *cursor)
+{
+	const char *path = export_text(cursor, "image_path"), *line = export_text(cursor, "command_line"), *name = path ? strrchr(path, '\\') : NULL;
+	g_autofree char *image = name && name[1] ? pattern_string(name + 1) : NULL, *command = line && *line ? pattern_string(line) : NULL;
+
+	if (image && command)
+		return g_strdup_printf("[process:image_ref.name = %s AND process:command_line = %s]", image, command);
+	if (image)
+		return g_strdup_printf("[process:image_ref.name = %s]", image);
+	return command ? g_strdup_printf("[process:command_line = %s]", command) : NULL;
+}
+
+static void indicate(struct stix *s, const struct cursor *cursor, const char *attack)
+{
+	const char *severity = export_text(cursor, "severity"), *hash = export_text(cursor, "dump_sha256");
+	g_autofree char *what = pattern(cursor), *from = stix_time(export_text(cursor, "create_time"));
+	g_autofree char *key = g_strdup_printf("finding %s %" G_GINT64_FORMAT, hash ? hash : export_text(cursor, "dump_path"), export_int(cursor, "finding_id"));
+	g_autofree char *id = id_of("indicator", EXPORT_NAMESPACE, key);
+
+	if (!what || (g_strcmp0(severity, "critical") && g_strcmp0(severity, "high") && g_strcmp0(severity, "medium")))
+		return;
+	json_t *o = begin_domain(s, "indicator", id);
+	if (!o)
+		return;
+	export_put(o, "name", export_text(cursor, "rule"));
+	export_put(o, "description", export_text(cursor, "title"));
+	json_object_set_new(o, "indicator_types", json_pack("[s]", "malicious-activity"));
+	export_put(o, "pattern", what);
+	export_put(o, "pattern_type", "stix");
+	export_put(o, "valid_from", from ? from : s->now);
+	export_put_int(o, "confidence", cursor, "confidence");
+	json_object_set_new(o, "labels", json_pack("[s]", severity));
+	write_object(s, o);
+	if (attack)
+		relate(s, id, "indicates", attack);
+}
+
+/* What was seen, where, and when. */
+static void observe(struct stix *s, const struct cursor *cursor, const char *seen_in, const char *process_id, const char *by)
+{
+	const char *hash = export_text(cursor, "dump_sha256");
+	g_autofree char *at = stix_time(export_text(cursor, "seen_at")), *key = NULL, *id = NULL;
+
+	if (!process_id)
+		return;
+	key = g_strdup_printf("observed %s %s", hash ? hash : "", process_id);
+	id = id_of("observed-data", EXPORT_NAMESPACE, key);
+	json_t *o = begin_domain(s, "observed-data", id);
+	if (!o)
+		return;
+	export_put(o, "created_by_ref", by);
+	export_put(o, "first_observed", at ? at : s->now);
+	export_put(o, "last_observed", at ? at : s->now);
+	json_object_set_new(o, "number_observed", json_integer(1));
+	json_object_set_new(o, "object_refs", seen_in ? json_pack("[s,s]", process_id, seen_in) : json_pack("[s]", process_id));
+	write_object(s, o);
+}
+
+static bool write_stix(struct export *x, GError **error)
+{
+	AUTO(cursor) cursor = export_query(x, export_findings_sql, error);
+	struct stix s = { .x = x, .comma = "", .written = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.000Z"), *id = id_of("bundle", EXPORT_NAMESPACE, time);
+	g_autoptr(GError) failed = NULL;
+
+	g_strlcpy(s.now, time, sizeof(s.now));
+	fprintf(x->to, "{\"type\": \"bundle\", \"id\": \"%s\", \"objects\": [\n", id);
+	while (cursor && cursor_next(cursor, &failed)) {
+		const char *attack = export_text(cursor, "attack"), *path = export_text(cursor, "dump_path");
+		g_autofree char *on = machine(&s, cursor), *in = path ? file(&s, path, export_text(cursor, "dump_sha256"), export_int(cursor, "dump_size")) : NULL;
+		g_autofree char *technique = attack && *attack ? attack_pattern(&s, attack) : NULL;
+		g_autofree char *seen = export_int(cursor, "process_id") >= 0 ? process(&s, cursor) : NULL;
+		observe(&s, cursor, in, seen, on);
+		indicate(&s, cursor, technique);
+		if (technique)
+			relate(&s, technique, "targets", on);
+	}
+	fputs("\n]}\n", x->to);
+	g_hash_table_destroy(s.written);
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return cursor && !failed;
+}
+
+const struct export_format export_stix = { "stix", "a STIX 2.1 bundle: processes and files with findings, techniques, indicators", write_stix };

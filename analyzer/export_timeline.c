@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The timeline, and findings on it: Timesketch's JSON lines, and the body file that mactime reads. */
+#include <string.h>
+#include "export.h"
+
+/* Findings have no time of their own: they stand where the dump was taken. */
+static const char events_sql[] =
+	"SELECT t.time, t.event, t.subject, t.detail, t.source, t.process_id, NULL AS rule, NULL AS severity, NULL AS attack, NULL AS confidence,"
+	" p.name, p.pid, d.computer_name, d.path"
+	" FROM timeline t JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id) WHERE :dump_id IS NULL OR t.dump_id = :dump_id"
+	" UNION ALL SELECT d.system_time, 'finding', f.title, f.detail, 'findings', f.process_id, f.rule, f.severity, f.attack, f.confidence, p.name, p.pid,"
+	" d.computer_name, d.path FROM findings f JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id)"
+	" WHERE d.system_time IS NOT NULL AND (:dump_id IS NULL OR f.dump_id = :dump_id) ORDER BY 1";
+
+/* Timesketch wants message, datetime and timestamp_desc; what else there is becomes attributes. */
+static bool write_timesketch(struct export *x, GError **error)
+{
+	AUTO(cursor) cursor = export_query(x, events_sql, error);
+	g_autoptr(GError) failed = NULL;
+
+	if (!cursor)
+		return false;
+	while (cursor_next(cursor, &failed)) {
+		const char *time = export_text(cursor, "time"), *event = export_text(cursor, "event"), *subject = export_text(cursor, "subject");
+		const char *detail = export_text(cursor, "detail"), *rule = export_text(cursor, "rule");
+		/* It counts in microseconds. */
+		g_autofree char *datetime = g_strdup_printf("%.26s+00:00", time);
+		g_autofree char *message = g_strdup_printf("%s: %s%s%s", event, subject ? subject : "", detail && !rule ? ", " : "", detail && !rule ? detail : "");
+		json_t *o = json_object();
+		export_put(o, "message", message);
+		export_put(o, "datetime", datetime);
+		export_put(o, "timestamp_desc", rule ? "finding in the memory of this time" : event);
+		export_put(o, "data_type", rule ? "windows:memory:finding" : "windows:memory:event");
+		export_put(o, "source", export_text(cursor, "source"));
+		export_put(o, "computer_name", export_text(cursor, "computer_name"));
+		export_put(o, "dump", export_text(cursor, "path"));
+		export_put(o, "process_name", export_text(cursor, "name"));
+		export_put_int(o, "pid", cursor, "pid");
+		export_put(o, "rule", rule);
+		export_put(o, "severity", export_text(cursor, "severity"));
+		export_put_int(o, "confidence", cursor, "confidence");
+		export_put(o, "attack_technique", export_text(cursor, "attack"));
+		if (rule)
+			export_put(o, "detail", detail);
+		export_write(x, o, "\n");
+	}
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !failed;
+}
+
+/* Fields end at '|', lines at line breaks: those of names are escaped. */
+static char *field(const char *text)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const char *p = text; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+		if (c == '|' || c < 0x20 || c == 0x7f)
+			g_string_append_printf(s, "%%%02X", c);
+		else
+			g_string_append_c(s, *p);
+	}
+	return g_string_free(s, FALSE);
+}
+
+/* MD5|name|inode|mode|UID|GID|size|atime|mtime|ctime|crtime, times in seconds since 1970. mactime lists each time by itself, unset ones too: all
+ * four are the event's, for one line. */
+static bool write_bodyfile(struct export *x, GError **error)
+{
+	AUTO(cursor) cursor = export_query(x, events_sql, error);
+	g_autoptr(GError) failed = NULL;
+
+	if (!cursor)
+		return false;
+	while (cursor_next(cursor, &failed)) {
+		g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+		g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(export_text(cursor, "time"), utc);
+		const char *event = export_text(cursor, "event"), *subject = export_text(cursor, "subject"), *detail = export_text(cursor, "detail");
+		const char *machine = export_text(cursor, "computer_name"), *rule = export_text(cursor, "rule");
+		g_autofree char *name = g_strdup_printf("[%s] %s%s%s (%s)", event, subject ? subject : "", detail && !rule ? ", " : "", detail && !rule ? detail : "",
+							machine ? machine : export_text(cursor, "path"));
+		g_autofree char *safe = field(name);
+		gint64 seconds = time ? g_date_time_to_unix(time) : 0;
+		if (!time)
+			continue;
+		fprintf(x->to, "0|%s|%" G_GINT64_FORMAT "|----------|0|0|0|%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "\n", safe,
+			MAX(export_int(cursor, "pid"), 0), seconds, seconds, seconds, seconds);
+		x->records++;
+	}
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !failed;
+}
+
+const struct export_format export_timesketch = { "timesketch", "JSON lines for Timesketch: the timeline and the findings", write_timesketch };
+const struct export_format export_bodyfile = { "bodyfile", "the timeline and the findings for mactime", write_bodyfile };

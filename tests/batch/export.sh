@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Exports: each is what its consumers read, with whatever text a dump holds; mactime reads the body file where there is one.
+. "$(dirname "$0")/common.sh"
+needs python3 sqlite3
+make_samples win10-19041 format-triage
+cd "$work" || exit 1
+"$memsieve" analyze -q -o case.db dumps/*.raw || [ $? = 3 ] || die "analyze"
+sqlite3 case.db <<-'EOF'
+	UPDATE processes SET name = 'a|b' || char(10) || '''c\', command_line = '=cmd' || char(10) || '"x"' WHERE process_id = (SELECT max(process_id) FROM processes WHERE pid > 4);
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, attack, address, title, detail)
+		SELECT dump_id, process_id, 'test', 'high', 80, 'T1055.012', -4096, 'a "quoted" | title' || char(10), '{"x":1}' FROM processes;
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title) SELECT dump_id, NULL, 'kernel', 'critical', 90, 'in the kernel' FROM dumps;
+EOF
+for format in timesketch bodyfile ecs stix misp; do
+	ok "$format" status 0 "$memsieve" export case.db --format $format -o case.$format
+	"$memsieve" export case.db --format $format --dump 1 >one.$format || die "$format of one dump"
+done
+ok "csv" status 0 "$memsieve" export case.db --format csv -o csv
+python3 - <<-'EOF' || die "what was written"
+	import csv, datetime, json, re, sqlite3, uuid
+	db = sqlite3.connect('case.db')
+	one = lambda sql: db.execute(sql).fetchone()[0]
+	findings, timed = one('SELECT count(*) FROM findings'), one('SELECT count(*) FROM findings JOIN dumps USING (dump_id) WHERE system_time IS NOT NULL')
+	events = one('SELECT count(*) FROM timeline') + timed
+	lines = [json.loads(l) for l in open('case.timesketch')]
+	assert len(lines) == events
+	for l in lines:
+	    assert l['message'] and l['timestamp_desc'] and datetime.datetime.fromisoformat(l['datetime']).tzinfo
+	body = open('case.bodyfile').read().splitlines()
+	assert len(body) == events and all(len(l.split('|')) == 11 and l.split('|')[7].isdigit() for l in body)
+	ecs = [json.loads(l) for l in open('case.ecs')]
+	assert len(ecs) == findings + one('SELECT count(*) FROM processes')
+	for d in ecs:
+	    assert d['@timestamp'] and d['ecs']['version'].startswith('8.') and d['event']['kind'] in ('alert', 'event') and isinstance(d['event']['category'], list)
+	t = [d for d in ecs if d.get('rule', {}).get('name') == 'test'][0]['threat']['technique']
+	assert t['id'] == ['T1055'] and t['subtechnique']['id'] == ['T1055.012']
+	bundle = json.load(open('case.stix'))
+	assert bundle['type'] == 'bundle'
+	ids = [o['id'] for o in bundle['objects']]
+	assert len(ids) == len(set(ids)) and {'process', 'indicator', 'attack-pattern', 'file', 'identity', 'relationship', 'observed-data'} == {o['type'] for o in bundle['objects']} - {'directory'}
+	for o in bundle['objects']:
+	    assert o['id'].startswith(o['type'] + '--') and uuid.UUID(o['id'].split('--')[1]) and o['spec_version'] == '2.1'
+	    for k, v in o.items():
+	        for ref in [v] if k.endswith('_ref') else v if k.endswith('_refs') else []:
+	            assert ref in ids, (o['id'], k)
+	        if k in ('created', 'modified', 'valid_from', 'first_observed'):
+	            assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', v), v
+	    if o['type'] == 'indicator':
+	        assert o['pattern'].startswith('[process:') and '\n' not in o['pattern']
+	event = json.load(open('case.misp'))['Event']
+	uuids = [event['uuid']] + [a['uuid'] for a in event['Attribute']] + [o['uuid'] for o in event['Object']] + [a['uuid'] for o in event['Object'] for a in o['Attribute']]
+	assert len(uuids) == len(set(uuids)) and event['info'] and event['date'] and event['threat_level_id'] == '1'
+	assert {o['name'] for o in event['Object']} == {'process', 'file'}
+	for table in ('processes', 'vads', 'findings'):
+	    rows = list(csv.reader(open('csv/%s.csv' % table, newline='')))
+	    assert len(rows) == 1 + one('SELECT count(*) FROM ' + table) and len({len(r) for r in rows}) == 1, table
+	    assert not any(re.match(r'[=+@\t\r]', c) for r in rows for c in r), 'a formula'
+	assert any(c.startswith('0x') for c in rows[1])
+EOF
+ok "each is what it should be" true
+if command -v mactime >/dev/null; then
+	ok "mactime reads the body file" [ "$(TZ=UTC mactime -b case.bodyfile -d -y | tail -n +2 | wc -l)" -ge "$(cut -d"|" -f2 case.bodyfile | sort -u | wc -l)" ]
+fi
+ok "an unknown format" status 2 "$memsieve" export case.db --format xml
+ok "csv without a folder" status 2 "$memsieve" export case.db --format csv
+ok "no case" status 1 "$memsieve" export missing.db --format ecs
+echo "$checks checks"

@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The report: one file that asks for nothing else, whose text is text whatever it says; in a headless Chromium where there is one.
+. "$(dirname "$0")/common.sh"
+needs python3 sqlite3
+make_samples win10-19041 win7-7601 format-triage
+cd "$work" || exit 1
+"$memsieve" analyze -q -o case.db dumps/*.raw || [ $? = 3 ] || die "analyze"
+
+# Names as an attacker would choose them.
+sqlite3 case.db <<-'EOF'
+	UPDATE processes SET name = '<img src=x onerror=alert(1)>', command_line = '</script><script>document.title = "taken"</script>' || char(0x202e) || 'gpj.exe' || char(7)
+		WHERE process_id = (SELECT min(process_id) FROM processes WHERE pid > 4);
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, attack, address, title, detail)
+		SELECT dump_id, process_id, '"><script>alert(2)</script>', 'critical', 99, 'T1055.012', 65536, '<b>bold</b> ' || char(0x202e) || 'desrever', '{"a":"<script>alert(3)</script>"}'
+		FROM processes WHERE name LIKE '<img%';
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title, detail)
+		SELECT 1, (SELECT max(process_id) FROM processes), 'rule' || (value % 7), 'high', 50, 'finding number ' || value, 'no JSON' FROM generate_series(1, 400);
+EOF
+ok "a report" status 0 "$memsieve" report case.db -o report.html
+ok "says what is in it" grep -q '3 dumps, 4[0-9][0-9] findings' out
+python3 - <<-'EOF' || die "the file"
+	import base64, hashlib, json, re, zlib
+	html = open('report.html', encoding='utf-8').read()
+	csp = re.search(r'Content-Security-Policy" content="([^"]*)"', html).group(1)
+	assert "default-src 'none'" in csp and 'unsafe' not in csp, csp
+	script = re.search(r'<script>(.*)</script>\s*</body>', html, re.S).group(1)
+	style = re.search(r'<style>(.*?)</style>', html, re.S).group(1)
+	for text in (script, style):
+	    assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in csp
+	rest = html.replace(script, '').replace(style, '')
+	assert not re.search(r'\b(src|href)="(?!#)', rest), 'it refers to something else'
+	assert 'onerror' not in html and 'desrever' not in html, 'text of the dump stands in the page as it is'
+	assert 'innerHTML' not in script and 'insertAdjacent' not in script and 'document.write' not in script and 'eval(' not in script
+	blocks = {i: json.loads(zlib.decompress(base64.b64decode(b))) for i, b in re.findall(r'<script type="text/plain" id="([^"]*)">([^<]*)</script>', html)}
+	assert set(blocks) == {'case', 'dump-1', 'dump-2', 'dump-3'}, blocks.keys()
+	import sqlite3
+	db = sqlite3.connect('case.db')
+	one = lambda sql: db.execute(sql).fetchone()[0]
+	assert len(blocks['case']['findings']['rows']) == one('SELECT count(*) FROM findings')
+	assert sum(len(blocks['dump-%d' % n]['processes']['rows']) for n in (1, 2, 3)) == one('SELECT count(*) FROM processes'), 'a process is missing from the trees'
+	assert sum(len(blocks['dump-%d' % n]['vads']['rows']) for n in (1, 2, 3)) == one('SELECT count(*) FROM vads')
+EOF
+ok "it is one file with everything in it" true
+ok "one dump alone" status 0 "$memsieve" report case.db --dump 2 -o one.html
+ok "a report of an old case" sh -c "sqlite3 case.db 'DROP VIEW timeline; DROP TABLE image_patches; DROP TABLE yara_matches' && '$memsieve' report -q case.db -o old.html"
+ok "no case, no report" sh -c "! '$memsieve' report missing.db -o none.html 2>/dev/null && [ ! -e none.html ]"
+
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "$checks checks (no Chromium: pages were not looked at)"; exit 0; }
+page() {	# FILE HASH: the page as it stands once it is drawn
+	timeout 60 "$chromium" --headless --no-sandbox --disable-gpu --user-data-dir="$work/profile" --virtual-time-budget=8000 --enable-logging=stderr --v=0 \
+		--dump-dom "file://$work/$1#$2" >dom.html 2>console.txt
+	! grep -E 'CONSOLE.*(Error|Refused|violat|Uncaught)' console.txt
+}
+for where in '/' '/findings' '/findings?severity=critical' '/machines' '/machine/1' '/stacking' '/unread' '/search/finding' '/process/1/1' '/nonsense' '/finding/999999'; do
+	ok "page $where" page report.html "$where"
+	! grep -q 'be shown</h1>' dom.html || die "$where could not be shown"
+done
+id=$(sqlite3 case.db "SELECT finding_id FROM findings WHERE rule LIKE '%script%'")
+ok "a hostile finding" page report.html "/finding/$id"
+ok "is text" grep -q '&lt;b&gt;bold&lt;/b&gt; ‹U+202E›desrever' dom.html
+ok "and never markup" sh -c "! grep -q '<b>bold\\|<img\\|<title>taken' dom.html"
+page report.html '/findings?severity=critical'
+ok "filters filter" grep -q '>1 of 4[0-9][0-9] findings<' dom.html
+page report.html '/findings'
+ok "tables turn pages" grep -q '1–100 of 4[0-9][0-9]' dom.html
+ok "an old case's page" page old.html '/'
+ok "says what it has not" grep -q 'image_patches' dom.html
+echo "$checks checks"
