@@ -70,6 +70,7 @@ void batch_destroy(struct batch *batch)
 	g_free(batch->case_path);
 	g_free(batch->folder);
 	g_free(batch->log_folder);
+	g_free(batch->view);
 	g_free(batch);
 }
 

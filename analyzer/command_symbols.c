@@ -97,7 +97,9 @@ static int import(int argc, char **argv)
 
 /* check ---------------------------------------------------------------------- */
 
-struct count { unsigned all, derived, weak; GString *missing; struct layout *base; };
+#define NAMED_MAX 16u	/* missing fields that are named: the answer fits one screen */
+
+struct count { unsigned all, derived, weak, missed; GString *missing; struct layout *base; };
 
 struct lookup { const char *type, *member; struct field *found; };
 
@@ -126,7 +128,7 @@ static void count_field(void *user, const char *type, const char *member, struct
 	c->weak += field->derived && field->derived < 60;
 	if (!field->size && c->base) {
 		const struct field *known = same_field(c->base, type, member);
-		if (known && known->size)
+		if (known && known->size && c->missed++ < NAMED_MAX)
 			g_string_append_printf(c->missing, "%s%s.%s", c->missing->len ? ", " : "", type, member);
 	}
 }
@@ -181,7 +183,7 @@ static void report(const struct kernel *k)
 	printf("globals      %u%s\n", symbols.known, count.base ? ", recovered from memory" : "");
 	if (count.base && (count.missing->len || symbols.missing->len)) {
 		if (count.missing->len)
-			printf("missing      fields: %s\n", count.missing->str);
+			printf("missing      %u fields: %s%s\n", count.missed, count.missing->str, count.missed > NAMED_MAX ? ", …" : "");
 		if (symbols.missing->len)
 			printf("missing      %s\n", symbols.missing->str);
 	} else if (count.base) {

@@ -452,7 +452,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 	if (foreign)
 		layout_visit_fields(layout, mark_foreign, NULL);
 	g_free(layout->origin);
-	layout->origin = g_strdup_printf("family %s, %u of %u probed fields moved, %u lost", best->origin, d.moved, d.fields, d.lost);
+	layout->origin = g_strdup_printf("family %s, %u fields moved, %u unknown", best->origin, d.moved, d.lost);
 	layout->confidence = foreign ? 60 : 80;
 	return layout;
 }

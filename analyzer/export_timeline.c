@@ -49,7 +49,7 @@ static bool write_timesketch(struct export *x, GError **error)
 	return !failed;
 }
 
-/* Fields end at '|', lines at line breaks: those of names are escaped. */
+/* Fields end at '|', lines at line breaks: those of names are escaped (not with %, which mactime takes for a format). */
 static char *field(const char *text)
 {
 	GString *s = g_string_new(NULL);
@@ -57,7 +57,7 @@ static char *field(const char *text)
 	for (const char *p = text; *p; p++) {
 		unsigned char c = (unsigned char)*p;
 		if (c == '|' || c < 0x20 || c == 0x7f)
-			g_string_append_printf(s, "%%%02X", c);
+			g_string_append_printf(s, "\\x%02x", c);
 		else
 			g_string_append_c(s, *p);
 	}

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "layout.h"
+#include "layout_store.h"
 #include "pdb.h"
 
 /* Making a PDB ---------------------------------------------------------------- */
@@ -384,6 +384,22 @@ START_TEST(as_layout)
 	ck_assert_ptr_nonnull(found);
 	ck_assert_ptr_null(layout_find_pdb(directories, "../ntkrnlmp.pdb", "00000000000000000000000000000000A", &error));
 	ck_assert_ptr_null(error);
+	/* Imported, it is found from then on, by its GUID alone. */
+	g_autofree char *stored = NULL;
+	ck_assert_ptr_null(layout_store_find(l->guid_age, &error));
+	ck_assert_ptr_null(error);
+	ck_assert_msg(layout_store_add(l, &stored, &error), "%s", error ? error->message : "");
+	AUTO(layout) again = layout_store_find("e59e7130247176dfe3283e5abb4b30c6a", &error);
+	ck_assert_msg(again != NULL, "%s", error ? error->message : "");
+	ck_assert_int_eq(again->source, LAYOUT_PDB);
+	ck_assert_str_eq(again->origin, stored);
+	ck_assert_uint_eq(again->symbol.PsActiveProcessHead, 0xc1e060);
+	g_auto(GStrv) list = layout_store_list();
+	ck_assert_uint_eq(g_strv_length(list), 1);
+	ck_assert_str_eq(list[0], l->guid_age);
+	ck_assert_ptr_null(layout_store_find("../../etc/passwd", &error));
+	ck_assert_ptr_null(error);
+	g_unlink(stored);
 	g_unlink(path);
 	g_rmdir(directory);
 }
@@ -464,8 +480,10 @@ int main(void)
 	Suite *suite = suite_create("pdb");
 	TCase *reading = tcase_create("reading"), *damage = tcase_create("damage");
 	SRunner *runner = srunner_create(suite);
+	g_autofree char *data = g_dir_make_tmp("pdb-data-XXXXXX", NULL);
 	int failed;
 
+	g_setenv("XDG_DATA_HOME", data, TRUE);
 	tcase_add_test(reading, identity);
 	tcase_add_loop_test(reading, member, 0, (int)G_N_ELEMENTS(members));
 	tcase_add_test(reading, types);
@@ -480,5 +498,9 @@ int main(void)
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	g_autofree char *inner = g_build_filename(data, "memsieve", NULL), *layouts = g_build_filename(inner, "layouts", NULL);
+	g_rmdir(layouts);
+	g_rmdir(inner);
+	g_rmdir(data);
 	return failed != 0;
 }
