@@ -45,12 +45,14 @@ static json_t *host(const struct cursor *cursor)
 
 static json_t *process(const struct cursor *cursor)
 {
-	json_t *p = json_object(), *parent = json_object(), *user = json_object();
+	json_t *p = json_object(), *parent, *user;
 	const char *path = export_text(cursor, "peb_image_path"), *kernel = export_text(cursor, "image_path");
 	int64_t id = export_int(cursor, "process_id"), pid = export_int(cursor, "pid");
 
 	if (id < 0)
 		return p;
+	parent = json_object();
+	user = json_object();
 	g_autofree char *entity = g_strdup_printf("%s/%" G_GINT64_FORMAT "/%s", export_text(cursor, "dump_sha256") ? export_text(cursor, "dump_sha256") : "",
 						  pid, export_text(cursor, "create_time") ? export_text(cursor, "create_time") : "");
 	export_put(p, "entity_id", entity);

@@ -57,13 +57,15 @@ static uint64_t place(struct sample *s, struct item *item, uint64_t *root)
 /* Physical pages that the dump leaves out (and a raw image, which can't, fills with zeros). */
 static void hole(struct sample *s, struct item *item)
 {
-	uint64_t pages = item_number(item, "pages", 1), root, pa;
+	uint64_t pages = item_number(item, "pages", 1), root = 0, pa, va = 0;
 
+	if (!item_has(item, "pa"))
+		va = place(s, item, &root);
 	for (uint64_t i = 0; i < pages; i++) {
 		if (item_has(item, "pa"))
 			pa = item_number(item, "pa", 0) + i * PAGE_SIZE;
 		else
-			pa = memory_translate(s->memory, root, place(s, item, &root) + i * PAGE_SIZE);
+			pa = memory_translate(s->memory, root, va + i * PAGE_SIZE);
 		if (pa >= s->memory->size)
 			item_fail(item, "pa: beyond memory");
 		memset(s->memory->bytes + (pa & PTE_FRAME), 0, PAGE_SIZE);
