@@ -44,12 +44,30 @@ bool batch_write_list(const struct batch *batch, GError **error)
 	       (!absolute || g_file_set_contents(note, absolute, -1, error));
 }
 
+static bool from_case(struct batch *batch, GError **error)
+{
+	struct store *store = store_open_readonly(batch->case_path, error);
+	struct cursor *cursor = store ? cursor_open(store, "SELECT path FROM dumps ORDER BY dump_id", error) : NULL;
+	g_autoptr(GError) failed = NULL;
+
+	while (cursor && cursor_next(cursor, &failed))
+		(void)batch_find(batch, cursor_text(cursor, 0), NULL);
+	bool ok = cursor && !failed;
+	cursor_close(cursor);
+	store_close(store);
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return ok;
+}
+
 bool batch_read_list(struct batch *batch, GError **error)
 {
 	g_autofree char *path = list_path(batch), *note = case_note(batch), *argument = g_strconcat("@", path, NULL);
 
+	if (!g_file_test(path, G_FILE_TEST_EXISTS) && batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS))
+		return from_case(batch, error);		/* over, and its folder is gone */
 	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: no batch has worked here (or it is done and cleared away)", batch->folder);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: no batch has worked here", batch->folder);
 		return false;
 	}
 	if (!batch->case_path)

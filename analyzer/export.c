@@ -8,15 +8,15 @@ const struct export_format *const export_formats[] = {
 };
 
 #define PROCESS_COLUMNS \
-	" p.process_id, p.name AS process_name, p.pid, p.ppid, p.image_path, p.peb_image_path, p.command_line, p.current_directory, p.create_time, p.exit_time," \
-	" p.exit_status, p.user_sid, p.session_id, p.wow64"
+	" p.process_id, p.name AS process_name, p.pid, p.ppid, p.image_path, p.peb_image_path, p.command_line, p.current_directory," \
+	" p.create_time, p.exit_time, p.exit_status, p.user_sid, p.session_id, p.wow64"
 #define DUMP_COLUMNS \
 	" d.dump_id, d.computer_name, d.path AS dump_path, d.sha256 AS dump_sha256, d.size AS dump_size, d.system_time, d.os_build, d.architecture," \
 	" coalesce(d.system_time, (SELECT max(r.started_at) FROM runs r WHERE r.dump_id = d.dump_id)) AS seen_at"
 
 const char export_findings_sql[] =
-	"SELECT f.finding_id, f.rule, f.severity, f.confidence, f.attack, f.title, f.detail, iif(f.address IS NULL, NULL, printf('0x%x', f.address)) AS address,"
-	" f.length," PROCESS_COLUMNS "," DUMP_COLUMNS
+	"SELECT f.finding_id, f.rule, f.severity, f.confidence, f.attack, f.title, f.detail,"
+	" iif(f.address IS NULL, NULL, printf('0x%x', f.address)) AS address, f.length," PROCESS_COLUMNS "," DUMP_COLUMNS
 	" FROM findings f JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id)"
 	" WHERE :dump_id IS NULL OR f.dump_id = :dump_id ORDER BY f.finding_id";
 

@@ -46,8 +46,8 @@ static bool write_table(struct export *x, const char *table, GError **error)
 
 static bool write_csv(struct export *x, GError **error)
 {
-	AUTO(cursor) cursor = cursor_open(x->store, "SELECT name FROM main.sqlite_schema WHERE (type = 'table' AND name NOT GLOB 'sqlite_*') OR name = 'timeline'"
-					  " ORDER BY name", error);
+	AUTO(cursor) cursor = cursor_open(x->store, "SELECT name FROM main.sqlite_schema WHERE (type = 'table' AND name NOT GLOB 'sqlite_*')"
+					  " OR name = 'timeline' ORDER BY name", error);
 	g_autoptr(GError) failed = NULL;
 
 	if (!cursor)

@@ -40,7 +40,8 @@ static void attribute(json_t *object, const char *relation, const char *type, co
 
 	if (!value || !*value)
 		return;
-	g_autofree char *key = g_strdup_printf("%s %s %" G_GSIZE_FORMAT " %s", json_string_value(json_object_get(object, "uuid")), relation, json_array_size(list), value);
+	g_autofree char *key = g_strdup_printf("%s %s %" G_GSIZE_FORMAT " %s", json_string_value(json_object_get(object, "uuid")), relation,
+					       json_array_size(list), value);
 	export_uuid(EXPORT_NAMESPACE, key, uuid);
 	a = json_object();
 	export_put(a, "uuid", uuid);

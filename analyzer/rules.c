@@ -86,7 +86,8 @@ static void builtin(const char *extension, rule_file_fn each, void *user)
 	g_auto(GStrv) names = g_resource_enumerate_children(resource, path, 0, NULL);
 	guint n = names ? g_strv_length(names) : 0;
 
-	qsort(names, n, sizeof(*names), compare_strings);
+	if (n)
+		qsort(names, n, sizeof(*names), compare_strings);
 	for (guint i = 0; i < n; i++) {
 		g_autofree char *full = g_strconcat(path, names[i], NULL);
 		g_autoptr(GBytes) bytes = g_resource_lookup_data(resource, full, 0, NULL);

@@ -20,7 +20,6 @@
 #define MAX_SET 64		/* files of a split dump */
 #define MAX_RANGES (1u << 24)
 #define DESCRIPTOR_SIZE 24u
-#define LOOK_AT 65536u		/* descriptors, to tell whether the file was cut off */
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 
 struct kdump {
@@ -37,6 +36,7 @@ struct kdump_header {
 	uint32_t sub_blocks, bitmap_blocks;
 	uint64_t max_pfn;
 	bool split;
+	uint64_t start_pfn, end_pfn;	/* of a split dump's part: what its descriptors are of */
 	uint64_t notes, notes_size;
 };
 
@@ -69,9 +69,14 @@ static bool read_sub_header(struct image *image, int32_t version, struct kdump_h
 	uint64_t size = image->file->size;
 	bool wide = h->is_64bit;
 
-	h->split = version >= 2 && bytes_at(&sub, wide ? 0x0c : 0x08, 4) == 1;
+	/* The library splits by any number but 0. */
+	h->split = version >= 2 && bytes_at(&sub, wide ? 0x0c : 0x08, 4) != 0;
 	if (version >= 6)
 		h->max_pfn = bytes_at(&sub, wide ? 0x60 : 0x48, 8);
+	h->start_pfn = !h->split ? 0 : version >= 6 ? bytes_at(&sub, wide ? 0x50 : 0x38, 8) : bytes_at(&sub, wide ? 0x10 : 0x0c, wide ? 8 : 4);
+	h->end_pfn = !h->split ? UINT64_MAX : version >= 6 ? bytes_at(&sub, wide ? 0x58 : 0x40, 8) : bytes_at(&sub, wide ? 0x18 : 0x10, wide ? 8 : 4);
+	if (h->start_pfn > h->end_pfn)
+		return header_error(error, "start_pfn", BLOCK, h->start_pfn, h->end_pfn);
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
 		uint64_t offset = bytes_at(&sub, parts[i].at[wide], 8),
 			 length = bytes_at(&sub, parts[i].size_at[wide], wide ? 8 : 4);
@@ -90,6 +95,11 @@ static bool read_sub_header(struct image *image, int32_t version, struct kdump_h
 				    version >= 6 ? BLOCK + 0x60 : 0x1b8, h->max_pfn,
 				    (uint64_t)h->bitmap_blocks * BLOCK * 8);
 	return true;
+}
+
+static bool page_size(uint32_t n)
+{
+	return n >= 256 && n <= 1u << 24 && !(n & (n - 1));
 }
 
 static bool read_header(struct image *image, struct kdump_header *h, GError **error)
@@ -119,6 +129,12 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
 	 * it then allocates; in a 64-bit header these bytes are the microseconds of its time. */
 	if (h->is_64bit && narrow >= BLOCK && !(narrow & (narrow - 1)))
 		return header_error(error, "timestamp.tv_usec (where a 32-bit header has block_size)", 0x1a0, narrow, 999999);
+	/* The library tries the 32-bit form first, in either byte order, and takes any page size. */
+	if (h->is_64bit && (page_size(narrow) || page_size(GUINT32_SWAP_LE_BE(narrow)))) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "kdump header: block_size at 0x1ac is %u, and at 0x1a0, where a 32-bit one has it, stands a page size too", wide);
+		return false;
+	}
 	if (!h->sub_blocks || !h->bitmap_blocks || 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks > blocks) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "
@@ -127,52 +143,6 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
 		return false;
 	}
 	return read_sub_header(image, (int32_t)bytes_at(&b, 8, 4), h, error);
-}
-
-/* Is the file one of the same split dump: the same machine at the same time? */
-static bool same_dump(int fd, const struct image *image)
-{
-	uint8_t head[0x1a8];
-
-	return pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head, image->file->map, sizeof(head));
-}
-
-/* The other files of a split dump lie beside it and differ in a number within the name. */
-static void find_set(struct image *image, struct kdump *k)
-{
-	const char *path = image->container->path;
-	g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
-	size_t end = strlen(name);
-
-	while (end && !g_ascii_isdigit(name[end - 1]))
-		end--;
-	size_t start = end;
-	while (start && g_ascii_isdigit(name[start - 1]))
-		start--;
-	GDir *dir = start < end ? g_dir_open(folder, 0, NULL) : NULL;
-	const char *other;
-	while (dir && k->files < MAX_SET && (other = g_dir_read_name(dir))) {
-		size_t n = start;
-		if (strncmp(other, name, start) || !strcmp(other, name))
-			continue;
-		while (g_ascii_isdigit(other[n]))
-			n++;
-		if (n == start || strcmp(other + n, name + end))
-			continue;
-		g_autofree char *full = g_build_filename(folder, other, NULL);
-		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd >= 0 && same_dump(fd, image))
-			k->set[k->files++] = fd;
-		else if (fd >= 0)
-			close(fd);
-	}
-	if (dir)
-		g_dir_close(dir);
-	if (k->files == 1)
-		image_note(image, FAULT_NOT_IN_DUMP, 0,
-			   "one file of a split dump, and the others were not found beside it: their "
-			   "pages are missing");
-	image->facts.detail = g_strdup_printf("split into %u files", k->files);
 }
 
 static bool library_failed(struct kdump *k, const char *what, GError **error)
@@ -208,28 +178,108 @@ static uint64_t count_bits(struct bytes map)
 	return n;
 }
 
-/* page_desc: offset, size, flags, page_flags. Is the page it tells of within the file? */
+/*
+ * page_desc: offset, size, flags, page_flags. Is the page it tells of within the file?
+ * The library (0.5.1) reads `size` bytes into a buffer of one page, whatever it says: one above a
+ * page must never get there.
+ */
 static bool descriptor_within(const struct image *image, uint64_t table, uint64_t i)
 {
 	struct bytes d = file_slice(image->file, table + i * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
 	uint64_t offset = bytes_u64(&d), size = bytes_u32(&d);
 
-	return !d.bad && size && offset < image->file->size && size <= image->file->size - offset;
+	return !d.bad && size && size <= BLOCK && offset < image->file->size && size <= image->file->size - offset;
+}
+
+static uint64_t table_at(const struct kdump_header *h)
+{
+	return (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * BLOCK;
+}
+
+/* The same for all descriptors of one file of a split dump: the library keeps count of them by itself. */
+static bool part_is_safe(int fd, const struct kdump_header *h)
+{
+	g_autoptr(GError) error = NULL;
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct file *file = own >= 0 ? file_adopt(own, "part", &error) : NULL;
+	struct image part = { .file = file };
+	struct kdump_header theirs = { 0 };
+	bool safe = file && read_header(&part, &theirs, &error) && theirs.is_64bit == h->is_64bit &&
+		    theirs.sub_blocks == h->sub_blocks && theirs.bitmap_blocks == h->bitmap_blocks && theirs.max_pfn == h->max_pfn && theirs.split;
+	struct bytes map = safe ? bitmap(&part, &theirs, true) : (struct bytes){ .bad = true };
+	uint64_t i = 0;
+
+	for (uint64_t pfn = theirs.start_pfn; safe && pfn < theirs.end_pfn && pfn / 8 < map.n; pfn++) {
+		if (!(map.p[pfn / 8] >> (pfn & 7) & 1))
+			continue;
+		struct bytes d = file_slice(file, table_at(&theirs) + i++ * DESCRIPTOR_SIZE + 8, 4);
+		safe = bytes_u32(&d) <= BLOCK;
+	}
+	file_close(file);
+	return safe && !map.bad;
+}
+
+/* Is the file one of the same split dump: the same machine at the same time? */
+static bool same_dump(int fd, const struct image *image)
+{
+	uint8_t head[0x1a8];
+
+	return pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head, image->file->map, sizeof(head));
+}
+
+/* The other files of a split dump lie beside it and differ in a number within the name. */
+static void find_set(struct image *image, struct kdump *k, const struct kdump_header *h)
+{
+	const char *path = image->container->path;
+	g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
+	size_t end = strlen(name);
+
+	while (end && !g_ascii_isdigit(name[end - 1]))
+		end--;
+	size_t start = end;
+	while (start && g_ascii_isdigit(name[start - 1]))
+		start--;
+	GDir *dir = start < end ? g_dir_open(folder, 0, NULL) : NULL;
+	const char *other;
+	while (dir && k->files < MAX_SET && (other = g_dir_read_name(dir))) {
+		size_t n = start;
+		if (strncmp(other, name, start) || !strcmp(other, name))
+			continue;
+		while (g_ascii_isdigit(other[n]))
+			n++;
+		if (n == start || strcmp(other + n, name + end))
+			continue;
+		g_autofree char *full = g_build_filename(folder, other, NULL);
+		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd >= 0 && same_dump(fd, image) && part_is_safe(fd, h))
+			k->set[k->files++] = fd;
+		else if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		g_dir_close(dir);
+	if (k->files == 1)
+		image_note(image, FAULT_NOT_IN_DUMP, 0,
+			   "one file of a split dump, and the others were not found beside it: their "
+			   "pages are missing");
+	image->facts.detail = g_strdup_printf("split into %u files", k->files);
 }
 
 /*
  * The library gives zeros for some of what lies past the end of a file that was cut
- * off. Pages are written in order, so the last descriptors tell whether it was; only
- * then are all looked at, and the pages that are there become ranges. False: it is whole.
+ * off, and believes sizes. Where all descriptors are good: false; else the pages whose
+ * descriptors are become ranges, and the library is asked for no other.
  */
 static bool add_ranges_of_cut(struct image *image, const struct kdump_header *h)
 {
 	struct bytes map = bitmap(image, h, true);
-	uint64_t table = (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * BLOCK, pages = count_bits(map), i = 0;
+	uint64_t table = table_at(h), pages = count_bits(map), i = 0;
 
-	for (i = pages > LOOK_AT ? pages - LOOK_AT : 0; i < pages && descriptor_within(image, table, i); )
+	if (h->split)
+		return false;	/* each part was looked at */
+	while (i < pages && descriptor_within(image, table, i))
 		i++;
-	if (h->split || i == pages)
+	if (i == pages)
 		return false;
 	i = 0;
 	for (uint64_t pfn = 0; pfn / 8 < map.n; pfn++) {
@@ -284,8 +334,12 @@ static bool kdump_open(struct image *image, GError **error)
 								  ARCH_UNKNOWN;
 
 	k->set[k->files++] = image->file->fd;
+	if (header.split && !part_is_safe(image->file->fd, &header)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: a page descriptor tells of more than the %u bytes a page has", BLOCK);
+		return false;
+	}
 	if (header.split)
-		find_set(image, k);
+		find_set(image, k, &header);
 	k->original = kdump_new();
 	if (!k->original) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "kdump: no memory for the reader");

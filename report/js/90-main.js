@@ -48,6 +48,11 @@ function set_theme(theme) {
 
 const toggle_theme = () => set_theme(document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark');
 
+/* Paper is white. */
+let before_print = null;
+addEventListener('beforeprint', () => { before_print = document.documentElement.dataset.theme; document.documentElement.dataset.theme = 'light'; });
+addEventListener('afterprint', () => { document.documentElement.dataset.theme = before_print; });
+
 function first_theme() {
 	let theme = null;
 	try { theme = localStorage.getItem('memsieve-theme'); } catch { /* none */ }
