@@ -16,11 +16,12 @@
 #include <zlib.h>
 #include "error.h"
 #include "layout.h"
+#include "limit.h"
 
 /* The kernels' files have 6 to 16 MB and under a million values. Jansson needs up to
  * about 120 bytes a value, so these bound its memory, too. */
-#define TEXT_MAX (64u << 20)
-#define VALUES_MAX (4u << 20)
+#define TEXT_MAX ((guint)limit(symbol_file))
+#define VALUES_MAX ((guint)limit(symbol_values))
 #define UNPACK_MEMORY_MAX (128u << 20)
 /* How deep array types and anonymous members may nest; one load may look at so many
  * anonymous members in all. */

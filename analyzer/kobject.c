@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kobject.h"
 #include <string.h>
+#include "limit.h"
 #include "text.h"
 
-/* Windows' own limit on the depth of a registry key (MSDN, "Registry Element Size Limits"). */
-#define MAX_KEY_DEPTH 512
-#define MAX_KEY_PATH 32767
-#define MAX_DIRECTORY_DEPTH 32
-/* _OBJECT_DIRECTORY.HashBuckets; entries of one directory, and links of one bucket, that anybody may make us follow. */
-#define DIRECTORY_BUCKETS 37
-#define MAX_DIRECTORY_ENTRIES 65536
-#define MAX_CHAIN 4096
+#define MAX_KEY_PATH 32767	/* MSDN, "Registry Element Size Limits" */
+#define DIRECTORY_BUCKETS 37	/* _OBJECT_DIRECTORY.HashBuckets */
 
 struct object_types *object_types_load(const struct kernel *kernel, struct space *space)
 {
@@ -117,7 +112,7 @@ enum fault read_key_path(struct space *space, va_t key_body, char **out)
 	for (unsigned depth = 0; !fault && at; depth++) {
 		struct object kcb = object_at(space, at);
 		g_autofree char *component = NULL;
-		if (depth >= MAX_KEY_DEPTH || path->len > MAX_KEY_PATH)
+		if (depth >= limit(key_depth) || path->len > MAX_KEY_PATH)
 			return FAULT_LIMIT;
 		if ((fault = key_component(&kcb, &component)))
 			return fault;
@@ -242,7 +237,7 @@ enum fault object_directory(struct space *space, va_t body, char **out)
 	for (unsigned depth = 0; !fault && info.va.v; depth++) {
 		uint64_t directory = 0;
 		g_autofree char *name = NULL;
-		if (depth >= MAX_DIRECTORY_DEPTH)
+		if (depth >= limit(directory_depth))
 			return FAULT_LIMIT;
 		if ((fault = READ(info, object_header_name_info.Directory, &directory)))
 			return fault;
@@ -272,7 +267,7 @@ GArray *object_directory_list(struct space *space, va_t at)
 		uint64_t link = 0, body = 0;
 		if (read_pointer(space, (va_t){ buckets.va.v + i * space_pointer_size(space) }, &link))
 			break;
-		for (unsigned n = 0; link && n < MAX_CHAIN && out->len < MAX_DIRECTORY_ENTRIES; n++) {
+		for (unsigned n = 0; link && n < limit(bucket_entries) && out->len < limit(directory_entries); n++) {
 			struct object entry = object_at(space, link);
 			if (READ(entry, object_directory_entry.Object, &body) || READ(entry, object_directory_entry.ChainLink, &link))
 				break;

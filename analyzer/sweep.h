@@ -9,6 +9,7 @@
 #ifndef MEMSIEVE_SWEEP_H
 #define MEMSIEVE_SWEEP_H
 #include "image.h"
+#include "limit.h"
 #include "space.h"
 
 enum sweep_kind {
@@ -34,7 +35,7 @@ struct sweep_hit {
 struct sweep;
 
 /* Of one pattern, the first so many hits are kept, and sweep_cut_short tells. */
-#define SWEEP_MAX_HITS (1u << 20)
+#define SWEEP_MAX_HITS ((guint)limit(sweep_hits))
 
 /* patterns is NULL-terminated; equal ones are swept for once. NULL layout: pool patterns find nothing.
  * *cancel may become nonzero meanwhile; NULL: it can't be stopped. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token.h"
+#include "limit.h"
 #include <string.h>
 
-/* Windows allows 1024 groups in a token (MSDN, "Logging on a user account fails"). */
-#define MAX_GROUPS 1100
 /* SID_MAX_SUB_AUTHORITIES, winnt.h. */
 #define MAX_SUB_AUTHORITIES 15
 
@@ -71,7 +70,7 @@ static void read_groups(const struct object *token, struct token_info *out)
 
 	if ((fault = READ(*token, token.UserAndGroupCount, &count)) || (fault = READ(*token, token.UserAndGroups, &array)) ||
 	    (fault = l->sid_and_attributes.size_ ? FAULT_NONE : FAULT_NO_FIELD) ||
-	    (fault = count && count <= MAX_GROUPS ? FAULT_NONE : FAULT_IMPLAUSIBLE)) {
+	    (fault = count && count <= limit(token_groups) ? FAULT_NONE : FAULT_IMPLAUSIBLE)) {
 		groups_fault(out, fault, token->va);
 		return;
 	}

@@ -276,10 +276,10 @@ struct file *unpack(struct file *packed, char **damage, GError **error)
 	enum packing packing;
 
 	*damage = NULL;
-	for (int depth = 0; file && (packing = packing_of(file)) != PACKING_NONE; depth++) {
+	for (unsigned depth = 0; file && (packing = packing_of(file)) != PACKING_NONE; depth++) {
 		struct file *outer = file;
 		if (depth == UNPACK_DEPTH) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: packed more than %d times over",
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: packed more than %" G_GUINT64_FORMAT " times over",
 				    packed->path, UNPACK_DEPTH);
 			file = NULL;
 		} else {

@@ -11,12 +11,13 @@
 #ifndef MEMSIEVE_UNPACK_H
 #define MEMSIEVE_UNPACK_H
 #include "image.h"
+#include "limit.h"
 
-#define UNPACK_MAX (G_GUINT64_CONSTANT(4) << 40)
-#define UNPACK_FREE (G_GUINT64_CONSTANT(8) << 30)
-#define UNPACK_RATIO 1024u
-#define UNPACK_DEPTH 4
-#define UNPACK_RESERVE (G_GUINT64_CONSTANT(64) << 20)
+#define UNPACK_MAX limit(unpack_bytes)
+#define UNPACK_FREE limit(unpack_free)
+#define UNPACK_RATIO limit(unpack_ratio)
+#define UNPACK_DEPTH limit(unpack_layers)
+#define UNPACK_RESERVE limit(unpack_reserve)
 
 /*
  * `packed` itself when it is not packed, else a new file of the same path. NULL and

@@ -4,6 +4,7 @@
  * object manager's \Driver and \FileSystem and by their pool blocks.
  */
 #include "driver_set.h"
+#include "limit.h"
 #include "plugin.h"
 
 enum {
@@ -62,7 +63,6 @@ static const struct table devices = {
 	},
 };
 
-#define MAX_DEVICES 4096u
 #define IO_TYPE_DEVICE 3	/* ntddk.h */
 #define MAJOR_FUNCTIONS 28
 
@@ -139,7 +139,7 @@ static GArray *list_devices(struct context *c, const struct object *driver)
 	while (!fault && at) {
 		struct object device = object_at(c->space, at);
 		int16_t type = 0;
-		if (out->len >= MAX_DEVICES)
+		if (out->len >= limit(driver_devices))
 			fault = FAULT_LIMIT;
 		else if (!g_hash_table_add(seen, g_memdup2(&at, sizeof(at))))
 			fault = FAULT_IMPLAUSIBLE;

@@ -4,11 +4,11 @@
  * not be there or should not be like that; with --yara-scope more of it, or the kernel's.
  */
 #include <string.h>
+#include "limit.h"
 #include "paging.h"
 #include "plugin.h"
 #include "scan.h"
 
-#define PROCESS_MATCHES 50000u		/* rows a process (or the kernel) */
 /* Steps of page-table walking a process: no honest one has several times as many pages as
  * the machine; page tables that name themselves have endless ones. */
 #define STEPS_LEAST (UINT64_C(1) << 20)
@@ -93,7 +93,7 @@ static void on_match(void *user, const struct scan_match *match)
 {
 	struct job *job = user;
 
-	if (job->matches++ >= PROCESS_MATCHES)
+	if (job->matches++ >= limit(yara_matches))
 		return;
 	struct row *row = row_new(job->c, &yara_matches);
 	if (job->vad >= 0)
@@ -171,9 +171,9 @@ static void job_finish(struct job *job)
 	if (job->not_in_dump)
 		context_note(job->c, FAULT_NOT_IN_DUMP, (va_t){ job->first_not_in_dump }, "yara_matches",
 			     "%" G_GUINT64_FORMAT " pages in memory are not in the dump: not scanned", job->not_in_dump);
-	if (job->matches > PROCESS_MATCHES)
-		context_note(job->c, FAULT_LIMIT, (va_t){ 0 }, "yara_matches", "%u matches, %u are kept", job->matches,
-			     PROCESS_MATCHES);
+	if (job->matches > limit(yara_matches))
+		context_note(job->c, FAULT_LIMIT, (va_t){ 0 }, "yara_matches", "%u matches, %" G_GUINT64_FORMAT " are kept", job->matches,
+			     limit(yara_matches));
 	if (!job->steps)
 		context_note(job->c, FAULT_LIMIT, (va_t){ job->end }, "yara_matches",
 			     "its page tables name far more pages than the machine has: the rest is not scanned");
