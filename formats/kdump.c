@@ -25,7 +25,7 @@
 struct kdump {
 	kdump_ctx_t *original;
 	GMutex lock;		/* of idle */
-	GPtrArray *idle;	/* kdump_ctx_t *: clones that no thread uses just now */
+	GPtrArray *idle;	/* kdump_ctx_t *: opened for other threads, not used just now */
 	int set[MAX_SET];	/* the files of a split dump; [0] is image->file's */
 	unsigned files;
 };
@@ -316,6 +316,11 @@ static bool add_ranges(struct kdump *k, struct image *image)
 	return true;
 }
 
+static bool open_context(const struct kdump *k, kdump_ctx_t *ctx)
+{
+	return kdump_set_number_attr(ctx, "cache.size", CACHE_PAGES) == KDUMP_OK && kdump_open_fdset(ctx, k->files, k->set) == KDUMP_OK;
+}
+
 static bool kdump_open(struct image *image, GError **error)
 {
 	struct kdump_header header = { 0 };
@@ -346,8 +351,7 @@ static bool kdump_open(struct image *image, GError **error)
 		return false;
 	}
 	image->file->mapped_elsewhere = true;
-	if (kdump_set_number_attr(k->original, "cache.size", CACHE_PAGES) != KDUMP_OK ||
-	    kdump_open_fdset(k->original, k->files, k->set) != KDUMP_OK)
+	if (!open_context(k, k->original))
 		return library_failed(k, "not readable", error);
 	if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
 		return library_failed(k, "no page bitmap", error);
@@ -383,7 +387,10 @@ static void kdump_close(struct image *image)
 	g_free(k);
 }
 
-/* A clone for this read: the library wants one context a thread, and has its own locks within. */
+/*
+ * A context for this read, opened by itself: the library's clones share a cache, and a read that fails leaves it
+ * (0.5.1) with an entry that has no memory, which the next reads write to.
+ */
 static kdump_ctx_t *borrow(struct kdump *k)
 {
 	kdump_ctx_t *ctx = NULL;
@@ -391,10 +398,11 @@ static kdump_ctx_t *borrow(struct kdump *k)
 	g_mutex_lock(&k->lock);
 	if (k->idle->len)
 		ctx = g_ptr_array_steal_index_fast(k->idle, k->idle->len - 1);
-	else
-		ctx = kdump_clone(k->original, 0);
 	g_mutex_unlock(&k->lock);
-	return ctx;
+	if (ctx || !(ctx = kdump_new()) || open_context(k, ctx))
+		return ctx;
+	kdump_free(ctx);
+	return NULL;
 }
 
 static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
@@ -406,9 +414,13 @@ static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 	if (!ctx)
 		return FAULT_LIMIT;
 	kdump_status status = kdump_read(ctx, KDUMP_MACHPHYSADDR, pfn * PAGE_SIZE, page, &length);
-	g_mutex_lock(&k->lock);
-	g_ptr_array_add(k->idle, ctx);
-	g_mutex_unlock(&k->lock);
+	if (status != KDUMP_OK) {
+		kdump_free(ctx);	/* with its cache */
+	} else {
+		g_mutex_lock(&k->lock);
+		g_ptr_array_add(k->idle, ctx);
+		g_mutex_unlock(&k->lock);
+	}
 	return status == KDUMP_OK ? FAULT_NONE : status == KDUMP_ERR_NODATA ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE;
 }
 
