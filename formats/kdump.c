@@ -24,8 +24,9 @@
 
 struct kdump {
 	kdump_ctx_t *original;
-	GMutex lock;		/* of idle */
+	GMutex lock;		/* of idle and bad */
 	GPtrArray *idle;	/* kdump_ctx_t *: opened for other threads, not used just now */
+	GHashTable *bad;	/* pages that can't be read: each costs a context, so none is tried twice */
 	int set[MAX_SET];	/* the files of a split dump; [0] is image->file's */
 	unsigned files;
 };
@@ -329,6 +330,7 @@ static bool kdump_open(struct image *image, GError **error)
 
 	g_mutex_init(&k->lock);
 	k->idle = g_ptr_array_new();
+	k->bad = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	image->facts.format = "kdump";
 	if (!read_header(image, &header, error))
 		return false;
@@ -379,6 +381,7 @@ static void kdump_close(struct image *image)
 	for (guint i = 0; i < k->idle->len; i++)
 		kdump_free(g_ptr_array_index(k->idle, i));
 	g_ptr_array_free(k->idle, TRUE);
+	g_hash_table_destroy(k->bad);
 	if (k->original)
 		kdump_free(k->original);
 	for (unsigned i = 1; i < k->files; i++)
@@ -391,11 +394,15 @@ static void kdump_close(struct image *image)
  * A context for this read, opened by itself: the library's clones share a cache, and a read that fails leaves it
  * (0.5.1) with an entry that has no memory, which the next reads write to.
  */
-static kdump_ctx_t *borrow(struct kdump *k)
+static kdump_ctx_t *borrow(struct kdump *k, uint64_t pfn)
 {
 	kdump_ctx_t *ctx = NULL;
 
 	g_mutex_lock(&k->lock);
+	if (g_hash_table_contains(k->bad, &pfn)) {
+		g_mutex_unlock(&k->lock);
+		return NULL;
+	}
 	if (k->idle->len)
 		ctx = g_ptr_array_steal_index_fast(k->idle, k->idle->len - 1);
 	g_mutex_unlock(&k->lock);
@@ -408,19 +415,20 @@ static kdump_ctx_t *borrow(struct kdump *k)
 static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 {
 	struct kdump *k = image->format_data;
-	kdump_ctx_t *ctx = borrow(k);
+	kdump_ctx_t *ctx = borrow(k, pfn);
 	size_t length = PAGE_SIZE;
 
 	if (!ctx)
-		return FAULT_LIMIT;
+		return FAULT_IMPLAUSIBLE;
 	kdump_status status = kdump_read(ctx, KDUMP_MACHPHYSADDR, pfn * PAGE_SIZE, page, &length);
-	if (status != KDUMP_OK) {
+	if (status != KDUMP_OK)
 		kdump_free(ctx);	/* with its cache */
-	} else {
-		g_mutex_lock(&k->lock);
+	g_mutex_lock(&k->lock);
+	if (status == KDUMP_OK)
 		g_ptr_array_add(k->idle, ctx);
-		g_mutex_unlock(&k->lock);
-	}
+	else
+		g_hash_table_add(k->bad, g_memdup2(&pfn, sizeof(pfn)));
+	g_mutex_unlock(&k->lock);
 	return status == KDUMP_OK ? FAULT_NONE : status == KDUMP_ERR_NODATA ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE;
 }
 
