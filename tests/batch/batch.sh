@@ -78,9 +78,8 @@ kill -9 $parent
 wait $parent 2>/dev/null
 [ $killed = 0 ] || ok "a killed worker is started once more" grep -q '"event": "retry"' 2.log
 "$memsieve" batch --status broken.db --format json >status.log
-# How far it came before it was killed depends on the machine's mood.
-grep -q '"event": "status".*"dumps": 61,' status.log || cat status.log
-ok "the status in between" grep -q '"event": "status".*"dumps": 61,' status.log
+grep -q '"event": "status"' status.log || cat status.log
+ok "the status in between" grep -q '"event": "status".*"dumps": 61, "done": [12][0-9],.*"waiting": [3-5]' status.log
 run --resume --case broken.db --jobs 2 in >3.log
 ok "the resumed batch ends alike" [ $? = "$first" ]
 # What a killed batch had running, two at a time, is run again.
