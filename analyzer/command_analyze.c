@@ -46,6 +46,7 @@ static void options_clear(struct options *o)
 	g_strfreev(o->yara);
 	g_strfreev(o->symbols);
 	g_strfreev(o->plugins);
+	g_strfreev(o->page_files);
 	g_strfreev(o->limits);
 }
 
@@ -63,6 +64,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "no-builtin-rules", 0, 0, G_OPTION_ARG_NONE, &o->no_builtin_rules, "use only the rules given", NULL },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
+		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "the machine's page file; more of them in Windows' order", "FILE" },
 		{ "plugin", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->plugins, "load a plugin", "FILE.so" },
 		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o->no_sandbox, "keep all the user's rights while reading the dump", NULL },
@@ -87,6 +89,10 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 	}
 	if (*argc < 2) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "no dump given");
+		return false;
+	}
+	if (o->page_files && *argc > 2) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--pagefile goes with one dump: page files are one machine's at one time");
 		return false;
 	}
 	for (char **l = o->limits; l && *l; l++)
@@ -126,6 +132,7 @@ static const char *confine(const struct options *o, char **dumps)
 	read_all(sandbox, o->yara);
 	read_all(sandbox, o->symbols);
 	read_all(sandbox, o->plugins);
+	read_all(sandbox, o->page_files);
 	sandbox_read(sandbox, o->layout);
 	sandbox_read(sandbox, layouts);
 	sandbox_write(sandbox, folder);

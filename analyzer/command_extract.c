@@ -18,13 +18,14 @@
 #include "hash.h"
 #include "image_compare.h"
 #include "image_rebuild.h"
+#include "page_file.h"
 #include "pe_space.h"
 #include "pipeline.h"
 #include "vad_tree.h"
 
 struct extract_options {
 	char *output, *base, *image_base, *dump_file, *layout;
-	char **symbols;
+	char **symbols, **page_files;
 	gint64 pid, dump_id;
 	gboolean all_suspicious, mapped, no_verify, quiet;
 	uint64_t address, new_base;	/* of base and image_base */
@@ -174,6 +175,39 @@ static bool verify(struct extraction *x, const char *path, GError **error)
 	return false;
 }
 
+/* The page files that the dump was analysed with. Without one, what it holds is missing from the files and listed so. */
+static bool open_page_files(struct extraction *x, GError **error)
+{
+	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, x->dump_id);
+
+	char **given = x->options->page_files;
+
+	for (guint i = 0; i < PAGE_FILES_MAX; i++) {
+		g_autofree char *n = g_strdup_printf("%u", i);
+#define ASK(column) store_value(x->store, "SELECT " column " FROM page_files WHERE dump_id = CAST(? AS INTEGER) AND number = CAST(? AS INTEGER)", id, n, NULL)
+		g_autofree char *path = ASK("path"), *sha256 = ASK("sha256");
+#undef ASK
+		if (!path)
+			return true;
+		const char *now_at = given && *given ? *given++ : path;
+		if (!page_file_add(x->image, now_at, error)) {
+			if (given)
+				return false;
+			g_printerr("memsieve: %s (--pagefile tells where it is now): goes on without it\n", (*error)->message);
+			g_clear_error(error);
+			return true;
+		}
+		if (x->options->no_verify || !sha256)
+			continue;
+		g_autofree char *now = hasher_finish(hasher_start(g_ptr_array_index(x->image->page_files, i)));
+		if (g_strcmp0(now, sha256)) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: is not the page file that the dump was analysed with: its SHA-256 is another", now_at);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool open_dump(struct extraction *x, const char *case_path, GError **error)
 {
 	struct layout_options layouts = { (const char *const *)x->options->symbols, x->options->layout };
@@ -186,7 +220,7 @@ static bool open_dump(struct extraction *x, const char *case_path, GError **erro
 		g_prefix_error(error, "the dump of this case (--dump-file tells where it is now): ");
 		return false;
 	}
-	if (!verify(x, path, error))
+	if (!verify(x, path, error) || !open_page_files(x, error))
 		return false;
 	x->kernel = kernel_find(x->image, &layouts, error);
 	if (!x->kernel)
@@ -484,7 +518,8 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 	g_autofree char *folder = g_dir_make_tmp("memsieve-XXXXXX", error), *output = folder ? g_build_filename(folder, "case.db", NULL) : NULL;
 	g_autofree const struct plugin **sorted = folder ? plugin_load(NULL, error) : NULL;
 	struct options options = {
-		.output = output, .jobs = (int)g_get_num_processors(), .symbols = x->options->symbols, .layout = x->options->layout, .quiet = TRUE,
+		.output = output, .jobs = (int)g_get_num_processors(), .symbols = x->options->symbols, .layout = x->options->layout, .page_files = x->options->page_files,
+		.quiet = TRUE,
 		.command_line = (char *)"extract",
 	};
 	struct result result;
@@ -517,6 +552,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ "image-base", 0, 0, G_OPTION_ARG_STRING, &o->image_base, "relocate images to this base, e.g. the one their file prefers", "A" },
 		{ "dump", 0, 0, G_OPTION_ARG_INT64, &o->dump_id, "which dump of the case", "ID" },
 		{ "dump-file", 0, 0, G_OPTION_ARG_FILENAME, &o->dump_file, "where the dump is now, if not where it was analysed", "FILE" },
+		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "where the page file is now, or, for a DUMP, that it has one", "FILE" },
 		{ "no-verify", 0, 0, G_OPTION_ARG_NONE, &o->no_verify, "compare the dump's size alone, not its SHA-256", NULL },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
@@ -563,6 +599,7 @@ static int run(int argc, char **argv)
 	g_free(o.dump_file);
 	g_free(o.layout);
 	g_strfreev(o.symbols);
+	g_strfreev(o.page_files);
 	return outcome;
 }
 

@@ -33,6 +33,17 @@ const struct table table_memory_ranges = {
 	},
 };
 
+const struct table table_page_files = {
+	.name = "page_files", .doc = "the machine's page files that were given with the dump: what is paged out was read from them",
+	.columns = {
+		[PAGE_FILES_DUMP] = { "dump_id", COL_DUMP, "" },
+		[PAGE_FILES_NUMBER] = { "number", COL_INT, "as Windows numbers them, _MMPTE_SOFTWARE.PageFileLow" },
+		[PAGE_FILES_PATH] = { "path", COL_TEXT, "as given on the command line" },
+		[PAGE_FILES_SIZE] = { "size", COL_INT, "bytes" },
+		[PAGE_FILES_SHA256] = { "sha256", COL_TEXT, "" },
+	},
+};
+
 const struct table table_runs = {
 	.name = "runs", .key = "run_id", .doc = "each time a dump was analysed",
 	.columns = {
@@ -97,5 +108,5 @@ const struct table table_findings = {
 };
 
 const struct table *const core_tables[] = {
-	&table_dumps, &table_memory_ranges, &table_runs, &table_plugin_runs, &table_diagnostics, &table_findings, NULL
+	&table_dumps, &table_memory_ranges, &table_page_files, &table_runs, &table_plugin_runs, &table_diagnostics, &table_findings, NULL
 };

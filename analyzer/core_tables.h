@@ -4,7 +4,7 @@
 #define MEMSIEVE_CORE_TABLES_H
 #include "table.h"
 
-extern const struct table table_dumps, table_memory_ranges, table_runs, table_plugin_runs, table_diagnostics, table_findings;
+extern const struct table table_dumps, table_memory_ranges, table_page_files, table_runs, table_plugin_runs, table_diagnostics, table_findings;
 extern const struct table *const core_tables[];	/* NULL-terminated */
 
 enum {
@@ -13,6 +13,7 @@ enum {
 	DUMPS_LAYOUT_SOURCE, DUMPS_COMPUTER_NAME, DUMPS_KERNEL_FOUND_BY, DUMPS_SYSTEM_ROOT,
 };
 enum { RANGES_DUMP, RANGES_START, RANGES_LENGTH };
+enum { PAGE_FILES_DUMP, PAGE_FILES_NUMBER, PAGE_FILES_PATH, PAGE_FILES_SIZE, PAGE_FILES_SHA256 };
 enum {
 	RUNS_DUMP, RUNS_TOOL_VERSION, RUNS_COMMAND_LINE, RUNS_STARTED_AT, RUNS_FINISHED_AT, RUNS_STATUS, RUNS_RULES_SHA256,
 	RUNS_LIBRARY_VERSIONS, RUNS_MESSAGE, RUNS_SANDBOX,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image.h"
+#include "page_file.h"
 #include <errno.h>
 #include <string.h>
 #include "format.h"
@@ -311,6 +312,7 @@ void image_close(struct image *image)
 	triage_destroy(image->triage);
 	minidump_destroy(image->minidump);
 	g_ptr_array_free(image->notes, TRUE);
+	page_files_close(image);
 	g_free(image->facts.detail);
 	g_free(image->facts.secondary_data);
 	g_free(image->facts.comment);
@@ -368,8 +370,25 @@ static const GArray *memory_of(const struct image *image)
 	return image->segments->len || !image->virtual_segments ? image->segments : image->virtual_segments;
 }
 
+static enum fault read_page_file(const struct image *image, pa_t pa, uint8_t *to, size_t length)
+{
+	while (length) {
+		size_t n = MIN(length, PAGE_SIZE - (size_t)(pa.v & PAGE_MASK));
+		const uint8_t *bytes = page_file_bytes(image, pa);
+		if (!bytes)
+			return FAULT_NOT_IN_DUMP;
+		memcpy(to, bytes, n);
+		to += n;
+		pa.v += n;
+		length -= n;
+	}
+	return FAULT_NONE;
+}
+
 enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
 {
+	if (page_file_holds(image, pa))
+		return read_page_file(image, pa, buffer, length);
 	if (!image->format->read_page)
 		return read_mapped(image->file, memory_of(image), pa.v, buffer, length);
 
@@ -392,6 +411,8 @@ enum fault image_read(struct image *image, pa_t pa, void *buffer, size_t length)
 const uint8_t *image_page(struct image *image, pa_t pa, void *scratch)
 {
 	pa.v &= ~(uint64_t)PAGE_MASK;
+	if (page_file_holds(image, pa))
+		return page_file_bytes(image, pa);
 	const struct segment *s = segment_of(memory_of(image), pa.v);
 	if (!s)
 		return NULL;
@@ -435,10 +456,13 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out)
 
 bool image_lost(const struct image *image, GError **error)
 {
-	if (!image->file->lost)
+	const struct file *file = image->file;
+
+	for (guint i = 0; !file->lost && image->page_files && i < image->page_files->len; i++)
+		file = g_ptr_array_index(image->page_files, i);
+	if (!file->lost)
 		return false;
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO,
-		    "%s: %d pages of the file could not be read: it shrank or its disk fails", image->file->path,
-		    image->file->lost);
+		    "%s: %d pages of the file could not be read: it shrank or its disk fails", file->path, file->lost);
 	return true;
 }

@@ -180,6 +180,7 @@ struct image {
 	struct image_triage *triage;	/* triage dumps, else NULL */
 	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
+	GPtrArray *page_files;		/* struct file *, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
 };

@@ -15,6 +15,7 @@ struct options {
 	char **symbols;			/* --symbols */
 	char *layout;			/* --layout */
 	char **plugins;			/* --plugin */
+	char **page_files;		/* --pagefile, in Windows' order */
 	char **limits;			/* --limit: NAME=VALUE */
 	enum yara_scope yara_scope;
 	gboolean replace, quiet, verbose, no_builtin_rules;

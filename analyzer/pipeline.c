@@ -8,6 +8,7 @@
 #include "crew.h"
 #include "hash.h"
 #include "limit.h"
+#include "page_file.h"
 #include "progress.h"
 #include "rules.h"
 #include "scan.h"
@@ -413,6 +414,13 @@ static bool begin_run(struct pipeline *p, const char *path)
 		row_address(row, RANGES_START, range.start);
 		row_int(row, RANGES_LENGTH, (int64_t)range.length);
 	}
+	for (guint i = 0; p->image->page_files && i < p->image->page_files->len; i++) {
+		const struct file *file = g_ptr_array_index(p->image->page_files, i);
+		row = rows_add(rows, &table_page_files, NULL);
+		row_int(row, PAGE_FILES_NUMBER, i);
+		row_text(row, PAGE_FILES_PATH, file->path);
+		row_int(row, PAGE_FILES_SIZE, (int64_t)file->size);
+	}
 	row = rows_add(rows, &table_runs, NULL);
 	g_autofree char *time = now(), *versions = library_versions(), *rules = rules_sha256(p->options);
 	row_text(row, RUNS_TOOL_VERSION, PACKAGE_VERSION);
@@ -454,6 +462,20 @@ static bool finish_run(struct pipeline *p, const char *sha256, const char *statu
 	       store_exec(p->store, error, "UPDATE runs SET finished_at = ?, status = ?, message = nullif(?, '') WHERE run_id = CAST(? AS INTEGER)",
 			  time, status, message ? message : "", run, NULL) &&
 	       store_commit(p->store, error);
+}
+
+/* A page file is evidence like the dump. */
+static bool hash_page_files(struct pipeline *p, GError **error)
+{
+	bool ok = true;
+
+	for (guint i = 0; ok && p->image->page_files && i < p->image->page_files->len && !pipeline_interrupted; i++) {
+		g_autofree char *sha256 = hasher_finish(hasher_start(g_ptr_array_index(p->image->page_files, i)));
+		g_autofree char *dump = g_strdup_printf("%" G_GINT64_FORMAT, p->dump_id), *number = g_strdup_printf("%u", i);
+		ok = !sha256 || store_exec(p->store, error, "UPDATE page_files SET sha256 = ? WHERE dump_id = CAST(? AS INTEGER) AND number = CAST(? AS INTEGER)",
+					   sha256, dump, number, NULL);
+	}
+	return ok;
 }
 
 static bool duplicate(const char *path, const struct options *options, int64_t id, GError **error)
@@ -566,6 +588,9 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	p->image = image_open(path, error);
 	if (!p->image)
 		goto out;
+	for (char **file = options->page_files; file && *file; file++)
+		if (!page_file_add(p->image, *file, error))
+			goto out;
 	progress_begin(!options->quiet, p->image->container->size);
 	progress_stage("kernel");
 	hasher = hasher_start(p->image->container);
@@ -593,7 +618,7 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	if (hasher)
 		sha256 = hasher_finish(hasher);
 	hasher = NULL;
-	if (!ok)
+	if (!ok || !hash_page_files(p, error))
 		goto out;
 	if (pipeline_interrupted) {
 		status = "failed";

@@ -2,6 +2,7 @@
 #include "space.h"
 #include <string.h>
 #include "limit.h"
+#include "page_file.h"
 #include "paging.h"
 #include "vad.h"
 
@@ -89,6 +90,24 @@ static uint64_t unswizzle(const struct space *space, uint64_t pte)
 #define PTE_TRANSITION (UINT64_C(1) << 11)
 #define PTE_PFN UINT64_C(0x0000fffffffff000)
 
+static uint64_t bits_of(uint64_t entry, struct field field)
+{
+	unsigned shift = field.offset * 8u + field.bit, bits = field.bits ? field.bits : field.size * 8u;
+
+	if (!bits || shift >= 64 || bits >= 64)
+		return 0;
+	return entry >> shift & ((UINT64_C(1) << bits) - 1);
+}
+
+/* Where the page that an entry (neither valid nor prototype; swizzling undone) says is in a page file can be read, or 0. */
+static pa_t in_page_file(const struct space *space, uint64_t entry)
+{
+	if (!space->image->page_files || !space->layout || !paging_page_file(space->paging, entry))
+		return (pa_t){ 0 };
+	return page_file_address(space->image, bits_of(entry, space->layout->mmpte_software.PageFileLow),
+				 bits_of(entry, space->layout->mmpte_software.PageFileHigh));
+}
+
 static void software_protection(struct page *page, unsigned mm)
 {
 	uint32_t protection = protection_from_mm(mm);
@@ -127,6 +146,7 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 		page->pa.v = paging_pfn(space->paging, unswizzle(space, pte));
 	} else if (paging_page_file(space->paging, unswizzle(space, pte))) {
 		page->state = PAGE_PAGED_OUT;
+		page->pa = in_page_file(space, unswizzle(space, pte));
 	} else {
 		page->state = pte ? PAGE_DEMAND_ZERO : PAGE_IN_FILE;
 	}
@@ -219,6 +239,8 @@ static void leaf(struct space *space, const struct space_slot *slot, uint64_t pt
 	} else {
 		software_protection(page, pte >> 5 & 0x1f);
 		page->state = paging_page_file(space->paging, unswizzle(space, pte)) ? PAGE_PAGED_OUT : PAGE_DEMAND_ZERO;
+		if (page->state == PAGE_PAGED_OUT)
+			page->pa = in_page_file(space, unswizzle(space, pte));
 	}
 }
 
@@ -273,6 +295,11 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 				table.v = paging_pfn(space->paging, unswizzle(space, entry));
 				continue;
 			}
+			pa_t paged_out = entry & PTE_PROTOTYPE ? (pa_t){ 0 } : in_page_file(space, unswizzle(space, entry));
+			if (paged_out.v) {
+				table = paged_out;
+				continue;
+			}
 			slot->absent = entry ? PAGE_PAGED_OUT : PAGE_ABSENT;
 			if (!entry)
 				*next = after_zeros(space, table, index, mode->mask[level], span, va);
@@ -325,7 +352,9 @@ enum fault page_fault(const struct page *page)
 	switch (page->state) {
 	case PAGE_VALID: case PAGE_TRANSITION: case PAGE_DEMAND_ZERO:
 		return FAULT_NONE;
-	case PAGE_PAGED_OUT: case PAGE_IN_FILE:
+	case PAGE_PAGED_OUT:
+		return page->pa.v ? FAULT_NONE : FAULT_PAGED_OUT;
+	case PAGE_IN_FILE:
 		return FAULT_PAGED_OUT;
 	case PAGE_UNKNOWN:
 		return FAULT_NOT_IN_DUMP;

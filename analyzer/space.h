@@ -32,7 +32,7 @@ struct page {
 	uint64_t size;		/* 4 KiB, 2 MiB (4 MiB), 1 GiB */
 	uint64_t pte;		/* the entry in this space's own tables, 0 when none */
 	enum page_state state;	/* after prototype PTEs were followed */
-	pa_t pa;		/* where state is VALID or TRANSITION */
+	pa_t pa;		/* where state is VALID or TRANSITION; of a page in a page file that was given (page_file.h), else 0 */
 	va_t prototype_pte;	/* the prototype PTE that was followed, or 0 */
 	bool by_prototype;	/* the entry itself is a prototype form, or the VAD's was used */
 	bool by_vad;		/* no usable entry: the VAD's prototype PTEs were used */
@@ -43,6 +43,12 @@ struct page {
 static inline bool page_resident(const struct page *page)
 {
 	return page->state == PAGE_VALID || page->state == PAGE_TRANSITION;
+}
+
+/* Are its bytes to be had at pa, in memory or in a page file? */
+static inline bool page_readable(const struct page *page)
+{
+	return page_resident(page) || (page->state == PAGE_PAGED_OUT && page->pa.v);
 }
 
 struct vad_set;

@@ -19,6 +19,7 @@ _memsieve() {
 	query:--format|query:-f) COMPREPLY=($(compgen -W "table csv json jsonl" -- "$cur")) ;;
 	export:--format|export:-f) COMPREPLY=($(compgen -W "timesketch bodyfile ecs stix misp csv" -- "$cur")) ;;
 	batch:--format|batch:-f) COMPREPLY=($(compgen -W "table json" -- "$cur")) ;;
+	*:--pagefile|*:--yara|*:--layout|*:--plugin) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")) ;;
 	*:--yara-scope) COMPREPLY=($(compgen -W "suspicious executable process kernel all" -- "$cur")) ;;
 	*:--rules|*:--symbols|*:--queries|*:--cases|*:--log-dir|*:--status) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")) ;;
 	symbols:symbols) COMPREPLY=($(compgen -W "check show list import" -- "$cur")) ;;

@@ -216,7 +216,7 @@ static void look_between(struct looker *l, va_t first, va_t last)
 	struct page page;
 
 	while (space_next_page(l->c->user, &cursor, last, &page) && !context_cancelled(l->c)) {
-		if (!page.executable || !page_resident(&page) || page.by_prototype)
+		if (!page.executable || !page_readable(&page) || page.by_prototype)
 			continue;
 		uint64_t start = MAX(page.va.v, first.v), end = MIN(page.va.v + page.size - 1, last.v) + 1;
 		if (run.length && run.start + run.length == start && run.writable == page.writable) {

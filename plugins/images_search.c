@@ -60,7 +60,7 @@ static bool is_header(struct search *s, uint64_t base, uint32_t limit)
 
 static const uint8_t *resident_bytes(const struct search *s, const struct page *page, uint8_t *scratch)
 {
-	if (!page_resident(page) || page->size != PAGE_SIZE)
+	if (!page_readable(page) || page->size != PAGE_SIZE)
 		return NULL;
 	return image_page(s->c->image, page->pa, scratch);
 }

@@ -275,7 +275,7 @@ static uint64_t search_entry(const struct walker *w, const struct vad *image)
 			continue;
 		while (searched < limit(module_search) && space_next_page(w->c->user, &cursor, vad->end, &page)) {
 			uint8_t bytes[PAGE_SIZE];
-			if (!page_resident(&page) || page.size != PAGE_SIZE || image_read(w->c->image, page.pa, bytes, PAGE_SIZE))
+			if (!page_readable(&page) || page.size != PAGE_SIZE || image_read(w->c->image, page.pa, bytes, PAGE_SIZE))
 				continue;
 			searched += PAGE_SIZE;
 			for (unsigned at = 0; at + w->l->pointer <= PAGE_SIZE; at += w->l->pointer) {

@@ -141,7 +141,7 @@ static bool step(struct job *job)
 	return true;
 }
 
-/* From start to last (its last byte) of a resident page. */
+/* From start to last (its last byte) of a page that is to be had. */
 static void add_page(struct job *job, const struct page *page, uint64_t start, uint64_t last)
 {
 	for (uint64_t n = (last - start) / PAGE_SIZE + 1, va = start; n && step(job); n--, va += PAGE_SIZE) {
@@ -220,7 +220,7 @@ static bool next_entries(struct pages *p)
 		uint64_t start = MAX(p->at, page.va.v), end = MIN(start | PAGE_MASK, p->last);
 		size_t n = (size_t)(end - start + 1);
 		p->at = cursor.v = end + 1;
-		if (!page_resident(&page) ||
+		if (!page_readable(&page) ||
 		    image_read(p->job->c->image, (pa_t){ page.pa.v + (start - page.va.v) }, p->entries, n))
 			continue;
 		p->entries_va = p->vad->start.v + (start - p->vad->first_prototype_pte.v) / p->width * PAGE_SIZE;
@@ -240,7 +240,7 @@ static bool next_shared(struct pages *p)
 			if (!entry || !step(p->job))
 				continue;
 			va_t va = { p->entries_va + (uint64_t)p->index * PAGE_SIZE };
-			if (!space_page(p->job->space, va, &p->shared) && page_resident(&p->shared)) {
+			if (!space_page(p->job->space, va, &p->shared) && page_readable(&p->shared)) {
 				p->index++;
 				return true;
 			}
@@ -306,7 +306,7 @@ static bool private_copy(struct job *job, const struct vad *vad, const struct pa
 	if (page->by_prototype || page->size != PAGE_SIZE || !first || (last >= first && at.v > last) ||
 	    space_prototype(job->space, at, &section))
 		return false;
-	return !page_resident(&section) || section.pa.v != page->pa.v;
+	return !page_readable(&section) || section.pa.v != page->pa.v;
 }
 
 static void scan_vad(struct job *job, const struct vad *vad, int64_t ordinal, enum take take)
@@ -317,7 +317,7 @@ static void scan_vad(struct job *job, const struct vad *vad, int64_t ordinal, en
 	pages_init(&pages, job, vad, take != TAKE_EXECUTABLE_COPIES);
 	region_begin(job, vad->start.v, ordinal);
 	while (pages_next(&pages, &page)) {
-		if (!page_resident(&page) || (take != TAKE_ALL && !page.executable) ||
+		if (!page_readable(&page) || (take != TAKE_ALL && !page.executable) ||
 		    (take == TAKE_EXECUTABLE_COPIES && !private_copy(job, vad, &page)))
 			continue;
 		/* A large page may reach past the VAD's ends. */
@@ -334,7 +334,7 @@ static void scan_between(struct job *job, uint64_t first, uint64_t last, bool al
 
 	while (step(job) && space_next_page(job->space, &cursor, (va_t){ last }, &page)) {
 		uint64_t start = MAX(page.va.v, first);
-		if (!page_resident(&page) || !(all || page.executable))
+		if (!page_readable(&page) || !(all || page.executable))
 			continue;
 		if (!job->open || job->end != start)
 			region_begin(job, start, -1);
@@ -403,7 +403,7 @@ static void scan_kernel(struct job *job)
 			cursor.v = skip + skip_size;
 			continue;
 		}
-		if (!page_resident(&page))
+		if (!page_readable(&page))
 			continue;
 		for (uint64_t i = 0; i < page.size && step(job); i += PAGE_SIZE) {
 			va_t va = { page.va.v + i };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Address spaces and list walks over a tiny raw image made here, with holes and smears. */
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "page_file.h"
 #include "rows.h"
 #include "vad.h"
 #include "walk.h"
@@ -265,6 +267,53 @@ static unsigned walk_all(unsigned *notes)
 	return n;
 }
 
+START_TEST(test_page_file)
+{
+	/* Page 0x1234 of page file 1, whose file ends two pages later; a page table lies in the last of them. */
+	static char file_path[] = "/tmp/memsieve-page-file-XXXXXX";
+	int fd = mkstemp(file_path);
+	uint64_t entry = PAGE_AT(41) | 7;
+	uint8_t bytes[PAGE_SIZE];
+	struct page page;
+	GError *error = NULL;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)PAGE_AT(0x1236)), 0);
+	ck_assert_int_eq(pwrite(fd, "swapped", 7, (off_t)PAGE_AT(0x1234)), 7);
+	ck_assert_int_eq(pwrite(fd, &entry, 8, (off_t)PAGE_AT(0x1235)), 8);
+	close(fd);
+	layout_set_field(layout, "_MMPTE_SOFTWARE", "PageFileLow", (struct field){ .size = 8, .bit = 12, .bits = 4 });
+	layout_set_field(layout, "_MMPTE_SOFTWARE", "PageFileHigh", (struct field){ .size = 8, .bit = 32, .bits = 32 });
+	/* Pages of U: 3 is there, 12 beyond the file's end, 13 in a file nobody gave. */
+	put(4, 3, UINT64_C(0x1234) << 32 | 1 << 12 | 6 << 5);
+	put(4, 12, UINT64_C(0x1236) << 32 | 1 << 12 | 4 << 5);
+	put(4, 13, UINT64_C(0x1234) << 32 | 2 << 12 | 4 << 5);
+	put(3, 3, UINT64_C(0x1235) << 32 | 1 << 12 | 4 << 5);
+	fd = open(path, O_WRONLY);
+	ck_assert_int_eq(pwrite(fd, memory, sizeof(memory), 0), (ssize_t)sizeof(memory));
+	close(fd);
+
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(3) }, bytes, 7, NULL), FAULT_PAGED_OUT);
+	for (int i = 0; i < 2; i++)
+		ck_assert_msg(page_file_add(image, file_path, &error), "%s", error ? error->message : "");
+	space_destroy(space);	/* it keeps page tables */
+	space = space_create(image, layout, PAGING_X64, (pa_t){ PAGE_AT(1) });
+	ck_assert_int_eq(space_page(space, (va_t){ U + PAGE_AT(3) }, &page), FAULT_NONE);
+	ck_assert_int_eq(page.state, PAGE_PAGED_OUT);	/* it still is, and is counted so */
+	ck_assert(page_readable(&page) && !page_resident(&page) && page.executable && page.writable);
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(3) }, bytes, 8, NULL), FAULT_NONE);
+	ck_assert_str_eq((char *)bytes, "swapped");
+	ck_assert_mem_eq(image_page(image, page.pa, NULL), "swapped", 7);
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(12) }, bytes, 1, NULL), FAULT_PAGED_OUT);
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(13) }, bytes, 1, NULL), FAULT_PAGED_OUT);
+	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(512) }, bytes, PAGE_SIZE, NULL), FAULT_NONE);
+	ck_assert_int_eq(bytes[9], 41);
+	/* A page-table entry can't name a page file's pages as if they were memory. */
+	ck_assert_uint_gt(page.pa.v, UINT64_C(0x000fffffffffffff));
+	unlink(file_path);
+}
+END_TEST
+
 START_TEST(test_walk)
 {
 	unsigned notes;
@@ -318,6 +367,7 @@ int main(void)
 	tcase_add_test(t, test_software_entries);
 	tcase_add_test(t, test_vad_prototypes);
 	tcase_add_test(t, test_invalid_mask);
+	tcase_add_test(t, test_page_file);
 	tcase_add_test(t, test_next_page);
 	tcase_add_test(t, test_read_fields);
 	tcase_add_test(t, test_walk);
