@@ -1,15 +1,30 @@
 -- rule: execution_never_allowed
 -- severity: high
--- confidence: 85
+-- confidence: 80
 -- attack: T1055
--- title: {name} ({pid}) executes {pages} pages at {address}, in memory made as {protection}
--- The page tables make pages executable that were allocated without that right, and nothing changed it on record:
--- VirtualProtect leaves the VAD's own protection as it was, so this is what an unpacker or injector leaves.
+-- title: {name} ({pid}) executes {pages} pages at {address}, in memory made as {protection}: {why}
+-- The page tables make pages executable that were allocated without that right. VirtualProtect and a later commit leave the
+-- VAD's own protection as it was, so this is what an unpacker or injector leaves, and also a just-in-time compiler that
+-- reserves memory first or writes it before it runs it: what the pages hold decides.
+WITH held AS (
+  SELECT vad_id, sum(peb_access + syscalls + getpc) AS independent,
+         min(functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) AS compiled
+  FROM code_regions WHERE vad_id IS NOT NULL AND NOT all_zero AND sampled IS NOT NULL GROUP BY vad_id),
+judged AS (
+  SELECT v.*, h.independent, h.compiled,
+         CASE WHEN h.independent > 0 THEN 'its code is position-independent'
+              WHEN h.compiled THEN 'compiled functions, as a just-in-time compiler makes them'
+              WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 'it was reserved and made executable later'
+              ELSE 'it held data first' END AS why
+  FROM vads v LEFT JOIN held h USING (vad_id)
+  WHERE v.pages_executable > coalesce(v.pages_zero, 0) AND v.protection NOT LIKE '%EXECUTE%' AND v.type IN ('private', 'mapped'))
 SELECT p.process_id, p.name, p.pid, v.start_address AS address, v.end_address - v.start_address + 1 AS length,
-       v.pages_executable AS pages, v.protection,
+       v.pages_executable AS pages, v.protection, v.why,
+       CASE WHEN v.independent > 0 THEN 'high' WHEN v.compiled THEN 'low' WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 'medium' ELSE 'high' END AS severity,
+       CASE WHEN v.independent > 0 THEN 85 WHEN v.compiled THEN 30 WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 50 ELSE 75 END AS confidence,
        json_object('protection', v.protection, 'type', v.type, 'pages_executable', v.pages_executable, 'pages_writable_executable',
-                   v.pages_writable_executable, 'pages_zero', v.pages_zero, 'file', v.file_path, 'tag', v.tag) AS detail
-FROM vads v JOIN processes p USING (process_id)
-WHERE p.dump_id = :dump_id AND v.pages_executable > coalesce(v.pages_zero, 0) AND v.protection NOT LIKE '%EXECUTE%'
-  AND v.type IN ('private', 'mapped')
+                   v.pages_writable_executable, 'pages_zero', v.pages_zero, 'file', v.file_path, 'tag', v.tag,
+                   'position_independent', v.independent, 'compiled_functions', v.compiled) AS detail
+FROM judged v JOIN processes p USING (process_id)
+WHERE p.dump_id = :dump_id
 ORDER BY v.vad_id;
