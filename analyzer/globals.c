@@ -131,7 +131,7 @@ static void find_cookie(struct globals *g)
 	g->cookie = raw ^ (uint8_t)(header >> 8) ^ g->process_type;
 }
 
-/* The descriptor names the table; its length stands behind it, too. */
+/* The descriptor names the table and says its length, which in some builds stands behind the table, too. */
 static void find_services(struct globals *g)
 {
 	uint64_t at = g->layout->symbol.KeServiceDescriptorTable;
@@ -141,8 +141,8 @@ static void find_services(struct globals *g)
 	uint32_t table = at ? evidence_rva(g->e, evidence_image(g->e, at, 8)) : 0;
 	uint32_t n = at ? (uint32_t)evidence_image(g->e, at + 16, 4) : 0;
 	g->layout->symbol.KiServiceTable = table;
-	if (table && evidence_image(g->e, table + 4 * n, 4) == n)
-		g->layout->symbol.KiServiceLimit = table + 4 * n;
+	if (table)
+		g->layout->symbol.KiServiceLimit = evidence_image(g->e, table + 4 * n, 4) == n ? table + 4 * n : at + 16;
 }
 
 void globals_recover(struct evidence *e, struct layout *layout, struct layout *const *siblings, size_t n)

@@ -232,6 +232,8 @@ static void read_invalid_pte_mask(struct kernel *k)
 	if (HAS(hardware, mi_hardware_state.InvalidPteMask) && hardware.va.v &&
 	    !READ(hardware, mi_hardware_state.InvalidPteMask, &mask) && !(mask & ~UINT64_C(0x000ffffffffff000)))
 		k->space->invalid_pte_mask = mask;
+	else
+		k->space->invalid_pte_mask = k->invalid_pte_mask;
 }
 
 static char *read_symbol_string(struct kernel *k, va_t at)

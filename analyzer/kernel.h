@@ -31,6 +31,7 @@ struct kernel {
 	uint64_t system_time;		/* FILETIME, KUSER_SHARED_DATA */
 	char *system_root;		/* e.g. C:\Windows */
 	uint8_t object_header_cookie;
+	uint64_t invalid_pte_mask;	/* recovered from page tables, where no symbol tells where it is; else 0 */
 };
 
 /* What the user said about layouts. */

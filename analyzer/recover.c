@@ -101,6 +101,51 @@ static GPtrArray *load_priors(const struct evidence *e)
 	return out;
 }
 
+/* Pages on their way out (transition) of so many processes are looked at, and so many of them. */
+#define MASK_PROCESSES 48u
+#define MASK_STEPS 200000u
+#define MASK_PAGES 4096u
+
+/*
+ * InvalidPteMask, from what it does: Windows sets it in entries that aren't valid, so that they name memory which the machine
+ * doesn't have. Where most pages in transition lie beyond the end of memory by the same bits, those are the mask.
+ */
+static uint64_t find_invalid_pte_mask(const struct evidence *e, const struct layout *layout)
+{
+	const struct field *root = &layout->kprocess.DirectoryTableBase;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	struct range range = { 0, 0 };
+	uint64_t end = PAGE_SIZE, best = 0;
+	unsigned pages = 0, most = 0;
+
+	for (pa_t at = { 0 }; image_next_range(e->kernel->image, at, &range); at.v = range.start + range.length)
+		while (end < range.start + range.length && end < UINT64_C(1) << 51)
+			end <<= 1;
+	for (guint i = 1; root->size && i < e->processes->len && i < MASK_PROCESSES && pages < MASK_PAGES; i++) {
+		uint64_t dtb = instance_value(instance_at(e->processes, i), root->offset, 8) & UINT64_C(0x000ffffffffff000);
+		AUTO(space) space = space_create(e->kernel->image, NULL, e->space->paging, (pa_t){ dtb });
+		va_t cursor = { 0 }, last = { UINT64_C(0x7fffffffffff) };
+		struct page page;
+
+		space->kernel = e->space;
+		space->steps = MASK_STEPS;
+		while (pages < MASK_PAGES && space_next_page(space, &cursor, last, &page)) {
+			if (page.state != PAGE_TRANSITION || page.by_prototype)
+				continue;
+			uint64_t high = page.pa.v & ~(end - 1);
+			unsigned n = GPOINTER_TO_UINT(g_hash_table_lookup(seen, &high)) + 1;
+
+			g_hash_table_insert(seen, g_memdup2(&high, sizeof(high)), GUINT_TO_POINTER(n));
+			pages++;
+			if (n > most) {
+				most = n;
+				best = high;
+			}
+		}
+	}
+	return most >= 4 && most * 2 > pages ? best : 0;
+}
+
 struct layout *recover_layout(struct kernel *kernel)
 {
 	AUTO(evidence) e = evidence_create(kernel);
@@ -125,5 +170,6 @@ struct layout *recover_layout(struct kernel *kernel)
 	/* Kernels of another build have their globals anywhere. */
 	siblings = derive_same_build(e, layout->base) ? load_siblings(layout->base, e->revision) : g_ptr_array_new();
 	globals_recover(e, layout, (struct layout *const *)siblings->pdata, siblings->len);
+	kernel->invalid_pte_mask = find_invalid_pte_mask(e, layout);
 	return layout;
 }
