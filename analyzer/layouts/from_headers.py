@@ -138,4 +138,5 @@ def main():
         open(os.path.join(a.output, family + '.txt'), 'w').write('\n'.join(lines + fields) + '\n')
 
 
-main()
+if __name__ == "__main__":
+    main()
