@@ -139,9 +139,29 @@ static int by_offset(const void *a, const void *b)
 
 struct anchor { unsigned old; int shift; };
 
+/*
+ * A probe that is content elsewhere alone, where nothing else of the row lies: members change their places across others
+ * between revisions. What it likes is where the field is; liking more than one place it says no more than that the
+ * neighbours' shift isn't to be believed.
+ */
+static void choose_strays(const GArray *places, const struct probe *probes, size_t n, const unsigned *rivals, struct place *chosen)
+{
+	for (guint i = 0; i < places->len; i++) {
+		const struct place *p = &g_array_index(places, struct place, i);
+		bool taken = false;
+
+		if (chosen[p->probe].score > 0 || rivals[p->probe] || p->score < 0.9f || probes[p->probe].weight < 3)
+			continue;
+		for (size_t j = 0; j < n; j++)
+			taken |= chosen[j].score > 0 && chosen[j].at == p->at;
+		if (!taken)
+			chosen[p->probe] = *p;
+	}
+}
+
 /* Fields that have no probe, by the anchors around them. */
-static void move_others(struct derive *d, struct members *m, const bool *probed, const struct anchor *anchors, unsigned n,
-			bool changed)
+static void move_others(struct derive *d, struct members *m, const bool *probed, const bool *denied, const struct anchor *anchors,
+			unsigned n, bool changed)
 {
 	const struct anchor end = { d->end.old, d->end.shift };
 
@@ -167,6 +187,8 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 		/* Beyond the last that is known anything may have happened, where other things have. */
 		if (!above && (changed || d->moved))
 			known = false;
+		/* Its probe likes other places. */
+		known &= !denied[i];
 		if (!known) {
 			tell(d, "lost", f, f->offset, 0);
 			*f = (struct field){ 0 };
@@ -190,11 +212,11 @@ void derive_expect_size(struct derive *d, uint32_t prior, uint64_t found)
 }
 
 static void apply(struct derive *d, const char *type, const struct probe *probes, size_t n, const struct place *chosen,
-		  const unsigned *rivals)
+		  const unsigned *rivals, const bool *liked)
 {
 	struct members m = { .type = type };
 	struct anchor anchors[PROBES_MAX];
-	bool probed[FIELDS_MAX] = { false }, changed = false;
+	bool probed[FIELDS_MAX] = { false }, denied[FIELDS_MAX] = { false }, changed = false;
 	unsigned anchored = 0;
 
 	layout_visit_fields(d->layout, collect, &m);
@@ -207,10 +229,13 @@ static void apply(struct derive *d, const char *type, const struct probe *probes
 		}
 	}
 	for (unsigned i = 0; i < m.n; i++)
-		for (size_t p = 0; p < n; p++)
-			probed[i] |= m.fields[i] == field_of(d->layout, probes[p].field) && chosen[p].score > 0;
+		for (size_t p = 0; p < n; p++) {
+			bool own = m.fields[i] == field_of(d->layout, probes[p].field);
+			probed[i] |= own && chosen[p].score > 0;
+			denied[i] |= own && chosen[p].score <= 0 && liked[p];
+		}
 	changed |= d->end.known && d->end.shift;
-	move_others(d, &m, probed, anchors, anchored, changed);
+	move_others(d, &m, probed, denied, anchors, anchored, changed);
 	for (size_t p = 0; p < n; p++) {
 		struct field *f = field_of(d->layout, probes[p].field);
 		int confidence = (int)(chosen[p].score * 100) - 8 * (int)MIN(rivals[p], 5);
@@ -261,6 +286,7 @@ void derive_fit(struct derive *d, const char *type, const GArray *instances, uns
 {
 	struct place chosen[PROBES_MAX] = { { 0 } };
 	unsigned rivals[PROBES_MAX] = { 0 };
+	bool liked[PROBES_MAX] = { false };
 	struct probe probes[PROBES_MAX] = { { 0 } };
 	g_autoptr(GArray) places = NULL;
 	size_t known = 0;
@@ -287,10 +313,12 @@ void derive_fit(struct derive *d, const char *type, const GArray *instances, uns
 		guint before = places->len;
 		candidates(d, &probes[p], (unsigned)p, limit, places);
 		rivals[p] = places->len > before ? places->len - before - 1 : 0;
+		liked[p] = places->len > before;
 	}
 	d->worth += choose(places, probes, chosen);
+	choose_strays(places, probes, known, rivals, chosen);
 	d->fields += (unsigned)known;
-	apply(d, type, probes, known, chosen, rivals);
+	apply(d, type, probes, known, chosen, rivals, liked);
 	d->end.known = false;
 }
 

@@ -593,8 +593,19 @@ static float probe_vad_table(struct derive *d, unsigned at)
 
 static float probe_vad_root(struct derive *d, unsigned at)
 {
+	const struct instance *s;
+	unsigned back;
+
 	if (d->layout->eprocess.VadRoot.size > 8)
 		return probe_vad_table(d, at);
+	/* VadHint, behind it, may be the root as well. */
+	for (back = 8; back <= 0x18 && back <= at; back += 8) {
+		bool same = true;
+		FOR_INSTANCES(d, s)
+			same &= instance_value(s, at, 8) == instance_value(s, at - back, 8);
+		if (same)
+			return 0;
+	}
 	return pointers(d, at, 0, is_vad_root);
 }
 
@@ -621,7 +632,7 @@ void derive_processes(struct derive *d)
 		{ FIELD_OF(eprocess.Session), probe_session, 8, 3, 0.8f },
 		{ FIELD_OF(eprocess.Wow64Process), probe_wow64, 8, 3, 0.9f },
 		{ FIELD_OF(eprocess.WoW64Process), probe_wow64, 8, 3, 0.9f },
-		{ FIELD_OF(eprocess.ExitStatus), probe_exit_status, 4, 2, 0.7f },
+		{ FIELD_OF(eprocess.ExitStatus), probe_exit_status, 4, 3, 0.7f },
 		{ FIELD_OF(eprocess.ThreadListHead), probe_process_threads, 8, 3, 0.7f },
 		{ FIELD_OF(eprocess.ActiveThreads), probe_active_threads, 4, 3, 0.6f },
 		{ FIELD_OF(eprocess.Protection), probe_protection, 1, 2, 0.9f },

@@ -129,6 +129,16 @@ static void resolve(const struct context *c, const struct sweep_hit *hit, const 
 	g_array_append_val(out, best);
 }
 
+bool pool_scannable(const struct context *c)
+{
+	const struct layout *l = c->kernel->layout;
+
+	/* Both are single bytes in every build: what isn't so was derived wrongly. */
+	return c->sweep && l && l->pool_header.size_ && l->object_header.InfoMask.size == 1 && l->object_header.TypeIndex.size == 1 &&
+	       l->object_header.Body.size && l->object_header.Body.offset <= 0x60 && l->object_header.InfoMask.offset < 0x60 &&
+	       l->object_header.TypeIndex.offset < 0x60;
+}
+
 GArray *pool_objects(const struct context *c, const struct sweep_pattern *pattern, const struct object_types *types,
 		     const char *type, uint32_t first, uint32_t mask)
 {
@@ -136,10 +146,7 @@ GArray *pool_objects(const struct context *c, const struct sweep_pattern *patter
 	const struct layout *l = c->kernel->layout;
 	const GArray *hits = c->sweep && l ? sweep_hits(c->sweep, pattern) : NULL;
 
-	/* Both are single bytes in every build: what isn't so was derived wrongly. */
-	if (!hits || l->object_header.InfoMask.size != 1 || l->object_header.TypeIndex.size != 1 || !l->object_header.Body.size ||
-	    l->object_header.Body.offset > 0x60 || l->object_header.InfoMask.offset >= 0x60 ||
-	    l->object_header.TypeIndex.offset >= 0x60)
+	if (!hits || !pool_scannable(c))
 		return out;
 	for (guint i = 0; i < hits->len && !context_cancelled(c); i++)
 		resolve(c, &g_array_index(hits, struct sweep_hit, i), types, type, first, mask, out);

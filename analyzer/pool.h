@@ -27,6 +27,8 @@ struct pool_object {
 	bool typed;		/* the object header's type index is the one of `type` */
 };
 
+/* Are the pool's and the objects' headers known? Else what is in no pool block can't be told. */
+bool pool_scannable(const struct context *context);
 /*
  * The blocks that hold an object of this type (struct pool_object), by physical address.
  * `first` are the bytes that each object's body starts with, under `mask` (as little-endian

@@ -21,7 +21,7 @@ struct vad {
 	va_t start, end;		/* end: last byte */
 	enum vad_type type;
 	uint32_t protection;		/* PAGE_…, as the region was made */
-	bool is_private, mem_commit, protection_known;
+	bool is_private, mem_commit, protection_known, commit_known;
 	uint64_t commit_charge;
 	va_t control_area, file_object, subsection;
 	va_t first_prototype_pte, last_prototype_pte;

@@ -77,10 +77,11 @@ static enum fault read_flags(const struct object *node, struct vad *vad)
 	vad->type = (enum vad_type)type;
 	vad->is_private = is_private;
 	if (flags1.va.v && HAS(flags1, mmvad_flags1.CommitCharge)) {
-		if (!READ(flags1, mmvad_flags1.CommitCharge, &commit) && !READ(*node, mmvad_short.CommitChargeHigh, &high))
+		vad->commit_known = !READ(flags1, mmvad_flags1.CommitCharge, &commit);
+		if (vad->commit_known && !READ(*node, mmvad_short.CommitChargeHigh, &high))
 			commit |= high << 31;
 	} else {
-		(void)!READ(flags, mmvad_flags.CommitCharge, &commit);
+		vad->commit_known = !READ(flags, mmvad_flags.CommitCharge, &commit);
 	}
 	if (READ(flags, mmvad_flags.MemCommit, &commit_bit) && flags1.va.v)
 		(void)!READ(flags1, mmvad_flags1.MemCommit, &commit_bit);

@@ -6,6 +6,7 @@
 #include "driver_set.h"
 #include "limit.h"
 #include "plugin.h"
+#include "pool.h"
 
 enum {
 	DUMP, ADDRESS, PHYSICAL, NAME, SERVICE, START, SIZE, MODULE, LOADER_ENTRY, INIT, START_IO, UNLOAD, FAST_IO, DEVICES,
@@ -185,7 +186,8 @@ static void put_driver(struct context *c, const struct driver_found *found)
 		row_text(row, SERVICE, service_text);
 	}
 	row_int(row, IN_DIRECTORY, found->in_directory);
-	row_int(row, IN_POOL, found->pa.v != 0);
+	if (pool_scannable(c))
+		row_int(row, IN_POOL, found->pa.v != 0);
 	g_autoptr(GArray) list = list_devices(c, &driver);
 	row_int(row, DEVICES, list->len);
 	int64_t ordinal = row_ordinal(row);	/* the row may be written and gone once others are made */

@@ -344,7 +344,8 @@ static void put(struct context *c, struct sources *s, const struct object *proc,
 		row_int(row, IN_CID, e && e->kind == CID_PROCESS);
 		row_int(row, IN_THREADS, g_hash_table_contains(s->owners, &proc->va.v));
 	}
-	row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &proc->va.v));
+	if (pool_scannable(c))
+		row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &proc->va.v));
 }
 
 /* A process object where only a thread says that there is one? */

@@ -105,7 +105,8 @@ static void put_thread(struct context *c, const struct shared *s, const struct o
 	if (PUT_READ(row, TEB, tcb, kthread.Teb, &teb) && teb && c->user && !c->image->facts.no_user_memory)
 		put_teb(c, row, teb);
 	row_int(row, IN_PROCESS, in_list);
-	row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &thread->va.v));
+	if (pool_scannable(c))
+		row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &thread->va.v));
 	if (s->cid) {
 		const struct cid_entry *e = cid_find(s->cid, thread->va);
 		row_int(row, IN_CID, e && e->kind == CID_THREAD);

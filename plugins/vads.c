@@ -253,7 +253,8 @@ static void put_vad(struct context *c, const struct vad *vad, const char *protec
 		row_text(row, TYPE, vad_type_name(vad));
 		row_text(row, PROTECTION, protection);
 		row_int(row, PRIVATE, vad->is_private);
-		row_int(row, COMMIT, (int64_t)vad->commit_charge);
+		if (vad->commit_known)
+			row_int(row, COMMIT, (int64_t)vad->commit_charge);
 	}
 	if (vad->control_area.v)
 		row_address(row, CONTROL_AREA, vad->control_area.v);
