@@ -415,6 +415,7 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 	derive_threads(d);
 	derive_memory(d);
 	derive_security(d);
+	derive_objects(d);
 	g_ptr_array_unref(d->users);
 	g_array_unref(d->threads);
 	g_array_unref(d->nodes);
@@ -423,15 +424,43 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 	g_array_unref(d->tables);
 }
 
-/* What is derived in one build says nothing of a field the probes never saw: without a
- * prior of the same build such a field keeps the neighbour's offset, at a low confidence. */
-static void mark_foreign(void *user, const char *type, const char *member, struct field *field)
+static bool probed_type(const char *type)
 {
-	(void)user;
-	(void)type;
+	static const char *const probed[] = {
+		"_KPROCESS", "_EPROCESS", "_KTHREAD", "_ETHREAD", "_MMVAD_SHORT", "_MMVAD", "_MMVAD_FLAGS", "_CONTROL_AREA", "_TOKEN",
+		"_HANDLE_TABLE",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(probed); i++)
+		if (!strcmp(probed[i], type))
+			return true;
+	return false;
+}
+
+/* Structures no probe looks into, and which an update of a build doesn't change without changing its name. */
+static bool is_stable(const char *type)
+{
+	static const char *const stable[] = {
+		"_LIST_ENTRY", "_UNICODE_STRING", "_STRING", "_EX_FAST_REF", "_CLIENT_ID", "_DISPATCHER_HEADER", "_POOL_HEADER", "_CURDIR",
+		"_NT_TIB", "_SID", "_SID_AND_ATTRIBUTES", "_SEP_TOKEN_PRIVILEGES", "_OBJECT_HEADER", "_RTL_BALANCED_NODE", "_RTL_AVL_TREE",
+		"_PEB", "_PEB32", "_PEB_LDR_DATA", "_RTL_USER_PROCESS_PARAMETERS", "_LDR_DATA_TABLE_ENTRY", "_KLDR_DATA_TABLE_ENTRY",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(stable); i++)
+		if (!strcmp(stable[i], type))
+			return true;
+	return false;
+}
+
+/* What is derived says nothing of a field the probes never saw: such a field keeps the prior's offset, of another build at
+ * a low confidence, of this one, whose structures aren't quite the dump's, at a middling one. */
+static void mark_unseen(void *user, const char *type, const char *member, struct field *field)
+{
+	const bool *foreign = user;
+
 	(void)member;
-	if (field->size && !field->derived)
-		field->derived = 40;
+	if (field->size && !field->derived && (*foreign || (!probed_type(type) && !is_stable(type))))
+		field->derived = *foreign ? 40 : 55;
 }
 
 bool derive_same_build(const struct evidence *e, const char *family)
@@ -477,8 +506,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 	}
 	run(&d, e, layout, false, foreign);
 	layout->source = LAYOUT_DERIVED;
-	if (foreign)
-		layout_visit_fields(layout, mark_foreign, NULL);
+	layout_visit_fields(layout, mark_unseen, &foreign);
 	g_free(layout->origin);
 	layout->origin = g_strdup_printf("family %s, %u fields moved, %u unknown", best->origin, d.moved, d.lost);
 	layout->confidence = foreign ? 60 : 80;

@@ -73,6 +73,10 @@ void derive_processes(struct derive *d);
 void derive_threads(struct derive *d);
 void derive_memory(struct derive *d);
 void derive_security(struct derive *d);
+void derive_objects(struct derive *d);
+
+/* The nearest family that `fits` accepts, of any build: for a structure that has but a few forms. NULL: none. */
+struct layout *derive_donor(struct derive *d, bool (*fits)(struct derive *d, const struct layout *layout));
 
 /* The user half of a process, or NULL. */
 struct space *derive_user(struct derive *d, unsigned process);

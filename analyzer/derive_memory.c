@@ -150,9 +150,8 @@ static unsigned bits_of(const struct field *f, uint64_t word)
 
 /* The flags of a program's node: an image, execute-writecopy, not private; those tagged VadS are private. Without such
  * nodes there is nothing to be said against them. */
-static float probe_flags(struct derive *d, unsigned at)
+static float flags_share(struct derive *d, const struct layout *l, unsigned at)
 {
-	const struct layout *l = d->layout;
 	unsigned good = 0, bad = 0, images = 0;
 	const struct instance *s;
 
@@ -175,6 +174,51 @@ static float probe_flags(struct derive *d, unsigned at)
 			return 0;
 	}
 	return images ? derive_share(good, bad, 2) : 1;
+}
+
+static float probe_flags(struct derive *d, unsigned at)
+{
+	return flags_share(d, d->layout, at);
+}
+
+/* Where the flags may be: where they are thought to be, else behind what a node begins with. */
+#define FLAGS_FIRST 0x18u
+#define FLAGS_END 0x58u
+
+static unsigned find_flags(struct derive *d, const struct layout *l)
+{
+	unsigned old = d->layout->mmvad_short.u.offset, step = l->mmvad_flags.Protection.size > 4 ? 8 : 4;
+
+	if (old && flags_share(d, l, old) >= 0.95f)
+		return old;
+	for (unsigned at = FLAGS_FIRST; at < FLAGS_END; at += step)
+		if (flags_share(d, l, at) >= 0.95f)
+			return at;
+	return 0;
+}
+
+static bool flags_fit(struct derive *d, const struct layout *l)
+{
+	return parent_first(d) == (l->eprocess.VadRoot.size > 8) && find_flags(d, l);
+}
+
+/* The form of another family that all nodes agree with. */
+static bool take_flags(struct derive *d)
+{
+	struct layout *l = d->layout;
+	AUTO(layout) donor = derive_donor(d, flags_fit);
+
+	if (!donor)
+		return false;
+	l->mmvad_short.u = donor->mmvad_short.u;
+	l->mmvad_short.u.offset = (uint16_t)find_flags(d, donor);
+	l->mmvad_short.u.derived = 90;
+	if (l->mmvad.u.size)
+		l->mmvad.u = l->mmvad_short.u;
+	memcpy(&l->mmvad_flags, &donor->mmvad_flags, sizeof(l->mmvad_flags));
+	l->mmvad_flags.Protection.derived = l->mmvad_flags.VadType.derived = l->mmvad_flags.PrivateMemory.derived = 90;
+	d->moved++;
+	return true;
 }
 
 /* Bits of the flags that moved within them. What a field of n bits holds in a program's node, in one tagged VadS,
@@ -448,7 +492,7 @@ void derive_memory(struct derive *d)
 	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
 	if (d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.9f) {
 		d->misfits += 4;
-		if (!d->checking)
+		if (!d->checking && !take_flags(d))
 			derive_flags(d);
 	}
 	derive_expect_size(d, (d->layout->mmvad.size_ + 15) & ~15u, derive_block_size(d, d->nodes, "Vad "));

@@ -42,6 +42,36 @@ static float probe_dtb(struct derive *d, unsigned at)
 	return derive_share(good, bad, 2);
 }
 
+/* The root that user code runs on where the kernel is shadowed: its user half is the other root's. */
+static float probe_user_dtb(struct derive *d, unsigned at)
+{
+	const struct field *root = &d->layout->kprocess.DirectoryTableBase;
+	unsigned good = 0, bad = 0;
+	const struct instance *s;
+
+	if (at == root->offset || !root->size)
+		return 0;
+	FOR_INSTANCES(d, s) {
+		uint64_t user = instance_value(s, at, 8) & UINT64_C(0x000ffffffffff000), own = instance_value(s, root->offset, 8), mine[256], its[256];
+
+		own &= UINT64_C(0x000ffffffffff000);
+		/* 1: this process runs with the kernel's own root. */
+		if (!user || user == own || good + bad > 24)
+			continue;
+		bool ok = instance_value(s, at, 8) >> 52 == 0 && !image_read(d->e->kernel->image, (pa_t){ own }, mine, sizeof(mine)) &&
+			  !image_read(d->e->kernel->image, (pa_t){ user }, its, sizeof(its));
+		unsigned same = 0;
+		for (unsigned i = 0; ok && i < 256; i++) {
+			ok = !((mine[i] ^ its[i]) & UINT64_C(0x000ffffffffff000));
+			same += (mine[i] & 1) != 0;
+		}
+		*(ok && same ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 3);
+}
+
 /* The head of a list of threads, whose objects have a dispatcher header of type thread (6). */
 static bool thread_list(struct derive *d, uint64_t head)
 {
@@ -615,6 +645,7 @@ void derive_processes(struct derive *d)
 		{ FIELD_OF(kprocess.DirectoryTableBase), probe_dtb, 8, 4, 0.6f },
 		{ FIELD_OF(kprocess.ProfileListHead), probe_empty_list, 8, 1, 0.8f },
 		{ FIELD_OF(kprocess.ThreadListHead), probe_threads, 8, 3, 0.7f },
+		{ FIELD_OF(kprocess.UserDirectoryTableBase), probe_user_dtb, 8, 3, 0.9f },
 	};
 	static const struct probe first[] = {
 		{ FIELD_OF(eprocess.UniqueProcessId), probe_pid, 8, 8, 0.9f },

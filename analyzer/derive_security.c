@@ -266,6 +266,61 @@ static float probe_table_list(struct derive *d, unsigned at)
 	return derive_share(good, bad, 2);
 }
 
+#define COUNTED_PAGES 8u
+
+/* Entries of a table that name objects, 0: they can't be counted. Those of a table of two levels on its first pages. */
+static unsigned count_handles(struct derive *d, const struct instance *s)
+{
+	const struct field *f = &d->layout->handle_table.TableCode;
+	uint64_t code = f->size ? instance_value(s, f->offset, 8) : 0, base = code & ~UINT64_C(7), pages[COUNTED_PAGES] = { base };
+	uint64_t entries[PAGE_SIZE / 8];
+	unsigned n = 0;
+
+	if ((code & 7) > 1 || !evidence_kernel_pointer(base) || ((code & 7) && space_read(d->e->space, (va_t){ base }, pages, sizeof(pages), NULL)))
+		return 0;
+	for (unsigned p = 0; p < COUNTED_PAGES && pages[p]; p++) {
+		if (p == COUNTED_PAGES - 1 || space_read(d->e->space, (va_t){ pages[p] }, entries, sizeof(entries), NULL))
+			return 0;
+		/* The first of a page is never used. Free ones hold small numbers; granted access is behind. */
+		for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2)
+			n += entries[i] >> 32 != 0;
+	}
+	return n;
+}
+
+static float handle_counts(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0, n;
+	const struct instance *s;
+
+	FOR_INSTANCES(d, s) {
+		uint64_t said = instance_value(s, at, 4);
+
+		/* Counting is dear: only what can be a count is compared. */
+		if (said > 4096) {
+			bad++;
+		} else if (said && (n = count_handles(d, s))) {
+			*(n == said ? &good : &bad) += 1;
+		}
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 3);
+}
+
+static float probe_handle_count(struct derive *d, unsigned at)
+{
+	return handle_counts(d, at);
+}
+
+/* Since Windows 8 each of its free lists counts; the first has all of them on most machines. */
+static float probe_free_lists(struct derive *d, unsigned at)
+{
+	const struct field *count = &d->layout->handle_table_free_list.HandleCount;
+
+	return count->size ? handle_counts(d, at + count->offset) : 0;
+}
+
 static void derive_tables(struct derive *d)
 {
 	static const struct probe table[] = {
@@ -274,6 +329,8 @@ static void derive_tables(struct derive *d)
 		{ FIELD_OF(handle_table.QuotaProcess), probe_quota_process, 8, 4, 0.8f },
 		{ FIELD_OF(handle_table.UniqueProcessId), probe_table_pid, 4, 4, 0.8f },
 		{ FIELD_OF(handle_table.HandleTableList), probe_table_list, 8, 4, 0.8f },
+		{ FIELD_OF(handle_table.HandleCount), probe_handle_count, 4, 3, 0.8f },
+		{ FIELD_OF(handle_table.FreeLists), probe_free_lists, 8, 3, 0.8f },
 	};
 	const struct field *f = &d->layout->eprocess.ObjectTable;
 
