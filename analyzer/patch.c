@@ -20,6 +20,7 @@ const char *patch_kind_name(enum patch_kind kind)
 		[PATCH_OTHER] = "patch", [PATCH_HOOK] = "inline_hook", [PATCH_RETURN] = "return",
 		[PATCH_BREAKPOINT] = "breakpoint", [PATCH_NOP] = "nop", [PATCH_STOMPED] = "stomped",
 		[PATCH_DATA] = "data", [PATCH_HEADER] = "header", [PATCH_UNKNOWN] = "unknown",
+		[PATCH_IMPORT] = "import_hook", [PATCH_EXPORT] = "export_hook",
 	};
 
 	return (unsigned)kind < G_N_ELEMENTS(names) ? names[kind] : NULL;
@@ -304,16 +305,35 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 	}
 }
 
+static bool open_engine(struct tracer *t, uint16_t machine)
+{
+	t->wide = machine == PE_MACHINE_AMD64;
+	if ((machine != PE_MACHINE_AMD64 && machine != PE_MACHINE_I386) ||
+	    cs_open(CS_ARCH_X86, t->wide ? CS_MODE_64 : CS_MODE_32, &t->engine) != CS_ERR_OK)
+		return false;
+	cs_option(t->engine, CS_OPT_DETAIL, CS_OPT_ON);
+	return true;
+}
+
+uint64_t patch_follow(const struct patch_source *source, uint16_t machine, uint64_t va)
+{
+	struct tracer t = { .source = source };
+
+	if (!open_engine(&t, machine))
+		return va;
+	va = final_target(&t, va);
+	cs_close(&t.engine);
+	return va;
+}
+
 void patch_decode(const struct patch_source *source, uint16_t machine, uint64_t function, uint64_t va, uint32_t length,
 		  struct patch_code *out)
 {
-	struct tracer t = { .source = source, .wide = machine == PE_MACHINE_AMD64 };
+	struct tracer t = { .source = source };
 
 	*out = (struct patch_code){ .kind = PATCH_OTHER };
-	if ((machine != PE_MACHINE_AMD64 && machine != PE_MACHINE_I386) ||
-	    cs_open(CS_ARCH_X86, t.wide ? CS_MODE_64 : CS_MODE_32, &t.engine) != CS_ERR_OK)
+	if (!open_engine(&t, machine))
 		return;
-	cs_option(t.engine, CS_OPT_DETAIL, CS_OPT_ON);
 	decode_x86(&t, instruction_start(&t, function, va), va, length, out);
 	cs_close(&t.engine);
 }

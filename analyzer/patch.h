@@ -16,6 +16,8 @@ enum patch_kind {
 	PATCH_DATA,		/* "data": in a section without code */
 	PATCH_HEADER,		/* "header" */
 	PATCH_UNKNOWN,		/* "unknown": a private executable copy, with nothing to compare it to */
+	PATCH_IMPORT,		/* "import_hook": an import slot that leads elsewhere */
+	PATCH_EXPORT,		/* "export_hook": an entry of an export table that leads elsewhere */
 };
 const char *patch_kind_name(enum patch_kind kind);	/* as image_patches.kind */
 
@@ -39,4 +41,6 @@ struct patch_code {
  */
 void patch_decode(const struct patch_source *source, uint16_t machine, uint64_t function, uint64_t va, uint32_t length,
 		  struct patch_code *out);
+/* Where control that arrives at va ends up: jumps that only lead on followed. va itself where it doesn't, or for code we don't know. */
+uint64_t patch_follow(const struct patch_source *source, uint16_t machine, uint64_t va);
 #endif

@@ -29,15 +29,24 @@ static uint32_t clamp_size(uint64_t size)
 	return (uint32_t)MIN(size, UINT32_MAX & ~(uint64_t)PAGE_MASK);
 }
 
+/* A process (or the kernel) at hand. */
+struct owner {
+	struct context *c;
+	const struct images *images;
+	struct neighbours *neighbours;
+};
+
 /* An image mapping. */
-static void put_mapped(struct context *c, const struct images *images, guint i)
+static void put_mapped(const struct owner *o, guint i)
 {
+	struct context *c = o->c;
 	const struct vad *vad = &g_array_index(c->process->vads.vads, struct vad, i);
 	const struct module *m = module_of(c->process, vad->start.v);
 	struct subject s = {
-		.c = c, .space = c->user, .base = vad->start.v, .size = clamp_size(vad->end.v - vad->start.v + 1), .vad = vad, .vad_index = (int)i,
+		.c = c, .images = o->images, .neighbours = o->neighbours, .space = c->user, .base = vad->start.v,
+		.size = clamp_size(vad->end.v - vad->start.v + 1), .vad = vad, .vad_index = (int)i,
 		.path = vad->file_path ? vad->file_path : m ? m->path : NULL, .found_by = listed(m) ? "loader" : "vad",
-		.content = images_content(images, c->process, vad), .first = true,
+		.content = images_content(o->images, c->process, vad), .first = true,
 	};
 
 	if (s.content) {
@@ -48,10 +57,14 @@ static void put_mapped(struct context *c, const struct images *images, guint i)
 }
 
 /* Memory of the process that an image lies in, but that is no image mapping. */
-static struct subject other_subject(struct context *c, uint64_t base, uint64_t size, const char *found_by)
+static struct subject other_subject(const struct owner *o, uint64_t base, uint64_t size, const char *found_by)
 {
+	struct context *c = o->c;
 	const struct vad *vad = vad_find(&c->process->vads, (va_t){ base });
-	struct subject s = { .c = c, .space = c->user, .base = base, .vad = vad, .vad_index = -1, .found_by = found_by, .first = true };
+	struct subject s = {
+		.c = c, .images = o->images, .neighbours = o->neighbours, .space = c->user, .base = base, .vad = vad, .vad_index = -1,
+		.found_by = found_by, .first = true,
+	};
 
 	if (vad) {
 		s.vad_index = (int)(vad - (const struct vad *)(const void *)c->process->vads.vads->data);
@@ -74,8 +87,9 @@ static uint32_t size_by_header(struct context *c, uint64_t base, uint32_t limit)
 
 static void put_found(void *user, const struct remains *r)
 {
-	struct context *c = user;
-	struct subject s = other_subject(c, r->base, r->limit, r->has_header ? "header" : "remains");
+	const struct owner *o = user;
+	struct context *c = o->c;
+	struct subject s = other_subject(o, r->base, r->limit, r->has_header ? "header" : "remains");
 
 	/* A module's own row is there already. */
 	if (module_of(c->process, r->base))
@@ -96,15 +110,13 @@ static void put_found(void *user, const struct remains *r)
 	put_image(&s);
 }
 
-static bool run_process(struct context *c, GError **error)
+/* Image mappings, as many as are looked into. */
+static void put_mappings(const struct owner *o)
 {
-	const struct images *images = context_kept(c);
+	struct context *c = o->c;
 	const GArray *vads = c->process->vads.vads;
-
-	(void)error;
-	if (c->image->facts.no_user_memory)
-		return true;
 	uint64_t mapped = 0;
+
 	for (guint i = 0; i < vads->len && mapped <= limit(image_mappings) && !context_cancelled(c); i++) {
 		if (!image_vad(&g_array_index(vads, struct vad, i)))
 			continue;
@@ -112,28 +124,58 @@ static bool run_process(struct context *c, GError **error)
 			context_note(c, FAULT_LIMIT, g_array_index(vads, struct vad, i).start, "images", "more than %" G_GUINT64_FORMAT " image mappings",
 				     limit(image_mappings));
 		else
-			put_mapped(c, images, i);
+			put_mapped(o, i);
 	}
-	if (!c->user)
-		return true;
+	/* Not before: images import from those before them. */
+	mapped = 0;
+	for (guint i = 0; i < vads->len && mapped < limit(image_mappings) && !context_cancelled(c); i++) {
+		const struct vad *vad = &g_array_index(vads, struct vad, i);
+		struct content *content = image_vad(vad) ? images_content(o->images, c->process, vad) : NULL;
+		mapped += image_vad(vad);
+		if (content)
+			content_leave(content);
+	}
+}
+
+/* Images that the loader lists where no image is mapped. */
+static void put_loaded(const struct owner *o)
+{
+	struct context *c = o->c;
+
 	for (guint i = 0; i < c->process->modules->len && !context_cancelled(c); i++) {
 		const struct module *m = &g_array_index(c->process->modules, struct module, i);
 		const struct vad *vad = vad_find(&c->process->vads, (va_t){ m->base });
 		if ((vad && image_vad(vad) && vad->start.v == m->base) || module_of(c->process, m->base) != m)
 			continue;
-		struct subject s = other_subject(c, m->base, m->size, "loader");
+		struct subject s = other_subject(o, m->base, m->size, "loader");
 		if (!s.path)
 			s.path = m->mapped_path ? m->mapped_path : m->path;
 		put_image(&s);
 	}
-	search_images(c, put_found, c);
+}
+
+static bool run_process(struct context *c, GError **error)
+{
+	struct owner o = { c, context_kept(c), NULL };
+
+	(void)error;
+	if (c->image->facts.no_user_memory)
+		return true;
+	o.neighbours = neighbours_create(c, o.images, c->process);
+	put_mappings(&o);
+	if (c->user) {
+		put_loaded(&o);
+		search_images(c, put_found, &o);
+	}
+	neighbours_destroy(o.neighbours);
 	return true;
 }
 
-static void put_driver(struct context *c, uint64_t base, uint64_t size, const char *name)
+static void put_driver(const struct owner *o, uint64_t base, uint64_t size, const char *name)
 {
 	struct subject s = {
-		.c = c, .space = c->space, .base = base, .size = clamp_size(size), .path = name, .vad_index = -1, .found_by = "driver", .first = true,
+		.c = o->c, .images = o->images, .neighbours = o->neighbours, .space = o->c->space, .base = base, .size = clamp_size(size),
+		.path = name, .vad_index = -1, .found_by = "driver", .first = true,
 	};
 
 	put_image(&s);
@@ -141,13 +183,16 @@ static void put_driver(struct context *c, uint64_t base, uint64_t size, const ch
 
 static bool begin(struct context *c, GError **error)
 {
+	struct images *images = images_create(c);
+	struct owner o = { c, images, neighbours_create(c, images, NULL) };
 	uint64_t base, size;
 	const char *name;
 
 	(void)error;
-	context_keep(c, images_create(c), images_destroy);
+	context_keep(c, images, images_destroy);
 	for (guint i = 0; context_driver(c, i, &base, &size, &name) && !context_cancelled(c); i++)
-		put_driver(c, base, size, name);
+		put_driver(&o, base, size, name);
+	neighbours_destroy(o.neighbours);
 	return true;
 }
 
@@ -155,7 +200,7 @@ const struct plugin plugin_images = {
 	.name = "images",
 	.doc = "PE images in memory, their parts, and what of them was modified",
 	.fills = { &table_images, &table_image_sections, &table_image_imports, &table_image_exports, &table_image_tls_callbacks,
-		   &table_image_patches, &table_image_resources, &table_image_debug },
+		   &table_image_patches, &table_image_resources, &table_image_debug, &table_system_call_stubs },
 	.needs = { "vads", "modules", "drivers" },
 	.needs_layout = true,
 	.begin = begin,

@@ -10,7 +10,7 @@
 #include "plugin.h"
 
 extern const struct table table_images, table_image_sections, table_image_imports, table_image_exports, table_image_tls_callbacks,
-	table_image_patches, table_image_resources, table_image_debug;
+	table_image_patches, table_image_resources, table_image_debug, table_system_call_stubs;
 
 enum {
 	I_DUMP, I_PROCESS, I_VAD, I_SAME_AS, I_BASE, I_SIZE, I_PATH, I_FOUND_BY, I_HEADER_STATE, I_HEADER_DAMAGE, I_MACHINE, I_IS_64BIT,
@@ -32,11 +32,30 @@ enum {
 enum { R_IMAGE, R_TYPE, R_NAME, R_LANGUAGE, R_ADDRESS, R_SIZE };
 enum { D_IMAGE, D_TYPE, D_TIMESTAMP, D_ADDRESS, D_SIZE, D_PDB_NAME, D_GUID_AGE, D_DETAIL };
 
+enum {
+	C_IMAGE, C_NAME, C_NUMBER, C_NUMBER_FROM, C_PLACE, C_ADDRESS, C_HOOKED, C_CHANGED_BITS, C_CURRENT_NUMBER, C_CURRENT, C_TARGET, C_TARGET_MODULE,
+};
+
 /* One process's mapping of an image section. */
 struct mapping {
 	const struct process *process;
 	guint vad;		/* index into its vads */
 	int64_t ordinal;	/* of its row in images, among the process's */
+};
+
+/* What a DLL exports, to tell where an import of it should lead; see images_libraries.c. */
+struct library {
+	GMutex lock;		/* over what follows */
+	bool known;
+	bool is_64bit;
+	GArray *exports;	/* struct library_export by key; NULL: not known, or too many */
+	GPtrArray *forwarders;	/* char * */
+};
+
+/* Where an import slot of an image leads unless somebody changed it. */
+struct slot_target {
+	uint32_t iat_rva, rva;	/* of the slot; within the image it leads to */
+	struct content *content;	/* that image; NULL: not known */
 };
 
 /*
@@ -53,13 +72,23 @@ struct content {
 	GArray *entropies;	/* double by section number, NAN: none */
 	struct image_fixups *fixups;
 	GHashTable *hashes;	/* what is private and different → sha256 of the image */
+	GArray *targets;	/* struct slot_target in the order of its imports, as of the first mapping */
 	gint left;		/* mappings still to come: then the facts can go */
+	struct library library;
 };
+
+/* Host DLLs of API sets, of the first process whose map can be read; see images_apisets.c. */
+struct api_sets;
 
 /* Kept while the plugin runs. */
 struct images {
 	GHashTable *contents;	/* control area → struct content */
+	GArray *drivers;	/* struct driver_image by base */
+	struct api_sets *api_sets;
+	gint exports_left;	/* of limit(library_exports) */
 };
+
+struct driver_image { uint64_t base, size; const char *name; struct library *library; };
 
 enum { PAGE_FLAG_PRESENT = 1, PAGE_FLAG_PRIVATE = 2, PAGE_FLAG_MODIFIED = 4, PAGE_FLAG_EXECUTABLE = 8, PAGE_FLAG_READABLE = 16,
        PAGE_FLAG_ALONE = 32 };
@@ -71,11 +100,14 @@ struct found_patch {
 	const struct pe_section *section;	/* of subject->original, or NULL */
 	uint32_t changed_bits, frame_bits;
 	GByteArray *original, *current;		/* at most PATCH_BYTES of each; original may be NULL */
+	char *export;		/* PATCH_EXPORT: which; or NULL */
+	uint32_t target_rva;	/* PATCH_EXPORT: where it leads now */
 };
 
 /* An image at hand. */
 struct subject {
 	struct context *c;
+	const struct images *images;
 	struct space *space;
 	uint64_t base;
 	uint32_t size;			/* bytes mapped */
@@ -96,19 +128,69 @@ struct subject {
 	bool patches_cut;
 	GPtrArray *others;		/* struct space * of other mappings, NULL until one is needed */
 	unsigned searched;		/* pages whose original was looked for there */
+	const struct neighbours *neighbours;	/* of the process, or the kernel's drivers */
+	uint32_t export_table, export_count;	/* functions of original's export directory: RVA of the table, entries; after export_table_find */
+	bool export_table_known;
 };
 
 #define PATCH_BYTES 512u	/* kept of a patch */
 
 /* ---- images_content.c */
-struct images *images_create(const struct context *c);
+struct images *images_create(struct context *c);
 void images_destroy(void *images);
 struct content *images_content(const struct images *images, const struct process *process, const struct vad *vad);
 bool image_vad(const struct vad *vad);
 /* Find the facts unless they are known; returns with the lock free. */
-void content_know(struct context *c, struct content *content);
+void content_know(struct context *c, const struct images *images, struct content *content);
+/* The image of the section, by its first mapping; `view` and `space` are the caller's storage, to go after the pe. */
+struct pe *content_open(struct context *c, const struct content *content, struct view *view, struct space **space);
 /* One of its mappings is done. */
 void content_leave(struct content *content);
+
+/* ---- images_libraries.c */
+void library_clear(struct library *library);
+/* The images that a process (NULL: the kernel) can import from, by name. */
+struct neighbours *neighbours_create(struct context *c, const struct images *images, const struct process *process);
+void neighbours_destroy(struct neighbours *neighbours);
+/* Where an import leads, by what is loaded; see import_resolve. */
+enum { IMPORT_CANDIDATES = 8 };
+struct import_candidates {
+	struct { uint64_t va; struct content *content; uint32_t rva; } at[IMPORT_CANDIDATES];
+	unsigned n;
+	bool loaded;		/* the DLL it names is */
+};
+/*
+ * All places where an import may lead: there may be several DLLs of one name. name: "function" or "#ordinal".
+ * importer: the base name of the image that imports, for API sets that depend on it.
+ */
+void import_resolve(struct context *c, const struct images *images, const struct neighbours *neighbours, bool is_64bit, const char *importer,
+		    const char *dll, const char *name, struct import_candidates *out);
+/* Does the image that va lies in export it by that name? */
+bool exported_at(struct context *c, const struct images *images, const struct neighbours *neighbours, uint64_t va, const char *name);
+/* The base of the process's first mapping of a section; false: it has none. */
+bool neighbour_base(const struct neighbours *neighbours, const struct content *content, uint64_t *base);
+/* "function", or "#ordinal"; NULL: not known. The caller frees. */
+char *import_name(const struct pe_import *import);
+
+/* ---- images_apisets.c */
+/* NULL: no process's map can be read, or it is of a form we don't know. */
+struct api_sets *api_sets_create(const struct context *c);
+void api_sets_destroy(struct api_sets *sets);
+/* The DLL that stands behind an API set's name; NULL: none. importer: see import_resolve. */
+const char *api_set_host(const struct api_sets *sets, const char *dll, const char *importer);
+bool is_api_set(const char *dll);
+
+/* ---- images_hooks.c */
+void put_import_hooks(struct subject *s);
+/* Functions of a driver that begin with a jump out of it. */
+void put_entry_hooks(struct subject *s);
+/* Is the function table of original's export directory known? Then it is in export_table. */
+bool export_table_find(struct subject *s);
+/* Read at most length bytes of the process; for patch_source. */
+size_t subject_read(void *subject, uint64_t va, void *buffer, size_t length);
+
+/* ---- images_stubs.c */
+void put_stubs(struct subject *s);
 
 /* ---- images_compare.c */
 /* Find what is there and what was modified: fills pages and patches. */
@@ -129,6 +211,8 @@ static inline bool affordable(const struct subject *s, guint rows)
 
 /* ---- images_imports.c */
 void put_imports(struct subject *s);
+/* Is what a slot holds an address that the loader (or a bind) put there, and not one within the image? */
+bool slot_is_address(const struct subject *s, uint64_t value);
 /* -1: it has none, or can't be told; else whether the loader filled its import slots. */
 int imports_bound(struct subject *s);
 

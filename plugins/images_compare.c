@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of an image is in memory, and where a process's private pages differ from the section's. */
 #include <string.h>
+#include "bytes.h"
 #include "images.h"
 
 enum {
@@ -76,6 +77,7 @@ static void patch_clear(void *data)
 		g_byte_array_unref(p->original);
 	if (p->current)
 		g_byte_array_unref(p->current);
+	g_free(p->export);
 }
 
 static void append_bytes(GByteArray *to, const uint8_t *bytes, uint32_t length)
@@ -139,6 +141,57 @@ static bool watched(const struct subject *s, uint32_t rva, const struct pe_secti
 	return *header || (*section && !((*section)->characteristics & PE_SECTION_WRITE));
 }
 
+static char *export_at(struct subject *s, uint32_t index)
+{
+	const GArray *exports = pe_exports(s->original, NULL);
+	uint8_t raw[4];
+	struct bytes b = { raw, sizeof(raw), false };
+	uint32_t directory = s->original->directories[PE_DIRECTORY_EXPORT].rva;
+
+	if (pe_read(s->original, directory + 0x10, raw, sizeof(raw)))	/* Base */
+		return NULL;
+	uint32_t ordinal = bytes_u32(&b) + index;
+	for (guint i = 0; exports && i < exports->len; i++) {
+		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
+		if (e->ordinal == ordinal)
+			return e->name ? g_strdup(e->name) : g_strdup_printf("#%u", ordinal);
+	}
+	return g_strdup_printf("#%u", ordinal);
+}
+
+/* Take from the differences those in the table of exported functions, each a patch of its own. */
+static void take_exports(struct subject *s, uint32_t rva, const struct pe_section *section, const uint8_t *original, const uint8_t *current,
+			 GArray *runs)
+{
+	uint64_t page_end = (uint64_t)rva + PAGE_SIZE;
+	guint kept = 0;
+
+	if (!export_table_find(s) || s->export_table >= page_end || s->export_table + 4 * (uint64_t)s->export_count <= rva)
+		return;
+	uint32_t last = UINT32_MAX;
+	for (guint i = 0; i < runs->len; i++) {
+		struct difference d = g_array_index(runs, struct difference, i);
+		uint64_t from = (uint64_t)rva + d.offset, end = from + d.length;
+		if (from < s->export_table || end > s->export_table + 4 * (uint64_t)s->export_count) {
+			g_array_index(runs, struct difference, kept++) = d;
+			continue;
+		}
+		for (uint32_t index = (uint32_t)(from - s->export_table) / 4; s->export_table + 4 * (uint64_t)index < end; index++) {
+			uint32_t at = s->export_table + 4 * index;
+			if (index == last || at < rva || at + 4 > page_end || !memcmp(original + (at - rva), current + (at - rva), 4))
+				continue;
+			struct found_patch *p = add_patch(s, at, 4, PATCH_EXPORT, section, original + (at - rva), current + (at - rva));
+			struct bytes b = { current + (at - rva), 4, false };
+			last = index;
+			if (!p)
+				break;
+			p->export = export_at(s, index);
+			p->target_rva = bytes_u32(&b);
+		}
+	}
+	g_array_set_size(runs, kept);
+}
+
 static void compare_page(struct subject *s, uint32_t index, enum view_page what, const struct page *page, const struct page *section_page)
 {
 	uint32_t rva = index * PAGE_SIZE;
@@ -161,6 +214,9 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	if (!runs->len)
 		return;
 	s->pages[index] |= PAGE_FLAG_MODIFIED;
+	take_exports(s, rva, section, original, current, runs);
+	if (!runs->len)
+		return;
 	bool code = section && section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE), large = false;
 	uint32_t frame_bits = page_resident(section_page) ? (uint32_t)__builtin_popcountll(page->pa.v ^ section_page->pa.v) : 0;
 	for (guint i = 0; i < runs->len; i++)
@@ -217,21 +273,6 @@ void subject_compare(struct subject *s)
 
 /* ---- rows ---- */
 
-static size_t read_code(void *user, uint64_t va, void *buffer, size_t length)
-{
-	const struct subject *s = user;
-	uint8_t *to = buffer;
-	size_t done = 0;
-
-	while (done < length && va <= UINT64_MAX - length) {
-		size_t n = MIN(length - done, PAGE_SIZE - (va + done) % PAGE_SIZE);
-		if (space_read(s->space, (va_t){ va + done }, to + done, n, NULL))
-			break;
-		done += n;
-	}
-	return done;
-}
-
 /* Name the function that rva lies in; *start is where it begins, or rva. */
 static char *function_at(struct subject *s, uint32_t rva, uint32_t *start)
 {
@@ -252,7 +293,7 @@ static char *function_at(struct subject *s, uint32_t rva, uint32_t *start)
 
 static void put_code(struct subject *s, struct row *row, struct found_patch *p, uint32_t start)
 {
-	struct patch_source source = { s, read_code };
+	struct patch_source source = { s, subject_read };
 	struct patch_code code;
 
 	patch_decode(&source, s->original->machine, s->base + start, s->base + p->rva, p->length, &code);
@@ -271,7 +312,7 @@ void put_patches(struct subject *s)
 	for (guint i = 0; i < s->patches->len; i++) {
 		struct found_patch *p = &g_array_index(s->patches, struct found_patch, i);
 		struct row *row = row_new(s->c, &table_image_patches);
-		bool code = p->section && p->section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE);
+		bool code = p->kind != PATCH_EXPORT && p->section && p->section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE);
 		uint32_t start = p->rva;
 		row_ref(row, P_IMAGE, s->ordinal);
 		row_address(row, P_ADDRESS, s->base + p->rva);
@@ -284,6 +325,11 @@ void put_patches(struct subject *s)
 				row_int(row, P_FUNCTION_OFFSET, p->rva - start);
 			if (p->kind == PATCH_OTHER)
 				put_code(s, row, p, start);
+		}
+		if (p->kind == PATCH_EXPORT) {
+			row_text(row, P_FUNCTION, p->export);
+			row_address(row, P_TARGET, s->base + p->target_rva);
+			row_text(row, P_TARGET_MODULE, module_at(s->c, s->base + p->target_rva));
 		}
 		if (p->original) {
 			row_blob(row, P_ORIGINAL, p->original->data, p->original->len);

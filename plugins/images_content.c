@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the mappings of one image section have in common. */
 #include <math.h>
+#include <string.h>
 #include "images.h"
 
 bool image_vad(const struct vad *vad)
@@ -21,6 +22,8 @@ static void content_forget(struct content *content)
 	g_clear_pointer(&content->entropies, g_array_unref);
 	g_clear_pointer(&content->fixups, image_fixups_destroy);
 	g_clear_pointer(&content->hashes, g_hash_table_unref);
+	g_clear_pointer(&content->targets, g_array_unref);
+	library_clear(&content->library);
 }
 
 static void content_destroy(void *data)
@@ -29,6 +32,7 @@ static void content_destroy(void *data)
 
 	content_forget(content);
 	g_mutex_clear(&content->lock);
+	g_mutex_clear(&content->library.lock);
 	g_array_free(content->mappings, TRUE);
 	g_free(content);
 }
@@ -44,6 +48,7 @@ static void add_mapping(struct images *images, const struct process *process, gu
 	if (!content) {
 		content = g_new0(struct content, 1);
 		g_mutex_init(&content->lock);
+		g_mutex_init(&content->library.lock);
 		content->mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping));
 		g_hash_table_insert(images->contents, g_memdup2(&area, sizeof(area)), content);
 	}
@@ -51,10 +56,29 @@ static void add_mapping(struct images *images, const struct process *process, gu
 	content->left++;
 }
 
-struct images *images_create(const struct context *c)
+static void driver_clear(void *data)
+{
+	struct driver_image *d = data;
+
+	library_clear(d->library);
+	g_mutex_clear(&d->library->lock);
+	g_free(d->library);
+}
+
+struct images *images_create(struct context *c)
 {
 	struct images *images = g_new0(struct images, 1);
+	struct driver_image d = { 0 };
 
+	images->exports_left = (gint)MIN(limit(exports_kept), G_MAXINT / 2);
+	images->drivers = g_array_new(FALSE, FALSE, sizeof(struct driver_image));
+	g_array_set_clear_func(images->drivers, driver_clear);
+	for (guint i = 0; context_driver(c, i, &d.base, &d.size, &d.name); i++) {
+		d.library = g_new0(struct library, 1);
+		g_mutex_init(&d.library->lock);
+		g_array_append_val(images->drivers, d);
+	}
+	images->api_sets = c->image->facts.no_user_memory ? NULL : api_sets_create(c);
 	images->contents = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, content_destroy);
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
@@ -74,6 +98,8 @@ void images_destroy(void *data)
 	struct images *images = data;
 
 	g_hash_table_destroy(images->contents);
+	g_array_free(images->drivers, TRUE);
+	api_sets_destroy(images->api_sets);
 	g_free(images);
 }
 
@@ -116,16 +142,56 @@ static void learn(struct content *content, struct pe *pe)
 	}
 }
 
-void content_know(struct context *c, struct content *content)
+/*
+ * Where each import leads in the process that mapped the image first: the same place in the same DLL in every other,
+ * but for those that have another DLL of the name. Forwarders and API sets are followed once for all.
+ */
+static void learn_targets(struct context *c, const struct images *images, struct content *content, struct pe *pe)
+{
+	const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
+	const struct vad *vad = &g_array_index(first->process->vads.vads, struct vad, first->vad);
+	const GArray *imports = pe_imports(pe, NULL);
+	const char *slash = vad->file_path ? strrchr(vad->file_path, '\\') : NULL, *importer = slash ? slash + 1 : vad->file_path;
+
+	content->targets = g_array_sized_new(FALSE, FALSE, sizeof(struct slot_target), imports ? imports->len : 0);
+	if (!imports || !imports->len)
+		return;
+	struct neighbours *neighbours = neighbours_create(c, images, first->process);
+	for (guint i = 0; i < imports->len; i++) {
+		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
+		struct slot_target target = { .iat_rva = import->iat_rva };
+		g_autofree char *name = import_name(import);
+		struct import_candidates found = { 0 };
+		if (name && import->dll)
+			import_resolve(c, images, neighbours, pe->is_64bit, importer, import->dll, name, &found);
+		if (found.n) {
+			target.content = found.at[0].content;
+			target.rva = found.at[0].rva;
+		}
+		g_array_append_val(content->targets, target);
+	}
+	neighbours_destroy(neighbours);
+}
+
+struct pe *content_open(struct context *c, const struct content *content, struct view *view, struct space **space)
+{
+	const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
+
+	*space = first->process->user_readable ? process_space(first->process, c->kernel, c->space) : space_clone(c->space);
+	*view = (struct view){ *space, &g_array_index(first->process->vads.vads, struct vad, first->vad) };
+	struct pe_source source = view_section_source(view);
+	return pe_open(&source, view->vad->start.v, view_pages(view) * PAGE_SIZE);
+}
+
+void content_know(struct context *c, const struct images *images, struct content *content)
 {
 	g_mutex_lock(&content->lock);
 	if (!content->known) {
-		const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
-		AUTO(space) space = first->process->user_readable ? process_space(first->process, c->kernel, c->space) : space_clone(c->space);
-		struct view view = { space, &g_array_index(first->process->vads.vads, struct vad, first->vad) };
-		struct pe_source source = view_section_source(&view);
-		AUTO_PE pe = pe_open(&source, view.vad->start.v, view_pages(&view) * PAGE_SIZE);
+		AUTO(space) space = NULL;
+		struct view view;
+		AUTO_PE pe = content_open(c, content, &view, &space);
 		learn(content, pe);
+		learn_targets(c, images, content, pe);
 		content->known = true;
 	}
 	g_mutex_unlock(&content->lock);

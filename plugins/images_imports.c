@@ -35,8 +35,8 @@ static bool read_slot(struct pe *pe, uint32_t rva, uint64_t *value)
 	return !pe_read(pe, rva, value, pe_slot_size(pe));
 }
 
-/* Not an RVA of a name and no ordinal: an address the loader (or a bind) put there. */
-static bool is_address(const struct subject *s, uint64_t value)
+/* Not an RVA of a name and no ordinal, and no delay-load thunk. */
+bool slot_is_address(const struct subject *s, uint64_t value)
 {
 	uint64_t top = s->facts->is_64bit ? UINT64_C(1) << 63 : UINT64_C(1) << 31;
 
@@ -58,7 +58,7 @@ int imports_bound(struct subject *s)
 			for (uint32_t at = 0; at + width <= span->length && looked < BOUND_SLOTS; at += width)
 				if (read_slot(s->pe, span->rva + at, &value)) {
 					looked++;
-					if (is_address(s, value))
+					if (slot_is_address(s, value))
 						return 1;
 				}
 		}
@@ -68,7 +68,7 @@ int imports_bound(struct subject *s)
 	for (guint i = 0; imports && i < imports->len && looked < BOUND_SLOTS; i++)
 		if (read_slot(s->pe, g_array_index(imports, struct pe_import, i).iat_rva, &value)) {
 			looked++;
-			if (is_address(s, value))
+			if (slot_is_address(s, value))
 				return 1;
 		}
 	return looked ? 0 : -1;
@@ -89,7 +89,7 @@ static void put_import(struct subject *s, const struct pe_import *import, bool r
 		row_fault(row, M_TARGET, FAULT_PAGED_OUT, (va_t){ s->base + import->iat_rva }, "an import slot");
 		return;
 	}
-	if (!is_address(s, value) && value - s->base >= s->size)
+	if (!slot_is_address(s, value) && value - s->base >= s->size)
 		return;		/* not bound */
 	row_address(row, M_TARGET, value);
 	row_text(row, M_TARGET_MODULE, module);
@@ -115,7 +115,7 @@ static void put_each(struct subject *s, const struct first_view *first)
 		bool readable = read_slot(s->pe, import->iat_rva, &value);
 		const char *module = readable ? module_at(s->c, value) : NULL;
 		if (first) {
-			if (!readable || module ? !readable || import->delay : !is_address(s, value))
+			if (!readable || module ? !readable || import->delay : !slot_is_address(s, value))
 				continue;
 			bool known = first->space && !space_read(first->space, (va_t){ first->base + import->iat_rva }, &theirs, width, NULL);
 			if (known ? theirs == value : module != NULL)

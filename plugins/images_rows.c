@@ -338,7 +338,7 @@ void put_image(struct subject *s)
 		s->pe = s->space ? pe_space_open(&s->at, s->size) : pe_open(&section, s->base, s->size);
 	s->original = s->facts = s->pe;
 	if (s->content)
-		content_know(s->c, s->content);
+		content_know(s->c, s->images, s->content);
 	/* The process's own headers count for nothing where they aren't the section's. */
 	if (mapped && (view_page(&s->view, 0, &page, &original) != VIEW_SHARED || s->pe->header_state != PE_HEADER_INTACT)) {
 		s->original = pe_open(&section, s->base, s->size);
@@ -357,6 +357,10 @@ void put_image(struct subject *s)
 		put_debug(s);
 		put_resources(s);
 	}
+	if (!s->c->process)
+		put_entry_hooks(s);
+	put_import_hooks(s);
+	put_stubs(s);
 	put_patches(s);
 	if (s->original != s->pe)
 		pe_close(s->original);
@@ -365,6 +369,4 @@ void put_image(struct subject *s)
 		g_ptr_array_free(s->others, TRUE);
 	g_array_free(s->patches, TRUE);
 	g_free(s->pages);
-	if (s->content)
-		content_leave(s->content);
 }

@@ -104,13 +104,14 @@ const struct table table_image_tls_callbacks = {
 };
 
 const struct table table_image_patches = {
-	.name = "image_patches", .doc = "where a process's private copy of an image page differs from the section's page",
+	.name = "image_patches", .doc = "where a process's private copy of an image page differs from the section's page; and where import slots of images and drivers, and the "
+	       "first bytes of drivers' functions, lead elsewhere than they should",
 	.columns = {
 		[P_IMAGE] = { "image_id", COL_REF, "", "images" },
 		[P_ADDRESS] = { "address", COL_ADDRESS, "" },
 		[P_LENGTH] = { "length", COL_INT, "bytes" },
 		[P_SECTION] = { "section", COL_TEXT, "" },
-		[P_FUNCTION] = { "function", COL_TEXT, "the export at or before it, or sub_ and the runtime function's RVA" },
+		[P_FUNCTION] = { "function", COL_TEXT, "the export at or before it, or sub_ and the runtime function's RVA; of an import slot DLL!name" },
 		[P_FUNCTION_OFFSET] = { "function_offset", COL_INT, "from that function's start" },
 		[P_ORIGINAL] = { "original", COL_BLOB, "at most 512 bytes; NULL: no original is in the dump" },
 		[P_CURRENT] = { "current", COL_BLOB, "at most 512 bytes" },
@@ -118,10 +119,33 @@ const struct table table_image_patches = {
 		[P_FRAME_BITS] = { "frame_bits", COL_INT, "how many bits the page's frame number differs in from the original's: one may be an error in "
 				   "the page table" },
 		[P_KIND] = { "kind", COL_TEXT, "inline_hook, return, breakpoint, nop, patch, stomped (a large part is other code), data (no code there), "
-			     "header, unknown (private and executable, with no original to compare to)" },
+			     "header, unknown (private and executable, with no original to compare to), import_hook (an import slot leads elsewhere than to "
+			     "what it names: original is what the loader would put there, NULL if that isn't known), export_hook (an entry of the export "
+			     "table leads elsewhere)" },
 		[P_TARGET] = { "target", COL_ADDRESS, "where the new code leads, jumps to jumps followed" },
 		[P_TARGET_MODULE] = { "target_module", COL_TEXT, "the module that lies in; NULL: none" },
 		[P_DISASSEMBLY] = { "disassembly", COL_TEXT, "the new instructions" },
+	},
+};
+
+const struct table table_system_call_stubs = {
+	.name = "system_call_stubs",
+	.doc = "functions that do nothing but enter the kernel (of ntdll, win32u and copies of them): all of the first image of a section; of its "
+	       "other images those alone that were changed",
+	.columns = {
+		[C_IMAGE] = { "image_id", COL_REF, "", "images" },
+		[C_NAME] = { "name", COL_TEXT, "Nt…" },
+		[C_NUMBER] = { "number", COL_INT, "of the system call, as the original has it" },
+		[C_NUMBER_FROM] = { "number_from", COL_TEXT, "stub (it is as it was), original (of the section), neighbours (no original is in the dump: "
+				    "from the stubs before and after)" },
+		[C_PLACE] = { "place", COL_INT, "in the order of addresses, from 0" },
+		[C_ADDRESS] = { "address", COL_ADDRESS, "" },
+		[C_HOOKED] = { "hooked", COL_BOOL, "its first bytes differ from the original, or (without one) are no stub's" },
+		[C_CHANGED_BITS] = { "changed_bits", COL_INT, "how many bits differ: one may be a memory error" },
+		[C_CURRENT_NUMBER] = { "current_number", COL_INT, "if it still is a stub" },
+		[C_CURRENT] = { "current", COL_BLOB, "its first 16 bytes, if hooked" },
+		[C_TARGET] = { "target", COL_ADDRESS, "where it leads" },
+		[C_TARGET_MODULE] = { "target_module", COL_TEXT, "the module that lies in; NULL: none" },
 	},
 };
 

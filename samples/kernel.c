@@ -135,6 +135,30 @@ static void kernel_bytes(struct sample *s, struct item *item)
 		kernel_set(s, rva++, (uint64_t)g_ascii_xdigit_value(colon[1]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2]), 1);
 }
 
+/* patch=RVA:HEX: written over a driver. */
+static void driver_patch(struct sample *s, const struct sample_driver *driver, struct item *item)
+{
+	const char *text = item_text(item, "patch", NULL), *colon = text ? strchr(text, ':') : NULL;
+	uint64_t rva = text ? g_ascii_strtoull(text, NULL, 0) : 0;
+
+	if (text && (!colon || !rva || rva >= driver->size))
+		item_fail(item, "patch: RVA:HEX");
+	for (; colon && colon[1] && colon[2]; colon += 2)
+		memory_put(s->memory, ROOT(s), driver->base + rva++,
+			   (uint64_t)g_ascii_xdigit_value(colon[1]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2]), 1);
+}
+
+/* What a driver imports it has from the kernel. */
+static void bind_driver(struct sample *s, const struct sample_driver *driver)
+{
+	for (guint i = 0; i < driver->executable->imports->len; i++) {
+		const struct executable_import *import = &g_array_index(driver->executable->imports, struct executable_import, i);
+		uint32_t rva = executable_export(s->kernel, import->name);
+		if (rva)
+			memory_put(s->memory, ROOT(s), driver->base + import->rva, s->kernel_base + rva, 8);
+	}
+}
+
 void kernel_init(struct sample *s)
 {
 	struct item *item = description_item(s->description, "kernel");
@@ -236,6 +260,8 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 {
 	struct sample_driver *driver = g_new0(struct sample_driver, 1);
 	bool library = g_str_has_suffix(name, ".dll");
+	const char *imports = item_text(item, "imports", NULL), *exports = item_text(item, "exports", NULL);
+	g_auto(GStrv) import_list = imports ? g_strsplit(imports, ",", -1) : NULL, export_list = exports ? g_strsplit(exports, ",", -1) : NULL;
 
 	driver->name = name;
 	driver->path = path;
@@ -248,12 +274,15 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 			.base = item_number(item, "base", s->driver_space), .is_64bit = true, .native = true, .dll = library,
 			.timestamp = (uint32_t)item_number(item, "timestamp", 0),
 			.company = item_text(item, "company", "Microsoft Corporation"),
+			.imports = (const char *const *)import_list, .exports = (const char *const *)export_list,
 		};
 		driver->executable = executable_create(&spec);
 		driver->base = spec.base;
 		driver->size = driver->executable->size;
 		s->driver_space = ((driver->base + driver->size + 0xffff) & ~UINT64_C(0xffff)) + 0x10000;
 		map_driver(s, driver);
+		bind_driver(s, driver);
+		driver_patch(s, driver, item);
 	}
 	uint64_t entry = driver->entry = pool_alloc(s, s->layout->kldr_data_table_entry.size_, "MmLd", false);
 	const struct executable *x = kernel ? kernel : driver->executable;

@@ -202,7 +202,10 @@ static uint32_t write_exports(struct executable *x, const struct executable_spec
 	put(x, at + 0x24, ordinals, 4);
 	text = put_text(x, text, spec->name);
 	for (unsigned i = 0; i < n; i++) {
-		put(x, functions + 4 * i, function_rva(x, i), 4);
+		const char *forwarder = x->forwarders ? g_hash_table_lookup(x->forwarders, x->exports->pdata[i]) : NULL;
+		put(x, functions + 4 * i, forwarder ? text : function_rva(x, i), 4);
+		if (forwarder)
+			text = put_text(x, text, forwarder);
 		put(x, names + 4 * i, text, 4);
 		put(x, ordinals + 2 * i, i, 2);
 		text = put_text(x, text, x->exports->pdata[i]);
@@ -319,7 +322,7 @@ static void place_sections(struct executable *x, const struct executable_spec *s
 	};
 	uint32_t at = 0x1000;
 
-	memcpy(x->sections, kinds, sizeof(kinds));
+	x->sections = g_memdup2(kinds, sizeof(kinds));
 	x->section_count = SECTIONS;
 	x->sections[TEXT].size = (spec->text_pages ? spec->text_pages : 2) * 0x1000;
 	if (spec->size) {
@@ -355,6 +358,19 @@ static void import_clear(void *data)
 	g_free(import->name);
 }
 
+static void add_export(struct executable *x, const char *text)
+{
+	const char *forwarder = strchr(text, '>');
+	char *name = forwarder ? g_strndup(text, (gsize)(forwarder - text)) : g_strdup(text);
+
+	g_ptr_array_add(x->exports, name);
+	if (!forwarder)
+		return;
+	if (!x->forwarders)
+		x->forwarders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_hash_table_insert(x->forwarders, g_strdup(name), g_strdup(forwarder + 1));
+}
+
 struct executable *executable_create(const struct executable_spec *spec)
 {
 	struct executable *x = g_new0(struct executable, 1);
@@ -369,7 +385,7 @@ struct executable *executable_create(const struct executable_spec *spec)
 	x->imports = g_array_new(FALSE, TRUE, sizeof(struct executable_import));
 	g_array_set_clear_func(x->imports, import_clear);
 	for (unsigned i = 0; spec->exports && spec->exports[i]; i++)
-		g_ptr_array_add(x->exports, g_strdup(spec->exports[i]));
+		add_export(x, spec->exports[i]);
 	g_ptr_array_sort(x->exports, compare_text);
 	place_sections(x, spec);
 	x->bytes = g_malloc0(x->size);
@@ -397,6 +413,9 @@ void executable_destroy(struct executable *x)
 		return;
 	g_ptr_array_free(x->exports, TRUE);
 	g_array_free(x->imports, TRUE);
+	if (x->forwarders)
+		g_hash_table_destroy(x->forwarders);
+	g_free(x->sections);
 	g_free(x->bytes);
 	g_free(x);
 }
@@ -405,7 +424,7 @@ uint32_t executable_export(const struct executable *x, const char *name)
 {
 	for (unsigned i = 0; i < x->exports->len; i++)
 		if (!strcmp(x->exports->pdata[i], name))
-			return function_rva(x, i);
+			return x->forwarders && g_hash_table_contains(x->forwarders, name) ? 0 : function_rva(x, i);
 	return 0;
 }
 

@@ -23,9 +23,11 @@ struct executable {
 	uint32_t size, timestamp, checksum, entry_point, import_table, import_table_size;
 	uint64_t base;
 	bool is_64bit, dll;
-	struct executable_section sections[6];
+	bool loaded;			/* from a file: all of it is resident, its imports are as the file has them */
+	struct executable_section *sections;
 	unsigned section_count;
 	GPtrArray *exports;		/* char *, sorted; function n is at export_rva */
+	GHashTable *forwarders;		/* of exports: name → "DLL.function"; NULL: none */
 	GArray *imports;		/* struct executable_import: its slot in the import address table */
 };
 
@@ -33,7 +35,7 @@ struct executable_spec {
 	const char *name;		/* of the file */
 	const char *pdb;		/* NULL: the name with .pdb */
 	const char *guid_age;		/* 32 hex digits and the age; NULL: drawn */
-	const char *const *exports;	/* NULL-terminated or NULL */
+	const char *const *exports;	/* NULL-terminated or NULL; "Name>DLL.function" is forwarded */
 	const char *const *imports;	/* "kernel32.dll!CreateFileW" */
 	const char *company, *product, *version;	/* "10.0.19041.1466" */
 	uint64_t base, seed;
@@ -47,6 +49,8 @@ struct executable_spec {
 
 struct executable *executable_create(const struct executable_spec *spec);
 void executable_destroy(struct executable *executable);
+/* A file laid out at base as the memory manager maps it. NULL and *why: Windows wouldn't. */
+struct executable *executable_load(const char *path, uint64_t base, const char **why);
 /* RVA of an export, 0: it has none of that name. */
 uint32_t executable_export(const struct executable *executable, const char *name);
 /* The section that the page at rva lies in; NULL: the headers. */

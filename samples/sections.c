@@ -92,8 +92,26 @@ static uint64_t place_image(struct sample *s, const struct executable *x)
 	return last ? ((last + 0xffff) & ~UINT64_C(0xffff)) + 0x10000 : region;
 }
 
+/* file … pe=PATH: a file of this machine, from the description's folder. */
+static void load_executable(struct sample *s, struct sample_file *f, struct item *item)
+{
+	const char *text = item_text(item, "pe", NULL), *why;
+	g_autofree char *folder = g_path_get_dirname(s->description->name), *path = g_path_is_absolute(text) ? g_strdup(text) : g_build_filename(folder, text, NULL);
+
+	item_required(item, "base");
+	f->base = item_number(item, "base", 0);
+	f->executable = executable_load(path, f->base, &why);
+	if (!f->executable)
+		item_fail(item, "%s: %s", path, why);
+	f->pages = f->executable->size / PAGE_SIZE;
+}
+
 static void create_executable(struct sample *s, struct sample_file *f, struct item *item, bool wow64)
 {
+	if (item_has(item, "pe")) {
+		load_executable(s, f, item);
+		return;
+	}
 	const char *name = strrchr(f->path, '\\') ? strrchr(f->path, '\\') + 1 : f->path, *exports = item_text(item, "exports", NULL);
 	const char *imports = item_text(item, "imports", NULL);
 	bool dll = g_str_has_suffix(name, ".dll") || g_str_has_suffix(name, ".DLL");
@@ -199,7 +217,7 @@ static void fill_section(struct sample *s, struct sample_file *f)
 	for (uint64_t n = 0; n < f->pages; n++) {
 		const struct executable_section *section = section_of_page(f, n);
 		uint8_t protection = page_protection(f, n);
-		bool in_file = section ? !strcmp(section->name, ".reloc") : !f->executable && n % 2;
+		bool in_file = section ? !strcmp(section->name, ".reloc") : !f->executable && n % 2;	/* names of loaded ones are empty */
 		if (in_file) {	/* _MMPTE_SUBSECTION */
 			uint64_t at = f->subsection;
 			for (unsigned i = 0; section && i < f->executable->section_count; i++)

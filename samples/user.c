@@ -184,13 +184,11 @@ static unsigned parse_lists(struct item *item)
 	return item_flag(item, "unlisted") ? 0 : lists;
 }
 
-/* patch=EXPORT:HEX or patch=OFFSET:HEX: bytes written over code, on a private copy of the page. */
-static void patch(struct sample *s, struct sample_process *p, const struct user_module *m)
+/* One EXPORT:HEX or OFFSET:HEX. copied: the page that is a private copy already, 0: none. */
+static uint64_t patch_one(struct sample *s, struct sample_process *p, const struct user_module *m, const char *text, uint64_t copied)
 {
-	const char *text = item_text(m->item, "patch", NULL), *colon = text ? strchr(text, ':') : NULL;
+	const char *colon = strchr(text, ':');
 
-	if (!text)
-		return;
 	if (!colon)
 		item_fail(m->item, "patch: EXPORT:HEX");
 	g_autofree char *where = g_strndup(text, (gsize)(colon - text));
@@ -198,11 +196,42 @@ static void patch(struct sample *s, struct sample_process *p, const struct user_
 	if (!rva || rva >= m->file->executable->size)
 		item_fail(m->item, "patch: %s is no export and no offset within the image", where);
 	uint64_t page = m->base + (rva & ~PAGE_MASK);
-	memory_map_new(s->memory, p->root, page, user_pte_bits(MM_EXECUTE_READ) | PTE_DIRTY);
-	memory_write(s->memory, p->root, page, m->file->executable->bytes + (rva & ~PAGE_MASK), PAGE_SIZE);
+	if (page != copied) {
+		memory_map_new(s->memory, p->root, page, user_pte_bits(MM_EXECUTE_READ) | PTE_DIRTY);
+		memory_write(s->memory, p->root, page, m->file->executable->bytes + (rva & ~PAGE_MASK), PAGE_SIZE);
+	}
 	for (unsigned i = 0; colon[1 + 2 * i] && colon[2 + 2 * i]; i++)
 		memory_put(s->memory, p->root, m->base + rva + i,
 			   (uint64_t)g_ascii_xdigit_value(colon[1 + 2 * i]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2 + 2 * i]), 1);
+	return page;
+}
+
+/* patch=EXPORT:HEX,OFFSET:HEX…: bytes written over an image, on private copies of its pages. */
+static void patch(struct sample *s, struct sample_process *p, const struct user_module *m, const char *text)
+{
+	g_auto(GStrv) patches = text ? g_strsplit(text, ",", -1) : NULL;
+	uint64_t copied = 0;
+
+	for (unsigned i = 0; patches && patches[i]; i++)
+		copied = patch_one(s, p, m, patches[i], copied);
+}
+
+/* bind=DLL!FUNCTION:ADDRESS: an import slot that was written over. */
+static void rebind(struct sample *s, struct sample_process *p, const struct user_module *m)
+{
+	const char *text = item_text(m->item, "bind", NULL), *colon = text ? strrchr(text, ':') : NULL;
+	const GArray *imports = m->file->executable->imports;
+
+	for (guint i = 0; text && colon && i < imports->len; i++) {
+		const struct executable_import *import = &g_array_index(imports, struct executable_import, i);
+		g_autofree char *name = g_strconcat(import->dll, "!", import->name, NULL);
+		if (strlen(name) == (size_t)(colon - text) && !strncmp(name, text, strlen(name))) {
+			memory_put(s->memory, p->root, m->base + import->rva, g_ascii_strtoull(colon + 1, NULL, 0), m->file->executable->is_64bit ? 8 : 4);
+			return;
+		}
+	}
+	if (text)
+		item_fail(m->item, "bind: DLL!FUNCTION:ADDRESS, of an import that it has");
 }
 
 static void add_module(struct sample *s, struct sample_process *p, struct item *item, const char *path, bool wow64, unsigned lists)
@@ -218,8 +247,16 @@ static void add_module(struct sample *s, struct sample_process *p, struct item *
 		struct sample_vad *vad = vad_add(s, p, m.base, f->pages, MM_EXECUTE_WRITECOPY, f);
 		vad->commit = 2;
 		vad_map_image(s, p, vad);
-		if (item)
-			patch(s, p, &m);
+		if (item) {
+			patch(s, p, &m, item_text(item, "patch", NULL));
+			rebind(s, p, &m);
+		}
+	}
+	/* Every process has this one, so no line of its own is needed. */
+	if (!item && !wow64 && !g_ascii_strcasecmp(base, "ntdll.dll")) {
+		m.item = p->item;
+		patch(s, p, &m, item_text(p->item, "ntdll-patch", NULL));
+		m.item = NULL;
 	}
 	g_array_append_val(p->modules, m);
 }
@@ -262,10 +299,57 @@ static void add_images(struct sample *s, struct sample_process *p)
 	}
 }
 
+/* machine api-sets=SET:HOST,…: the map of API sets, in the form that the build has; at PEB.ApiSetMap of every process. */
+static void api_sets(struct sample *s, struct sample_process *p)
+{
+	const char *text = item_text(s->machine, "api-sets", NULL);
+	g_auto(GStrv) sets = text ? g_strsplit(text, ",", -1) : NULL;
+	unsigned count = sets ? g_strv_length(sets) : 0, version = s->build < 9600 ? 2 : s->build < 10240 ? 4 : 6;
+	unsigned header = version == 6 ? 28 : version == 4 ? 16 : 8, entry_size = version == 2 ? 12 : 24;
+	uint64_t at = UINT64_C(0x7ff00000), names = header + count * entry_size, size;
+
+	if (!text)
+		return;
+	vad_add(s, p, at, 1, MM_READONLY, NULL);
+	memory_map_new(s->memory, p->root, at, user_pte_bits(MM_READONLY));
+	SET_USER(s, p->root, p->peb, peb.ApiSetMap, at);
+	for (unsigned i = 0; i < count; i++) {
+		g_auto(GStrv) pair = g_strsplit(sets[i], ":", 2);
+		const char *name = version == 6 || !g_str_has_prefix(pair[0], "api-") ? pair[0] : pair[0] + 4;
+		size_t name_bytes, host_bytes;
+		g_autofree uint16_t *wide_name = utf16(name, &name_bytes), *wide_host = utf16(pair[1], &host_bytes);
+		uint64_t entry = at + header + i * entry_size, name_at = names, host_at = name_at + name_bytes, value = (host_at + host_bytes + 3) & ~UINT64_C(3);
+		unsigned n = version == 2 ? 0 : 4;
+		memory_write(s->memory, p->root, at + name_at, wide_name, name_bytes);
+		memory_write(s->memory, p->root, at + host_at, wide_host, host_bytes);
+		memory_put(s->memory, p->root, entry + n, name_at, 4);
+		memory_put(s->memory, p->root, entry + n + 4, name_bytes - 2, 4);
+		memory_put(s->memory, p->root, entry + (version == 2 ? 8 : version == 4 ? 20 : 16), value, 4);
+		if (version == 6)
+			memory_put(s->memory, p->root, entry + 20, 1, 4);
+		else	/* a count before the values, in version 4 after flags */
+			memory_put(s->memory, p->root, at + value + (version == 4 ? 4 : 0), 1, 4);
+		uint64_t first = at + value + (version == 2 ? 4 : version == 4 ? 8 : 0);
+		memory_put(s->memory, p->root, first + (version == 2 ? 8 : 12), host_at, 4);
+		memory_put(s->memory, p->root, first + (version == 2 ? 12 : 16), host_bytes - 2, 4);
+		names = value + 32;
+	}
+	size = names;
+	if (size > PAGE_SIZE)
+		item_fail(s->machine, "api-sets: more than fit on a page");
+	memory_put(s->memory, p->root, at, version, 4);
+	memory_put(s->memory, p->root, at + 4, version == 2 ? count : size, 4);
+	if (version != 2)
+		memory_put(s->memory, p->root, at + 12, count, 4);
+	if (version == 6)
+		memory_put(s->memory, p->root, at + 16, header, 4);
+}
+
 void user_init(struct sample *s, struct sample_process *p)
 {
 	p->modules = g_array_new(FALSE, TRUE, sizeof(struct user_module));
 	place(s, p);
+	api_sets(s, p);
 	add_images(s, p);
 	vads_from_items(s, p);
 	p->section = section_object(s, p->main_image);

@@ -73,21 +73,55 @@ static uint64_t prototype_form(const struct sample *s, const struct sample_file 
 	return invalid_pte(s, (f->prototypes + 8 * n) << 16 | (uint64_t)mm << 5 | PTE_PROTOTYPE);
 }
 
+/* An API set's host, by machine api-sets=SET:HOST,…; other names are their own. */
+static const char *import_host(struct sample *s, const char *dll, char host[64])
+{
+	const char *text = item_text(s->machine, "api-sets", NULL);
+	g_auto(GStrv) sets = text ? g_strsplit(text, ",", -1) : NULL;
+
+	for (unsigned i = 0; sets && sets[i]; i++) {
+		const char *colon = strchr(sets[i], ':');
+		size_t n = colon ? (size_t)(colon - sets[i]) : 0;
+		if (n && !g_ascii_strncasecmp(sets[i], dll, n) && !g_ascii_strcasecmp(dll + n, ".dll")) {
+			g_strlcpy(host, colon + 1, 64);
+			return host;
+		}
+	}
+	return dll;
+}
+
+/* Where an import leads, forwarders followed; 0: nowhere. */
+static uint64_t import_target(struct sample *s, bool is_64bit, const char *dll, const char *name, unsigned depth)
+{
+	char buffer[64];
+	const char *host = import_host(s, dll, buffer);
+
+	for (guint j = 0; j < s->files->len && depth < 4; j++) {
+		const struct sample_file *f = s->files->pdata[j];
+		if (!f->executable || f->executable->is_64bit != is_64bit || g_ascii_strcasecmp(strrchr(f->path, '\\') + 1, host))
+			continue;
+		const char *forwarder = f->executable->forwarders ? g_hash_table_lookup(f->executable->forwarders, name) : NULL;
+		uint32_t rva = executable_export(f->executable, name);
+		if (forwarder) {
+			g_auto(GStrv) parts = g_strsplit(forwarder, ".", 2);
+			g_autofree char *next = g_strconcat(parts[0], ".dll", NULL);
+			return import_target(s, is_64bit, next, parts[1], depth + 1);
+		}
+		if (rva)
+			return f->base + rva;
+	}
+	return 0;
+}
+
 static void bind_imports(struct sample *s, struct sample_process *p, const struct sample_vad *vad)
 {
 	const struct executable *x = vad->file->executable;
 
 	for (guint i = 0; i < x->imports->len; i++) {
 		const struct executable_import *import = &g_array_index(x->imports, struct executable_import, i);
-		for (guint j = 0; j < s->files->len; j++) {
-			const struct sample_file *f = s->files->pdata[j];
-			if (!f->executable || f->executable->is_64bit != x->is_64bit ||
-			    g_ascii_strcasecmp(strrchr(f->path, '\\') + 1, import->dll))
-				continue;
-			uint32_t rva = executable_export(f->executable, import->name);
-			if (rva)
-				memory_put(s->memory, p->root, vad->start + import->rva, f->base + rva, x->is_64bit ? 8 : 4);
-		}
+		uint64_t target = import_target(s, x->is_64bit, import->dll, import->name, 0);
+		if (target)
+			memory_put(s->memory, p->root, vad->start + import->rva, target, x->is_64bit ? 8 : 4);
 	}
 }
 
@@ -119,6 +153,8 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 		const struct executable_section *section = executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE));
 		const char *name = section ? section->name : "";
 		if (is_private(f, section, n))
+			continue;
+		if (!f->frames[n] && f->executable->loaded)
 			continue;
 		if (!strcmp(name, ".rsrc"))	/* trimmed from the working set: the prototype PTE knows */
 			memory_map(s->memory, p->root, va, prototype_form(s, f, n, MM_READONLY));

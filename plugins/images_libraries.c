@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where imports lead: what the loaded DLLs export, forwarders and API sets followed. This is what the loader
+ * does when it fills import slots; a slot that holds something else was written by somebody else.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "images.h"
+
+enum { FORWARDS = 8 };	/* forwarders to forwarders; Windows has three */
+
+struct library_export {
+	uint64_t key;		/* of its name, and once more of its ordinal as "#n" */
+	uint32_t rva;
+	uint32_t forwarder;	/* index + 1; 0: none */
+};
+
+struct neighbour {
+	uint64_t base, size;
+	struct content *content;	/* NULL: a driver */
+	struct library *library;
+};
+
+struct neighbours {
+	GArray *all;		/* struct neighbour */
+	GHashTable *names;	/* lower-case base name → GArray of guint */
+	GHashTable *bases;	/* struct content → index + 1 */
+};
+
+/* FNV-1a of 64 bits: names are looked for, never shown. */
+static uint64_t key_of(const char *name)
+{
+	uint64_t key = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name; name++)
+		key = (key ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+	return key;
+}
+
+static uint64_t key_of_ordinal(uint32_t ordinal)
+{
+	char text[16];
+
+	g_snprintf(text, sizeof(text), "#%u", ordinal);
+	return key_of(text);
+}
+
+static int compare_exports(const void *a, const void *b)
+{
+	const struct library_export *x = a, *y = b;
+
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->rva > y->rva) - (x->rva < y->rva);
+}
+
+void library_clear(struct library *l)
+{
+	g_clear_pointer(&l->exports, g_array_unref);
+	g_clear_pointer(&l->forwarders, g_ptr_array_unref);
+	l->known = false;
+}
+
+static void learn_exports(struct context *c, struct images *images, struct library *l, struct pe *pe)
+{
+	const GArray *exports = pe_exports(pe, NULL);
+
+	l->is_64bit = pe->is_64bit;
+	if (!exports)
+		return;
+	if (g_atomic_int_add(&images->exports_left, -(gint)exports->len) < (gint)exports->len) {
+		context_note(c, FAULT_LIMIT, (va_t){ pe->base }, "image_patches", "more than %" G_GUINT64_FORMAT " exports: imports of this image are not checked",
+			     limit(exports_kept));
+		return;
+	}
+	l->exports = g_array_sized_new(FALSE, FALSE, sizeof(struct library_export), 2 * exports->len);
+	l->forwarders = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; i < exports->len; i++) {
+		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
+		struct library_export mine = { .rva = e->rva };
+		if (!e->rva)
+			continue;
+		if (e->forwarder) {
+			g_ptr_array_add(l->forwarders, g_strdup(e->forwarder));
+			mine.forwarder = l->forwarders->len;
+		}
+		if (e->name) {
+			mine.key = key_of(e->name);
+			g_array_append_val(l->exports, mine);
+		}
+		mine.key = key_of_ordinal(e->ordinal);
+		g_array_append_val(l->exports, mine);
+	}
+	g_array_sort(l->exports, compare_exports);
+}
+
+static void library_know(struct context *c, struct images *images, const struct neighbour *n)
+{
+	struct library *l = n->library;
+
+	g_mutex_lock(&l->lock);
+	if (!l->known && n->content) {
+		AUTO(space) space = NULL;
+		struct view view;
+		AUTO_PE pe = content_open(c, n->content, &view, &space);
+		learn_exports(c, images, l, pe);
+	} else if (!l->known) {
+		struct pe_space at = { c->space, { n->base } };
+		AUTO_PE pe = pe_space_open(&at, (uint32_t)MIN(n->size, UINT32_MAX & ~PAGE_MASK));
+		learn_exports(c, images, l, pe);
+	}
+	l->known = true;
+	g_mutex_unlock(&l->lock);
+}
+
+/* ---- who is loaded */
+
+static void add_name(struct neighbours *n, const char *path, guint index)
+{
+	const char *slash = path ? strrchr(path, '\\') : NULL;
+	g_autofree char *name = path ? g_ascii_strdown(slash ? slash + 1 : path, -1) : NULL;
+	GArray *indices = name ? g_hash_table_lookup(n->names, name) : NULL;
+
+	if (!name || !*name)
+		return;
+	if (!indices) {
+		indices = g_array_new(FALSE, FALSE, sizeof(guint));
+		g_hash_table_insert(n->names, g_steal_pointer(&name), indices);
+	}
+	if (!indices->len || g_array_index(indices, guint, indices->len - 1) != index)
+		g_array_append_val(indices, index);
+}
+
+static void add_drivers(struct context *c, const struct images *images, struct neighbours *n)
+{
+	for (guint i = 0; i < images->drivers->len; i++) {
+		const struct driver_image *d = &g_array_index(images->drivers, struct driver_image, i);
+		struct neighbour neighbour = { d->base, d->size, NULL, d->library };
+		g_array_append_val(n->all, neighbour);
+		add_name(n, d->name, i);
+		/* Whatever file the kernel is made from, drivers import from this. */
+		if (d->base == c->kernel->base.v)
+			add_name(n, "ntoskrnl.exe", i);
+	}
+}
+
+struct neighbours *neighbours_create(struct context *c, const struct images *images, const struct process *process)
+{
+	struct neighbours *n = g_new0(struct neighbours, 1);
+	const GArray *vads = process ? process->vads.vads : NULL;
+
+	n->all = g_array_new(FALSE, FALSE, sizeof(struct neighbour));
+	n->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+	n->bases = g_hash_table_new(NULL, NULL);
+	if (!process) {
+		add_drivers(c, images, n);
+		return n;
+	}
+	for (guint i = 0; i < vads->len && n->all->len < limit(image_mappings); i++) {
+		const struct vad *vad = &g_array_index(vads, struct vad, i);
+		struct content *content = image_vad(vad) ? images_content(images, process, vad) : NULL;
+		guint index = n->all->len;
+		if (!content)
+			continue;
+		struct neighbour neighbour = { vad->start.v, vad->end.v - vad->start.v + 1, content, &content->library };
+		g_array_append_val(n->all, neighbour);
+		add_name(n, vad->file_path, index);
+		if (!g_hash_table_contains(n->bases, content))
+			g_hash_table_insert(n->bases, content, GUINT_TO_POINTER(index + 1));
+	}
+	/* The loader may know it by another name than its file's. */
+	for (guint i = 0; i < process->modules->len; i++) {
+		const struct module *m = &g_array_index(process->modules, struct module, i);
+		guint low = 0, high = n->all->len;
+		while (low < high) {
+			guint mid = low + (high - low) / 2;
+			if (g_array_index(n->all, struct neighbour, mid).base < m->base)
+				low = mid + 1;
+			else
+				high = mid;
+		}
+		if (low < n->all->len && g_array_index(n->all, struct neighbour, low).base == m->base)
+			add_name(n, m->name, low);
+	}
+	return n;
+}
+
+void neighbours_destroy(struct neighbours *n)
+{
+	if (!n)
+		return;
+	g_array_free(n->all, TRUE);
+	g_hash_table_destroy(n->names);
+	g_hash_table_destroy(n->bases);
+	g_free(n);
+}
+
+bool neighbour_base(const struct neighbours *n, const struct content *content, uint64_t *base)
+{
+	guint index = GPOINTER_TO_UINT(g_hash_table_lookup(n->bases, content));
+
+	if (index)
+		*base = g_array_index(n->all, struct neighbour, index - 1).base;
+	return index != 0;
+}
+
+/* ---- resolution */
+
+static const struct library_export *find_exports(const struct library *l, const char *name, guint *count)
+{
+	uint64_t key = key_of(name);
+	guint low = 0, high = l->exports ? l->exports->len : 0;
+
+	*count = 0;
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(l->exports, struct library_export, mid).key < key)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (guint i = low; l->exports && i < l->exports->len && g_array_index(l->exports, struct library_export, i).key == key; i++)
+		++*count;
+	return *count ? &g_array_index(l->exports, struct library_export, low) : NULL;
+}
+
+struct resolution {
+	struct context *c;
+	struct images *images;
+	const struct neighbours *neighbours;
+	bool is_64bit;
+	const char *importer;
+	struct import_candidates *out;
+};
+
+static void resolve(struct resolution *r, const char *dll, const char *name, unsigned depth);
+
+/* "DLL.function" or "DLL.#ordinal"; the DLL's name has no extension, and may hold dots. */
+static void follow(struct resolution *r, const char *forwarder, unsigned depth)
+{
+	const char *dot = strrchr(forwarder, '.');
+
+	if (!dot || dot == forwarder || !dot[1] || depth >= FORWARDS)
+		return;
+	g_autofree char *dll = g_strdup_printf("%.*s.dll", (int)(dot - forwarder), forwarder);
+	resolve(r, dll, dot + 1, depth + 1);
+}
+
+static void resolve_in(struct resolution *r, const struct neighbour *n, const char *name, unsigned depth)
+{
+	guint count;
+
+	library_know(r->c, r->images, n);
+	if (n->library->is_64bit != r->is_64bit)
+		return;
+	r->out->loaded |= !depth;
+	const struct library_export *e = find_exports(n->library, name, &count);
+	for (guint i = 0; i < count && r->out->n < IMPORT_CANDIDATES; i++) {
+		if (e[i].forwarder) {
+			follow(r, n->library->forwarders->pdata[e[i].forwarder - 1], depth);
+			continue;
+		}
+		r->out->at[r->out->n].va = n->base + e[i].rva;
+		r->out->at[r->out->n].rva = e[i].rva;
+		r->out->at[r->out->n++].content = n->content;
+	}
+}
+
+static void resolve(struct resolution *r, const char *dll, const char *name, unsigned depth)
+{
+	const char *host = is_api_set(dll) ? api_set_host(r->images->api_sets, dll, r->importer) : NULL;
+	const char *slash = strrchr(host ? host : dll, '\\');
+	g_autofree char *lower = g_ascii_strdown(slash ? slash + 1 : host ? host : dll, -1);
+	const GArray *indices = g_hash_table_lookup(r->neighbours->names, lower);
+
+	if (!indices && !strchr(lower, '.')) {
+		g_autofree char *full = g_strconcat(lower, ".dll", NULL);
+		indices = g_hash_table_lookup(r->neighbours->names, full);
+	}
+	for (guint i = 0; indices && i < indices->len; i++)
+		resolve_in(r, &g_array_index(r->neighbours->all, struct neighbour, g_array_index(indices, guint, i)), name, depth);
+}
+
+void import_resolve(struct context *c, const struct images *images, const struct neighbours *neighbours, bool is_64bit, const char *importer,
+		    const char *dll, const char *name, struct import_candidates *out)
+{
+	/* The budget of exports is what changes. */
+	struct resolution r = { c, (struct images *)images, neighbours, is_64bit, importer, out };
+
+	out->n = 0;
+	out->loaded = false;
+	resolve(&r, dll, name, 0);
+}
+
+bool exported_at(struct context *c, const struct images *images, const struct neighbours *neighbours, uint64_t va, const char *name)
+{
+	for (guint i = 0; i < neighbours->all->len; i++) {
+		const struct neighbour *n = &g_array_index(neighbours->all, struct neighbour, i);
+		guint count;
+		if (va < n->base || va - n->base >= n->size)
+			continue;
+		library_know(c, (struct images *)images, n);
+		const struct library_export *e = find_exports(n->library, name, &count);
+		for (guint k = 0; k < count; k++)
+			if (!e[k].forwarder && e[k].rva == va - n->base)
+				return true;
+	}
+	return false;
+}
+
+char *import_name(const struct pe_import *import)
+{
+	if (import->kind == PE_IMPORT_BY_ORDINAL)
+		return g_strdup_printf("#%u", import->ordinal);
+	return import->kind == PE_IMPORT_BY_NAME ? g_strdup(import->name) : NULL;
+}
