@@ -52,7 +52,7 @@ struct store *merge_open(const char *path, GError **error)
 	for (const struct plugin *const *p = plugins; ok && *p; p++)
 		for (const struct table *const *t = (*p)->fills; ok && *t; t++)
 			ok = store_declare(store, *t, error);
-	if (ok && store_commit(store, error))
+	if (ok && store_commit(store, error) && store_share(store, error))
 		return store;
 	store_close(store);
 	return NULL;

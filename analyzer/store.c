@@ -6,6 +6,9 @@
 #include "limit.h"
 #include "pipeline.h"
 
+/* How long a case that others may read waits for them. */
+#define SHARED_BUSY_MS 60000
+
 struct table_state {
 	sqlite3_stmt *insert;
 	int64_t next, base;
@@ -86,8 +89,10 @@ static bool check_case(struct store *store, bool *empty, GError **error)
 	g_autofree char *any = store_value(store, "SELECT count(*) FROM sqlite_schema", NULL);
 
 	if (!id || !version || !any) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no case file: %s", store->path,
-			    sqlite3_errmsg(store->db));
+		int code = sqlite3_errcode(store->db);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s%s", store->path,
+			    code == SQLITE_BUSY ? "is being written by another program: " : code == SQLITE_NOTADB ? "is no case file: " :
+			    "can't be read as a case: ", sqlite3_errmsg(store->db));
 		return false;
 	}
 	*empty = !strcmp(any, "0") && !strcmp(id, "0");
@@ -148,11 +153,29 @@ struct store *store_open(const char *path, bool *created, GError **error)
 	return store;
 }
 
+/* Whoever wrote the case was killed within a transaction: SQLite undoes it for the first that may write. */
+static void undo_what_was_killed(const char *path)
+{
+	struct store *store = open_db(path, SQLITE_OPEN_READWRITE, NULL);
+
+	if (store)
+		g_free(store_value(store, "SELECT count(*) FROM sqlite_schema", NULL));
+	store_close(store);
+}
+
 struct store *store_open_readonly(const char *path, GError **error)
 {
 	bool empty = false;
 	struct store *store = open_db(path, SQLITE_OPEN_READONLY, error);
 
+	if (store) {
+		g_free(store_value(store, "SELECT count(*) FROM sqlite_schema", NULL));
+		if (sqlite3_extended_errcode(store->db) == SQLITE_READONLY_ROLLBACK) {
+			store_close(store);
+			undo_what_was_killed(path);
+			store = open_db(path, SQLITE_OPEN_READONLY, error);
+		}
+	}
 	if (store && (!check_case(store, &empty, error) || empty)) {
 		if (empty)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is an empty file, no case", path);
@@ -160,6 +183,12 @@ struct store *store_open_readonly(const char *path, GError **error)
 		return NULL;
 	}
 	return store;
+}
+
+bool store_share(struct store *store, GError **error)
+{
+	sqlite3_busy_timeout(store->db, SHARED_BUSY_MS);
+	return store_script(store, "PRAGMA locking_mode=NORMAL", error);
 }
 
 void store_close(struct store *store)

@@ -15,6 +15,8 @@ struct store;
 struct store *store_open(const char *path, bool *created, GError **error);
 struct store *store_open_readonly(const char *path, GError **error);
 void store_close(struct store *store);
+/* Between its transactions others may read the case; it waits for them when it writes. Without it a case is its writer's alone. */
+bool store_share(struct store *store, GError **error);
 /* Make the table, its indices and its view unless there; once for each table of each plugin. */
 bool store_declare(struct store *store, const struct table *table, GError **error);
 

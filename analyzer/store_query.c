@@ -199,23 +199,16 @@ bool store_attach(struct store *store, const char *path, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: no such file", path);
 		return false;
 	}
+	/* Opened alone first: that says whether it is a case, and undoes what whoever wrote it was killed in. */
+	struct store *alone = store_open_readonly(path, error);
+	if (!alone)
+		return false;
+	store_close(alone);
 	if (!store_exec(store, error, "ATTACH ? AS input", uri, NULL)) {
 		g_prefix_error(error, "%s: ", path);
 		return false;
 	}
-	g_autofree char *id = store_value(store, "PRAGMA input.application_id", NULL);
-	g_autofree char *version = store_value(store, "PRAGMA input.user_version", NULL);
-	if (id && version && g_ascii_strtoll(id, NULL, 10) == STORE_APPLICATION_ID && g_ascii_strtoll(version, NULL, 10) <= STORE_VERSION)
-		return true;
-	if (!id)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no case file: %s", path, sqlite3_errmsg(store->db));
-	else if (!version || g_ascii_strtoll(id, NULL, 10) != STORE_APPLICATION_ID)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case", path);
-	else
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: was made by a newer memsieve (schema %s, this one knows %d)", path,
-			    version, STORE_VERSION);
-	store_detach(store);
-	return false;
+	return true;
 }
 
 void store_detach(struct store *store)
