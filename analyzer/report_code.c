@@ -6,6 +6,8 @@
 #include "report.h"
 
 #define MAX_INSTRUCTIONS 48
+/* The longest an instruction can be, of x86. */
+#define LONGEST 15
 
 /* Strings are no code, whatever they disassemble to. */
 static bool is_text(const uint8_t *bytes, size_t length)
@@ -38,12 +40,17 @@ void report_disassemble(GString *json, const char *machine, uint64_t address, co
 		g_string_append(json, "null");
 		return;
 	}
-	size_t n = cs_disasm(handle, bytes, length, address, MAX_INSTRUCTIONS, &list);
+	/* With zeros behind them, so that an instruction the bytes end within is seen to be one, and not taken for several others. */
+	g_autofree uint8_t *padded = g_malloc0(length + LONGEST);
+	memcpy(padded, bytes, length);
+	size_t n = cs_disasm(handle, padded, length + LONGEST, address, MAX_INSTRUCTIONS, &list);
 	g_string_append_c(json, '[');
-	for (size_t i = 0; i < n; i++) {
-		g_autofree char *text = g_strdup_printf("%s%s%s", list[i].mnemonic, *list[i].op_str ? " " : "", list[i].op_str);
+	for (size_t i = 0; i < n && list[i].address - address < length; i++) {
+		size_t left = length - (size_t)(list[i].address - address);
+		bool cut = list[i].size > left;
+		g_autofree char *text = cut ? g_strdup("…") : g_strdup_printf("%s%s%s", list[i].mnemonic, *list[i].op_str ? " " : "", list[i].op_str);
 		g_string_append_printf(json, "%s[\"%" G_GINT64_MODIFIER "x\", \"", i ? ", " : "", list[i].address);
-		for (unsigned b = 0; b < list[i].size && b < sizeof(list[i].bytes); b++)
+		for (unsigned b = 0; b < MIN(list[i].size, left) && b < sizeof(list[i].bytes); b++)
 			g_string_append_printf(json, "%02x", list[i].bytes[b]);
 		g_string_append(json, "\", ");
 		json_append_string(json, text);

@@ -12,9 +12,13 @@ patch AS (
   SELECT f.finding_id, i.process_id, x.*, row_number() OVER (PARTITION BY f.finding_id ORDER BY x.address <> f.address, x.address) AS n
   FROM f JOIN images i ON i.dump_id = f.dump_id AND i.process_id IS f.process_id AND f.address BETWEEN i.base AND i.base + coalesce(i.size, i.size_of_image, 0) - 1
        JOIN image_patches x USING (image_id)
-  WHERE f.rule LIKE 'module_stomp%' OR f.rule LIKE 'modified_%' OR f.rule LIKE '%patch%' OR f.rule LIKE '%hook%')
+  -- the finding's own places; where its address is the module's, or the page's, all of them
+  WHERE (x.address BETWEEN f.address AND f.address + coalesce(f.length, 1) - 1
+         OR NOT EXISTS (SELECT 1 FROM image_patches o WHERE o.image_id = i.image_id AND o.address BETWEEN f.address AND f.address + coalesce(f.length, 1) - 1))
+    AND (f.rule LIKE 'module_stomp%' OR f.rule LIKE 'modified_%' OR f.rule LIKE '%patch%' OR f.rule LIKE '%hook%'))
 SELECT f.finding_id AS finding, 'code' AS kind, printf('0x%x', c.address) AS address, 'the region''s first bytes that are not zero' AS label, c.first_bytes AS bytes,
-       iif(p.wow64 = 1 AND c.address < 4294967296, 'x86', m.name) AS disassemble, c.address AS at
+       -- a PE header is no code
+       CASE WHEN hex(substr(c.first_bytes, 1, 2)) = '4D5A' THEN NULL WHEN p.wow64 = 1 AND c.address < 4294967296 THEN 'x86' ELSE m.name END AS disassemble, c.address AS at
 FROM f JOIN code_regions c ON c.process_id = f.process_id AND f.address BETWEEN c.address AND c.address + c.length - 1 JOIN processes p ON p.process_id = f.process_id, machine m
 WHERE f.rule <> 'yara_hit' AND c.first_bytes IS NOT NULL
 UNION ALL

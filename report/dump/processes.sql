@@ -12,7 +12,8 @@ tree(process_id, depth, born) AS (
   ORDER BY 2 DESC, 3, 1),
 line AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM tree)
 SELECT p.process_id AS id, line.depth, p.pid, p.ppid, p.name, p.image_path, p.peb_image_path, p.command_line, p.current_directory, p.create_time, p.exit_time,
-       p.exit_status, p.session_id AS session, p.wow64, p.user_sid AS user, p.integrity_level AS integrity, p.protection,
+       p.exit_status, p.session_id AS session, p.wow64, p.user_sid AS user,
+       (SELECT e.value FROM environment e WHERE e.process_id = p.process_id AND e.name = 'USERNAME' COLLATE NOCASE LIMIT 1) AS username, p.integrity_level AS integrity, p.protection,
        printf('0x%x', p.eprocess) AS eprocess, iif(p.peb IS NULL, NULL, printf('0x%x', p.peb)) AS peb, printf('0x%x', p.dtb) AS dtb,
        iif(p.section_base IS NULL, NULL, printf('0x%x', p.section_base)) AS section_base, iif(p.image_base IS NULL, NULL, printf('0x%x', p.image_base)) AS image_base,
        p.active_threads, p.handle_count, p.in_active_list, p.in_cid_table, p.in_pool_scan, p.in_thread_scan, p.in_session_list,

@@ -86,6 +86,7 @@ async function load_dump(id) {
 		dump[key] = objects(data[key]);
 	for (const key of ['vads', 'threads', 'modules', 'yara', 'patches'])
 		dump[key + '_of'] = group(dump[key], 'process');
+	dump.accounts = account_names(dump.processes);
 	dump.process = new Map(dump.processes.map(p => [p.id, p]));
 	dump.detail = new Map(dump.details.map(d => [d.finding, d.detail]));
 	dump.evidence_of = group(dump.evidence, 'finding');

@@ -41,8 +41,9 @@ function first_look() {
 	return el('section', null, el('h2', null, 'Look here first'),
 		el('p', {class: 'quiet small'}, 'Processes by how many different rules speak against them.' + (many ? ' The same on several dumps is one line.' : '')),
 		table([
-			{label: 'Process', value: r => process_name(r.f.name, r.f.pid), cell: r => process_link(r.f.dump, r.id, r.f.name, r.f.pid), class: 'nowrap'},
-			many ? {label: 'Dumps', value: r => r.dumps.size, cell: r => r.dumps.size === 1 ? machine_link(r.f.machine) : el('span', {title: [...r.dumps].map(d => state.machine.get(d).label).slice(0, 40).join('\n')}, count(r.dumps.size)), class: 'number'} : null,
+			/* a pid is of one dump: the line of several names none */
+			{label: 'Process', value: r => r.f.name, cell: r => process_link(r.f.dump, r.id, r.f.name, r.dumps.size > 1 ? null : r.f.pid), class: 'nowrap'},
+			many ? {label: 'Dumps', value: r => r.dumps.size, cell: r => el('span', {title: [...r.dumps].map(d => state.machine.get(d).label).slice(0, 40).join('\n')}, r.dumps.size === 1 ? link('machine/' + r.f.dump, '1') : count(r.dumps.size)), class: 'number'} : null,
 			{label: 'Findings', value: r => r.list.length, cell: r => severity_bar(r.counts)},
 			{label: 'Rules', value: r => r.rules.join(', '), class: 'text'},
 		].filter(Boolean), rows, {page: 12}));
@@ -75,6 +76,8 @@ function techniques_section() {
 		], rows, {page: 20}));
 }
 
+const badge_run = m => el('span', {class: m.status === 'complete' ? 'quiet' : 'badge medium', title: m.message || m.why}, m.status);
+
 function machine_table(list, page) {
 	return table([
 		{label: 'Machine', value: m => m.label, cell: m => machine_link(m)},
@@ -84,7 +87,7 @@ function machine_table(list, page) {
 		{label: 'Critical', value: m => m.counts.critical, class: 'number'}, {label: 'High', value: m => m.counts.high, class: 'number'},
 		{label: 'Medium', value: m => m.counts.medium, class: 'number'}, {label: 'Low', value: m => m.counts.low, class: 'number'},
 		{label: 'Processes', value: m => m.processes, class: 'number'},
-		{label: 'Run', value: m => m.status, cell: m => el('span', {class: m.status === 'complete' ? 'quiet' : 'badge medium', title: m.message}, m.status)},
+		{label: 'Run', value: m => m.status, cell: badge_run},
 		{label: 'Not read', value: m => m.not_read || 0, cell: m => count(m.not_read), class: 'number'},
 	], list, {page: page || PAGE, sort: [3, true], filter: 'Filter machines'});
 }
@@ -130,7 +133,7 @@ function unread_page() {
 			{label: 'File', name: 'path', class: 'text'}, {label: 'Size', name: 'size', cell: f => bytes(f.size), class: 'number'}, {label: 'Why', name: 'message', class: 'text'},
 		], state.failed, {filter: 'Filter files'})) : null,
 		el('section', null, el('h2', null, 'Dumps read with something missing'), table([
-			{label: 'Machine', value: m => m.label, cell: machine_link}, {label: 'Run', name: 'status'}, {label: 'Message', name: 'message', class: 'text'},
+			{label: 'Machine', value: m => m.label, cell: machine_link}, {label: 'Run', name: 'status', cell: m => badge_run(m)}, {label: 'What most of all', value: m => m.message || m.why, class: 'text'},
 			{label: 'Values not read', name: 'not_read', cell: m => count(m.not_read), class: 'number'},
 		], partial, {empty: 'None: every dump was read completely.'})),
 		el('section', null, el('h2', null, 'Values, by what they are of'), table(unread_columns(true), state.not_read, {filter: 'Filter'})),

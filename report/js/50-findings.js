@@ -46,6 +46,9 @@ function findings_page(query) {
 	return [el('h1', null, 'Findings'), el('section', null, bar, holder)];
 }
 
+/* IMAGE_FILE_MACHINE_… */
+const MACHINES = {332: 'x86', 34404: 'x64', 43620: 'ARM64', 452: 'ARM'};
+
 /* The detail's JSON as a list; lists and objects within as text. */
 function detail_pairs(detail) {
 	let data;
@@ -64,7 +67,7 @@ function detail_pairs(detail) {
 		else
 			flat.push([k, v]);
 	return flat.filter(([, v]) => v !== null && !(Array.isArray(v) && !v.length))
-		.map(([k, v]) => [k.replace(/_/g, ' '), Array.isArray(v) ? v.map(x => typeof x === 'object' ? JSON.stringify(x) : x).join(', ') : String(v), /^0x|^[0-9a-f]{16,}$/.test(String(v))]);
+		.map(([k, v]) => [k.replace(/_/g, ' '), k === 'machine' && MACHINES[v] ? `${MACHINES[v]} (0x${Number(v).toString(16)})` : Array.isArray(v) ? v.map(x => typeof x === 'object' ? JSON.stringify(x) : x).join(', ') : String(v), /^0x|^[0-9a-f]{16,}$/.test(String(v))]);
 }
 
 function evidence_one(e) {

@@ -24,7 +24,7 @@ function process_tree(m, dump) {
 		{label: 'Created', value: p => p.create_time, cell: p => when(p.create_time), class: 'nowrap'},
 		{label: 'Exited', value: p => p.exit_time, cell: p => when(p.exit_time), class: 'nowrap'},
 		{label: 'Session', name: 'session', class: 'number'},
-		{label: 'User', value: p => p.user, cell: p => user_name(p.user)},
+		{label: 'User', value: p => USERS[p.user] || dump.accounts.get(p.user) || p.user, cell: p => user_name(p.user, dump.accounts)},
 		{label: 'Command line or path', value: p => p.command_line || p.image_path, class: 'text'},
 	];
 	const holder = el('div');
@@ -43,18 +43,33 @@ function process_tree(m, dump) {
 }
 
 const USERS = {'S-1-5-18': 'SYSTEM', 'S-1-5-19': 'LOCAL SERVICE', 'S-1-5-20': 'NETWORK SERVICE'};
-const user_name = sid => !sid ? '' : USERS[sid] ? el('span', {title: sid}, USERS[sid]) : el('span', {title: sid}, sid.length > 16 ? 'S-…' + sid.slice(-5) : sid);
+/* An account's name is what most of its processes have in their environment. */
+function account_names(processes) {
+	const names = new Map();
+	for (const [sid, list] of group(processes.filter(p => p.user && p.username), 'user')) {
+		const by = [...group(list, 'username')].sort((a, b) => b[1].length - a[1].length);
+		names.set(sid, by[0][0]);
+	}
+	return names;
+}
+
+function user_name(sid, names) {
+	if (!sid)
+		return '';
+	const name = USERS[sid] || names.get(sid);
+	return el('span', {title: sid + (name && !USERS[sid] ? '\nnamed as in its processes\u2019 environment' : '')}, name || (sid.length > 16 ? 'S-…' + sid.slice(-5) : sid));
+}
 
 async function machine_page(id) {
 	const m = state.machine.get(Number(id));
 	if (!m)
 		return not_found('machine');
-	const dump = await load_dump(m.id), kernel = (state.by_dump.get(m.id) || []).filter(f => f.process === null);
+	const dump = await load_dump(m.id), found = state.by_dump.get(m.id) || [], kernel = found.filter(f => f.process === null), other = found.filter(f => f.process !== null);
 	document.title = plain(m.label);
 	return [
 		el('p', {class: 'crumbs'}, link('machines', 'Machines')),
 		el('h1', null, m.label),
-		m.status !== 'complete' ? el('p', {class: 'notice'}, `This run is ${m.status}`, m.message ? ': ' + m.message : ': not everything could be read; see below.') : null,
+		m.status !== 'complete' ? el('p', {class: 'notice'}, `This run is ${m.status}`, m.message || m.why ? ': ' + (m.message || m.why) : '', '. What could not be read is listed below.') : null,
 		el('div', {class: 'grid'},
 			el('section', null, el('h2', null, 'The machine'), facts([
 				['Computer', m.name], ['Windows', [m.build, ' ', m.arch, m.lab ? ' · ' + m.lab : '']], ['Taken', m.time], ['Stopped by', m.bugcheck],
@@ -63,6 +78,7 @@ async function machine_page(id) {
 				['File', m.path], ['Size', bytes(m.size)], ['Format', m.format + (m.format_detail ? ', ' + m.format_detail : '')], ['SHA-256', m.sha256, true],
 				['Findings', el('span', null, link('findings?dump=' + m.id, plural((state.by_dump.get(m.id) || []).length, 'finding')), severity_bar(m.counts))]]))),
 		kernel.length ? el('section', null, el('h2', null, 'In the kernel'), findings_table(kernel, ['severity', 'confidence', 'title', 'attack', 'address'], {page: 20})) : null,
+		other.length ? el('section', null, el('h2', null, 'In processes'), findings_table(other, ['severity', 'confidence', 'title', 'attack', 'process', 'address'], {page: 10, filter: 'Filter findings'})) : null,
 		process_tree(m, dump),
 		dump.timeline.length ? el('section', null, el('h2', null, 'Timeline'), machine_timeline(m, dump)) : null,
 		el('section', null, el('details', null, el('summary', null, plural(dump.drivers.length, 'kernel module')), table([

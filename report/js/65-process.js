@@ -45,7 +45,9 @@ const TYPES = new Set(['private', 'mapped', 'image']);
 function draw_map(blocks, width, focus, tell) {
 	const label = width > 560 ? 124 : 0, bar = 24, above = 15, below = 13, line = above + bar + below + (label ? 0 : 14);
 	const nodes = [], marks = [];
-	const natural = b => 3 + 3.2 * Math.log2(Number((b.end - b.start + 1n) >> 12n) + 1);
+	const file_of = b => b.v && b.v.file ? plain(b.v.file.split('\\').pop().replace(/\.(dll|exe)$/i, '')) : '';
+	/* wide enough for a file's name to be read */
+	const natural = b => Math.max(3 + 3.2 * Math.log2(Number((b.end - b.start + 1n) >> 12n) + 1), file_of(b) ? Math.min(64, 7 + 5.8 * file_of(b).length) : 0);
 	/* few blocks are drawn larger */
 	const scale = Math.max(1, Math.min(2.6, 1.6 * (width - label) / blocks.reduce((n, b) => n + natural(b) + 4, 1)));
 	let x = label, y = 0, last = null, n = 0;
@@ -71,9 +73,9 @@ function draw_map(blocks, width, focus, tell) {
 		nodes.push(rect);
 		if (b.v && b.v.executable)
 			nodes.push(el('rect', {class: 'hatch', x, y: top, width: w, height: bar, fill: 'url(#hatch)'}));
-		const file = b.v && b.v.file ? b.v.file.split('\\').pop().replace(/\.(dll|exe)$/i, '') : '', room = Math.floor((w - 6) / 5.6);
+		const file = file_of(b), room = Math.floor((w - 6) / 5.6);
 		if (file && room >= 6)
-			nodes.push(el('text', {class: 'in-block', x: x + 3, y: top + 15}, plain(file).length > room ? plain(file).slice(0, room - 1) + '…' : file));
+			nodes.push(el('text', {class: 'in-block', x: x + 3, y: top + 15}, file.length > room ? file.slice(0, room - 1) + '…' : file));
 		if (b.v && b.v.writable_executable)
 			nodes.push(el('rect', {class: 'wx', x: x + 1.2, y: top + 1.2, width: w - 2.4, height: bar - 2.4}));
 		for (const m of b.marks) {
@@ -145,7 +147,7 @@ async function process_page(dump_id, id) {
 		el('div', {class: 'grid'},
 			el('section', null, el('h2', null, 'The process'), facts([
 				['Image (kernel)', p.image_path], ['Image (PEB)', p.peb_image_path], ['Command line', p.command_line], ['Directory', p.current_directory],
-				['Created', p.create_time], ['Exited', p.exit_time ? `${p.exit_time}, status ${p.exit_status}` : ''], ['User', p.user], ['Integrity', p.integrity], ['Protection', p.protection],
+				['Created', p.create_time], ['Exited', p.exit_time ? `${p.exit_time}, status ${p.exit_status}` : ''], ['User', p.user ? [dump.accounts.has(p.user) || USERS[p.user] ? [user_name(p.user, dump.accounts), ' · '] : '', p.user] : ''], ['Integrity', p.integrity], ['Protection', p.protection],
 				['Session', p.session]])),
 			el('section', null, el('h2', null, 'In the kernel'), facts([
 				['Parent', parent && p.depth ? process_link(m.id, parent.id, parent.name, parent.pid) : p.ppid ? `pid ${p.ppid}, not in the dump` : ''],
