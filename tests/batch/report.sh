@@ -15,7 +15,8 @@ sqlite3 case.db <<-'EOF'
 		SELECT dump_id, process_id, '"><script>alert(2)</script>', 'critical', 99, 'T1055.012', 65536, '<b>bold</b> ' || char(0x202e) || 'desrever', '{"a":"<script>alert(3)</script>"}'
 		FROM processes WHERE name LIKE '<img%';
 	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title, detail)
-		SELECT 1, (SELECT max(process_id) FROM processes), 'rule' || (value % 7), 'high', 50, 'finding number ' || value, 'no JSON' FROM generate_series(1, 400);
+		SELECT p.dump_id, p.process_id, 'rule' || (value % 7), 'high', 50, 'finding number ' || value, 'no JSON' FROM generate_series(1, 400), processes p
+		WHERE p.process_id = (SELECT max(process_id) FROM processes);
 EOF
 ok "a report" status 0 "$memsieve" report case.db -o report.html
 ok "says what is in it" grep -q '3 dumps, 4[0-9][0-9] findings' out
@@ -66,4 +67,13 @@ page report.html '/findings'
 ok "tables turn pages" grep -q '1–100 of 4[0-9][0-9]' dom.html
 ok "an old case's page" page old.html '/'
 ok "says what it has not" grep -q 'image_patches' dom.html
+
+# Keys, filters, links, widths and paper want a driven browser.
+NODE_PATH=${NODE_PATH:-$(npm root -g 2>/dev/null)}
+export NODE_PATH
+if node -e 'require("playwright-core")' 2>/dev/null; then
+	ok "a driven browser" node "$srcdir/tests/batch/browser.js" "$(command -v "$chromium")" "$work/report.html" ${SHOTS:+"$SHOTS"}
+else
+	echo "(no playwright-core: keys and filters were not tried)"
+fi
 echo "$checks checks"
