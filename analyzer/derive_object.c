@@ -75,8 +75,13 @@ static bool header_fits(struct derive *d, const struct layout *l)
 
 void derive_objects(struct derive *d)
 {
-	if (!d->e->processes->len || header_fits(d, d->layout))
+	if (!d->e->processes->len)
 		return;
+	if (header_fits(d, d->layout)) {
+		if (!d->checking && d->foreign)
+			d->layout->object_header.TypeIndex.derived = d->layout->object_header.InfoMask.derived = 90;
+		return;
+	}
 	d->misfits += 4;
 	if (d->checking)
 		return;

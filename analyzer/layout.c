@@ -160,3 +160,25 @@ void layout_visit_symbols(struct layout *layout, layout_visit_symbol_fn visit, v
 	for (size_t i = 0; i < G_N_ELEMENTS(symbols); i++)
 		visit(user, symbols[i].name, at(layout, symbols[i].place));
 }
+
+struct confidence { const char *const *fields; unsigned least; };
+
+static void weigh(void *user, const char *type, const char *member, struct field *field)
+{
+	struct confidence *c = user;
+	size_t n = strlen(type);
+
+	if (!field->size || !field->derived || (c->least && c->least <= field->derived))
+		return;
+	for (const char *const *f = c->fields; *f; f++)
+		if (!strncmp(*f, type, n) && (*f)[n] == '.' && !strcmp(*f + n + 1, member))
+			c->least = field->derived;
+}
+
+unsigned layout_confidence(struct layout *layout, const char *const *fields)
+{
+	struct confidence c = { fields, 0 };
+
+	layout_visit_fields(layout, weigh, &c);
+	return c.least;
+}

@@ -69,6 +69,9 @@ void layout_visit_sizes(struct layout *layout, layout_visit_size_fn visit, void 
 typedef void (*layout_visit_symbol_fn)(void *user, const char *name, uint64_t *rva);
 void layout_visit_symbols(struct layout *layout, layout_visit_symbol_fn visit, void *user);
 
+/* Of these fields ("_EPROCESS.Peb", NULL-terminated) that are known, the least confidence of a derived one; 0: none is derived. */
+unsigned layout_confidence(struct layout *layout, const char *const *fields);
+
 /* Built-in table of an exact kernel by GUID and age; NULL when there is none. */
 struct layout *layout_builtin(const char *guid_age);
 /* Every built-in kernel, in a stable order. */

@@ -315,7 +315,7 @@ static bool make_findings(struct pipeline *p)
 	progress_stage("findings");
 	for (guint i = 0; i < rules->len && ok && !pipeline_interrupted; i++) {
 		g_autoptr(GError) error = NULL;
-		if (!rules_run(g_ptr_array_index(rules, i), p->store, p->dump_id, rows, &error))
+		if (!rules_run(g_ptr_array_index(rules, i), p->store, p->dump_id, p->kernel ? p->kernel->layout : NULL, rows, &error))
 			g_ptr_array_add(problems, g_strdup(error->message));
 		progress_step(i + 1, rules->len);
 	}

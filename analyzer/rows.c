@@ -66,6 +66,8 @@ void rows_destroy(struct rows *rows)
 	g_ptr_array_free(rows->rows, TRUE);
 	g_ptr_array_free(rows->notes, TRUE);
 	g_hash_table_destroy(rows->counts);
+	if (rows->derived)
+		g_hash_table_destroy(rows->derived);
 	if (rows->dropped)
 		row_free(rows->dropped);
 	g_free(rows);
@@ -117,9 +119,32 @@ void rows_note_dropped(struct rows *rows, const struct process *process)
 			  g_strdup_printf("more than %" G_GINT64_FORMAT " rows: the rest is left out", rows->limit));
 }
 
+/* Rows that rest on derived fields say so. */
+static void mark_derived(struct context *context, struct row *row)
+{
+	const struct table *table = row->table;
+	struct layout *layout = context->kernel ? context->kernel->layout : NULL;
+	struct rows *rows = context->rows;
+	gpointer known;
+
+	if (!table->rests_on || !layout || layout->source != LAYOUT_DERIVED)
+		return;
+	if (!rows->derived)
+		rows->derived = g_hash_table_new(g_direct_hash, g_direct_equal);
+	if (!g_hash_table_lookup_extended(rows->derived, table, NULL, &known)) {
+		known = GUINT_TO_POINTER(layout_confidence(layout, table->rests_on));
+		g_hash_table_insert(rows->derived, (void *)table, known);
+	}
+	if (known)
+		row_int_named(row, "derived", GPOINTER_TO_UINT(known));
+}
+
 struct row *row_new(struct context *context, const struct table *table)
 {
-	return rows_add(context->rows, table, context->process);
+	struct row *row = rows_add(context->rows, table, context->process);
+
+	mark_derived(context, row);
+	return row;
 }
 
 int64_t row_ordinal(const struct row *row)

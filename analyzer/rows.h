@@ -46,6 +46,7 @@ struct rows {
 	GPtrArray *rows;		/* struct row *, in order */
 	GPtrArray *notes;		/* struct note * */
 	GHashTable *counts;		/* table → rows made so far (int64_t *) */
+	GHashTable *derived;		/* table → what its column "derived" says, or NULL */
 	int64_t limit;			/* rows of one table that are kept, 0: all */
 	struct row *dropped;		/* the last row that was not, or NULL */
 	/* Called when many rows have piled up; NULL: they are kept. */

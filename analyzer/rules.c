@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core_tables.h"
 #include "limit.h"
+#include "plugin.h"
 
 /* Made by glib-compile-resources from rules/. */
 GResource *memsieve_rules_get_resource(void);
@@ -191,6 +192,7 @@ GPtrArray *rules_load(const struct options *options, GPtrArray *problems)
 
 struct running {
 	const struct sql_rule *rule;
+	unsigned certainty;	/* how sure what the rule looks at was derived, 1-100; 0: it wasn't derived */
 	struct rows *rows;
 	uint64_t count;
 };
@@ -223,6 +225,56 @@ static char *fill_title(const char *title, int n, const char *const *names, cons
 	return g_string_free(s, FALSE);
 }
 
+/* Below this a derived field may well be another: what it says raises no alarm. */
+#define SURE 60u
+
+/* What rests on derived fields is no surer than they are. */
+static void put_judgement(struct row *row, const struct running *r, const char *severity, int64_t confidence)
+{
+	bool weak = r->certainty && r->certainty < SURE;
+
+	row_text(row, FINDINGS_SEVERITY, weak && (!strcmp(severity, "high") || !strcmp(severity, "critical")) ? "medium" : severity);
+	row_int(row, FINDINGS_CONFIDENCE, r->certainty ? MIN(confidence, r->certainty) : confidence);
+}
+
+static void put_detail(struct row *row, const struct running *r, const char *detail)
+{
+	size_t n = strlen(detail);
+
+	if (!r->certainty || n < 3 || detail[n - 1] != '}') {
+		row_text(row, FINDINGS_DETAIL, detail);
+		return;
+	}
+	g_autofree char *with = g_strdup_printf("%.*s,\"derived\":%u}", (int)MIN(n - 1, G_MAXINT), detail, r->certainty);
+	row_text(row, FINDINGS_DETAIL, with);
+}
+
+static bool names_table(const char *sql, const char *table)
+{
+	size_t n = strlen(table);
+
+	for (const char *at = sql; (at = strstr(at, table)); at += n)
+		if ((at == sql || !(g_ascii_isalnum(at[-1]) || at[-1] == '_')) && !g_ascii_isalnum(at[n]) && at[n] != '_')
+			return true;
+	return false;
+}
+
+/* The weakest of what the tables that a rule names rest on. */
+static unsigned certainty(const struct sql_rule *rule, struct layout *layout)
+{
+	unsigned least = 0;
+
+	for (const struct plugin *const *p = plugins; layout && layout->source == LAYOUT_DERIVED && *p; p++)
+		for (size_t i = 0; i < G_N_ELEMENTS((*p)->fills) && (*p)->fills[i]; i++) {
+			const struct table *t = (*p)->fills[i];
+			unsigned of = t->rests_on && names_table(rule->sql, t->name) ? layout_confidence(layout, t->rests_on) : 0;
+
+			if (of && (!least || of < least))
+				least = of;
+		}
+	return least;
+}
+
 static bool one_finding(void *user, int n, const char *const *names, const char *const *values)
 {
 	struct running *r = user;
@@ -238,8 +290,8 @@ static bool one_finding(void *user, int n, const char *const *names, const char 
 
 #define VALUE(column) ((v = value_of(n, names, values, column, strlen(column))) && *v)
 	row_text(row, FINDINGS_RULE, VALUE("rule") ? v : r->rule->name);
-	row_text(row, FINDINGS_SEVERITY, VALUE("severity") && known_severity(v) ? v : r->rule->severity);
-	row_int(row, FINDINGS_CONFIDENCE, VALUE("confidence") ? CLAMP(g_ascii_strtoll(v, NULL, 10), 0, 100) : r->rule->confidence);
+	const char *severity = VALUE("severity") && known_severity(v) ? v : r->rule->severity;
+	put_judgement(row, r, severity, VALUE("confidence") ? CLAMP(g_ascii_strtoll(v, NULL, 10), 0, 100) : r->rule->confidence);
 	row_text(row, FINDINGS_ATTACK, VALUE("attack") ? v : r->rule->attack);
 	if (VALUE("process_id"))
 		row_int(row, FINDINGS_PROCESS, g_ascii_strtoll(v, NULL, 10));
@@ -248,16 +300,17 @@ static bool one_finding(void *user, int n, const char *const *names, const char 
 	if (VALUE("length"))
 		row_int(row, FINDINGS_LENGTH, g_ascii_strtoll(v, NULL, 10));
 	if (VALUE("detail"))
-		row_text(row, FINDINGS_DETAIL, v);
+		put_detail(row, r, v);
 #undef VALUE
 	g_autofree char *title = fill_title(r->rule->title, n, names, values);
 	row_text(row, FINDINGS_TITLE, title);
 	return true;
 }
 
-bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct rows *rows, GError **error)
+bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct layout *layout, struct rows *rows,
+	       GError **error)
 {
-	struct running running = { rule, rows, 0 };
+	struct running running = { rule, certainty(rule, layout), rows, 0 };
 
 	if (store_query(store, rule->sql, dump_id, one_finding, &running, error))
 		return true;

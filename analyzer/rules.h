@@ -28,7 +28,8 @@ struct sql_rule {
 /* The built-in rules, then those of --rules folders (a rule of the same name replaces). */
 GPtrArray *rules_load(const struct options *options, GPtrArray *problems);
 /* Findings of one rule into rows; false and *error when it can't be run. */
-bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct rows *rows, GError **error);
+bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct layout *layout, struct rows *rows,
+	       GError **error);
 /* Each rule file in use, the built-in ones and the user's, by extension (".sql", ".yar"): name and text. */
 typedef void (*rule_file_fn)(void *user, const char *name, const char *text, gsize length);
 void rule_files_each(const struct options *options, const char *extension, rule_file_fn each, void *user, GPtrArray *problems);

@@ -31,10 +31,17 @@ struct column {
 	const char *ref;	/* COL_REF: the table */
 };
 
+/* The column that says so, of tables that have rests_on. */
+#define COLUMN_DERIVED { "derived", COL_INT, \
+	"what the row rests on was found in the dump itself, and how sure the weakest of it is, 1-100; NULL: from symbols" }
+
 struct table {
 	const char *name, *doc;
 	const char *key;	/* INTEGER PRIMARY KEY column, e.g. "vad_id"; NULL: none */
 	const char *const *indices;	/* NULL-terminated column lists to index besides ids, or NULL */
+	/* The fields ("_EPROCESS.Peb", NULL-terminated) without which a row would be another: where one was derived from the
+	 * dump, the column "derived" of each row says how sure the weakest is. NULL: none. */
+	const char *const *rests_on;
 	struct column columns[TABLE_MAX_COLUMNS];	/* ends with COL_END */
 };
 

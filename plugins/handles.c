@@ -5,12 +5,20 @@
 #include "limit.h"
 #include "plugin.h"
 
-enum { PROCESS, HANDLE, OBJECT, TYPE, GRANTED_ACCESS, NAME, DIRECTORY };
+enum {
+	PROCESS, HANDLE, OBJECT, TYPE, GRANTED_ACCESS, NAME, DIRECTORY,
+	DERIVED,
+};
 
 static const char *const indices[] = { "object", NULL };
 
+static const char *const handles_rest_on[] = {
+	"_EPROCESS.ObjectTable", "_HANDLE_TABLE.TableCode", "_OBJECT_HEADER.TypeIndex", NULL
+};
+
 static const struct table handles = {
 	.name = "handles", .doc = "handles of processes", .indices = indices,
+	.rests_on = handles_rest_on,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[HANDLE] = { "handle", COL_INT, "its value" },
@@ -19,6 +27,7 @@ static const struct table handles = {
 		[GRANTED_ACCESS] = { "granted_access", COL_INT, "access mask" },
 		[NAME] = { "name", COL_TEXT, "a path for files and keys, name and pid for processes, else the object's own" },
 		[DIRECTORY] = { "directory", COL_TEXT, "of the object manager that the name stands in" },
+		[DERIVED] = COLUMN_DERIVED,
 	},
 };
 

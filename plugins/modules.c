@@ -10,10 +10,16 @@
 
 enum {
 	PROCESS, BASE, SIZE, ENTRY, NAME, PATH, WOW64, LOAD_TIME, LOAD_REASON, IN_LOAD, IN_MEMORY, IN_INIT, VAD, MAPPED_PATH, FOUND_BY,
+	DERIVED,
+};
+
+static const char *const modules_rest_on[] = {
+	"_EPROCESS.Peb", "_KPROCESS.DirectoryTableBase", NULL
 };
 
 static const struct table modules = {
 	.name = "modules", .key = "module_id", .doc = "loaded images, by the loader's lists and by the memory map",
+	.rests_on = modules_rest_on,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[BASE] = { "base", COL_ADDRESS, "" },
@@ -30,6 +36,7 @@ static const struct table modules = {
 		[VAD] = { "vad_id", COL_REF, "the mapping it lies in", "vads" },
 		[MAPPED_PATH] = { "mapped_path", COL_TEXT, "the file object's name: of the mapping, or of the section the process was made from" },
 		[FOUND_BY] = { "found_by", COL_TEXT, "loader (its lists), vad (no list has it), or memory (an entry no list leads to)" },
+		[DERIVED] = COLUMN_DERIVED,
 	},
 };
 

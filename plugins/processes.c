@@ -13,12 +13,19 @@ enum {
 	DUMP, EPROCESS, PHYSICAL, PID, PPID, NAME, IMAGE_PATH, PEB_IMAGE_PATH, COMMAND_LINE, CURRENT_DIRECTORY, CREATE_TIME,
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
+	DERIVED,
 };
 
 static const char *const indices[] = { "pid", NULL };
 
+static const char *const processes_rest_on[] = {
+	"_EPROCESS.UniqueProcessId", "_EPROCESS.ActiveProcessLinks", "_EPROCESS.ImageFileName", "_EPROCESS.CreateTime",
+	"_EPROCESS.InheritedFromUniqueProcessId", "_EPROCESS.Peb", "_KPROCESS.DirectoryTableBase", NULL
+};
+
 static const struct table processes = {
 	.name = "processes", .key = "process_id", .doc = "process objects, however found", .indices = indices,
+	.rests_on = processes_rest_on,
 	.columns = {
 		[DUMP] = { "dump_id", COL_DUMP, "" },
 		[EPROCESS] = { "eprocess", COL_ADDRESS, "of the _EPROCESS" },
@@ -51,6 +58,7 @@ static const struct table processes = {
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "found by its pool block" },
 		[IN_THREADS] = { "in_thread_scan", COL_BOOL, "owner of a thread" },
 		[IN_SESSION] = { "in_session_list", COL_BOOL, "in its session's list" },
+		[DERIVED] = COLUMN_DERIVED,
 	},
 };
 

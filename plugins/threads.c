@@ -8,10 +8,17 @@
 enum {
 	PROCESS, ETHREAD, TID, START, WIN32_START, TEB, TEB32, CREATE, EXIT, EXIT_STATUS, STATE, WAIT_REASON, KERNEL_STACK, KERNEL_STACK_LIMIT,
 	USER_STACK, USER_LIMIT, IN_PROCESS, IN_CID, IN_POOL,
+	DERIVED,
+};
+
+static const char *const threads_rest_on[] = {
+	"_ETHREAD.Cid", "_ETHREAD.CreateTime", "_ETHREAD.StartAddress", "_ETHREAD.Win32StartAddress",
+	"_ETHREAD.ThreadListEntry", "_KTHREAD.Process", "_KTHREAD.Teb", NULL
 };
 
 static const struct table threads = {
 	.name = "threads", .key = "thread_id", .doc = "thread objects",
+	.rests_on = threads_rest_on,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[ETHREAD] = { "ethread", COL_ADDRESS, "of the _ETHREAD" },
@@ -32,6 +39,7 @@ static const struct table threads = {
 		[IN_PROCESS] = { "in_process_list", COL_BOOL, "linked from its process" },
 		[IN_CID] = { "in_cid_table", COL_BOOL, "in PspCidTable" },
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "found by its pool block" },
+		[DERIVED] = COLUMN_DERIVED,
 	},
 };
 

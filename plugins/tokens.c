@@ -3,23 +3,34 @@
 #include "plugin.h"
 #include "token.h"
 
-enum { GROUP_PROCESS, GROUP_SID, GROUP_ATTRIBUTES, GROUP_NAME };
-enum { PRIVILEGE_PROCESS, PRIVILEGE_NAME, PRIVILEGE_PRESENT, PRIVILEGE_ENABLED, PRIVILEGE_DEFAULT, PRIVILEGE_LUID };
+enum { GROUP_PROCESS, GROUP_SID, GROUP_ATTRIBUTES, GROUP_NAME, GROUP_DERIVED };
+enum { PRIVILEGE_PROCESS, PRIVILEGE_NAME, PRIVILEGE_PRESENT, PRIVILEGE_ENABLED, PRIVILEGE_DEFAULT, PRIVILEGE_LUID, PRIVILEGE_DERIVED };
 
 static const char *const group_indices[] = { "sid", NULL };
 
+static const char *const groups_rest_on[] = {
+	"_EPROCESS.Token", "_TOKEN.UserAndGroups", "_TOKEN.UserAndGroupCount", NULL
+};
+
 static const struct table groups = {
 	.name = "groups", .doc = "security identifiers in the tokens of live processes, the user first", .indices = group_indices,
+	.rests_on = groups_rest_on,
 	.columns = {
 		[GROUP_PROCESS] = { "process_id", COL_PROCESS, "" },
 		[GROUP_SID] = { "sid", COL_TEXT, "S-1-…" },
 		[GROUP_ATTRIBUTES] = { "attributes", COL_INT, "SE_GROUP_… of winnt.h" },
 		[GROUP_NAME] = { "name", COL_TEXT, "of a well-known SID" },
+		[GROUP_DERIVED] = COLUMN_DERIVED,
 	},
+};
+
+static const char *const privileges_rest_on[] = {
+	"_EPROCESS.Token", "_TOKEN.Privileges", NULL
 };
 
 static const struct table privileges = {
 	.name = "privileges", .doc = "privileges in the tokens of live processes, present or enabled ones",
+	.rests_on = privileges_rest_on,
 	.columns = {
 		[PRIVILEGE_PROCESS] = { "process_id", COL_PROCESS, "" },
 		[PRIVILEGE_NAME] = { "name", COL_TEXT, "e.g. SeDebugPrivilege" },
@@ -27,6 +38,7 @@ static const struct table privileges = {
 		[PRIVILEGE_ENABLED] = { "enabled", COL_BOOL, "in use; without being present, it was put there by hand" },
 		[PRIVILEGE_DEFAULT] = { "enabled_by_default", COL_BOOL, "" },
 		[PRIVILEGE_LUID] = { "luid", COL_INT, "its number" },
+		[PRIVILEGE_DERIVED] = COLUMN_DERIVED,
 	},
 };
 

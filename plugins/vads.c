@@ -9,13 +9,21 @@
 enum {
 	PROCESS, NODE, TAG, START, END, TYPE, PROTECTION, PRIVATE, COMMIT, CONTROL_AREA, FILE_OBJECT, FILE_PATH, FILE_DELETE,
 	PAGES, PRESENT, PAGED_OUT, EXECUTABLE, WRITABLE, WRITABLE_EXECUTABLE, PRIVATE_IMAGE, EXECUTABLE_PRIVATE_IMAGE, ZERO,
+	DERIVED,
 };
 enum {
 	R_PROCESS, R_VAD, R_BASE, R_ALLOCATION_BASE, R_ALLOCATION_PROTECT, R_SIZE, R_STATE, R_PROTECT, R_TYPE, R_PRESENT,
 };
 
+static const char *const vads_rest_on[] = {
+	"_EPROCESS.VadRoot", "_MMVAD_SHORT.StartingVpn", "_MMVAD_SHORT.EndingVpn", "_MMVAD_SHORT.u",
+	"_MMVAD_FLAGS.Protection", "_MMVAD_FLAGS.VadType", "_MMVAD_FLAGS.PrivateMemory", "_MMVAD.Subsection",
+	"_CONTROL_AREA.FilePointer", "_KPROCESS.DirectoryTableBase", NULL
+};
+
 static const struct table vads = {
 	.name = "vads", .key = "vad_id", .doc = "virtual address descriptors: the memory of each process",
+	.rests_on = vads_rest_on,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[NODE] = { "node", COL_ADDRESS, "of the descriptor" },
@@ -39,6 +47,7 @@ static const struct table vads = {
 		[PRIVATE_IMAGE] = { "pages_private_image", COL_INT, "private copies of an image's or file's pages" },
 		[EXECUTABLE_PRIVATE_IMAGE] = { "pages_executable_private_image", COL_INT, "" },
 		[ZERO] = { "pages_zero", COL_INT, "present and all zero" },
+		[DERIVED] = COLUMN_DERIVED,
 	},
 };
 

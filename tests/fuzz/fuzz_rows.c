@@ -65,7 +65,7 @@ static void as_rule(const uint8_t *data, size_t size)
 	for (guint i = 0; i < loaded->len; i++) {
 		struct rows *rows = rows_create();
 		g_autoptr(GError) error = NULL;
-		if (!rules_run(g_ptr_array_index(loaded, i), the_store(), 1, rows, &error) && !error)
+		if (!rules_run(g_ptr_array_index(loaded, i), the_store(), 1, NULL, rows, &error) && !error)
 			g_error("a rule that fails without a word");
 		for (guint r = 0; r < rows->rows->len; r++) {
 			const struct row *row = g_ptr_array_index(rows->rows, r);

@@ -209,10 +209,10 @@ START_TEST(test_rules)
 	ck_assert_uint_eq(rules->len, 2);
 	ck_assert_uint_eq(problems->len, 1);
 	ck_assert_ptr_nonnull(strstr(g_ptr_array_index(problems, 0), "headless.sql"));
-	ck_assert(!rules_run(g_ptr_array_index(rules, 0), store, 1, rows, &error));
+	ck_assert(!rules_run(g_ptr_array_index(rules, 0), store, 1, NULL, rows, &error));
 	ck_assert_ptr_nonnull(strstr(error->message, "bad.sql"));
 	g_clear_error(&error);
-	ck_assert(rules_run(g_ptr_array_index(rules, 1), store, 1, rows, &error));
+	ck_assert(rules_run(g_ptr_array_index(rules, 1), store, 1, NULL, rows, &error));
 	int64_t written = 0, faults[FAULTS] = { 0 };
 	ck_assert(store_write(store, rows, "findings", &written, faults, NULL));
 	ck_value("SELECT title || severity || confidence FROM findings", "n at 0x1000high7");
