@@ -179,6 +179,8 @@ void image_fixups_unrelocate(const struct image_fixups *f, uint32_t rva, uint8_t
 			subtract(bytes + (r->rva - rva), width, delta);
 			continue;
 		}
+		if (width == 2 && f->keep_unknown)
+			continue;
 		uint32_t from = MAX(r->rva, rva), to = (uint32_t)MIN((uint64_t)r->rva + width, end);
 		memset(bytes + (from - rva), 0, to - from);
 	}
@@ -209,6 +211,73 @@ static enum fault hash_range(struct pe *pe, const struct image_fixups *f, EVP_MD
 		from += n;
 	}
 	return FAULT_NONE;
+}
+
+/* ---- pages ---- */
+
+enum {
+	CALL = 12,		/* bytes of a call through a slot, with the room that the linker leaves for what replaces it */
+	AROUND = 16,		/* bytes of the pages before and after, for calls on the border */
+};
+
+/*
+ * What the kernel makes of "call [slot]; nop" and "jmp [slot]; int3" where a driver's dynamic relocations say so
+ * (IMAGE_IMPORT_CONTROL_TRANSFER_DYNAMIC_RELOCATION of winnt.h): mov r10, [slot]; call or jmp to the function
+ * itself, or to the retpoline that goes there. The slot's distance stays where it was.
+ */
+static guint undo_direct_calls(const struct image_fixups *f, uint32_t rva, uint8_t *bytes, uint32_t length)
+{
+	static const uint8_t nop[5] = { 0x0f, 0x1f, 0x44, 0, 0 }, int3[5] = { 0xcc, 0xcc, 0xcc, 0xcc, 0xcc };
+	guint n = 0;
+
+	for (uint8_t *at = bytes; length >= CALL && (at = memchr(at, 0x4c, length - CALL + 1 - (size_t)(at - bytes))); at++) {
+		if (at[1] == 0x8b && at[2] == 0x15 && (at[7] == 0xe8 || at[7] == 0xe9)) {
+			struct bytes b = { at + 3, 4, false };
+			uint32_t slot = rva + (uint32_t)(at - bytes) + 7 + bytes_u32(&b);
+			if (image_fixups_touches(f, slot, WIDEST)) {
+				bool jump = at[7] == 0xe9;
+				at[0] = 0x48;
+				at[1] = 0xff;
+				at[2] = jump ? 0x25 : 0x15;
+				memcpy(at + 7, jump ? int3 : nop, sizeof(nop));
+				n++;
+			}
+		}
+		if ((size_t)(at + 1 - bytes) > length - CALL)
+			break;
+	}
+	return n;
+}
+
+GByteArray *image_page_hashes(struct pe *pe, const struct image_fixups *f, uint32_t rva, uint32_t length, uint32_t most_pages, guint *direct_calls)
+{
+	GByteArray *hashes = g_byte_array_new();
+	EVP_MD *sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);	/* half the time of SHA-256, for what is cut to 64 bits */
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	uint32_t from = rva & ~(uint32_t)(PAGE - 1), pages = (uint32_t)MIN(((uint64_t)rva + length + PAGE - 1 - from) / PAGE, most_pages);
+
+	*direct_calls = 0;
+	for (uint32_t i = 0; i < pages && from <= UINT32_MAX - PAGE - AROUND; i++, from += PAGE) {
+		uint8_t bytes[AROUND + PAGE + AROUND] = { 0 }, digest[EVP_MAX_MD_SIZE] = { 0 };
+		uint32_t before = MIN(from, AROUND);
+		if (!pe_read(pe, from, bytes + AROUND, PAGE)) {
+			if (pe->is_64bit) {
+				if (before && pe_read(pe, from - before, bytes + AROUND - before, before))
+					memset(bytes, 0, AROUND);
+				if (pe_read(pe, from + PAGE, bytes + AROUND + PAGE, AROUND))
+					memset(bytes + AROUND + PAGE, 0, AROUND);
+				*direct_calls += undo_direct_calls(f, from - before, bytes + AROUND - before, before + PAGE + AROUND);
+			}
+			image_fixups_mask(f, from, bytes + AROUND, PAGE);
+			image_fixups_unrelocate(f, from, bytes + AROUND, PAGE, pe->base);
+			if (!EVP_DigestInit_ex(md, sha1, NULL) || !EVP_DigestUpdate(md, bytes + AROUND, PAGE) || !EVP_DigestFinal_ex(md, digest, NULL))
+				memset(digest, 0, sizeof(digest));
+		}
+		g_byte_array_append(hashes, digest, PAGE_HASH_BYTES);
+	}
+	EVP_MD_CTX_free(md);
+	EVP_MD_free(sha1);
+	return hashes;
 }
 
 static enum fault hash_headers(struct pe *pe, EVP_MD_CTX *md, uint32_t *at)

@@ -16,6 +16,7 @@ struct image_fixups {
 	GArray *slots;		/* struct image_span, by rva, disjoint: import slots and guard pointers */
 	/* What kept either from being complete; NONE with an empty array: the image has none. */
 	enum fault relocation_fault, slot_fault;
+	bool keep_unknown;	/* leave values of relocations whose kind isn't known, rather than zero them */
 	bool dynamic;		/* it has dynamic relocations, which rewrite its code on some processors */
 };
 
@@ -40,6 +41,15 @@ void image_fixups_unrelocate(const struct image_fixups *fixups, uint32_t rva, ui
  * a byte of that can't be read or the fix-ups aren't known completely.
  */
 char *image_sha256(struct pe *pe, const struct image_fixups *fixups, enum fault *fault, uint32_t *at);
+
+enum { PAGE_HASH_BYTES = 8 };
+/*
+ * A hash of each page of [rva, rva + length): the first bytes of the SHA-1 of the page as image_sha256 takes it, so that
+ * one image has the same anywhere, in other processes and dumps; zeros: it can't be read. Import calls that the kernel
+ * made direct when it loaded a driver (import optimisation and retpolines: mov r10, [slot]; call) count as the calls through
+ * the slot that they were, and into *direct_calls. At most most_pages.
+ */
+GByteArray *image_page_hashes(struct pe *pe, const struct image_fixups *fixups, uint32_t rva, uint32_t length, uint32_t most_pages, guint *direct_calls);
 
 /*
  * Write the image as it lies in memory: `size` bytes from its base. Bytes that can't be read are

@@ -11,6 +11,7 @@ enum {
 	SECTION_ENTRY = 40,
 	DESCRIPTOR = 20,		/* IMAGE_IMPORT_DESCRIPTOR */
 	DESCRIPTORS = 4096,
+	SECTOR = 0x200,
 	THUNKS = 65536,			/* of one image */
 };
 
@@ -45,16 +46,27 @@ static int compare_thunks(const void *a, const void *b)
 	return (x->rva > y->rva) - (x->rva < y->rva);
 }
 
+/* Did the loader leave the slot as the file has it? */
+static bool as_in_file(const struct writer *w, uint32_t slot)
+{
+	uint64_t flag = w->headers->is_64bit ? UINT64_C(1) << 63 : UINT64_C(1) << 31, value = 0;
+	uint32_t size = w->pe->size_limit ? w->pe->size_limit : w->headers->size_of_image;
+
+	return !pe_read(w->pe, slot, &value, pe_slot_size(w->headers)) &&
+	       (value < size || value - w->pe->base < size || (value & flag && (value & ~flag) <= UINT16_MAX));
+}
+
 /* One DLL's: the name table says what the slots held. */
 static void collect_dll(struct writer *w, uint32_t names, uint32_t slots)
 {
 	unsigned width = pe_slot_size(w->headers);
 
-	while (w->thunks->len < THUNKS && names <= UINT32_MAX - width && slots <= UINT32_MAX - width) {
+	for (unsigned i = 0; i < THUNKS && w->thunks->len < THUNKS && names <= UINT32_MAX - width && slots <= UINT32_MAX - width; i++) {
 		struct thunk thunk = { slots, 0 };
 		if (pe_read(w->pe, names, &thunk.value, width) || !thunk.value)
 			break;
-		g_array_append_val(w->thunks, thunk);
+		if (!as_in_file(w, slots))
+			g_array_append_val(w->thunks, thunk);
 		names += width;
 		slots += width;
 	}
@@ -208,7 +220,7 @@ static bool write_headers(struct writer *w, uint32_t size, bool raw)
 	uint32_t base_at = pe->nt_offset + 24 + (pe->is_64bit ? 24 : 28), width = pe->is_64bit ? 8 : 4;
 	for (unsigned i = 0; i < width && base_at + i < length; i++)
 		headers[base_at + i] = (uint8_t)(w->image_base >> 8 * i);
-	return fwrite(headers, 1, length, w->to) == length;
+	return !fseeko(w->to, 0, SEEK_SET) && fwrite(headers, 1, length, w->to) == length;
 }
 
 static bool write_sections(struct writer *w, uint32_t size, bool raw)
@@ -217,7 +229,8 @@ static bool write_sections(struct writer *w, uint32_t size, bool raw)
 
 	for (guint i = 0; i < w->headers->sections->len; i++) {
 		const struct pe_section *s = &g_array_index(w->headers->sections, struct pe_section, i);
-		uint64_t offset = raw ? s->raw_offset : s->virtual_address;
+		/* The loader reads whole sectors. */
+		uint64_t offset = raw ? s->raw_offset & ~(uint32_t)(SECTOR - 1) : s->virtual_address;
 		uint64_t length = raw ? MIN(s->raw_size, ((uint64_t)section_size(s) + PAGE - 1) & ~(uint64_t)(PAGE - 1)) : section_size(s);
 		if (s->virtual_address >= size || !length)
 			continue;
@@ -242,16 +255,19 @@ bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FI
 	struct writer w = { .pe = pe, .headers = headers, .to = to, .missing = missing };
 
 	*layout = IMAGE_LAYOUT_NONE;
-	if (!headers->has_file_header || !headers->has_optional_header || !headers->sections->len || !size)
+	/* Below a page, sections aren't mapped apart: the image is the file. */
+	bool flat = headers->section_alignment && headers->section_alignment < PAGE;
+	if (!headers->has_file_header || !headers->has_optional_header || (!headers->sections->len && !flat) || !size)
 		return true;
-	bool raw = raw_layout_sane(headers, size);
+	bool raw = flat || raw_layout_sane(headers, size);
 	*layout = raw ? IMAGE_LAYOUT_RAW : IMAGE_LAYOUT_VIRTUAL;
 	w.image_base = image_base ? image_base : headers->image_base;
 	w.delta = pe->base - w.image_base;
 	w.fixups = image_fixups_create(headers);
+	w.fixups->keep_unknown = true;
 	w.thunks = g_array_new(FALSE, FALSE, sizeof(struct thunk));
 	collect_thunks(&w);
-	bool ok = write_headers(&w, size, raw) && write_sections(&w, size, raw);
+	bool ok = flat ? write_range(&w, 0, 0, size) && write_headers(&w, size, raw) : write_headers(&w, size, raw) && write_sections(&w, size, raw);
 	g_array_free(w.thunks, TRUE);
 	image_fixups_destroy(w.fixups);
 	return ok && !fflush(to);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "pe_private.h"
 
-enum { IMPORT_DESCRIPTOR_SIZE = 20, DELAY_DESCRIPTOR_SIZE = 32 };
+enum { IMPORT_DESCRIPTOR_SIZE = 20, DELAY_DESCRIPTOR_SIZE = 32, JUNK = 256 };
 
 /* One DLL's slots: what they have in common. */
 struct thunks {
@@ -73,7 +73,7 @@ static enum fault read_thunks(struct pe *pe, const struct thunks *t, GArray *imp
 {
 	unsigned width = pe_slot_size(pe);
 	enum fault first = FAULT_NONE;
-	uint32_t table = t->names ? t->names : t->slots;
+	uint32_t table = t->names ? t->names : t->slots, junk = 0;
 
 	for (uint32_t i = 0; ; i++) {
 		struct pe_import import = {
@@ -107,8 +107,14 @@ static enum fault read_thunks(struct pe *pe, const struct thunks *t, GArray *imp
 		/* That a slot holds an address and no name is as it should be. */
 		if (table != t->slots)
 			pe_note(&first, fault);
-		else if (fault != FAULT_NONE && !t->delay)
+		else if (fault != FAULT_NONE && !t->delay && (value >= pe_extent(pe) || fault != FAULT_IMPLAUSIBLE))
 			pe->private->names_lost = true;
+		/* What leads nowhere from the start is no table. */
+		junk += fault == FAULT_IMPLAUSIBLE && (table != t->slots || value < pe_extent(pe));
+		if (junk == JUNK && junk == i + 1) {
+			g_array_set_size(imports, imports->len - i);
+			return FAULT_IMPLAUSIBLE;
+		}
 		g_array_append_val(imports, import);
 	}
 }

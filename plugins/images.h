@@ -16,10 +16,10 @@ enum {
 	I_DUMP, I_PROCESS, I_VAD, I_SAME_AS, I_BASE, I_SIZE, I_PATH, I_FOUND_BY, I_HEADER_STATE, I_HEADER_DAMAGE, I_MACHINE, I_IS_64BIT,
 	I_TIMESTAMP, I_PREFERRED_BASE, I_ENTRY, I_SIZE_OF_IMAGE, I_CHECKSUM, I_SUBSYSTEM, I_CHARACTERISTICS, I_IS_DLL, I_IS_DOTNET,
 	I_PDB_NAME, I_PDB_GUID_AGE, I_ORIGINAL_FILENAME, I_COMPANY, I_PRODUCT, I_FILE_VERSION, I_DESCRIPTION, I_IMPORT_HASH, I_SHA256,
-	I_IMPORTS_BOUND, I_PAGES, I_PAGES_PRESENT, I_PAGES_PRIVATE, I_PAGES_MODIFIED,
+	I_IMPORTS_BOUND, I_RELOCATIONS_KNOWN, I_DIRECT_CALLS, I_PAGES, I_PAGES_PRESENT, I_PAGES_PRIVATE, I_PAGES_MODIFIED,
 };
 enum {
-	S_IMAGE, S_NUMBER, S_NAME, S_ADDRESS, S_SIZE, S_RAW_OFFSET, S_RAW_SIZE, S_CHARACTERISTICS, S_ENTROPY, S_PRESENT, S_PRIVATE, S_MODIFIED,
+	S_IMAGE, S_NUMBER, S_NAME, S_ADDRESS, S_SIZE, S_RAW_OFFSET, S_RAW_SIZE, S_CHARACTERISTICS, S_ENTROPY, S_PRESENT, S_PRIVATE, S_MODIFIED, S_HASHES,
 };
 enum { M_IMAGE, M_DLL, M_NAME, M_ORDINAL, M_DELAY, M_IAT, M_TARGET, M_TARGET_MODULE };
 enum { E_IMAGE, E_ORDINAL, E_NAME, E_ADDRESS, E_RVA, E_FORWARDER };
@@ -27,7 +27,7 @@ enum { T_IMAGE, T_ADDRESS };
 enum {
 	P_IMAGE, P_ADDRESS, P_LENGTH, P_SECTION, P_FUNCTION, P_FUNCTION_OFFSET, P_ORIGINAL, P_CURRENT, P_CHANGED_BITS, P_FRAME_BITS,
 	P_KIND, P_TARGET, P_TARGET_MODULE,
-	P_DISASSEMBLY,
+	P_DISASSEMBLY, P_HASHES,
 };
 enum { R_IMAGE, R_TYPE, R_NAME, R_LANGUAGE, R_ADDRESS, R_SIZE };
 enum { D_IMAGE, D_TYPE, D_TIMESTAMP, D_ADDRESS, D_SIZE, D_PDB_NAME, D_GUID_AGE, D_DETAIL };
@@ -70,6 +70,8 @@ struct content {
 	char *pdb_name, *pdb_guid_age, *original_filename, *company, *product, *file_version, *description, *import_hash;
 	bool is_dotnet;
 	GArray *entropies;	/* double by section number, NAN: none */
+	GPtrArray *hashes_of_pages;	/* GByteArray * by section number, NULL: none */
+	guint direct_calls;
 	struct image_fixups *fixups;
 	GHashTable *hashes;	/* what is private and different → sha256 of the image */
 	GArray *targets;	/* struct slot_target in the order of its imports, as of the first mapping */
@@ -102,6 +104,7 @@ struct found_patch {
 	GByteArray *original, *current;		/* at most PATCH_BYTES of each; original may be NULL */
 	char *export;		/* PATCH_EXPORT: which; or NULL */
 	uint32_t target_rva;	/* PATCH_EXPORT: where it leads now */
+	GByteArray *hashes;	/* PATCH_UNKNOWN: of its pages, as image_page_hashes makes them; or NULL */
 };
 
 /* An image at hand. */
@@ -131,6 +134,8 @@ struct subject {
 	const struct neighbours *neighbours;	/* of the process, or the kernel's drivers */
 	uint32_t export_table, export_count;	/* functions of original's export directory: RVA of the table, entries; after export_table_find */
 	bool export_table_known;
+	GPtrArray *hashes_of_pages;	/* of a driver: as content's */
+	guint direct_calls;
 };
 
 #define PATCH_BYTES 512u	/* kept of a patch */
@@ -191,6 +196,9 @@ size_t subject_read(void *subject, uint64_t va, void *buffer, size_t length);
 
 /* ---- images_stubs.c */
 void put_stubs(struct subject *s);
+
+/* The hashes of its executable sections' pages: GByteArray * by section number. */
+GPtrArray *page_hashes(struct pe *pe, const struct image_fixups *fixups, guint *direct_calls);
 
 /* ---- images_compare.c */
 /* Find what is there and what was modified: fills pages and patches. */

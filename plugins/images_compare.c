@@ -78,6 +78,8 @@ static void patch_clear(void *data)
 	if (p->current)
 		g_byte_array_unref(p->current);
 	g_free(p->export);
+	if (p->hashes)
+		g_byte_array_unref(p->hashes);
 }
 
 static void append_bytes(GByteArray *to, const uint8_t *bytes, uint32_t length)
@@ -139,6 +141,20 @@ static bool watched(const struct subject *s, uint32_t rva, const struct pe_secti
 	*section = pe_section_at(s->original, rva);
 	*header = !*section && rva < MAX(s->original->size_of_headers, PAGE_SIZE);
 	return *header || (*section && !((*section)->characteristics & PE_SECTION_WRITE));
+}
+
+/* A page that only another dump of the case may have the original of. */
+static void add_unknown(struct subject *s, uint32_t rva, const struct pe_section *section, const uint8_t *current)
+{
+	struct found_patch *p = add_patch(s, rva, PAGE_SIZE, PATCH_UNKNOWN, section, NULL, current);
+	guint direct;
+
+	if (!p || !s->content)
+		return;
+	g_autoptr(GByteArray) hash = image_page_hashes(s->pe, s->content->fixups, rva, PAGE_SIZE, 1, &direct);
+	if (!p->hashes)
+		p->hashes = g_byte_array_new();
+	g_byte_array_append(p->hashes, hash->data, hash->len);
 }
 
 static char *export_at(struct subject *s, uint32_t index)
@@ -206,7 +222,7 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 		/* A page that may as well be the section's own is no modification. */
 		s->pages[index] |= what == VIEW_PRIVATE ? PAGE_FLAG_ALONE : 0;
 		if (what == VIEW_PRIVATE && page->executable)
-			add_patch(s, rva, PAGE_SIZE, PATCH_UNKNOWN, section, NULL, current);
+			add_unknown(s, rva, section, current);
 		return;
 	}
 	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct difference));
@@ -337,6 +353,8 @@ void put_patches(struct subject *s)
 			if (p->frame_bits)
 				row_int(row, P_FRAME_BITS, p->frame_bits);
 		}
+		if (p->hashes)
+			row_blob(row, P_HASHES, p->hashes->data, p->hashes->len);
 		row_blob(row, P_CURRENT, p->current->data, p->current->len);
 		row_text(row, P_KIND, patch_kind_name(p->kind));
 	}

@@ -22,6 +22,7 @@ static void content_forget(struct content *content)
 	g_clear_pointer(&content->entropies, g_array_unref);
 	g_clear_pointer(&content->fixups, image_fixups_destroy);
 	g_clear_pointer(&content->hashes, g_hash_table_unref);
+	g_clear_pointer(&content->hashes_of_pages, g_ptr_array_unref);
 	g_clear_pointer(&content->targets, g_array_unref);
 	library_clear(&content->library);
 }
@@ -109,6 +110,32 @@ struct content *images_content(const struct images *images, const struct process
 	return vad->control_area.v ? g_hash_table_lookup(images->contents, &vad->control_area.v) : NULL;
 }
 
+static void free_hashes(void *data)
+{
+	if (data)
+		g_byte_array_unref(data);
+}
+
+GPtrArray *page_hashes(struct pe *pe, const struct image_fixups *fixups, guint *direct_calls)
+{
+	GPtrArray *all = g_ptr_array_new_with_free_func(free_hashes);
+	uint32_t left = pe->size_limit / PAGE_SIZE;	/* sections that claim the same pages over and over */
+
+	*direct_calls = 0;
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		GByteArray *hashes = NULL;
+		guint direct;
+		if (s->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE) && !(s->characteristics & PE_SECTION_WRITE) && left) {
+			hashes = image_page_hashes(pe, fixups, s->virtual_address, s->virtual_size ? s->virtual_size : s->raw_size, left, &direct);
+			left -= MIN(left, hashes->len / PAGE_HASH_BYTES);
+			*direct_calls += direct;
+		}
+		g_ptr_array_add(all, hashes);
+	}
+	return all;
+}
+
 static void learn(struct content *content, struct pe *pe)
 {
 	const struct pe_debug *debug = pe_codeview(pe, NULL);
@@ -128,6 +155,7 @@ static void learn(struct content *content, struct pe *pe)
 	content->import_hash = g_strdup(pe_imphash(pe, NULL));
 	content->is_dotnet = pe_clr(pe, NULL) != NULL;
 	content->fixups = image_fixups_create(pe);
+	content->hashes_of_pages = page_hashes(pe, content->fixups, &content->direct_calls);
 	content->hashes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	content->entropies = g_array_new(FALSE, FALSE, sizeof(double));
 	uint64_t left = 2 * (uint64_t)pe->size_limit;	/* sections that claim the same bytes over and over */

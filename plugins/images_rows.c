@@ -59,6 +59,7 @@ static void put_content(struct subject *s, struct row *row)
 	row_text(row, I_DESCRIPTION, k->description);
 	row_text(row, I_IMPORT_HASH, k->import_hash);
 	row_int(row, I_IS_DOTNET, k->is_dotnet);
+	row_int(row, I_RELOCATIONS_KNOWN, !k->fixups->relocation_fault);
 }
 
 static void put_own(struct subject *s, struct row *row)
@@ -148,6 +149,11 @@ static void put_hash(struct subject *s, struct row *row)
 		}
 	} else {
 		struct image_fixups *fixups = image_fixups_create(s->pe);
+		if (!s->c->process) {
+			s->hashes_of_pages = page_hashes(s->pe, fixups, &s->direct_calls);
+			row_int(row, I_RELOCATIONS_KNOWN, !fixups->relocation_fault);
+			row_int(row, I_DIRECT_CALLS, s->direct_calls);
+		}
 		if (fixups->dynamic && !s->c->process)
 			fault = FAULT_NONE;	/* its code depends on the processor */
 		else
@@ -231,6 +237,11 @@ static void put_section(struct subject *s, const struct pe_section *section)
 		entropy = g_array_index(s->content->entropies, double, section->number);
 	if (!isnan(entropy))
 		row_real(row, S_ENTROPY, entropy);
+	const GPtrArray *hashes = s->content && s->first ? s->content->hashes_of_pages : s->hashes_of_pages;
+	if (hashes && section->number < hashes->len && hashes->pdata[section->number]) {
+		const GByteArray *bytes = hashes->pdata[section->number];
+		row_blob(row, S_HASHES, bytes->data, bytes->len);
+	}
 	for (uint64_t i = first; s->pages && i < MIN(end, s->n); i++) {
 		present += (s->pages[i] & PAGE_FLAG_PRESENT) != 0;
 		private_pages += (s->pages[i] & PAGE_FLAG_PRIVATE) != 0;
@@ -367,6 +378,8 @@ void put_image(struct subject *s)
 	pe_close(s->pe);
 	if (s->others)
 		g_ptr_array_free(s->others, TRUE);
+	if (s->hashes_of_pages)
+		g_ptr_array_unref(s->hashes_of_pages);
 	g_array_free(s->patches, TRUE);
 	g_free(s->pages);
 }

@@ -42,6 +42,10 @@ const struct table table_images = {
 		[I_SHA256] = { "sha256", COL_TEXT, "of headers and sections that are neither writable nor discardable, relocated to base 0, import "
 			       "slots and guard pointers zeroed; NULL unless every byte of it is in the dump" },
 		[I_IMPORTS_BOUND] = { "imports_bound", COL_BOOL, "import slots hold addresses: it was loaded to run" },
+		[I_RELOCATIONS_KNOWN] = { "relocations_known", COL_BOOL, "its relocations could be undone: hashes of pages are those of the file, wherever it "
+					  "lies; else they are comparable where the base is the same" },
+		[I_DIRECT_CALLS] = { "direct_import_calls", COL_INT, "in executable sections: calls of imports that the kernel made direct when it loaded the driver "
+				     "(import optimisation, retpolines); they are no modification" },
 		[I_PAGES] = { "pages", COL_INT, "mapped" },
 		[I_PAGES_PRESENT] = { "pages_present", COL_INT, "in physical memory, of this process or of the section" },
 		[I_PAGES_PRIVATE] = { "pages_private", COL_INT, "private copies" },
@@ -64,6 +68,8 @@ const struct table table_image_sections = {
 		[S_PRESENT] = { "pages_present", COL_INT, "in physical memory" },
 		[S_PRIVATE] = { "pages_private", COL_INT, "private copies" },
 		[S_MODIFIED] = { "pages_modified", COL_INT, "private copies that differ from the original; 0 for writable sections" },
+		[S_HASHES] = { "page_hashes", COL_BLOB, "of executable sections that aren't writable: for each page the first 8 bytes of the SHA-1 of its bytes, "
+			       "relocated to base 0, import slots zeroed; zeros: not in the dump. Of the first image of a section, and of drivers" },
 	},
 };
 
@@ -125,6 +131,7 @@ const struct table table_image_patches = {
 		[P_TARGET] = { "target", COL_ADDRESS, "where the new code leads, jumps to jumps followed" },
 		[P_TARGET_MODULE] = { "target_module", COL_TEXT, "the module that lies in; NULL: none" },
 		[P_DISASSEMBLY] = { "disassembly", COL_TEXT, "the new instructions" },
+		[P_HASHES] = { "page_hashes", COL_BLOB, "where kind is unknown: as image_sections.page_hashes, to compare with other dumps" },
 	},
 };
 

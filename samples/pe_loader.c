@@ -148,27 +148,48 @@ static void relocate(struct executable *x, const struct headers *h, uint64_t bas
 	add(x, (uint32_t)base_at, h->is_64bit ? 8 : 4, delta);
 }
 
+static struct executable *create(uint32_t size, uint32_t sections, uint64_t base)
+{
+	struct executable *x = g_new0(struct executable, 1);
+
+	x->loaded = true;
+	x->base = base;
+	x->size = (size + PAGE_MASK) & ~PAGE_MASK;
+	x->bytes = g_malloc0(x->size);
+	x->sections = g_new0(struct executable_section, sections + 1);
+	x->exports = g_ptr_array_new();
+	x->imports = g_array_new(FALSE, TRUE, sizeof(struct executable_import));
+	return x;
+}
+
+struct executable *executable_load_flat(const char *path, uint64_t base, const char **why)
+{
+	g_autofree char *data = NULL;
+	size_t length;
+
+	*why = "can't be read";
+	if (!g_file_get_contents(path, &data, &length, NULL) || !length || length > IMAGE_MAX)
+		return NULL;
+	struct executable *x = create((uint32_t)length, 1, base);
+	x->is_64bit = true;
+	memcpy(x->bytes, data, length);
+	x->sections[x->section_count++] = (struct executable_section){ .name = "", .size = x->size, .protection = MM_EXECUTE_WRITECOPY };
+	return x;
+}
+
 struct executable *executable_load(const char *path, uint64_t base, const char **why)
 {
-	g_autoptr(GError) error = NULL;
 	g_autofree char *data = NULL;
 	struct headers h = { 0 };
 	size_t length;
 
 	*why = "can't be read";
-	if (!g_file_get_contents(path, &data, &length, &error) || (*why = read_headers((const uint8_t *)data, length, &h)))
+	if (!g_file_get_contents(path, &data, &length, NULL) || (*why = read_headers((const uint8_t *)data, length, &h)))
 		return NULL;
-	struct executable *x = g_new0(struct executable, 1);
-	x->loaded = true;
+	struct executable *x = create(h.size_of_image, MIN(h.sections, SECTIONS_MAX), base);
 	x->is_64bit = h.is_64bit;
 	x->dll = h.characteristics & 0x2000;
-	x->base = base;
 	x->entry_point = h.entry_point;
-	x->size = (h.size_of_image + PAGE_MASK) & ~PAGE_MASK;
-	x->bytes = g_malloc0(x->size);
-	x->sections = g_new0(struct executable_section, MIN(h.sections, SECTIONS_MAX) + 1);
-	x->exports = g_ptr_array_new();
-	x->imports = g_array_new(FALSE, TRUE, sizeof(struct executable_import));
 	map_headers(x, &h, (const uint8_t *)data, length);
 	if (h.sections > SECTIONS_MAX) {
 		*why = "too many sections for a sample";

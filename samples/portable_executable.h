@@ -51,6 +51,8 @@ struct executable *executable_create(const struct executable_spec *spec);
 void executable_destroy(struct executable *executable);
 /* A file laid out at base as the memory manager maps it. NULL and *why: Windows wouldn't. */
 struct executable *executable_load(const char *path, uint64_t base, const char **why);
+/* The same of a file that Windows refuses: its bytes as they are, in one piece. */
+struct executable *executable_load_flat(const char *path, uint64_t base, const char **why);
 /* RVA of an export, 0: it has none of that name. */
 uint32_t executable_export(const struct executable *executable, const char *name);
 /* The section that the page at rva lies in; NULL: the headers. */

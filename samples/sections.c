@@ -92,7 +92,7 @@ static uint64_t place_image(struct sample *s, const struct executable *x)
 	return last ? ((last + 0xffff) & ~UINT64_C(0xffff)) + 0x10000 : region;
 }
 
-/* file … pe=PATH: a file of this machine, from the description's folder. */
+/* file … pe=PATH [flat]: a file of this machine, from the description's folder. */
 static void load_executable(struct sample *s, struct sample_file *f, struct item *item)
 {
 	const char *text = item_text(item, "pe", NULL), *why;
@@ -100,7 +100,7 @@ static void load_executable(struct sample *s, struct sample_file *f, struct item
 
 	item_required(item, "base");
 	f->base = item_number(item, "base", 0);
-	f->executable = executable_load(path, f->base, &why);
+	f->executable = (item_flag(item, "flat") ? executable_load_flat : executable_load)(path, f->base, &why);
 	if (!f->executable)
 		item_fail(item, "%s: %s", path, why);
 	f->pages = f->executable->size / PAGE_SIZE;

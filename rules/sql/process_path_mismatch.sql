@@ -1,7 +1,7 @@
 -- rule: process_path_mismatch
 -- severity: high
 -- confidence: 85
--- attack: T1036.005
+-- attack: T1055
 -- title: {name} ({pid}) says it runs {shown}, but was made from {image_path}
 -- What the PEB says is the process's to write; the section's file is the kernel's. They differ after herpaderping, and when the PEB was
 -- written over. A path that differs in its folder alone may be a link, a substituted drive or a short name.

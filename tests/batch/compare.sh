@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The same file in two dumps of a case: code that differs is found on its page, code that doesn't isn't.
+set -eu
+srcdir=${srcdir:-.}
+mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
+command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/first.txt" <<'END'
+# A machine.
+machine build=10.0.19041.1466 ram=3M
+driver name=example.sys text=2 timestamp=0x5f000000 exports=One,Two base=0xfffff80312340000
+driver name=other.sys timestamp=0x5f000001
+process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare
+END
+# One driver has other code on its second page.
+sed 's/0xfffff80312340000/0xfffff80312340000 patch=0x2104:90/' "$work/first.txt" >"$work/second.txt"
+# The same as the first but for where drivers lie: they are comparable only as far as relocations are known, and don't differ.
+sed 's/0xfffff80312340000/0xfffff80399990000/' "$work/first.txt" >"$work/third.txt"
+for n in first second third; do
+	"$mksample" "$work/$n.txt" "$work/$n.raw"
+	"$memsieve" analyze -q -o "$work/case.db" "$work/$n.raw"
+done
+sqlite3 "$work/case.db" "SELECT dump_id, printf('0x%x', f.address), severity, json_extract(detail, '\$.path') FROM findings f
+	WHERE rule = 'code_differs_between_dumps' ORDER BY 1, 2" >"$work/found"
+cat >"$work/expected" <<'END'
+2|0xfffff80312342000|low|example.sys
+END
+diff -u "$work/expected" "$work/found"
+[ "$(sqlite3 "$work/case.db" "SELECT count(*) FROM image_sections WHERE page_hashes IS NOT NULL")" -gt 6 ]
