@@ -293,6 +293,60 @@ START_TEST(test_hash)
 }
 END_TEST
 
+/* Pages of code hash alike wherever they lie, and whether the kernel calls imports through their slots or not. */
+START_TEST(test_page_hashes)
+{
+	static struct loaded here, there;
+	static const uint8_t call[] = { 0x48, 0xff, 0x15, 0, 0, 0, 0, 0x0f, 0x1f, 0x44, 0, 0 }, direct[] = { 0x4c, 0x8b, 0x15, 0, 0, 0, 0, 0xe8, 1, 2, 3, 4 };
+	static const uint8_t jump[] = { 0x48, 0xff, 0x25, 0, 0, 0, 0, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc }, direct_jump[] = { 0x4c, 0x8b, 0x15, 0, 0, 0, 0, 0xe9, 5, 6, 7, 8 };
+	const uint32_t calls[] = { TEXT + 0x100, TEXT + 0x15f0, DATA - 6 };	/* the last over the border of two pages */
+	guint n, m;
+
+	load(&here, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	load(&there, UINT64_C(0x7ffb12340000), UINT64_C(0x7ffc00005000));
+	for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+		memcpy(here.bytes + calls[i], i ? call : jump, sizeof(call));
+		memcpy(there.bytes + calls[i], i ? direct : direct_jump, sizeof(direct));
+		put(here.bytes + calls[i] + 3, 4, IAT - (calls[i] + 7));
+		put(there.bytes + calls[i] + 3, 4, IAT - (calls[i] + 7));
+	}
+	struct pe *a = open_loaded(&here), *b = open_loaded(&there);
+	struct image_fixups *f = image_fixups_create(a), *g = image_fixups_create(b);
+	g_autoptr(GByteArray) x = image_page_hashes(a, f, TEXT, 0x1600, 16, &n), y = image_page_hashes(b, g, TEXT, 0x1600, 16, &m);
+	ck_assert_uint_eq(x->len, 2 * PAGE_HASH_BYTES);
+	ck_assert_uint_eq(n, 0);
+	ck_assert_uint_eq(m, 2);
+	ck_assert_mem_eq(x->data, y->data, 2 * PAGE_HASH_BYTES);
+	g_autoptr(GByteArray) border = image_page_hashes(a, f, RDATA, 0x1100, 16, &n), border2 = image_page_hashes(b, g, RDATA, 0x1100, 16, &m);
+	ck_assert_uint_eq(border->len, 2 * PAGE_HASH_BYTES);
+	ck_assert_mem_eq(border->data, border2->data, PAGE_HASH_BYTES);
+	ck_assert_mem_eq(border->data + PAGE_HASH_BYTES, border2->data + PAGE_HASH_BYTES, PAGE_HASH_BYTES);
+	there.bytes[TEXT + 0x1100] ^= 1;
+	pe_close(b);
+	b = open_loaded(&there);
+	g_autoptr(GByteArray) z = image_page_hashes(b, g, TEXT, 0x1600, 16, &m);
+	ck_assert(memcmp(y->data + PAGE_HASH_BYTES, z->data + PAGE_HASH_BYTES, PAGE_HASH_BYTES));
+	/* The call that goes through no slot of the image stays what it is. */
+	put(there.bytes + calls[0] + 3, 4, 0x10);
+	pe_close(b);
+	b = open_loaded(&there);
+	g_autoptr(GByteArray) other = image_page_hashes(b, g, TEXT, 0x1600, 16, &m);
+	ck_assert_uint_eq(m, 1);
+	ck_assert(memcmp(y->data, other->data, PAGE_HASH_BYTES));
+	/* A page that isn't there has none; and no more are made than are asked for. */
+	there.holes = 1 << 1;
+	pe_close(b);
+	b = open_loaded(&there);
+	g_autoptr(GByteArray) hole = image_page_hashes(b, g, TEXT, 0x1600, 1, &m);
+	ck_assert_uint_eq(hole->len, PAGE_HASH_BYTES);
+	ck_assert_mem_eq(hole->data, "\0\0\0\0\0\0\0\0", PAGE_HASH_BYTES);
+	image_fixups_destroy(f);
+	image_fixups_destroy(g);
+	pe_close(a);
+	pe_close(b);
+}
+END_TEST
+
 START_TEST(test_fixups)
 {
 	static struct loaded l;
@@ -516,6 +570,7 @@ int main(void)
 	tcase_add_loop_test(tests, test_patch, 0, G_N_ELEMENTS(patch_cases));
 	tcase_add_test(tests, test_trampolines);
 	tcase_add_test(tests, test_hash);
+	tcase_add_test(tests, test_page_hashes);
 	tcase_add_test(tests, test_fixups);
 	tcase_add_test(tests, test_page_differences);
 	tcase_add_test(tests, test_write_file);
