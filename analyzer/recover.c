@@ -146,6 +146,19 @@ static uint64_t find_invalid_pte_mask(const struct evidence *e, const struct lay
 	return most >= 4 && most * 2 > pages ? best : 0;
 }
 
+/* Where neither the kernel's text nor its number is in the dump: the last build of the Windows that KUSER_SHARED_DATA names. */
+static unsigned likely_build(const struct kernel *kernel)
+{
+	static const struct { unsigned major, minor, build; } last[] = {
+		{ 5, 2, 3790 }, { 6, 0, 6001 }, { 6, 1, 7601 }, { 6, 2, 9200 }, { 6, 3, 9600 }, { 10, 0, 19041 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(last); i++)
+		if (last[i].major == kernel->major && last[i].minor == kernel->minor)
+			return last[i].build;
+	return 0;
+}
+
 struct layout *recover_layout(struct kernel *kernel)
 {
 	AUTO(evidence) e = evidence_create(kernel);
@@ -157,6 +170,8 @@ struct layout *recover_layout(struct kernel *kernel)
 		e->build = exact.build;
 		e->revision = exact.revision;
 	}
+	if (!e->build)
+		e->build = likely_build(kernel);
 	if (!e->build)
 		return NULL;
 	priors = load_priors(e);
@@ -170,6 +185,11 @@ struct layout *recover_layout(struct kernel *kernel)
 	/* Kernels of another build have their globals anywhere. */
 	siblings = derive_same_build(e, layout->base) ? load_siblings(layout->base, e->revision) : g_ptr_array_new();
 	globals_recover(e, layout, (struct layout *const *)siblings->pdata, siblings->len);
+	/* What the kernel's own text says, where its globals can't be found. */
+	if (!kernel->build && e->build_lab)
+		kernel->build = e->build;
+	if (!layout->symbol.NtBuildLab)
+		layout->symbol.NtBuildLab = e->build_lab_rva;
 	kernel->invalid_pte_mask = find_invalid_pte_mask(e, layout);
 	return layout;
 }

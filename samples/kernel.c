@@ -96,7 +96,9 @@ static void build_strings(struct sample *s)
 		if (build_labs[i].build == s->build)
 			lab = build_labs[i].revision_first ? g_strdup_printf("%u.%u.%s", s->build, s->revision, build_labs[i].branch) :
 						       g_strdup_printf("%u.1.%s", s->build, build_labs[i].branch);
-	const char *text = item_text(kernel, "lab", lab ? lab : "0.0.amd64fre.sample");
+	if (!lab)
+		lab = g_strdup_printf("%u.%u.amd64fre.sample", s->build, s->build < 10000 ? s->revision : 1);
+	const char *text = item_text(kernel, "lab", lab);
 	for (size_t i = 0; i <= strlen(text); i++) {
 		kernel_set(s, s->layout->symbol.NtBuildLab ? s->layout->symbol.NtBuildLab + i : 0, (uint8_t)text[i], 1);
 		kernel_set(s, s->layout->symbol.NtBuildLabEx ? s->layout->symbol.NtBuildLabEx + i : 0, (uint8_t)text[i], 1);

@@ -28,7 +28,7 @@ static void shared_data(struct sample *s)
 {
 	static const char root[] = "C:\\Windows";
 	uint64_t uptime = s->time - s->boot_time;
-	unsigned major = s->build < 9200 ? 6 : s->build < 10240 ? 6 : 10, minor = s->build == 7601 ? 1 : s->build == 9600 ? 3 : 0;
+	unsigned major = s->build < 9200 ? 6 : s->build < 10240 ? 6 : 10, minor = s->build == 7600 || s->build == 7601 ? 1 : s->build == 9200 ? 2 : s->build == 9600 ? 3 : 0;
 	const struct { struct field field; uint64_t value; } times[] = {
 		{ s->layout->kuser_shared_data.SystemTime, s->time }, { s->layout->kuser_shared_data.InterruptTime, uptime },
 		{ s->layout->kuser_shared_data.TimeZoneBias, 0 },

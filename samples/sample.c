@@ -21,6 +21,28 @@ static void choose_kernel(struct sample *s)
 {
 	struct choice choice = { item_required(s->machine, "build"), NULL, NULL };
 
+	const char *symbols = item_text(s->machine, "symbols", NULL);
+
+	if (symbols) {		/* structures of a family that has no kernels, globals of another's */
+		struct layout *structures = layout_family_named(choice.wanted);
+		choice.version = g_strdup(choice.wanted);
+		choice.wanted = symbols;
+		if (!structures)
+			item_fail(s->machine, "build: no family has this name: %s", choice.version);
+		g_autofree char *version = choice.version;
+		choice.version = NULL;
+		layout_builtin_each(visit_kernel, &choice);
+		AUTO(layout) other = choice.guid_age ? layout_builtin(choice.guid_age) : NULL;
+		if (!other || sscanf(version, "%*u.%*u.%u.%u", &s->build, &s->revision) != 2)
+			item_fail(s->machine, "symbols: no built-in kernel has this version: %s", symbols);
+		s->layout = structures;
+		s->layout->symbol = other->symbol;
+		g_free(s->layout->version);
+		s->layout->version = g_strdup(version);
+		s->layout->guid_age = choice.guid_age;
+		g_free(choice.version);
+		return;
+	}
 	layout_builtin_each(visit_kernel, &choice);
 	if (!choice.guid_age)
 		item_fail(s->machine, "build: no built-in kernel has this GUID and age or this version: %s", choice.wanted);
@@ -36,6 +58,13 @@ static void choose_kernel(struct sample *s)
 /* Symbols before Windows 10 lack _KLDR_DATA_TABLE_ENTRY; the part that is written here never changed. */
 static void complete_layout(struct layout *l)
 {
+	/* Public headers have these cut short. */
+	if (!l->driver_extension.size_)
+		l->driver_extension.size_ = 0x50;
+	if (!l->kprcb.size_)
+		l->kprcb.size_ = 0xb000;
+	if (!l->kpcr.Prcb.size)
+		l->kpcr.Prcb = (struct field){ .offset = 0x180, .size = 0xb000 };
 	if (l->kldr_data_table_entry.size_)
 		return;
 	l->kldr_data_table_entry.size_ = 0xa0;
@@ -85,6 +114,7 @@ struct sample *sample_create(struct description *description)
 	s->drivers = g_ptr_array_new();
 	s->processes = g_ptr_array_new();
 	complete_layout(s->layout);
+	changes_apply(s);
 	create_memory(s);
 	kernel_init(s);
 	pool_init(s);

@@ -97,6 +97,9 @@ struct sample {
 struct sample *sample_create(struct description *description);
 void sample_destroy(struct sample *sample);
 
+/* -- changes.c */
+void changes_apply(struct sample *sample);
+
 /* -- pool.c: kernel memory and objects */
 #define ROOT(s) ((s)->memory->system_root)
 void pool_init(struct sample *sample);

@@ -507,7 +507,7 @@ void user_modules(struct sample *s, struct sample_process *p)
 	SET_USER(s, r, p->peb, peb.Ldr, ldr);
 	SET_USER(s, r, p->peb, peb.SessionId, session);
 	SET_USER(s, r, p->peb, peb.OSMajorVersion, s->build < 10240 ? 6 : 10);
-	SET_USER(s, r, p->peb, peb.OSMinorVersion, s->build == 7601 ? 1 : s->build == 9600 ? 3 : 0);
+	SET_USER(s, r, p->peb, peb.OSMinorVersion, s->build == 7600 || s->build == 7601 ? 1 : s->build == 9200 ? 2 : s->build == 9600 ? 3 : 0);
 	SET_USER(s, r, p->peb, peb.OSBuildNumber, s->build);
 	parameters(s, p);
 	memory_put(s->memory, r, ldr, l->peb_ldr_data.size_, 4);
