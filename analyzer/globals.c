@@ -122,7 +122,7 @@ static uint32_t locate(struct search *s, const struct global *global)
 static void find_cookie(struct globals *g)
 {
 	const struct layout *l = g->layout;
-	uint64_t header = g->system - l->object_header.Body.offset;
+	uint64_t header = g->process - l->object_header.Body.offset;
 	uint8_t raw;
 
 	if (g->process_type < 0 || g->e->build < 10000 || !l->object_header.TypeIndex.size ||
@@ -147,9 +147,12 @@ static void find_services(struct globals *g)
 
 void globals_recover(struct evidence *e, struct layout *layout, struct layout *const *siblings, size_t n)
 {
-	struct search s = { .g = { e, layout, 0, -1, -1 } };
+	struct search s = { .g = { .e = e, .layout = layout, .process_type = -1, .cookie = -1 } };
 
-	s.g.system = e->processes->len ? instance_at(e->processes, 0)->va : 0;
+	if (e->processes->len) {
+		s.g.process = instance_at(e->processes, 0)->va;
+		s.g.pid = instance_value(instance_at(e->processes, 0), e->pid, 8);
+	}
 	s.found = symbols_of(layout);
 	s.siblings = g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_destroy);
 	for (size_t i = 0; i < n; i++)

@@ -11,7 +11,7 @@ void globals_recover(struct evidence *e, struct layout *layout, struct layout *c
 struct globals {
 	struct evidence *e;
 	struct layout *layout;
-	uint64_t system;		/* the System process */
+	uint64_t process, pid;		/* the first process object that is there: System, pid 4, unless its page is missing */
 	int process_type;		/* index of the object type Process, -1: not known */
 	int cookie;			/* ObHeaderCookie's value, -1: none or not known */
 };

@@ -4,6 +4,8 @@
 #include "globals.h"
 #include "text.h"
 
+#define PER_PAGE 256u		/* handle table entries of 16 bytes on a page */
+#define POINTERS 512u		/* to such pages on one */
 #define OBJECT_PROCESS 3u	/* dispatcher header types */
 #define UNLOADED_MAX 50u	/* MI_UNLOADED_DRIVERS */
 
@@ -142,7 +144,7 @@ static enum verdict handle_table_head(struct globals *g, uint32_t rva)
 
 static enum verdict system_process(struct globals *g, uint32_t rva)
 {
-	return yes_or_no(g->system && image(g, rva) == g->system);
+	return yes_or_no(g->pid == 4 && image(g, rva) == g->process);
 }
 
 static enum verdict idle_process(struct globals *g, uint32_t rva)
@@ -156,21 +158,21 @@ static enum verdict idle_process(struct globals *g, uint32_t rva)
 	return yes_or_no(!memcmp(name, "Idle", 5));
 }
 
-/* Does the table's entry for handle 4 lead to System? Entries of Windows 8 and later keep 44 bits of the address. */
+/* Does the table's entry for a process's id lead to it? Entries of Windows 8 and later keep 44 bits of the address. */
 static enum verdict cid_table(struct globals *g, uint32_t rva)
 {
-	uint64_t table = image(g, rva), code, entry;
+	uint64_t table = image(g, rva), code, entry, page = g->pid / 4 / PER_PAGE;
 
-	if (!g->system || (table & 7) || !field(g, table, g->layout->handle_table.TableCode, &code) || (code & 7) > 2)
+	if (!g->process || (table & 7) || !field(g, table, g->layout->handle_table.TableCode, &code) || (code & 7) > 2)
 		return CONTRADICTED;
 	for (unsigned level = code & 7; level; level--)
-		if (!guest(g, code & ~UINT64_C(7), &code, 8))
+		if (!guest(g, (code & ~UINT64_C(7)) + 8 * (level == 2 ? page / POINTERS : page % POINTERS), &code, 8))
 			return CONTRADICTED;
-	if (!guest(g, (code & ~UINT64_C(7)) + 16, &entry, 8))
+	if (!guest(g, (code & ~UINT64_C(7)) + g->pid / 4 % PER_PAGE * 16, &entry, 8))
 		return CONTRADICTED;
-	return yes_or_no((entry & ~UINT64_C(7)) == g->system ||
-			 (uint64_t)((int64_t)entry >> 16 & ~INT64_C(15)) == g->system ||
-			 ((entry >> 20) << 4 | UINT64_C(0xffff000000000000)) == g->system);
+	return yes_or_no((entry & ~UINT64_C(7)) == g->process ||
+			 (uint64_t)((int64_t)entry >> 16 & ~INT64_C(15)) == g->process ||
+			 ((entry >> 20) << 4 | UINT64_C(0xffff000000000000)) == g->process);
 }
 
 static enum verdict object_type(struct globals *g, uint32_t rva, const char *wanted)

@@ -159,6 +159,75 @@ static unsigned likely_build(const struct kernel *kernel)
 	return 0;
 }
 
+/* Entries of a list that look like processes by a layout: how many, and how many there are in all. */
+static unsigned count_processes(const struct evidence *e, const struct layout *l, const GArray *list, GArray *processes)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+	unsigned good = 0;
+
+	for (guint i = 0; i < list->len; i++) {
+		uint64_t va = g_array_index(list, uint64_t, i) - l->eprocess.ActiveProcessLinks.offset;
+		guint n = processes->len;
+
+		if (!instances_add(processes, e->space, va, n))
+			continue;
+		const struct instance *s = instance_at(processes, n);
+		uint64_t pid = instance_value(s, l->eprocess.UniqueProcessId.offset, 8);
+		const uint8_t *name = s->bytes + l->eprocess.ImageFileName.offset;
+		unsigned length = 0;
+
+		while (length < 15 && g_ascii_isprint(name[length]))
+			length++;
+		if (instance_value(s, 0, 1) == 3 && pid && !(pid & 3) && pid <= UINT32_MAX && length && (length == 15 || !name[length]) &&
+		    g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)pid)))
+			good++;
+		else
+			g_array_set_size(processes, n);
+	}
+	return good;
+}
+
+static void mark_unconfirmed(void *user, const char *type, const char *member, struct field *field)
+{
+	(void)user;
+	(void)type;
+	(void)member;
+	if (field->size)
+		field->derived = 40;
+}
+
+/*
+ * Without System's object nothing can be derived. The structures of the build are taken as they are where a list is
+ * one of processes by them; that no more was confirmed, all of its rows say.
+ */
+static struct layout *unconfirmed(struct evidence *e)
+{
+	AUTO(layout) layout = layout_family(e->build, e->revision);
+
+	for (guint i = 0; layout && i < e->heads->len; i++) {
+		uint32_t rva = g_array_index(e->heads, uint32_t, i);
+		g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + rva, 4096), found = instances_create();
+		unsigned good = list->len < 2 ? 0 : count_processes(e, layout, list, found);
+
+		if (good < 2 || good * 10 < list->len * 7)
+			continue;
+		e->process_head = rva;
+		e->links = layout->eprocess.ActiveProcessLinks.offset;
+		e->pid = layout->eprocess.UniqueProcessId.offset;
+		e->name = layout->eprocess.ImageFileName.offset;
+		g_array_unref(e->processes);
+		e->processes = g_steal_pointer(&found);
+		layout_visit_fields(layout, mark_unconfirmed, NULL);
+		layout->source = LAYOUT_DERIVED;
+		layout->confidence = 40;
+		layout->base = g_strdup(layout->origin);
+		g_free(layout->origin);
+		layout->origin = g_strdup_printf("family %s, not confirmed: the System process is not in the dump", layout->base);
+		return g_steal_pointer(&layout);
+	}
+	return NULL;
+}
+
 struct layout *recover_layout(struct kernel *kernel)
 {
 	AUTO(evidence) e = evidence_create(kernel);
@@ -176,6 +245,8 @@ struct layout *recover_layout(struct kernel *kernel)
 		return NULL;
 	priors = load_priors(e);
 	struct layout *layout = derive_layout(e, (struct layout *const *)priors->pdata, priors->len);
+	if (!layout)
+		layout = unconfirmed(e);
 	if (!layout)
 		return NULL;
 	g_free(layout->guid_age);
