@@ -18,6 +18,7 @@
 #include "hash.h"
 #include "image_compare.h"
 #include "image_rebuild.h"
+#include "image_remains.h"
 #include "page_file.h"
 #include "pe_space.h"
 #include "pipeline.h"
@@ -408,9 +409,17 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 	AUTO_PE original = vad && !vad->is_private && vad->start.v == t->base && pe->header_state != PE_HEADER_INTACT ?
 			   pe_open(&section, t->base, pe->size_limit) : NULL;
 	struct pe *headers = original && original->header_state < pe->header_state ? original : pe;
+	struct image_remains remains = { 0 };
 	enum image_layout how = IMAGE_LAYOUT_NONE;
 	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 
+	if (!headers->has_file_header && !headers->sections->len) {
+		space_refill(space);
+		pe->base = t->base;
+		if (image_remains_find(space, t->base, pe->size_limit, &remains))
+			image_remains_apply(&remains, headers = pe);
+	}
+	image_remains_clear(&remains);
 	if (!x->options->mapped && !image_write_file(pe, headers, x->options->new_base, to, missing, &how))
 		return false;
 	if (how == IMAGE_LAYOUT_NONE && !image_write_mapped(pe, pe->size_limit, to, missing))
@@ -427,7 +436,7 @@ static bool write_target(struct extraction *x, const struct target *t, GError **
 {
 	struct space *space = space_of(x, t);
 	g_autoptr(GArray) gaps = g_array_new(FALSE, FALSE, sizeof(struct gap));
-	bool file_like = t->is_image && !x->options->mapped && g_strcmp0(t->found_by, "remains") != 0;
+	bool file_like = t->is_image && !x->options->mapped;
 	g_autofree char *name = file_name(t, file_like ? "pe" : "bin");
 	const char *layout = t->is_image ? "mapped" : "region";
 	bool cut = false;

@@ -66,7 +66,7 @@ enum image_layout {
 /*
  * Write the image as a file that other tools load: `headers` (pe itself, or its section's original where
  * pe's are gone) say how; bytes are pe's. It is relocated to image_base; 0: to the ImageBase of the
- * headers, where Windows has written the actual one. Import slots get back what the import name table
+ * headers, where Windows has written the actual one. Headers without a file header but with sections (see image_remains.h) are made. Import slots get back what the import name table
  * holds, unless the image was bound. Missing bytes are told as RVAs. False: writing failed (errno).
  */
 bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FILE *to, GArray *missing, enum image_layout *layout);

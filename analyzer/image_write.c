@@ -201,6 +201,43 @@ static void virtual_layout(const struct writer *w, uint8_t *headers, uint32_t le
 	}
 }
 
+/* Headers for an image that has none: what is known of it, and no entry point. */
+static bool make_headers(struct writer *w, uint32_t size)
+{
+	enum { NT = 0x80, OPTIONAL = NT + 24 };
+	const struct pe *pe = w->headers;
+	uint32_t directories = OPTIONAL + (pe->is_64bit ? 112 : 96), table = directories + 8 * PE_DIRECTORIES, width = pe->is_64bit ? 8 : 4;
+	uint32_t count = MIN(pe->sections->len, (PAGE - table) / SECTION_ENTRY);
+	uint8_t h[PAGE] = { 'M', 'Z', [0x3c] = NT, [NT] = 'P', 'E' };
+
+	put_u32(h + NT + 4, (uint32_t)pe->machine | count << 16);
+	put_u32(h + NT + 20, (table - OPTIONAL) | (PE_FILE_EXECUTABLE_IMAGE | (pe->directories[PE_DIRECTORY_EXPORT].rva ? PE_FILE_DLL : 0u)) << 16);
+	put_u32(h + OPTIONAL, pe->is_64bit ? 0x20b : 0x10b);
+	for (uint32_t i = 0; i < width; i++)
+		h[OPTIONAL + (pe->is_64bit ? 24 : 28) + i] = (uint8_t)(w->image_base >> 8 * i);
+	put_u32(h + OPTIONAL + 32, PAGE);	/* SectionAlignment, FileAlignment */
+	put_u32(h + OPTIONAL + 36, PAGE);
+	put_u32(h + OPTIONAL + 48, 6);		/* MajorSubsystemVersion */
+	put_u32(h + OPTIONAL + 56, size);
+	put_u32(h + OPTIONAL + 60, PAGE);
+	put_u32(h + OPTIONAL + 68, 3);		/* console */
+	put_u32(h + directories - 4, PE_DIRECTORIES);
+	for (uint32_t i = 0; i < PE_DIRECTORIES; i++) {
+		put_u32(h + directories + 8 * i, pe->directories[i].rva);
+		put_u32(h + directories + 8 * i + 4, pe->directories[i].size);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		uint8_t *at = h + table + SECTION_ENTRY * i;
+		put_u32(at + 8, section_size(s));
+		put_u32(at + 12, s->virtual_address);
+		put_u32(at + 16, (section_size(s) + PAGE - 1) & ~(uint32_t)(PAGE - 1));
+		put_u32(at + 20, s->virtual_address);
+		put_u32(at + 36, s->characteristics);
+	}
+	return fwrite(h, 1, sizeof(h), w->to) == sizeof(h);
+}
+
 static bool write_headers(struct writer *w, uint32_t size, bool raw)
 {
 	const struct pe *pe = w->headers;
@@ -257,17 +294,21 @@ bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FI
 	*layout = IMAGE_LAYOUT_NONE;
 	/* Below a page, sections aren't mapped apart: the image is the file. */
 	bool flat = headers->section_alignment && headers->section_alignment < PAGE;
-	if (!headers->has_file_header || !headers->has_optional_header || (!headers->sections->len && !flat) || !size)
+	bool made = !headers->has_file_header && headers->machine && headers->sections->len;
+	if (!made && (!headers->has_file_header || !headers->has_optional_header || (!headers->sections->len && !flat)))
 		return true;
-	bool raw = flat || raw_layout_sane(headers, size);
+	if (!size)
+		return true;
+	bool raw = flat || (!made && raw_layout_sane(headers, size));
 	*layout = raw ? IMAGE_LAYOUT_RAW : IMAGE_LAYOUT_VIRTUAL;
-	w.image_base = image_base ? image_base : headers->image_base;
+	w.image_base = image_base ? image_base : made ? pe->base : headers->image_base;
 	w.delta = pe->base - w.image_base;
 	w.fixups = image_fixups_create(headers);
 	w.fixups->keep_unknown = true;
 	w.thunks = g_array_new(FALSE, FALSE, sizeof(struct thunk));
 	collect_thunks(&w);
-	bool ok = flat ? write_range(&w, 0, 0, size) && write_headers(&w, size, raw) : write_headers(&w, size, raw) && write_sections(&w, size, raw);
+	bool ok = flat ? write_range(&w, 0, 0, size) && write_headers(&w, size, raw) :
+		  (made ? make_headers(&w, size) : write_headers(&w, size, raw)) && write_sections(&w, size, raw);
 	g_array_free(w.thunks, TRUE);
 	image_fixups_destroy(w.fixups);
 	return ok && !fflush(to);

@@ -100,12 +100,8 @@ static void put_found(void *user, const struct remains *r)
 		s.at = (struct pe_space){ s.space, { s.base } };
 		s.pe = pe_space_open(&s.at, s.size);
 		s.pe->base = s.base;
-		s.pe->size_of_image = s.size;
-		/* Only x64 has both a function table of this form and 64-bit relocations. */
-		s.pe->is_64bit = r->functions.rva != 0;
-		s.pe->machine = r->functions.rva ? PE_MACHINE_AMD64 : 0;
-		s.pe->directories[PE_DIRECTORY_EXCEPTION] = r->functions;
-		s.pe->directories[PE_DIRECTORY_RELOCATION] = r->relocations;
+		image_remains_apply(&r->parts, s.pe);
+		s.rebuilt_from = image_remains_text(&r->parts);
 	}
 	put_image(&s);
 }

@@ -4,6 +4,7 @@
 #define MEMSIEVE_IMAGES_H
 #include "image_compare.h"
 #include "image_rebuild.h"
+#include "image_remains.h"
 #include "limit.h"
 #include "patch.h"
 #include "pe_space.h"
@@ -13,7 +14,7 @@ extern const struct table table_images, table_image_sections, table_image_import
 	table_image_patches, table_image_resources, table_image_debug, table_system_call_stubs;
 
 enum {
-	I_DUMP, I_PROCESS, I_VAD, I_SAME_AS, I_BASE, I_SIZE, I_PATH, I_FOUND_BY, I_HEADER_STATE, I_HEADER_DAMAGE, I_MACHINE, I_IS_64BIT,
+	I_DUMP, I_PROCESS, I_VAD, I_SAME_AS, I_BASE, I_SIZE, I_PATH, I_FOUND_BY, I_HEADER_STATE, I_HEADER_DAMAGE, I_REBUILT_FROM, I_MACHINE, I_IS_64BIT,
 	I_TIMESTAMP, I_PREFERRED_BASE, I_ENTRY, I_SIZE_OF_IMAGE, I_CHECKSUM, I_SUBSYSTEM, I_CHARACTERISTICS, I_IS_DLL, I_IS_DOTNET,
 	I_PDB_NAME, I_PDB_GUID_AGE, I_ORIGINAL_FILENAME, I_COMPANY, I_PRODUCT, I_FILE_VERSION, I_DESCRIPTION, I_IMPORT_HASH, I_SHA256,
 	I_IMPORTS_BOUND, I_RELOCATIONS_KNOWN, I_DIRECT_CALLS, I_PAGES, I_PAGES_PRESENT, I_PAGES_PRIVATE, I_PAGES_MODIFIED,
@@ -115,6 +116,7 @@ struct subject {
 	uint64_t base;
 	uint32_t size;			/* bytes mapped */
 	const char *path, *found_by;
+	char *rebuilt_from;		/* image_remains_text where there are no headers to go by, or NULL */
 	const struct vad *vad;
 	int vad_index;			/* -1: none */
 	struct content *content;	/* NULL: of no section */
@@ -230,8 +232,7 @@ struct remains {
 	uint64_t base;
 	uint32_t limit;			/* bytes that may belong to it */
 	bool has_header;
-	/* Without a header: what told that there is an image; rva 0: not found. */
-	struct pe_directory functions, relocations;
+	struct image_remains parts;	/* without a header: what told that there is an image */
 };
 typedef void (*found_image_fn)(void *user, const struct remains *remains);
 void search_images(struct context *c, found_image_fn each, void *user);

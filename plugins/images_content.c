@@ -182,7 +182,8 @@ static void learn_targets(struct context *c, const struct images *images, struct
 	const char *slash = vad->file_path ? strrchr(vad->file_path, '\\') : NULL, *importer = slash ? slash + 1 : vad->file_path;
 
 	content->targets = g_array_sized_new(FALSE, FALSE, sizeof(struct slot_target), imports ? imports->len : 0);
-	if (!imports || !imports->len)
+	/* Hostile images claim the most that is read, in thousands. */
+	if (!imports || !imports->len || !space_spend(c->user ? c->user : c->space, imports->len))
 		return;
 	struct neighbours *neighbours = neighbours_create(c, images, first->process);
 	for (guint i = 0; i < imports->len; i++) {

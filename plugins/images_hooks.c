@@ -103,7 +103,7 @@ void put_import_hooks(struct subject *s)
 		return;
 	if (!targets)
 		imports = pe_imports(s->facts, NULL);
-	for (guint i = 0; i < (targets ? targets->len : imports ? imports->len : 0); i++) {
+	for (guint i = 0; i < (targets ? targets->len : imports ? imports->len : 0) && !context_cancelled(s->c); i++) {
 		uint32_t at = targets ? g_array_index(targets, struct slot_target, i).iat_rva : g_array_index(imports, struct pe_import, i).iat_rva;
 		uint64_t value = 0, expected = 0;
 		if (pe_read(s->pe, at, &value, width) || !slot_is_address(s, value) || as_first(s, i, value))
@@ -113,6 +113,8 @@ void put_import_hooks(struct subject *s)
 			imports = pe_imports(s->facts, NULL);
 		if (!imports || i >= imports->len || g_array_index(imports, struct pe_import, i).iat_rva != at)
 			continue;
+		if (!affordable(s, 1))
+			break;
 		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
 		enum verdict verdict = judge(s, import, value, &expected);
 		if (verdict == AS_NAMED || (verdict == NOT_KNOWN && module_at(s->c, value)))

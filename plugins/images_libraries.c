@@ -7,7 +7,10 @@
 #include <string.h>
 #include "images.h"
 
-enum { FORWARDS = 8 };	/* forwarders to forwarders; Windows has three */
+enum {
+	FORWARDS = 8,		/* forwarders to forwarders; Windows has three */
+	NAMESAKES = 16,		/* DLLs of one name that are looked at; side by side there are two or three */
+};
 
 struct library_export {
 	uint64_t key;		/* of its name, and once more of its ordinal as "#n" */
@@ -22,7 +25,7 @@ struct neighbour {
 };
 
 struct neighbours {
-	GArray *all;		/* struct neighbour */
+	GArray *all;		/* struct neighbour, by base */
 	GHashTable *names;	/* lower-case base name → GArray of guint */
 	GHashTable *bases;	/* struct content → index + 1 */
 };
@@ -129,6 +132,23 @@ static void add_name(struct neighbours *n, const char *path, guint index)
 		g_array_append_val(indices, index);
 }
 
+static const struct neighbour *neighbour_at(const struct neighbours *n, uint64_t va)
+{
+	guint low = 0, high = n->all->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		const struct neighbour *at = &g_array_index(n->all, struct neighbour, mid);
+		if (va - at->base < at->size)
+			return at;
+		if (at->base < va)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
 static void add_drivers(struct context *c, const struct images *images, struct neighbours *n)
 {
 	for (guint i = 0; i < images->drivers->len; i++) {
@@ -169,16 +189,9 @@ struct neighbours *neighbours_create(struct context *c, const struct images *ima
 	/* The loader may know it by another name than its file's. */
 	for (guint i = 0; i < process->modules->len; i++) {
 		const struct module *m = &g_array_index(process->modules, struct module, i);
-		guint low = 0, high = n->all->len;
-		while (low < high) {
-			guint mid = low + (high - low) / 2;
-			if (g_array_index(n->all, struct neighbour, mid).base < m->base)
-				low = mid + 1;
-			else
-				high = mid;
-		}
-		if (low < n->all->len && g_array_index(n->all, struct neighbour, low).base == m->base)
-			add_name(n, m->name, low);
+		const struct neighbour *at = neighbour_at(n, m->base);
+		if (at && at->base == m->base)
+			add_name(n, m->name, (guint)(at - (const struct neighbour *)(void *)n->all->data));
 	}
 	return n;
 }
@@ -275,7 +288,7 @@ static void resolve(struct resolution *r, const char *dll, const char *name, uns
 		g_autofree char *full = g_strconcat(lower, ".dll", NULL);
 		indices = g_hash_table_lookup(r->neighbours->names, full);
 	}
-	for (guint i = 0; indices && i < indices->len; i++)
+	for (guint i = 0; indices && i < MIN(indices->len, NAMESAKES); i++)
 		resolve_in(r, &g_array_index(r->neighbours->all, struct neighbour, g_array_index(indices, guint, i)), name, depth);
 }
 
@@ -292,17 +305,16 @@ void import_resolve(struct context *c, const struct images *images, const struct
 
 bool exported_at(struct context *c, const struct images *images, const struct neighbours *neighbours, uint64_t va, const char *name)
 {
-	for (guint i = 0; i < neighbours->all->len; i++) {
-		const struct neighbour *n = &g_array_index(neighbours->all, struct neighbour, i);
-		guint count;
-		if (va < n->base || va - n->base >= n->size)
-			continue;
-		library_know(c, (struct images *)images, n);
-		const struct library_export *e = find_exports(n->library, name, &count);
-		for (guint k = 0; k < count; k++)
-			if (!e[k].forwarder && e[k].rva == va - n->base)
-				return true;
-	}
+	const struct neighbour *n = neighbour_at(neighbours, va);
+	guint count;
+
+	if (!n)
+		return false;
+	library_know(c, (struct images *)images, n);
+	const struct library_export *e = find_exports(n->library, name, &count);
+	for (guint k = 0; k < count; k++)
+		if (!e[k].forwarder && e[k].rva == va - n->base)
+			return true;
 	return false;
 }
 

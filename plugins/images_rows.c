@@ -25,6 +25,7 @@ static void put_headers(struct subject *s, struct row *row)
 
 	row_text(row, I_HEADER_STATE, pe_header_state_name(s->pe->header_state));
 	row_text(row, I_HEADER_DAMAGE, damage);
+	row_text(row, I_REBUILT_FROM, s->rebuilt_from);
 	if (!pe->has_file_header && !pe->machine) {
 		row_fault(row, I_MACHINE, pe->fault ? pe->fault : FAULT_IMPLAUSIBLE, (va_t){ s->base }, "the PE header");
 		return;
@@ -334,6 +335,20 @@ static void put_resources(struct subject *s)
 		context_note(s->c, fault, (va_t){ s->base }, "image_resources", "not all resources of the image can be read");
 }
 
+/* Neither the process nor the section has headers: then from what stays. */
+static void rebuild(struct subject *s)
+{
+	struct image_remains remains;
+
+	if (!s->space || s->rebuilt_from || s->facts->has_file_header || s->facts->sections->len)
+		return;
+	if (image_remains_find(s->space, s->base, s->size, &remains)) {
+		image_remains_apply(&remains, s->facts);
+		s->rebuilt_from = image_remains_text(&remains);
+	}
+	image_remains_clear(&remains);
+}
+
 void put_image(struct subject *s)
 {
 	struct pe_source section = view_section_source(&s->view);
@@ -356,11 +371,12 @@ void put_image(struct subject *s)
 		if (s->original->header_state < s->pe->header_state)
 			s->facts = s->original;
 	}
+	rebuild(s);
 	subject_compare(s);
 	put_row(s);
 	for (guint i = 0; i < s->facts->sections->len; i++)
 		put_section(s, &g_array_index(s->facts->sections, struct pe_section, i));
-	if (s->space)
+	if (s->space || s->first)
 		put_imports(s);
 	put_tls(s);
 	if (s->first) {
@@ -381,5 +397,6 @@ void put_image(struct subject *s)
 	if (s->hashes_of_pages)
 		g_ptr_array_unref(s->hashes_of_pages);
 	g_array_free(s->patches, TRUE);
+	g_free(s->rebuilt_from);
 	g_free(s->pages);
 }

@@ -10,11 +10,6 @@
 #include "bytes.h"
 #include "images.h"
 
-enum {
-	FUNCTIONS = 8,		/* entries that make a function table */
-	RELOCATIONS = 16,	/* entries that make relocation blocks */
-};
-
 struct search {
 	struct context *c;
 	found_image_fn each;
@@ -65,79 +60,16 @@ static const uint8_t *resident_bytes(const struct search *s, const struct page *
 	return image_page(s->c->image, page->pa, scratch);
 }
 
-/* ---- images whose header is gone ---- */
-
-/* IMAGE_RUNTIME_FUNCTION_ENTRY of x64: begin, end, unwind information; sorted. */
-static uint32_t function_table(const uint8_t *bytes, uint32_t limit)
-{
-	struct bytes b = { bytes, PAGE_SIZE, false };
-	uint32_t last = 0, n = 0;
-
-	for (; n < PAGE_SIZE / 12; n++) {
-		uint32_t begin = bytes_u32(&b), end = bytes_u32(&b), unwind = bytes_u32(&b);
-		if (!begin || begin < last || end <= begin || end > limit || unwind >= limit || unwind < PAGE_SIZE)
-			break;
-		last = end;
-	}
-	return n >= FUNCTIONS ? n * 12 : 0;
-}
-
-/* Version 1 or 2, and flags that exist: of the first functions' unwind information. */
-static bool unwinds(const struct search *s, uint64_t base, const uint8_t *table)
-{
-	struct bytes b = { table, PAGE_SIZE, false };
-
-	for (unsigned i = 0; i < FUNCTIONS; i++) {
-		uint8_t info;
-		uint64_t at = bytes_at(&b, 12 * i + 8, 4) & ~UINT64_C(1);
-		if (space_read(s->c->user, (va_t){ base + at }, &info, 1, NULL) || (info & 7) < 1 || (info & 7) > 2 || info >> 3 > 4)
-			return false;
-	}
-	return true;
-}
-
-/* IMAGE_BASE_RELOCATION blocks: a page's RVA, the block's size, 16-bit entries. */
-static uint32_t relocation_blocks(const uint8_t *bytes, uint32_t limit)
-{
-	struct bytes b = { bytes, PAGE_SIZE, false };
-	uint32_t entries = 0, at = 0, last = 0;
-
-	while (at + 8 <= PAGE_SIZE) {
-		uint32_t page = (uint32_t)bytes_at(&b, at, 4), size = (uint32_t)bytes_at(&b, at + 4, 4);
-		if (!page || page % PAGE_SIZE || page <= last || page >= limit || size < 10 || size % 4 || size > 8 + 2 * PAGE_SIZE)
-			break;
-		for (uint32_t i = 8; i + 2 <= MIN(size, PAGE_SIZE - at); i += 2, entries++) {
-			unsigned type = (unsigned)bytes_at(&b, at + i, 2) >> 12;
-			if (type != 0 && type != 3 && type != 10)
-				return 0;
-		}
-		last = page;
-		at += size;
-	}
-	return entries >= RELOCATIONS ? MIN(at, PAGE_SIZE) : 0;
-}
-
+/* An image whose header is gone, at the start of a region. */
 static void search_remains(struct search *s, const struct vad *vad)
 {
 	struct remains r = { .base = vad->start.v, .limit = (uint32_t)MIN(vad->end.v - vad->start.v + 1, UINT32_MAX & ~PAGE_MASK) };
-	va_t cursor = { vad->start.v + PAGE_SIZE };
-	uint8_t scratch[PAGE_SIZE];
-	struct page page;
 
-	while (cursor.v <= vad->end.v && space_next_page(s->c->user, &cursor, vad->end, &page)) {
-		const uint8_t *bytes = resident_bytes(s, &page, scratch);
-		uint32_t rva = (uint32_t)(page.va.v - r.base), size;
-		if (!bytes || page.va.v - r.base > r.limit)
-			continue;
-		if (!r.functions.rva && (size = function_table(bytes, r.limit)) && unwinds(s, r.base, bytes))
-			r.functions = (struct pe_directory){ rva, size };
-		else if (!r.relocations.rva && (size = relocation_blocks(bytes, r.limit)))
-			r.relocations = (struct pe_directory){ rva, size };
-	}
-	if ((r.functions.rva || r.relocations.rva) && !limit_reached(s)) {
+	if (image_remains_find(s->c->user, r.base, r.limit, &r.parts) && !limit_reached(s)) {
 		s->found++;
 		s->each(s->user, &r);
 	}
+	image_remains_clear(&r.parts);
 }
 
 /* ---- */

@@ -9,6 +9,6 @@ SELECT p.process_id, p.name, p.pid, i.base + min(s.virtual_address) AS address,
        coalesce(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), printf('0x%x', i.base)) AS file,
        json_object('image', printf('0x%x', i.base), 'path', i.path, 'found_by', i.found_by, 'entropy', max(s.entropy), 'pages_private', i.pages_private) AS detail
 FROM images i JOIN processes p USING (process_id) JOIN image_sections s USING (image_id)
-WHERE p.dump_id = :dump_id AND i.same_as IS NULL AND s.characteristics & 0xa0000000 = 0xa0000000
+WHERE p.dump_id = :dump_id AND i.same_as IS NULL AND i.rebuilt_from IS NULL AND s.characteristics & 0xa0000000 = 0xa0000000
 GROUP BY i.image_id
 ORDER BY i.image_id;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "image_compare.h"
 #include "image_rebuild.h"
+#include "image_remains.h"
 #include "mapped_memory.h"
 #include "patch.h"
 
@@ -561,6 +562,71 @@ START_TEST(test_view)
 }
 END_TEST
 
+/* ---- an image without headers ---- */
+
+START_TEST(test_remains)
+{
+	struct mapped_memory m;
+	static struct loaded l;
+	struct image_remains r;
+	const uint64_t base = UINT64_C(0x1e0000000);
+
+	load(&l, base, UINT64_C(0x7ffa00001000));
+	memset(l.bytes, 0, PAGE_SIZE);
+	memory_init(&m, 19041);
+	for (uint32_t rva = 0; rva < IMAGE; rva += PAGE_SIZE) {
+		uint64_t pa = memory_map_new(&m, base + rva);
+		memcpy(m.bytes + pa, l.bytes + rva, PAGE_SIZE);
+		if (rva >= RDATA)	/* not executable; .data alone writable */
+			memory_put(&m, memory_entry(&m, base + rva, 12), pa | (rva == DATA ? 3 : 1) | UINT64_C(1) << 63, 8);
+		else
+			memory_put(&m, memory_entry(&m, base + rva, 12), pa | 1, 8);
+	}
+	memory_open(&m);
+	ck_assert(image_remains_find(m.space, base, IMAGE, &r));
+	ck_assert_uint_eq(r.imports.rva, RDATA);
+	ck_assert_uint_eq(r.imports.size, 40);
+	ck_assert(r.is_64bit && !r.exports.rva && !r.functions.rva && r.by_protection);
+	g_autofree char *text = image_remains_text(&r);
+	ck_assert_str_eq(text, "imports,protections");
+	ck_assert_uint_eq(r.sections->len, 4);
+	const struct pe_section *s = (const struct pe_section *)(void *)r.sections->data;
+	ck_assert(s[0].virtual_address == TEXT && s[0].virtual_size == RDATA - TEXT && s[0].characteristics & PE_SECTION_EXECUTE);
+	ck_assert(s[2].virtual_address == DATA && s[2].characteristics & PE_SECTION_WRITE && !(s[1].characteristics & PE_SECTION_WRITE));
+	/* Written with headers that are made, it is an image again. */
+	struct pe *pe = open_loaded(&l);
+	ck_assert_int_eq(pe->header_state, PE_HEADER_WIPED);
+	image_remains_apply(&r, pe);
+	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	enum image_layout layout;
+	static uint8_t out[IMAGE + 1];
+	FILE *file = tmpfile();
+	ck_assert(image_write_file(pe, pe, 0, file, missing, &layout));
+	ck_assert_int_eq(layout, IMAGE_LAYOUT_VIRTUAL);
+	rewind(file);
+	ck_assert_uint_eq(fread(out, 1, sizeof(out), file), IMAGE);
+	fclose(file);
+	pe_close(pe);
+	struct pe_file *again = pe_file_create(out, IMAGE);
+	ck_assert_ptr_nonnull(again);
+	struct pe_source source = pe_file_source(again);
+	pe = pe_open(&source, base, IMAGE);
+	ck_assert_int_eq(pe->header_state, PE_HEADER_INTACT);
+	const GArray *imports = pe_imports(pe, NULL);
+	ck_assert_uint_eq(imports->len, 2);
+	ck_assert_str_eq(g_array_index(imports, struct pe_import, 0).name, "Sleep");
+	pe_close(pe);
+	pe_file_destroy(again);
+	image_remains_clear(&r);
+	/* At another base nothing fits. */
+	ck_assert(!image_remains_find(m.space, base + PAGE_SIZE, IMAGE - PAGE_SIZE, &r));
+	image_remains_clear(&r);
+	ck_assert(!image_remains_find(m.space, UINT64_MAX - 0x1000, IMAGE, &r));
+	image_remains_clear(&r);
+	memory_clear(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("images");
@@ -577,6 +643,7 @@ int main(void)
 	tcase_add_test(tests, test_write_virtual);
 	tcase_add_test(tests, test_write_mapped);
 	tcase_add_test(tests, test_view);
+	tcase_add_test(tests, test_remains);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
