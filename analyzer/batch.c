@@ -398,7 +398,7 @@ static bool merge_item(struct batch *batch, struct batch_item *item, GError **er
 
 	if (!batch->out)
 		batch->out = merge_open(batch->case_path, error);
-	if (!batch->out || !merge_add(batch->out, own, &result, error))
+	if (!batch->out || !(batch->replace ? merge_replace : merge_add)(batch->out, own, &result, error))
 		return false;
 	item->merged = true;
 	batch_view_event(batch, result.dumps ? "merged" : "duplicate", item);
@@ -543,26 +543,13 @@ static bool prepare(struct batch *batch, GError **error)
 	return false;
 }
 
-/* With --replace the old results go first. */
-static bool forget(struct batch *batch, GError **error)
+/* With --replace what was made before and not merged yet is not asked again; what is in the case stays until the new is merged. */
+static void forget(struct batch *batch)
 {
-	struct store *store = NULL;
-	bool ok = true;
-
-	if (!batch->replace)
-		return true;
-	if (batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS))
-		ok = (store = merge_open(batch->case_path, error)) != NULL;
-	for (guint i = 0; i < batch->items->len && ok; i++) {
-		struct batch_item *item = g_ptr_array_index(batch->items, i);
-		g_autofree char *own = batch_file(batch, item, ".db");
-		g_autofree char *id = store ? store_value(store, "SELECT dump_id FROM dumps WHERE path = ?", item->path, NULL) : NULL;
+	for (guint i = 0; i < batch->items->len && batch->replace; i++) {
+		g_autofree char *own = batch_file(batch, g_ptr_array_index(batch->items, i), ".db");
 		g_unlink(own);
-		if (id)
-			ok = store_remove_dump(store, g_ascii_strtoll(id, NULL, 10), error);
 	}
-	store_close(store);
-	return ok;
 }
 
 /* Nothing is left to resume: the folder was ours alone. */
@@ -593,8 +580,9 @@ bool batch_run(struct batch *batch, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", batch->folder, g_strerror(errno));
 		return false;
 	}
-	if (!batch_look(batch, error) || !prepare(batch, error) || !forget(batch, error) || !batch_write_list(batch, error))
+	if (!batch_look(batch, error) || !prepare(batch, error) || !batch_write_list(batch, error))
 		return false;
+	forget(batch);
 	batch_view_event(batch, "found", NULL);
 	ok = merge_ready(batch, error);
 	while (ok) {

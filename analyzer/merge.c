@@ -309,11 +309,13 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 
 /* ---- dumps */
 
-/* Runs of ours that did not finish make room for one that did, of the same file. */
-static bool make_room(struct merge *m, GError **error)
+/* Runs of ours that did not finish make room for one that did, of the same file; with `replace` those that did, too. */
+static bool make_room(struct merge *m, bool replace, GError **error)
 {
-	g_autoptr(GPtrArray) begun = texts(m->out, "SELECT o.dump_id FROM main.dumps o JOIN input.dumps i ON i.path = o.path AND i.size = o.size"
-					   " WHERE o.sha256 IS NULL AND i.sha256 IS NOT NULL", NULL, error);
+	const char *sql = replace ? "SELECT DISTINCT o.dump_id FROM main.dumps o JOIN input.dumps i ON i.path = o.path"
+		: "SELECT o.dump_id FROM main.dumps o JOIN input.dumps i ON i.path = o.path AND i.size = o.size"
+		  " WHERE o.sha256 IS NULL AND i.sha256 IS NOT NULL";
+	g_autoptr(GPtrArray) begun = texts(m->out, sql, NULL, error);
 
 	for (guint i = 0; begun && i < begun->len; i++)
 		if (!store_remove_dump(m->out, g_ascii_strtoll(g_ptr_array_index(begun, i), NULL, 10), error))
@@ -374,7 +376,7 @@ static bool copy_all(struct merge *m, GError **error)
 	return true;
 }
 
-bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error)
+static bool add(struct store *out, const char *path, bool replace, struct merge_result *result, GError **error)
 {
 	struct merge m = { .out = out, .tables = g_ptr_array_new_with_free_func(merged_table_free) };
 	bool ok;
@@ -384,8 +386,7 @@ bool merge_add(struct store *out, const char *path, struct merge_result *result,
 		g_ptr_array_unref(m.tables);
 		return false;
 	}
-	/* Outside the transaction, as removing a dump is its own. */
-	ok = check_references(out, "input", error) && make_room(&m, error) && store_begin(out, error);
+	ok = check_references(out, "input", error) && make_room(&m, replace, error) && store_begin(out, error);
 	ok = ok && choose_dumps(&m, result, error) && look_at_tables(&m, error) && copy_all(&m, error) && store_commit(out, error);
 	if (!ok)
 		store_rollback(out);
@@ -394,4 +395,14 @@ bool merge_add(struct store *out, const char *path, struct merge_result *result,
 	if (!ok)
 		g_prefix_error(error, "%s: ", path);
 	return ok;
+}
+
+bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error)
+{
+	return add(out, path, false, result, error);
+}
+
+bool merge_replace(struct store *out, const char *path, struct merge_result *result, GError **error)
+{
+	return add(out, path, true, result, error);
 }

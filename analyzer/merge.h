@@ -18,6 +18,8 @@ struct store *merge_open(const char *path, GError **error);
  * nothing was added. Runs of `out` that did not finish make room for one of the same file that did.
  */
 bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error);
+/* The same, but dumps of the same path that are there make room, in the same transaction. */
+bool merge_replace(struct store *out, const char *path, struct merge_result *result, GError **error);
 /* Do all references in the case lead somewhere? */
 bool merge_check(struct store *out, GError **error);
 #endif

@@ -41,6 +41,7 @@ struct pipeline {
 	const struct plugin *plugin;	/* the one running */
 	struct kept kept;
 	int64_t dump_id, run_id;
+	GArray *replaced;	/* dump ids (int64_t): earlier analyses of this dump, which go when this one is whole */
 	int64_t rows;
 	int64_t faults[FAULTS];	/* of the plugin that runs */
 	bool partial;
@@ -455,6 +456,10 @@ static bool finish_run(struct pipeline *p, const char *sha256, const char *statu
 	g_autofree char *time = now(), *run = g_strdup_printf("%" G_GINT64_FORMAT, p->run_id);
 	g_autofree char *dump = g_strdup_printf("%" G_GINT64_FORMAT, p->dump_id);
 
+	/* Until here an earlier analysis stood beside this one: killed before, that one is what is left. */
+	for (guint i = 0; i < p->replaced->len && strcmp(status, "failed"); i++)
+		if (!store_remove_dump(p->store, g_array_index(p->replaced, int64_t, i), error))
+			return false;
 	return (!sha256 || store_exec(p->store, error, "UPDATE dumps SET sha256 = ? WHERE dump_id = CAST(? AS INTEGER)", sha256, dump, NULL)) &&
 	       store_exec(p->store, error, "UPDATE dumps SET computer_name = (SELECT value FROM environment e JOIN processes p USING (process_id)"
 			  " WHERE p.dump_id = dumps.dump_id AND upper(e.name) = 'COMPUTERNAME' GROUP BY value ORDER BY count(*) DESC, value LIMIT 1)"
@@ -478,44 +483,45 @@ static bool hash_page_files(struct pipeline *p, GError **error)
 	return ok;
 }
 
-static bool duplicate(const char *path, const struct options *options, int64_t id, GError **error)
+static bool duplicate(struct pipeline *p, const char *path, int64_t id, GError **error)
 {
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_DUPLICATE,
-		    "%s: is in %s already, as dump %" G_GINT64_FORMAT " (same SHA-256): give --replace to analyse it anew", path,
-		    options->output, id);
+	const char *output = p->options->output;
+
+	if (id)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_DUPLICATE,
+			    "%s: is in %s already, as dump %" G_GINT64_FORMAT " (same SHA-256): give --replace to analyse it anew", path, output, id);
+	else
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_DUPLICATE,
+			    "%s: is in %s already, from a run that did not finish: give --replace to analyse it anew", path, output);
 	return false;
 }
 
-/* Settle what is in the case of this dump already, before anything is written. */
-static bool make_room(struct pipeline *p, const char *path, struct hasher **hasher, char **sha256, GError **error)
+/* What is in the case of this dump already? Before anything is written. */
+static bool find_earlier(struct pipeline *p, const char *path, struct hasher **hasher, char **sha256, GError **error)
 {
-	const struct options *options = p->options;
-	int64_t id;
-
 	if (!store_find_dump(p->store, p->image->container->size, NULL))
 		return true;	/* none of that size: certainly another */
 	*sha256 = hasher_finish(*hasher);
 	*hasher = NULL;
+	int64_t same = *sha256 ? store_find_dump(p->store, 0, *sha256) : 0;
+	if (same && !p->options->replace)
+		return duplicate(p, path, same, error);
 	/* An unfinished run has no hash yet: the same path and size is the same dump begun. */
-	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, p->image->container->size);
-	for (;;) {
-		g_autofree char *begun = store_value(p->store, "SELECT dump_id FROM dumps WHERE sha256 IS NULL AND path = ? AND size = CAST(? AS INTEGER)",
-						     path, size, NULL);
-		id = *sha256 ? store_find_dump(p->store, 0, *sha256) : 0;
-		if (!id && begun)
-			id = g_ascii_strtoll(begun, NULL, 10);
-		if (!id)
-			return true;
-		if (!options->replace) {
-			if (!begun)
-				return duplicate(path, options, id, error);
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_DUPLICATE,
-				    "%s: is in %s already, from a run that did not finish: give --replace to analyse it anew", path, options->output);
-			return false;
-		}
-		if (!store_remove_dump(p->store, id, error))
-			return false;
+	AUTO(cursor) cursor = cursor_open(p->store, "SELECT dump_id FROM dumps WHERE sha256 = :sha256 OR"
+					  " (sha256 IS NULL AND path = :path AND size = :size)", error);
+	if (!cursor)
+		return false;
+	cursor_bind_text(cursor, "sha256", *sha256);
+	cursor_bind_text(cursor, "path", path);
+	cursor_bind_int(cursor, "size", (int64_t)p->image->container->size);
+	g_autoptr(GError) failed = NULL;
+	for (int64_t id; cursor_next(cursor, &failed); g_array_append_val(p->replaced, id))
+		id = cursor_int(cursor, 0);
+	if (failed) {
+		g_propagate_error(error, g_steal_pointer(&failed));
+		return false;
 	}
+	return !p->replaced->len || p->options->replace || duplicate(p, path, 0, error);
 }
 
 /* One pass over physical memory for all plugins that look for something there. */
@@ -557,6 +563,7 @@ static void pipeline_destroy(struct pipeline *p)
 {
 	g_clear_error(&p->store_error);
 	store_close(p->store);
+	g_array_unref(p->replaced);
 	if (crew_left_behind)	/* a thread that nothing ends may still look at the rest */
 		return;
 	if (p->processes)
@@ -583,6 +590,7 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	*result = (struct result){ .outcome = OUTCOME_FAILED };
 	*p = (struct pipeline){ .options = options, .plugins = sorted, .drivers_sorted = true };
 	p->processes = g_ptr_array_new_with_free_func((GDestroyNotify)process_destroy);
+	p->replaced = g_array_new(FALSE, FALSE, sizeof(int64_t));
 	p->drivers = g_array_new(FALSE, TRUE, sizeof(struct driver));
 	g_array_set_clear_func(p->drivers, driver_clear);
 	p->image = image_open(path, error);
@@ -604,7 +612,7 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	for (const struct plugin *const *plugin = sorted; ok && *plugin; plugin++)
 		for (const struct table *const *t = (*plugin)->fills; ok && *t; t++)
 			ok = store_declare(p->store, *t, error);
-	if (!ok || !make_room(p, path, &hasher, &sha256, error) || !store_begin(p->store, error))
+	if (!ok || !find_earlier(p, path, &hasher, &sha256, error) || !store_begin(p->store, error))
 		goto out;
 	begun = begin_run(p, path);
 	if (!begun) {

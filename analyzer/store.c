@@ -354,17 +354,28 @@ bool store_begin(struct store *store, GError **error)
 	return sqlite3_get_autocommit(store->db) ? store_script(store, "BEGIN IMMEDIATE", error) : true;
 }
 
+/* Foreign keys are looked at only while dumps are removed: all other rows are made to fit. Outside a transaction. */
+static bool cascade(struct store *store, bool on, GError **error)
+{
+	if (store->cascades == on)
+		return true;
+	store->cascades = on;
+	return store_script(store, on ? "PRAGMA foreign_keys=ON" : "PRAGMA foreign_keys=OFF", error);
+}
+
 bool store_commit(struct store *store, GError **error)
 {
 	if (sqlite3_get_autocommit(store->db))
 		return true;
-	return (!store->timeline_stale || store_make_timeline(store, error)) && store_script(store, "COMMIT", error);
+	return (!store->timeline_stale || store_make_timeline(store, error)) && store_script(store, "COMMIT", error) &&
+	       cascade(store, false, error);
 }
 
 void store_rollback(struct store *store)
 {
 	if (!sqlite3_get_autocommit(store->db))
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	(void)cascade(store, false, NULL);
 }
 
 static sqlite3_stmt *prepare(struct store *store, const char *sql, va_list ap)
@@ -500,10 +511,11 @@ bool store_remove_dump(struct store *store, int64_t dump_id, GError **error)
 {
 	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, dump_id);
 
-	/* Foreign keys cascade, so that tables this version doesn't know go too. */
-	return store_commit(store, error) && store_script(store, "PRAGMA foreign_keys=ON", error) && store_begin(store, error) &&
-	       store_exec(store, error, "DELETE FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL) &&
-	       store_commit(store, error) && store_script(store, "PRAGMA foreign_keys=OFF", error);
+	/* Foreign keys cascade, so that tables this version doesn't know go too. What is added with it may come in any order. */
+	if (!store->cascades && (!store_commit(store, error) || !cascade(store, true, error)))
+		return false;
+	return store_begin(store, error) && store_script(store, "PRAGMA defer_foreign_keys=ON", error) &&
+	       store_exec(store, error, "DELETE FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL);
 }
 
 void store_set_dump(struct store *store, int64_t dump_id)

@@ -27,7 +27,8 @@ void store_rollback(struct store *store);
 /* Is a dump of that size, or with that hash, in the case? 0: no, else its dump_id. sha256 NULL: by size alone;
  * size 0: any. */
 int64_t store_find_dump(struct store *store, uint64_t size, const char *sha256);
-/* Remove a dump and everything that belongs to it. */
+/* Remove a dump and everything that belongs to it. What was written before is committed first; the removal itself, and what is
+ * written after it, is one transaction up to store_commit(): all of it happens, or none. */
 bool store_remove_dump(struct store *store, int64_t dump_id, GError **error);
 
 /* What follows is of this dump. */

@@ -15,6 +15,7 @@ struct store {
 	sqlite3_stmt *diagnose;
 	gint64 query_deadline;
 	unsigned batch;		/* number of store_write calls */
+	bool cascades;		/* foreign keys are enforced: a dump is being removed */
 	bool timeline_stale;	/* tables were declared since the view was made */
 };
 

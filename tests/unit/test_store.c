@@ -103,6 +103,13 @@ START_TEST(test_remove_dump)
 {
 	write_rows();
 	ck_assert(store_remove_dump(store, 1, NULL));
+	/* Together with what follows, or not at all. */
+	store_rollback(store);
+	ck_value("SELECT count(*) FROM alphas", "20");
+	ck_assert(store_begin(store, NULL) && store_remove_dump(store, 1, NULL));
+	ck_assert(store_exec(store, NULL, "INSERT INTO dumps(dump_id, path) VALUES (2, 'y.raw')", NULL) && store_commit(store, NULL));
+	ck_value("SELECT dump_id FROM dumps", "2");
+	ck_assert(store_begin(store, NULL) && store_remove_dump(store, 2, NULL) && store_commit(store, NULL));
 	ck_value("SELECT (SELECT count(*) FROM alphas) + (SELECT count(*) FROM betas) + (SELECT count(*) FROM diagnostics) + (SELECT count(*) FROM dumps)", "0");
 }
 END_TEST
