@@ -1,8 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "driver_set.h"
+#include <string.h>
+#include "pe_space.h"
 #include "pool.h"
 
-const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_loader_entry, NULL };
+#define PE_OFFSET 0x3cu		/* IMAGE_DOS_HEADER.e_lfanew */
+#define PE_SUBSYSTEM 0x5cu	/* IMAGE_OPTIONAL_HEADER.Subsystem, from the signature */
+#define NATIVE 1u		/* IMAGE_SUBSYSTEM_NATIVE */
+
+/* The first page of an image that runs without a subsystem: drivers, the kernel, and the session manager. */
+static bool native_image(const uint8_t *page)
+{
+	uint32_t at;
+
+	if (page[0] != 'M' || page[1] != 'Z')
+		return false;
+	memcpy(&at, page + PE_OFFSET, sizeof(at));
+	return at <= PAGE_SIZE - PE_SUBSYSTEM - 2 && !memcmp(page + at, "PE\0", 4) &&
+	       (page[at + PE_SUBSYSTEM] | page[at + PE_SUBSYSTEM + 1] << 8) == NATIVE;
+}
+
+static const struct sweep_pattern native_images = { SWEEP_PAGE, "", 0, 0, native_image };
+
+const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_loader_entry, &native_images, NULL };
 
 #define IO_TYPE_DRIVER 4	/* ntddk.h: the first word of a _DRIVER_OBJECT */
 #define MAX_IMAGE (UINT64_C(1) << 30)
@@ -78,6 +98,10 @@ static int compare_loaded(const void *a, const void *b)
 
 	if (x->base != y->base)
 		return x->base < y->base ? -1 : 1;
+	if (x->in_pool_scan != y->in_pool_scan)
+		return x->in_pool_scan ? -1 : 1;
+	if (x->in_driver_objects != y->in_driver_objects)
+		return x->in_driver_objects ? -1 : 1;
 	return (x->entry.v > y->entry.v) - (x->entry.v < y->entry.v);
 }
 
@@ -113,12 +137,49 @@ static void read_entry(struct context *c, va_t at, struct loaded_driver *d)
 		d->path = NULL;
 }
 
+/* Is the code there to run? A driver file that is read, not loaded, lies in memory that isn't executable. */
+static bool runs(struct context *c, const struct pe *pe)
+{
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *section = &g_array_index(pe->sections, struct pe_section, i);
+		uint32_t pages = MIN(section->virtual_size / PAGE_SIZE + 1, 64u);
+		struct page page;
+		if (!(section->characteristics & PE_SECTION_EXECUTE))
+			continue;
+		for (uint32_t n = 0; n < pages; n++)	/* some may be paged out */
+			if (!space_page(c->space, (va_t){ pe->base + section->virtual_address + n * PAGE_SIZE }, &page) &&
+			    page_resident(&page) && page.executable)
+				return true;
+	}
+	return false;
+}
+
+/* Images by their headers, wherever the kernel maps these. */
+static void add_headers(struct context *c, GArray *out)
+{
+	const GArray *hits = sweep_hits(c->sweep, &native_images);
+
+	for (guint i = 0; i < hits->len && out->len < MAX_DRIVERS && !context_cancelled(c); i++) {
+		va_t at[4];
+		unsigned n = sweep_addresses(c->sweep, g_array_index(hits, struct sweep_hit, i).pa, at, G_N_ELEMENTS(at));
+		for (unsigned k = 0; k < n; k++) {
+			struct pe_space where = { c->space, at[k] };
+			AUTO_PE pe = pe_space_open(&where, 0);
+			struct loaded_driver d = { .base = at[k].v, .size = pe->size_of_image, .in_image_scan = true };
+			d.size = (d.size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+			if (!pe->has_section_table || !image_at(c, d.base, d.size) || !runs(c, pe))
+				continue;
+			d.entry_point = pe->entry_point ? d.base + pe->entry_point : 0;
+			d.name = g_strdup(pe_export_dll(pe));
+			g_array_append_val(out, d);
+		}
+	}
+}
+
 GArray *driver_set_images(struct context *c, const char *table)
 {
 	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct loaded_driver));
 	g_autoptr(GArray) entries = pool_blocks(c, &pool_loader_entry), drivers = driver_set_find(c, table);
-
-	g_autoptr(GHashTable) bases = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 
 	g_array_set_clear_func(out, loaded_clear);
 	for (guint i = 0; i < entries->len && out->len < MAX_DRIVERS; i++) {
@@ -131,16 +192,14 @@ GArray *driver_set_images(struct context *c, const char *table)
 			loaded_clear(&d);
 			continue;
 		}
-		g_hash_table_add(bases, g_memdup2(&d.base, sizeof(d.base)));
 		g_array_append_val(out, d);
 	}
 	for (guint i = 0; i < drivers->len && out->len < MAX_DRIVERS; i++) {
 		struct object driver = object_at(c->space, g_array_index(drivers, struct driver_found, i).va.v);
 		struct object name = MEMBER(driver, driver_object.DriverName);
-		struct loaded_driver d = { .driver_object = driver.va };
+		struct loaded_driver d = { .driver_object = driver.va, .in_driver_objects = true };
 		uint32_t size = 0;
-		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size) ||
-		    g_hash_table_contains(bases, &d.base))
+		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size))
 			continue;
 		d.size = ((uint64_t)size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 		if (!image_at(c, d.base, d.size))
@@ -151,6 +210,7 @@ GArray *driver_set_images(struct context *c, const char *table)
 			d.name = NULL;
 		g_array_append_val(out, d);
 	}
+	add_headers(c, out);
 	if (out->len >= MAX_DRIVERS)
 		context_note(c, FAULT_LIMIT, (va_t){ 0 }, table, "more than %u traces of drivers: the rest is left out", MAX_DRIVERS);
 	g_array_sort(out, compare_loaded);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Drivers by the traces that loading leaves: driver objects (in the object manager's directories and by their pool
- * blocks) and loader entries that no list leads to.
+ * blocks), loader entries that no list leads to, and the headers of images.
  */
 #ifndef MEMSIEVE_DRIVER_SET_H
 #define MEMSIEVE_DRIVER_SET_H
@@ -26,9 +26,12 @@ struct loaded_driver {
 	uint64_t base, size, entry_point;
 	char *name, *path;	/* or NULL */
 	bool in_pool_scan;	/* the loader entry was found by its pool block */
+	bool in_driver_objects;	/* a driver object says that its image is there */
+	bool listed;		/* for the caller's use */
+	bool in_image_scan;	/* its header was found in memory, and its code is mapped to run */
 };
 
-/* struct loaded_driver by base (then entry): loader entries in allocated pool, and the images of driver objects that have no such
- * entry. Each image starts in memory that the kernel maps. */
+/* struct loaded_driver, one a trace, by base (of one base, loader entries first): loader entries in allocated pool, the images of
+ * driver objects, and images by their headers. Each image starts in memory that the kernel maps. */
 GArray *driver_set_images(struct context *context, const char *table);
 #endif

@@ -49,6 +49,7 @@ bool walk_next(struct walk *w, struct object *out)
 		if (!fault && g_hash_table_size(w->seen) >= limit(list_entries)) {
 			context_note(w->context, FAULT_LIMIT, (va_t){ w->at }, w->table,
 				     "the list %s has more than %" G_GUINT64_FORMAT " entries", w->what, limit(list_entries));
+			w->broken = true;
 			break;
 		}
 		if (fault) {
@@ -56,8 +57,10 @@ bool walk_next(struct walk *w, struct object *out)
 				fault = FAULT_IMPLAUSIBLE;
 			context_note(w->context, fault, (va_t){ w->at }, w->table, "the list %s is broken %s this entry",
 				     w->what, w->backwards ? "before" : "after");
-			if (w->backwards)
+			if (w->backwards) {
+				w->broken = true;
 				break;
+			}
 			w->backwards = true;
 			w->at = w->head.va.v;
 			continue;

@@ -20,6 +20,7 @@ struct walk {
 	unsigned link;
 	uint64_t at;
 	bool backwards, done;
+	bool broken;		/* set at the end: it has a gap, and what lies there was not met */
 	GHashTable *seen;
 };
 

@@ -4,7 +4,9 @@
 #include "plugin.h"
 #include "walk.h"
 
-enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL, TIMESTAMP, CHECKSUM };
+#define MAX_IMAGE (UINT64_C(1) << 30)
+
+enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL, TIMESTAMP, CHECKSUM, IN_OBJECTS, IN_IMAGES, WRITABLE };
 
 static const struct table drivers = {
 	.name = "drivers", .key = "driver_id", .doc = "kernel modules",
@@ -19,6 +21,9 @@ static const struct table drivers = {
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "its loader entry was found by its pool block" },
 		[TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp of its PE header, where the dump lists it" },
 		[CHECKSUM] = { "checksum", COL_INT, "of its PE header, where the dump lists it" },
+		[IN_OBJECTS] = { "in_driver_objects", COL_BOOL, "a driver object says that its image is there" },
+		[IN_IMAGES] = { "in_image_scan", COL_BOOL, "its header was found in memory, and code mapped to run" },
+		[WRITABLE] = { "pages_writable_executable", COL_INT, "pages of its image that can be both written and run" },
 	},
 };
 
@@ -41,11 +46,39 @@ static struct entry_layout entry_layout(const struct layout *l)
 	};
 }
 
+/* What the page tables allow, whatever the image's header asked for. */
+static void put_writable(struct context *c, struct row *row, uint64_t base, uint64_t size)
+{
+	va_t cursor = { base }, last = { base + (size - 1) };
+	struct page page;
+	int64_t pages = 0;
+	bool any = false;
+
+	if (!base || !size || last.v < base || size > MAX_IMAGE)
+		return;
+	while (cursor.v >= base && cursor.v <= last.v && space_next_page(c->space, &cursor, last, &page)) {
+		any |= page_resident(&page);
+		uint64_t from = MAX(page.va.v, base), to = MIN(page.va.v + (page.size - 1), last.v);
+		if (page_resident(&page) && page.writable && page.executable)
+			pages += (int64_t)((to - from) / PAGE_SIZE + 1);
+	}
+	if (any)	/* drivers of sessions lie in none of the kernel's own tables */
+		row_int(row, WRITABLE, pages);
+}
+
+static void put_traces(struct row *row, bool pool, bool objects, bool headers)
+{
+	row_int(row, IN_POOL, pool);
+	row_int(row, IN_OBJECTS, objects);
+	row_int(row, IN_IMAGES, headers);
+}
+
 static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry, GArray *images)
 {
 	struct row *row = row_new(c, &drivers);
 	struct object name = object_member(entry, l->base_name), path = object_member(entry, l->full_name);
 	g_autofree char *name_text = NULL, *path_text = NULL;
+	bool pool = false, objects = false, headers = false;
 	uint64_t base = 0, size = 0;
 	enum fault fault;
 
@@ -59,38 +92,47 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 		row_fault(row, PATH, fault, path.va, "_KLDR_DATA_TABLE_ENTRY.FullDllName");
 	row_text(row, PATH, path_text);
 	row_int(row, IN_LIST, 1);
-	row_int(row, IN_POOL, 0);
 	for (guint i = 0; i < images->len; i++) {
 		struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
-		if (image->entry.v == entry->va.v)
-			row_int(row, IN_POOL, 1);
-		/* The same image, by whatever entry: listed, so no news. */
+		pool |= image->entry.v == entry->va.v && image->in_pool_scan;
+		objects |= known && image->base == base && image->in_driver_objects;
+		headers |= known && image->base == base && image->in_image_scan;
+		/* The same image, by whatever trace: listed, so no news. */
 		if (known && image->base - base < MAX(size, 1))
-			image->base = 0;
+			image->listed = true;
 	}
+	put_traces(row, pool, objects, headers);
+	put_writable(c, row, base, size);
 	if (known)
 		context_add_driver(c, base, size, name_text);
 }
 
-static void put_unlisted(struct context *c, const struct loaded_driver *image)
+/* The `n` traces of one image. */
+static void put_unlisted(struct context *c, const struct loaded_driver *traces, guint n)
 {
 	struct row *row = row_new(c, &drivers);
+	bool pool = false, objects = false, headers = false;
 
-	row_address(row, BASE, image->base);
-	row_int(row, SIZE, (int64_t)image->size);
-	row_address(row, ENTRY, image->entry_point);
-	row_text(row, NAME, image->name);
-	row_text(row, PATH, image->path);
+	for (guint i = 0; i < n; i++) {
+		pool |= traces[i].in_pool_scan;
+		objects |= traces[i].in_driver_objects;
+		headers |= traces[i].in_image_scan;
+	}
+	row_address(row, BASE, traces->base);
+	row_int(row, SIZE, (int64_t)traces->size);
+	row_address(row, ENTRY, traces->entry_point);
+	row_text(row, NAME, traces->name);
+	row_text(row, PATH, traces->path);
 	row_int(row, IN_LIST, 0);
-	row_int(row, IN_POOL, image->in_pool_scan);
-	context_add_driver(c, image->base, image->size, image->name);
+	put_traces(row, pool, objects, headers);
+	put_writable(c, row, traces->base, traces->size);
+	context_add_driver(c, traces->base, traces->size, traces->name);
 }
 
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsLoadedModuleList), entry;
 	g_autoptr(GArray) images = driver_set_images(c, "drivers");
-	uint64_t last = 0;
 
 	(void)error;
 	if (!head.va.v)
@@ -99,11 +141,12 @@ static bool run(struct context *c, GError **error)
 	/* Both structures begin with the links of this list. */
 	WALK_LIST(c, "drivers", entry, head, ldr_data_table_entry.InLoadOrderLinks)
 		put_driver(c, &l, &entry, images);
-	for (guint i = 0; i < images->len; i++) {
+	for (guint i = 0, n; i < images->len; i += n) {
 		const struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
-		if (image->base && image->base != last)
-			put_unlisted(c, image);
-		last = image->base ? image->base : last;
+		for (n = 1; i + n < images->len && image[n].base == image->base; n++)
+			;
+		if (!image->listed)
+			put_unlisted(c, image, n);
 	}
 	return true;
 }

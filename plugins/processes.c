@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Process objects: the active list, and what each says of itself. */
+/* Process objects, by all that know of them, and what each says of itself. */
 #include <stdlib.h>
 #include <string.h>
-#include "cid.h"
+#include <jansson.h>
 #include "plugin.h"
-#include "pool.h"
+#include "process_set.h"
 #include "text.h"
 #include "token.h"
-#include "walk.h"
 
 enum {
 	DUMP, EPROCESS, PHYSICAL, PID, PPID, NAME, IMAGE_PATH, PEB_IMAGE_PATH, COMMAND_LINE, CURRENT_DIRECTORY, CREATE_TIME,
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
 	DERIVED,
+	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN,
 };
 
 static const char *const indices[] = { "pid", NULL };
@@ -56,9 +56,16 @@ static const struct table processes = {
 		[IN_ACTIVE] = { "in_active_list", COL_BOOL, "linked from PsActiveProcessHead" },
 		[IN_CID] = { "in_cid_table", COL_BOOL, "in PspCidTable" },
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "found by its pool block" },
-		[IN_THREADS] = { "in_thread_scan", COL_BOOL, "owner of a thread" },
+		[IN_THREADS] = { "in_thread_scan", COL_BOOL, "owner of a thread, of PspCidTable or in a pool block" },
 		[IN_SESSION] = { "in_session_list", COL_BOOL, "in its session's list" },
 		[DERIVED] = COLUMN_DERIVED,
+		[IN_TABLES] = { "in_handle_table_list", COL_BOOL, "owner of a handle table of HandleTableListHead" },
+		[IN_CSRSS] = { "in_csrss_handles", COL_BOOL, "a csrss.exe has a handle to it" },
+		[IN_HANDLES] = { "in_handle_tables", COL_BOOL, "another process has a handle to it" },
+		[STATE] = { "state", COL_TEXT, "live or exited; what is left of freed ones is in `remnants`" },
+		[EXITED_TOKEN] = { "exited_token", COL_JSON, "groups and privileges that the token of an exited process still has; "
+				   "those of live ones are in `groups` and `privileges`" },
+		[JOB] = { "job", COL_ADDRESS, "the _EJOB it is in; NULL: in none" },
 	},
 };
 
@@ -231,7 +238,22 @@ static void put_user_side(struct context *c, struct row *row, const struct objec
 	put_peb(row, user, process);
 }
 
-static void put_token(struct context *c, struct row *row, const struct object *proc)
+static void put_exited_token(struct row *row, const struct token_info *token)
+{
+	json_t *sids = json_array(), *luids = json_array(), *detail = json_pack("{s:o, s:o}", "groups", sids, "privileges", luids);
+
+	for (guint i = 0; i < token->groups->len; i++)
+		json_array_append_new(sids, json_string(g_array_index(token->groups, struct token_group, i).sid));
+	for (unsigned luid = 0; luid < 64; luid++)
+		if (token->present >> luid & 1)
+			json_array_append_new(luids, json_integer(luid));
+	char *text = json_dumps(detail, JSON_COMPACT);
+	row_text(row, EXITED_TOKEN, text);
+	free(text);
+	json_decref(detail);
+}
+
+static void put_token(struct context *c, struct row *row, const struct object *proc, bool exited)
 {
 	struct token_info token;
 	va_t at;
@@ -241,15 +263,17 @@ static void put_token(struct context *c, struct row *row, const struct object *p
 	token_read(c->space, at, &token);
 	row_text(row, USER_SID, token.user_sid);
 	row_text(row, INTEGRITY, token.integrity_level);
+	if (exited && token.groups->len)
+		put_exited_token(row, &token);
 	token_info_clear(&token);
 }
 
-static struct row *put_process(struct context *c, const struct object *proc, bool in_active)
+static struct row *put_process(struct context *c, const struct object *proc)
 {
 	struct row *row = row_new(c, &processes);
 	struct process *process = process_create();
 	struct object pcb = MEMBER(*proc, eprocess.Pcb);
-	uint64_t exit = 0, user_dtb = 0;
+	uint64_t exit = 0, user_dtb = 0, job = 0;
 	char name[17] = "";
 	struct page page;
 	uint8_t level;
@@ -279,6 +303,9 @@ static struct row *put_process(struct context *c, const struct object *proc, boo
 		process->exited = true;
 		PUT(row, EXIT_STATUS, *proc, eprocess.ExitStatus);
 	}
+	row_text(row, STATE, process->exited ? "exited" : "live");
+	if (!READ(*proc, eprocess.Job, &job) && job)
+		row_address(row, JOB, job);
 	if ((fault = image_path(c, proc, &path)) && fault != FAULT_NO_FIELD)
 		row_fault(row, IMAGE_PATH, fault, proc->va, "the process's section and file");
 	row_text(row, IMAGE_PATH, path);
@@ -303,76 +330,24 @@ static struct row *put_process(struct context *c, const struct object *proc, boo
 		g_autofree char *text = protection_text(level);
 		row_text(row, PROTECTION, text);
 	}
-	put_token(c, row, proc);
+	put_token(c, row, proc, process->exited);
 	put_user_side(c, row, proc, process, gone);
 	process->image_path = g_steal_pointer(&path);
-	row_int(row, IN_ACTIVE, in_active);
 	return row;
 }
 
-/* What the sources other than the active list say. */
-struct sources {
-	GArray *cid;			/* of cid.h, NULL: not readable */
-	GArray *pool;			/* of pool.h */
-	GHashTable *in_pool;		/* EPROCESS of those that are no remnants */
-	GHashTable *owners;		/* EPROCESS that threads of the CID table belong to, NULL: not readable */
-	GHashTable *done;		/* EPROCESS that have a row */
-};
-
-static GHashTable *address_set(void)
+static void put(struct context *c, const struct process_found *found)
 {
-	return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-}
+	static const int columns[PROCESS_SOURCES] = {
+		[SOURCE_ACTIVE] = IN_ACTIVE, [SOURCE_CID] = IN_CID, [SOURCE_POOL] = IN_POOL, [SOURCE_THREADS] = IN_THREADS,
+		[SOURCE_SESSION] = IN_SESSION, [SOURCE_TABLES] = IN_TABLES, [SOURCE_CSRSS] = IN_CSRSS, [SOURCE_HANDLES] = IN_HANDLES,
+	};
+	struct object proc = object_at(c->space, found->va.v);
+	struct row *row = put_process(c, &proc);
 
-static void add_address(GHashTable *set, uint64_t va)
-{
-	g_hash_table_add(set, g_memdup2(&va, sizeof(va)));
-}
-
-static void find_owners(struct context *c, struct sources *s)
-{
-	for (guint i = 0; s->cid && i < s->cid->len; i++) {
-		const struct cid_entry *e = &g_array_index(s->cid, struct cid_entry, i);
-		struct object thread = object_at(c->space, e->object.v), tcb = MEMBER(thread, ethread.Tcb);
-		uint64_t owner;
-		if (e->kind == CID_THREAD && !READ(tcb, kthread.Process, &owner) && owner)
-			add_address(s->owners, owner);
-	}
-}
-
-static void put(struct context *c, struct sources *s, const struct object *proc, bool in_active)
-{
-	const struct cid_entry *e = s->cid ? cid_find(s->cid, proc->va) : NULL;
-
-	if (g_hash_table_contains(s->done, &proc->va.v))
-		return;
-	add_address(s->done, proc->va.v);
-	struct row *row = put_process(c, proc, in_active);
-	if (s->cid) {
-		row_int(row, IN_CID, e && e->kind == CID_PROCESS);
-		row_int(row, IN_THREADS, g_hash_table_contains(s->owners, &proc->va.v));
-	}
-	if (pool_scannable(c))
-		row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &proc->va.v));
-}
-
-/* A process object where only a thread says that there is one? */
-static bool plausible(const struct object *proc)
-{
-	struct object pcb = MEMBER(*proc, eprocess.Pcb);
-	uint64_t pid, dtb;
-	uint8_t type;
-
-	return !READ(*proc, eprocess.UniqueProcessId, &pid) && !(pid & 3) && pid < UINT32_MAX &&
-	       !READ(pcb, kprocess.DirectoryTableBase, &dtb) && dtb && !READ(pcb, dispatcher_header.Type, &type) &&
-	       (type & 0x7f) == 3;	/* ProcessObject */
-}
-
-static int compare_addresses(const void *a, const void *b)
-{
-	uint64_t x = **(const uint64_t *const *)a, y = **(const uint64_t *const *)b;
-
-	return (x > y) - (x < y);
+	for (unsigned i = 0; i < PROCESS_SOURCES; i++)
+		if (found->asked >> i & 1)
+			row_int(row, columns[i], found->in >> i & 1);
 }
 
 /*
@@ -394,82 +369,47 @@ static va_t own_address(const struct object *proc)
 }
 
 /* Objects by physical address alone. */
-static void put_physical(struct context *c, struct sources *s)
+static void put_physical(struct context *c, const GArray *candidates)
 {
-	for (guint i = 0; i < s->pool->len; i++) {
-		const struct process_candidate *p = &g_array_index(s->pool, struct process_candidate, i);
+	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+
+	for (guint i = 0; i < candidates->len; i++) {
+		const struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
 		struct object proc = object_at(c->space, p->object.pa.v);
 		va_t own = own_address(&proc);
-		if (p->object.freed || !p->dtb.v || !own.v || g_hash_table_contains(s->done, &own.v))
+		if (p->object.freed || !p->dtb.v || !own.v || !g_hash_table_add(done, g_memdup2(&own.v, sizeof(own.v))))
 			continue;
-		add_address(s->done, own.v);
-		struct row *row = put_process(c, &proc, false);
+		struct row *row = put_process(c, &proc);
 		struct process *process = g_ptr_array_index(c->processes, c->processes->len - 1);
 		process->eprocess = own;
 		row_address(row, EPROCESS, own.v);
 		row_address(row, PHYSICAL, p->object.pa.v);
 		row_int(row, IN_POOL, 1);
-		row_null(row, IN_ACTIVE);
 	}
 }
 
 static bool run(struct context *c, GError **error)
 {
-	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
-	struct sources s = { cid_load(c, "processes"), process_candidates(c), address_set(), address_set(), address_set() };
+	g_autoptr(GArray) candidates = process_candidates(c);
 
 	(void)error;
 	if (c->image->facts.no_user_memory)
 		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "processes", "skipped: user memory not in dump: command lines and what else a PEB says");
-	find_owners(c, &s);
-	for (guint i = 0; i < s.pool->len; i++) {
-		const struct process_candidate *p = &g_array_index(s.pool, struct process_candidate, i);
-		if (p->state != POOL_REMNANT && p->object.va.v)
-			add_address(s.in_pool, p->object.va.v);
+	if (c->kernel->physical_only) {
+		put_physical(c, candidates);
+		return true;
 	}
-	if (c->kernel->physical_only)
-		put_physical(c, &s);
-	else
-		WALK_LIST(c, "processes", proc, head, eprocess.ActiveProcessLinks)
-			put(c, &s, &proc, true);
-	for (guint i = 0; s.cid && i < s.cid->len; i++) {
-		const struct cid_entry *e = &g_array_index(s.cid, struct cid_entry, i);
-		proc = object_at(c->space, e->object.v);
-		if (e->kind == CID_PROCESS)
-			put(c, &s, &proc, false);
-	}
-	guint n = 0;
-	g_autofree uint64_t **owners = (uint64_t **)g_hash_table_get_keys_as_array(s.owners, &n);
-	qsort(owners, n, sizeof(*owners), compare_addresses);
-	for (guint i = 0; i < n; i++) {
-		proc = object_at(c->space, *owners[i]);
-		/* The idle process owns the idle threads; it is no entry of any list. */
-		if (plausible(&proc) && !g_hash_table_contains(s.done, owners[i]))
-			put(c, &s, &proc, false);
-	}
-	/* Whole objects in pool that nothing leads to; what lies in freed pool goes to `remnants`. */
-	for (guint i = 0; i < s.pool->len; i++) {
-		const struct process_candidate *p = &g_array_index(s.pool, struct process_candidate, i);
-		proc = object_at(c->space, p->object.va.v);
-		if (p->state != POOL_REMNANT && proc.va.v)
-			put(c, &s, &proc, false);
-	}
-	g_array_unref(s.pool);
-	g_hash_table_destroy(s.in_pool);
-	if (s.cid)
-		g_array_unref(s.cid);
-	g_hash_table_destroy(s.owners);
-	g_hash_table_destroy(s.done);
+	g_autoptr(GArray) found = process_set_find(c, candidates);
+	for (guint i = 0; i < found->len; i++)
+		put(c, &g_array_index(found, struct process_found, i));
 	return true;
 }
-
-static const struct sweep_pattern *const sweeps[] = { &pool_process, NULL };
 
 const struct plugin plugin_processes = {
 	.name = "processes",
 	.doc = "process objects and what each says of itself",
 	.fills = { &processes },
-	.sweeps = sweeps,
+	.sweeps = process_set_sweeps,
 	.needs_layout = true,
 	.run = run,
 };

@@ -2,7 +2,7 @@
 /* What is left in memory of processes and threads that are gone: they belong to nobody now, and tell what ran. */
 #include "pool.h"
 
-enum { DUMP, TYPE, PHYSICAL, ADDRESS, FREED, PID, TID, PPID, NAME, CREATE_TIME, EXIT_TIME };
+enum { DUMP, TYPE, PHYSICAL, ADDRESS, FREED, PID, TID, PPID, NAME, CREATE_TIME, EXIT_TIME, STATE };
 
 static const char *const indices[] = { "pid", NULL };
 
@@ -20,6 +20,7 @@ static const struct table remnants = {
 		[NAME] = { "name", COL_TEXT, "ImageFileName of a process" },
 		[CREATE_TIME] = { "create_time", COL_TIME, "" },
 		[EXIT_TIME] = { "exit_time", COL_TIME, "" },
+		[STATE] = { "state", COL_TEXT, "remnant: it belongs to nobody" },
 	},
 };
 
@@ -38,6 +39,7 @@ static struct row *put(struct context *c, const char *type, const struct pool_ob
 	row_int(row, PID, (int64_t)pid);
 	row_time(row, CREATE_TIME, created);
 	row_time(row, EXIT_TIME, exited);
+	row_text(row, STATE, "remnant");
 	return row;
 }
 
@@ -55,11 +57,13 @@ static bool run(struct context *c, GError **error)
 {
 	g_autoptr(GArray) processes = process_candidates(c), threads = thread_candidates(c);
 	g_autoptr(GHashTable) known = known_processes(c);
+	/* Without the kernel's page tables nothing is mapped, which says nothing then: a freed block does. */
+	bool unmapped = c->kernel->physical_only;
 
 	(void)error;
 	for (guint i = 0; i < processes->len; i++) {
 		const struct process_candidate *p = &g_array_index(processes, struct process_candidate, i);
-		if (p->state != POOL_REMNANT || (p->object.va.v && g_hash_table_contains(known, &p->object.va.v)))
+		if (p->state != POOL_REMNANT || (unmapped && !p->object.freed) || (p->object.va.v && g_hash_table_contains(known, &p->object.va.v)))
 			continue;
 		struct row *row = put(c, "process", &p->object, p->pid, p->create_time, p->exit_time);
 		row_int(row, PPID, (int64_t)p->ppid);
@@ -67,7 +71,7 @@ static bool run(struct context *c, GError **error)
 	}
 	for (guint i = 0; i < threads->len; i++) {
 		const struct thread_candidate *t = &g_array_index(threads, struct thread_candidate, i);
-		if (t->state != POOL_REMNANT)
+		if (t->state != POOL_REMNANT || (unmapped && !t->object.freed))
 			continue;
 		struct row *row = put(c, "thread", &t->object, t->pid, t->create_time, t->exit_time);
 		row_int(row, TID, (int64_t)t->tid);

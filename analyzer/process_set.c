@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process_set.h"
+#include <stdlib.h>
+#include <string.h>
+#include "cid.h"
+#include "handles.h"
+#include "limit.h"
+#include "walk.h"
+
+const struct sweep_pattern *const process_set_sweeps[] = { &pool_process, &pool_thread, NULL };
+
+/* KOBJECTS of ntddk.h. */
+#define DISPATCHER_PROCESS 3
+
+struct set {
+	struct context *context;
+	GArray *found;			/* struct process_found */
+	GHashTable *at;			/* EPROCESS → index into found, plus one */
+	struct object_types *types;
+};
+
+static struct process_found *find(const struct set *s, uint64_t va)
+{
+	guint n = GPOINTER_TO_UINT(g_hash_table_lookup(s->at, &va));
+
+	return n ? &g_array_index(s->found, struct process_found, n - 1) : NULL;
+}
+
+static void add(struct set *s, uint64_t va, enum process_source source)
+{
+	struct process_found *known = find(s, va), found = { { va }, 1u << source, 0 };
+
+	if (known) {
+		known->in |= 1u << source;
+		return;
+	}
+	if (s->found->len >= limit(list_entries))
+		return;
+	g_array_append_val(s->found, found);
+	g_hash_table_insert(s->at, g_memdup2(&va, sizeof(va)), GUINT_TO_POINTER(s->found->len));
+}
+
+/* A process object where only a pointer says that there is one? */
+static bool plausible(const struct set *s, uint64_t va)
+{
+	struct object proc = object_at(s->context->space, va), pcb = MEMBER(proc, eprocess.Pcb);
+	uint64_t pid, dtb;
+	uint8_t type;
+
+	return space_is_kernel(proc.space, proc.va) && !READ(proc, eprocess.UniqueProcessId, &pid) && !(pid & 3) && pid < UINT32_MAX &&
+	       !READ(pcb, kprocess.DirectoryTableBase, &dtb) && dtb && !READ(pcb, dispatcher_header.Type, &type) &&
+	       (type & 0x7f) == DISPATCHER_PROCESS;
+}
+
+static void add_if_plausible(struct set *s, uint64_t va, enum process_source source)
+{
+	if (va && (find(s, va) || plausible(s, va)))
+		add(s, va, source);
+}
+
+static void asked(struct set *s, enum process_source source)
+{
+	for (guint i = 0; i < s->found->len; i++)
+		g_array_index(s->found, struct process_found, i).asked |= 1u << source;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* The active list ---------------------------------------------------------- */
+
+/* The links of an entry's neighbour lead over it: somebody took it out. That neighbour's own link is sound. */
+static bool passed_over(struct space *space, va_t entry, bool forward)
+{
+	struct object at = object_at(space, entry.v), neighbour, other;
+	uint64_t va = 0, over = 0, back = 0;
+
+	if (forward ? READ(at, list_entry.Flink, &va) : READ(at, list_entry.Blink, &va))
+		return false;
+	if (va == entry.v)	/* linked to itself alone, as what is taken out properly */
+		return true;
+	neighbour = object_at(space, va);
+	if (forward ? READ(neighbour, list_entry.Blink, &over) : READ(neighbour, list_entry.Flink, &over))
+		return false;
+	other = object_at(space, over);
+	if (over == entry.v || (forward ? READ(other, list_entry.Flink, &back) : READ(other, list_entry.Blink, &back)))
+		return false;
+	return back == va;
+}
+
+/*
+ * Of a list that is whole, what the walk didn't meet is not in it. Of a broken one it may lie in the gap, which the
+ * links tell: where both of its neighbours are linked past it, it was taken out.
+ */
+static void active_asked(struct set *s, bool broken)
+{
+	struct space *space = s->context->space;
+
+	for (guint i = 0; i < s->found->len; i++) {
+		struct process_found *f = &g_array_index(s->found, struct process_found, i);
+		va_t links = { f->va.v + space->layout->eprocess.ActiveProcessLinks.offset };
+		if (!broken || f->in & 1u << SOURCE_ACTIVE || (passed_over(space, links, true) && passed_over(space, links, false)))
+			f->asked |= 1u << SOURCE_ACTIVE;
+	}
+}
+
+/* Sessions ----------------------------------------------------------------- */
+
+/*
+ * A session's space is mapped at one address in the page tables of all its processes, and in no others: so each
+ * process is asked through its own, and one walk serves all that share the list.
+ */
+static void find_in_sessions(struct set *s)
+{
+	struct context *c = s->context;
+	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	const struct layout *l = c->kernel->layout;
+
+	if (!l->mm_session_space.ProcessList.size || !l->eprocess.SessionProcessLinks.size)
+		return;
+	for (guint i = 0; i < s->found->len && !context_cancelled(c); i++) {
+		struct object proc = object_at(c->space, g_array_index(s->found, struct process_found, i).va.v), pcb = MEMBER(proc, eprocess.Pcb);
+		uint64_t session = 0, dtb = 0, exit = 0;
+		struct page page;
+		if (READ(proc, eprocess.Session, &session) || !session || READ(pcb, kprocess.DirectoryTableBase, &dtb) || !dtb ||
+		    READ(proc, eprocess.ExitTime, &exit) || exit)
+			continue;
+		AUTO(space) own = space_create(c->image, l, c->kernel->paging, (pa_t){ dtb & ~(uint64_t)PAGE_MASK });
+		own->invalid_pte_mask = c->space->invalid_pte_mask;
+		own->kernel = c->space;
+		struct object space = object_at(own, session), head = MEMBER(space, mm_session_space.ProcessList), links = head;
+		/* Each session has a page of its own at that address. */
+		if (space_page(own, head.va, &page) || !page_resident(&page))
+			continue;
+		uint64_t pa = page.pa.v + (head.va.v - page.va.v), at = 0;
+		if (READ(links, list_entry.Flink, &at) || !at)
+			continue;
+		g_array_index(s->found, struct process_found, i).asked |= 1u << SOURCE_SESSION;
+		if (!g_hash_table_add(walked, g_memdup2(&pa, sizeof(pa))))
+			continue;
+		struct walk walk = { .context = c, .table = "processes", .what = "mm_session_space.ProcessList", .head = head,
+				     .link = l->eprocess.SessionProcessLinks.offset, .at = head.va.v };
+		struct object entry;
+		while (walk_next(&walk, &entry))
+			add_if_plausible(s, entry.va.v, SOURCE_SESSION);
+		walk_clear(&walk);
+	}
+	/* What is in a list was met in it. */
+	for (guint i = 0; i < s->found->len; i++)
+		if (g_array_index(s->found, struct process_found, i).in & 1u << SOURCE_SESSION)
+			g_array_index(s->found, struct process_found, i).asked |= 1u << SOURCE_SESSION;
+}
+
+/* Handle tables ------------------------------------------------------------ */
+
+/* The tables that the kernel links together tell their owners. */
+static bool find_by_tables(struct set *s)
+{
+	struct object head = kernel_object(s->context->kernel, s->context->space, HandleTableListHead), table;
+	uint64_t next = 0;
+	bool any = false;
+
+	if (!head.va.v || READ(head, list_entry.Flink, &next) || !next || next == head.va.v)
+		return false;
+	WALK_LIST(s->context, "processes", table, head, handle_table.HandleTableList) {
+		uint64_t owner = 0;
+		any = true;
+		if (!READ(table, handle_table.QuotaProcess, &owner))
+			add_if_plausible(s, owner, SOURCE_TABLES);
+	}
+	return any;
+}
+
+static bool is_named(const struct set *s, va_t eprocess, const char *name)
+{
+	g_autofree char *text = NULL;
+
+	return !read_image_file_name(s->context->space, eprocess, &text) && !g_ascii_strcasecmp(text, name);
+}
+
+/* Which processes the handles of each lead to. Sets *csrss when the table of one of those could be read. */
+static bool find_by_handles(struct set *s, bool *csrss)
+{
+	struct context *c = s->context;
+	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
+	struct field body = c->space->layout->object_header.Body;
+	bool any = false;
+
+	for (guint i = 0; i < s->found->len && body.size && s->types->count && !context_cancelled(c); i++) {
+		struct object proc = object_at(c->space, g_array_index(s->found, struct process_found, i).va.v);
+		struct handle_entry entry;
+		uint64_t table = 0;
+		memset(walk, 0, sizeof(*walk));
+		if (READ(proc, eprocess.ObjectTable, &table) || !table || handle_walk_init(walk, c->space, (va_t){ table }))
+			continue;
+		bool is_csrss = is_named(s, proc.va, "csrss.exe");
+		any = true;
+		*csrss |= is_csrss;
+		while (handle_walk_next(walk, &entry)) {
+			va_t object = { entry.object.v + body.offset };
+			if (object.v == proc.va.v || !object_is(s->types, c->space, object, "Process"))
+				continue;
+			add_if_plausible(s, object.v, SOURCE_HANDLES);
+			if (is_csrss && find(s, object.v))
+				add(s, object.v, SOURCE_CSRSS);
+		}
+		handle_walk_deinit(walk);	/* what it could not read the plugin `handles` says */
+	}
+	return any;
+}
+
+/* Threads ------------------------------------------------------------------ */
+
+static void find_owners(struct set *s, const GArray *cid)
+{
+	g_autoptr(GArray) owners = g_array_new(FALSE, FALSE, sizeof(uint64_t)), threads = thread_candidates(s->context);
+
+	for (guint i = 0; cid && i < cid->len; i++) {
+		const struct cid_entry *e = &g_array_index(cid, struct cid_entry, i);
+		struct object thread = object_at(s->context->space, e->object.v), tcb = MEMBER(thread, ethread.Tcb);
+		uint64_t owner;
+		if (e->kind == CID_THREAD && !READ(tcb, kthread.Process, &owner))
+			g_array_append_val(owners, owner);
+	}
+	for (guint i = 0; i < threads->len; i++) {
+		const struct thread_candidate *t = &g_array_index(threads, struct thread_candidate, i);
+		if (t->state != POOL_REMNANT)
+			g_array_append_val(owners, t->process.v);
+	}
+	g_array_sort(owners, compare_addresses);
+	for (guint i = 0; i < owners->len; i++)
+		/* The idle process owns the idle threads; it is no entry of any list. */
+		add_if_plausible(s, g_array_index(owners, uint64_t, i), SOURCE_THREADS);
+}
+
+GArray *process_set_find(struct context *c, const GArray *candidates)
+{
+	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
+	struct set s = { c, g_array_new(FALSE, TRUE, sizeof(struct process_found)),
+			 g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), object_types_load(c->kernel, c->space) };
+	g_autoptr(GArray) cid = cid_load(c, "processes");
+	struct walk walk = { .context = c, .table = "processes", .what = "eprocess.ActiveProcessLinks", .head = head,
+			     .link = c->kernel->layout->eprocess.ActiveProcessLinks.offset, .at = head.va.v,
+			     .done = !c->kernel->layout->eprocess.ActiveProcessLinks.size || !head.va.v };
+	bool active = !walk.done, csrss = false;
+
+	while (walk_next(&walk, &proc))
+		add(&s, proc.va.v, SOURCE_ACTIVE);
+	for (guint i = 0; cid && i < cid->len; i++) {
+		const struct cid_entry *e = &g_array_index(cid, struct cid_entry, i);
+		if (e->kind == CID_PROCESS)
+			add(&s, e->object.v, SOURCE_CID);
+	}
+	find_owners(&s, cid);
+	/* Whole objects in pool that nothing leads to; what lies in freed pool goes to `remnants`. */
+	for (guint i = 0; i < candidates->len; i++) {
+		const struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
+		if (p->state != POOL_REMNANT && p->object.va.v)
+			add(&s, p->object.va.v, SOURCE_POOL);
+	}
+	bool tables = find_by_tables(&s);
+	bool handles = find_by_handles(&s, &csrss);
+	find_in_sessions(&s);
+	if (active)
+		active_asked(&s, walk.broken);
+	if (cid)
+		asked(&s, SOURCE_CID);
+	if (pool_scannable(c))
+		asked(&s, SOURCE_POOL);
+	asked(&s, SOURCE_THREADS);
+	if (tables)
+		asked(&s, SOURCE_TABLES);
+	if (handles)
+		asked(&s, SOURCE_HANDLES);
+	if (csrss)
+		asked(&s, SOURCE_CSRSS);
+	walk_clear(&walk);
+	object_types_destroy(s.types);
+	g_hash_table_destroy(s.at);
+	return s.found;
+}
