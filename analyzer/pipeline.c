@@ -98,7 +98,7 @@ static int compare_drivers(const void *a, const void *b)
 	return (x->base > y->base) - (x->base < y->base);
 }
 
-const char *context_driver_at(const struct context *context, va_t va)
+static const struct driver *driver_at(const struct context *context, va_t va)
 {
 	const struct pipeline *p = context->pipeline;
 	guint low = 0, high = p->drivers->len;
@@ -111,9 +111,36 @@ const char *context_driver_at(const struct context *context, va_t va)
 		else if (va.v - d->base >= d->size)
 			low = mid + 1;
 		else
-			return d->name ? d->name : "";
+			return d;
 	}
 	return NULL;
+}
+
+const char *context_driver_at(const struct context *context, va_t va)
+{
+	const struct driver *d = driver_at(context, va);
+
+	return !d ? NULL : d->name ? d->name : "";
+}
+
+bool context_driver_image(const struct context *context, va_t va, uint64_t *base, uint64_t *size)
+{
+	const struct driver *d = driver_at(context, va);
+
+	if (!d)
+		return false;
+	*base = d->base;
+	*size = d->size;
+	return true;
+}
+
+const char *context_placement(const struct context *context, va_t pointer, va_t expected)
+{
+	const struct driver *d = driver_at(context, pointer);
+
+	if (!d)
+		return "nowhere";
+	return !expected.v || d->base == context->kernel->base.v || expected.v - d->base < d->size ? "expected" : "other";
 }
 
 const struct table *context_table(const struct context *context, const char *name)

@@ -77,6 +77,13 @@ void context_note(struct context *context, enum fault fault, va_t at, const char
 bool context_cancelled(const struct context *context);
 /* The kernel-mode module an address lies in, by the table `drivers`; NULL when none. */
 const char *context_driver_at(const struct context *context, va_t va);
+/* The image it lies in; false: in none. */
+bool context_driver_image(const struct context *context, va_t va, uint64_t *base, uint64_t *size);
+/*
+ * Where a pointer of the kernel's leads: "expected", into the kernel or the module that holds `expected` (0: into any
+ * module), "other", into another one, "nowhere", into none.
+ */
+const char *context_placement(const struct context *context, va_t pointer, va_t expected);
 /* The n-th of them by base; false when there are no more. */
 bool context_driver(const struct context *context, guint n, uint64_t *base, uint64_t *size, const char **name);
 void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who the kernel calls when something happens: process, thread and image notifications,
- * registry, object, bugcheck, shutdown and file-system callbacks.
+ * registry, object, bugcheck, shutdown, power-setting and file-system callbacks.
  *
  * Sources of the structures: wdm.h and ntifs.h for KBUGCHECK_CALLBACK_RECORD and
  * KBUGCHECK_REASON_CALLBACK_RECORD; the others are in no symbols and are as public
@@ -9,11 +9,12 @@
  */
 #include <jansson.h>
 #include <stdlib.h>
-#include "kobject.h"
-#include "plugin.h"
+#include <string.h>
+#include "pool.h"
+#include "symbolize.h"
 #include "walk.h"
 
-enum { DUMP, TYPE, ADDRESS, MODULE, SYMBOL_NAME, DETAIL };
+enum { DUMP, TYPE, ADDRESS, MODULE, SYMBOL_NAME, DETAIL, PLACEMENT };
 
 static const char *const indices[] = { "address", NULL };
 
@@ -22,11 +23,13 @@ static const struct table callbacks = {
 	.columns = {
 		[DUMP] = { "dump_id", COL_DUMP, "" },
 		[TYPE] = { "type", COL_TEXT, "process, thread, image, registry, object, bugcheck, bugcheck_reason, shutdown, "
-			   "last_chance_shutdown, filesystem_registration, logon_session, debug_print, nmi" },
+			   "last_chance_shutdown, filesystem_registration, logon_session, debug_print, nmi, power_setting" },
 		[ADDRESS] = { "address", COL_ADDRESS, "of the function" },
 		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
-		[SYMBOL_NAME] = { "symbol", COL_TEXT, "where known" },
+		[SYMBOL_NAME] = { "symbol", COL_TEXT, "the nearest export of the module below it, where one is near" },
 		[DETAIL] = { "detail", COL_JSON, "where it is registered, and with what" },
+		[PLACEMENT] = { "placement", COL_TEXT, "expected: in a kernel module, of the driver that registered it where that is known; "
+				"other: in another one; nowhere: in none" },
 	},
 };
 
@@ -34,18 +37,26 @@ static const struct table callbacks = {
 #define NOTIFY_SLOTS 64
 #define MAX_CHAIN 256
 
-/* Takes detail. */
-static void put(struct context *c, const char *type, uint64_t address, json_t *detail)
+/* Takes detail. `owner`: an address in the module that registered it, 0 where nothing tells. */
+static void put_owned(struct context *c, const char *type, uint64_t address, uint64_t owner, json_t *detail)
 {
+	g_autofree char *symbol = symbolizer_name(context_kept(c), (va_t){ address });
 	struct row *row = row_new(c, &callbacks);
 
 	row_text(row, TYPE, type);
 	row_address(row, ADDRESS, address);
 	row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+	row_text(row, SYMBOL_NAME, symbol);
+	row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, (va_t){ owner }));
 	char *text = json_dumps(detail, JSON_COMPACT);
 	row_text(row, DETAIL, text);
 	free(text);
 	json_decref(detail);
+}
+
+static void put(struct context *c, const char *type, uint64_t address, json_t *detail)
+{
+	put_owned(c, type, address, 0, detail);
 }
 
 static json_t *hex(uint64_t value)
@@ -204,7 +215,7 @@ static void shutdown_queue(struct context *c, va_t head, const char *type, const
 
 	WALK_CALLBACKS(c, what, entry, head) {
 		struct object device = object_at(c->space, pointer_in(c, &entry, 2, what));
-		uint64_t driver_at = 0, function = 0;
+		uint64_t driver_at = 0, function = 0, start = 0;
 		enum fault fault = READ(device, device_object.DriverObject, &driver_at);
 		struct object driver = object_at(c->space, driver_at), functions = MEMBER(driver, driver_object.MajorFunction);
 		struct object name = MEMBER(driver, driver_object.DriverName);
@@ -217,7 +228,9 @@ static void shutdown_queue(struct context *c, va_t head, const char *type, const
 		g_autofree char *text = text_at(c, name.va.v);
 		json_t *detail = json_pack("{s:s, s:o, s:o}", "list", what, "entry", hex(entry.va.v), "device", hex(device.va.v));
 		set_text(detail, "driver", text);
-		put(c, type, function, detail);
+		if (READ(driver, driver_object.DriverStart, &start))
+			start = 0;
+		put_owned(c, type, function, start, detail);
 	}
 }
 
@@ -230,13 +243,15 @@ static void file_systems(struct context *c)
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, IopFsNotifyChangeQueueHead)) {
 		struct object driver = object_at(c->space, pointer_in(c, &entry, 2, what));
 		struct object name = MEMBER(driver, driver_object.DriverName);
-		uint64_t function = pointer_in(c, &entry, 3, what);
+		uint64_t function = pointer_in(c, &entry, 3, what), start = 0;
 		g_autofree char *text = text_at(c, name.va.v);
 		if (!function)
 			continue;
 		json_t *detail = json_pack("{s:s, s:o, s:o}", "list", what, "entry", hex(entry.va.v), "driver_object", hex(driver.va.v));
 		set_text(detail, "driver", text);
-		put(c, "filesystem_registration", function, detail);
+		if (READ(driver, driver_object.DriverStart, &start))
+			start = 0;
+		put_owned(c, "filesystem_registration", function, start, detail);
 	}
 }
 
@@ -277,11 +292,75 @@ static void chain(struct context *c, va_t head, const char *type, const char *wh
 	}
 }
 
+/*
+ * Power settings (PoRegisterPowerSettingCallback). A registration is {list, tag "PSet", …, setting at 0x24, …, function,
+ * context, device}; since 14393 it has a second setting, so that the function lies at 0x50 instead of 0x40. One whose
+ * setting has no value yet hangs on PopRegisteredPowerSettingCallbacks, the others on a list of the setting's, which
+ * nothing in the symbols leads to: so the pool blocks are looked at, too.
+ */
+#define POWER_TAG "PSet"
+#define POWER_TAG_AT 0x10
+#define POWER_SETTING_AT 0x24
+
+static const struct sweep_pattern pool_power_setting = { SWEEP_POOL, POWER_TAG, 0x70, 0x90, NULL };
+static const struct sweep_pattern *const sweeps[] = { &pool_power_setting, NULL };
+
+static void power_setting(struct context *c, va_t at, const char *found, GHashTable *done)
+{
+	uint8_t raw[0x70], *guid = raw + POWER_SETTING_AT;
+	unsigned function_at = c->kernel->build >= 14393 ? 0x50 : 0x40;
+	uint64_t function = 0, context = 0, device = 0, links[2], back = 0;
+
+	if (g_hash_table_contains(done, &at.v) || space_read(c->space, at, raw, function_at + 24, NULL) ||
+	    memcmp(raw + POWER_TAG_AT, POWER_TAG, 4))
+		return;
+	memcpy(links, raw, sizeof(links));
+	memcpy(&function, raw + function_at, 8);
+	memcpy(&context, raw + function_at + 8, 8);
+	memcpy(&device, raw + function_at + 16, 8);
+	/* What was unregistered is linked no more. */
+	if (!function || read_pointer(c->space, (va_t){ links[0] + 8 }, &back) || back != at.v)
+		return;
+	g_hash_table_add(done, g_memdup2(&at.v, sizeof(at.v)));
+	g_autofree char *setting = g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+						   guid[3], guid[2], guid[1], guid[0], guid[5], guid[4], guid[7], guid[6], guid[8], guid[9],
+						   guid[10], guid[11], guid[12], guid[13], guid[14], guid[15]);
+	json_t *detail = json_pack("{s:s, s:o, s:s, s:o}", "found", found, "entry", hex(at.v), "setting", setting, "context", hex(context));
+	uint64_t driver_at = 0, start = 0;
+	struct object device_at = object_at(c->space, device), driver;
+	if (device && !READ(device_at, device_object.DriverObject, &driver_at)) {
+		driver = object_at(c->space, driver_at);
+		if (READ(driver, driver_object.DriverStart, &start))
+			start = 0;
+		json_object_set_new(detail, "device", hex(device));
+	}
+	put_owned(c, "power_setting", function, start, detail);
+}
+
+static void power_settings(struct context *c)
+{
+	static const char what[] = "PopRegisteredPowerSettingCallbacks";
+	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GArray) blocks = pool_blocks(c, &pool_power_setting);
+	struct object entry;
+
+	if (space_pointer_size(c->space) != 8)
+		return;
+	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, PopRegisteredPowerSettingCallbacks))
+		power_setting(c, entry.va, what, done);
+	for (guint i = 0; i < blocks->len && !context_cancelled(c); i++) {
+		const struct pool_object *o = &g_array_index(blocks, struct pool_object, i);
+		if (o->va.v && !o->freed)
+			power_setting(c, o->va, "its pool block", done);
+	}
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const struct kernel *k = c->kernel;
 
 	(void)error;
+	context_keep(c, symbolizer_create(c), (GDestroyNotify)symbolizer_destroy);
 	if (!kernel_symbol(k, PspCreateProcessNotifyRoutine).v)
 		context_note(c, FAULT_NO_FIELD, k->base, "callbacks", "where process notifications are kept is not known");
 	notify_routines(c, kernel_symbol(k, PspCreateProcessNotifyRoutine), "process", "PspCreateProcessNotifyRoutine");
@@ -295,6 +374,7 @@ static bool run(struct context *c, GError **error)
 	shutdown_queue(c, kernel_symbol(k, IopNotifyLastChanceShutdownQueueHead), "last_chance_shutdown",
 		       "IopNotifyLastChanceShutdownQueueHead");
 	file_systems(c);
+	power_settings(c);
 	debug_print(c);
 	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesHead), "logon_session", "SeFileSystemNotifyRoutinesHead");
 	chain(c, kernel_symbol(k, KiNmiCallbackListHead), "nmi", "KiNmiCallbackListHead");
@@ -306,6 +386,7 @@ const struct plugin plugin_callbacks = {
 	.doc = "functions the kernel calls on events",
 	.fills = { &callbacks },
 	.needs = { "drivers" },
+	.sweeps = sweeps,
 	.needs_layout = true,
 	.run = run,
 };

@@ -12,7 +12,7 @@ enum {
 	DUMP, ADDRESS, PHYSICAL, NAME, SERVICE, START, SIZE, MODULE, LOADER_ENTRY, INIT, START_IO, UNLOAD, FAST_IO, DEVICES,
 	IN_DIRECTORY, IN_POOL,
 };
-enum { IRP_DUMP, IRP_DRIVER, IRP_NUMBER, IRP_FUNCTION, IRP_ADDRESS, IRP_MODULE };
+enum { IRP_DUMP, IRP_DRIVER, IRP_NUMBER, IRP_FUNCTION, IRP_ADDRESS, IRP_MODULE, IRP_PLACEMENT };
 enum { DEVICE_DUMP, DEVICE_DRIVER, DEVICE_ADDRESS, DEVICE_NAME, DEVICE_TYPE, DEVICE_ATTACHED, DEVICE_ATTACHED_DRIVER };
 
 static const struct table driver_objects = {
@@ -48,6 +48,7 @@ static const struct table driver_irps = {
 		[IRP_FUNCTION] = { "function", COL_TEXT, "IRP_MJ_…" },
 		[IRP_ADDRESS] = { "address", COL_ADDRESS, "" },
 		[IRP_MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
+		[IRP_PLACEMENT] = { "placement", COL_TEXT, "expected: in the driver or the kernel; other: in another module; nowhere: in none" },
 	},
 };
 
@@ -77,7 +78,7 @@ static const char *const major_names[MAJOR_FUNCTIONS] = {
 	"IRP_MJ_QUERY_QUOTA", "IRP_MJ_SET_QUOTA", "IRP_MJ_PNP",
 };
 
-static void put_irps(struct context *c, const struct object *driver, int64_t ordinal)
+static void put_irps(struct context *c, const struct object *driver, va_t image, int64_t ordinal)
 {
 	struct object functions = MEMBER(*driver, driver_object.MajorFunction);
 	unsigned width = space_pointer_size(c->space);
@@ -96,6 +97,7 @@ static void put_irps(struct context *c, const struct object *driver, int64_t ord
 		}
 		row_address(row, IRP_ADDRESS, address);
 		row_text(row, IRP_MODULE, context_driver_at(c, (va_t){ address }));
+		row_text(row, IRP_PLACEMENT, context_placement(c, (va_t){ address }, image));
 	}
 }
 
@@ -195,7 +197,7 @@ static void put_driver(struct context *c, const struct driver_found *found)
 		struct object device = object_at(c->space, g_array_index(list, uint64_t, i));
 		put_device(c, &device, ordinal);
 	}
-	put_irps(c, &driver, ordinal);
+	put_irps(c, &driver, (va_t){ start }, ordinal);
 }
 
 static bool run(struct context *c, GError **error)

@@ -2,7 +2,7 @@
 /* Each processor's interrupt and segment descriptor tables. The formats are Intel's (SDM volume 3, chapters 3 and 6). */
 #include "processor.h"
 
-enum { DUMP, PROCESSOR, VECTOR, ADDRESS, MODULE, SELECTOR, STACK, TYPE, PRIVILEGE };
+enum { DUMP, PROCESSOR, VECTOR, ADDRESS, MODULE, SELECTOR, STACK, TYPE, PRIVILEGE, PLACEMENT };
 enum { GDT_DUMP, GDT_PROCESSOR, GDT_SELECTOR, GDT_BASE, GDT_LIMIT, GDT_TYPE, GDT_SYSTEM, GDT_PRIVILEGE, GDT_LONG };
 
 static const char *const indices[] = { "address", NULL };
@@ -19,6 +19,7 @@ static const struct table idt = {
 		[STACK] = { "interrupt_stack", COL_INT, "number of its own stack, 0: none" },
 		[TYPE] = { "type", COL_TEXT, "interrupt or trap" },
 		[PRIVILEGE] = { "privilege", COL_INT, "least privileged ring that may raise it" },
+		[PLACEMENT] = { "placement", COL_TEXT, "expected: in the kernel; other: in a driver; nowhere: in no module" },
 	},
 };
 
@@ -61,6 +62,7 @@ static void put_gates(struct context *c, const struct processor *p, va_t base)
 		row_int(row, VECTOR, vector);
 		row_address(row, ADDRESS, address);
 		row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+		row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, c->kernel->base));
 		row_int(row, SELECTOR, (int64_t)bytes_at(&b, 2, 2));
 		row_int(row, STACK, raw[4] & 7);
 		row_text(row, TYPE, (raw[5] & 15) == 15 ? "trap" : (raw[5] & 15) == 14 ? "interrupt" : NULL);

@@ -13,7 +13,7 @@
 enum { DUMP, ADDRESS, NAME, ALTITUDE, DRIVER_OBJECT, DRIVER, MODULE };
 enum {
 	OPERATION_DUMP, OPERATION_FILTER, OPERATION_NUMBER, OPERATION_NAME, OPERATION_PRE, OPERATION_PRE_MODULE, OPERATION_POST,
-	OPERATION_POST_MODULE,
+	OPERATION_POST_MODULE, OPERATION_PRE_PLACEMENT, OPERATION_POST_PLACEMENT,
 };
 
 static const struct table minifilters = {
@@ -40,6 +40,8 @@ static const struct table minifilter_operations = {
 		[OPERATION_PRE_MODULE] = { "pre_module", COL_TEXT, "kernel module it lies in; NULL: in none" },
 		[OPERATION_POST] = { "post_operation", COL_ADDRESS, "called after" },
 		[OPERATION_POST_MODULE] = { "post_module", COL_TEXT, "kernel module it lies in; NULL: in none" },
+		[OPERATION_PRE_PLACEMENT] = { "pre_placement", COL_TEXT, "expected: in the filter's own driver; other: in another module; nowhere: in none" },
+		[OPERATION_POST_PLACEMENT] = { "post_placement", COL_TEXT, "the same of post_operation" },
 	},
 };
 
@@ -134,7 +136,7 @@ static bool find_filter(struct context *c, const struct pool_object *o, uint32_t
 	return false;
 }
 
-static void put_operations(struct context *c, const struct pool_object *o, uint32_t size, uint32_t from, int64_t ordinal)
+static void put_operations(struct context *c, const struct pool_object *o, uint32_t size, uint32_t from, va_t image, int64_t ordinal)
 {
 	uint8_t entries[MAX_OPERATIONS * OPERATION_SIZE];
 
@@ -154,10 +156,12 @@ static void put_operations(struct context *c, const struct pool_object *o, uint3
 			if (functions[0]) {
 				row_address(row, OPERATION_PRE, functions[0]);
 				row_text(row, OPERATION_PRE_MODULE, context_driver_at(c, (va_t){ functions[0] }));
+				row_text(row, OPERATION_PRE_PLACEMENT, context_placement(c, (va_t){ functions[0] }, image));
 			}
 			if (functions[1]) {
 				row_address(row, OPERATION_POST, functions[1]);
 				row_text(row, OPERATION_POST_MODULE, context_driver_at(c, (va_t){ functions[1] }));
+				row_text(row, OPERATION_POST_PLACEMENT, context_placement(c, (va_t){ functions[1] }, image));
 			}
 		}
 		if (n)
@@ -187,7 +191,7 @@ static void put_filter(struct context *c, const struct pool_object *o)
 		if (!READ(driver, driver_object.DriverStart, &start))
 			row_text(row, MODULE, context_driver_at(c, (va_t){ start }));
 	}
-	put_operations(c, o, size, f.after, row_ordinal(row));
+	put_operations(c, o, size, f.after, (va_t){ start }, row_ordinal(row));
 	g_free(f.name);
 	g_free(f.altitude);
 }

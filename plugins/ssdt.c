@@ -11,7 +11,7 @@
 #include "pe_space.h"
 #include "plugin.h"
 
-enum { DUMP, TABLE_NAME, NUMBER, FUNCTION, ADDRESS, MODULE };
+enum { DUMP, TABLE_NAME, NUMBER, FUNCTION, ADDRESS, MODULE, PLACEMENT };
 
 static const struct table ssdt = {
 	.name = "ssdt", .doc = "system service tables",
@@ -22,6 +22,7 @@ static const struct table ssdt = {
 		[FUNCTION] = { "function", COL_TEXT, "as ntdll or win32u export it" },
 		[ADDRESS] = { "address", COL_ADDRESS, "of the routine that is called" },
 		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
+		[PLACEMENT] = { "placement", COL_TEXT, "expected: in the table's own module; other: in another one; nowhere: in none" },
 	},
 };
 
@@ -176,6 +177,7 @@ static void put_table(struct context *c, struct space *space, va_t table, uint32
 		}
 		row_address(row, ADDRESS, address);
 		row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+		row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, table));
 	}
 }
 

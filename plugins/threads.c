@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads: the list of each process, and what each says of itself. */
+/* Threads: by all that know of them, and what each says of itself. */
+#include <string.h>
 #include "cid.h"
-#include "plugin.h"
+#include "handles.h"
 #include "pool.h"
+#include "token.h"
 #include "walk.h"
 
 enum {
 	PROCESS, ETHREAD, TID, START, WIN32_START, TEB, TEB32, CREATE, EXIT, EXIT_STATUS, STATE, WAIT_REASON, KERNEL_STACK, KERNEL_STACK_LIMIT,
 	USER_STACK, USER_LIMIT, IN_PROCESS, IN_CID, IN_POOL,
 	DERIVED,
+	IN_SCHEDULER, IN_HANDLES, INSTRUCTION, INSTRUCTION_MODULE, STACK_POINTER, IMPERSONATES, IMPERSONATION_LEVEL,
 };
 
 static const char *const threads_rest_on[] = {
@@ -40,6 +43,13 @@ static const struct table threads = {
 		[IN_CID] = { "in_cid_table", COL_BOOL, "in PspCidTable" },
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "found by its pool block" },
 		[DERIVED] = COLUMN_DERIVED,
+		[IN_SCHEDULER] = { "in_scheduler_list", COL_BOOL, "in the list that the scheduler keeps of its process (KPROCESS.ThreadListHead)" },
+		[IN_HANDLES] = { "in_handle_tables", COL_BOOL, "a process has a handle to it" },
+		[INSTRUCTION] = { "instruction_pointer", COL_ADDRESS, "where it left user mode, from its trap frame" },
+		[INSTRUCTION_MODULE] = { "instruction_module", COL_TEXT, "module that lies in; NULL: in none" },
+		[STACK_POINTER] = { "stack_pointer", COL_ADDRESS, "of user mode, from its trap frame" },
+		[IMPERSONATES] = { "impersonated_user", COL_TEXT, "SID of the user of the token it impersonates with; NULL: it doesn't" },
+		[IMPERSONATION_LEVEL] = { "impersonation_level", COL_TEXT, "anonymous, identification, impersonation or delegation" },
 	},
 };
 
@@ -79,14 +89,58 @@ static void put_teb(struct context *c, struct row *row, uint64_t teb)
 	row_address(row, TEB32, teb + (uint64_t)offset);
 }
 
+/* SECURITY_IMPERSONATION_LEVEL of winnt.h. */
+static const char *const impersonation_levels[] = { "anonymous", "identification", "impersonation", "delegation" };
+
+/* Where the thread was in user mode. A frame of kernel mode (an interrupt's) says nothing of that. */
+static void put_registers(struct context *c, struct row *row, const struct object *tcb)
+{
+	uint64_t at = 0, instruction = 0, stack = 0;
+	uint16_t selector = 0;
+
+	if (READ(*tcb, kthread.TrapFrame, &at) || !at || !space_is_kernel(c->space, (va_t){ at }))
+		return;
+	struct object frame = object_at(c->space, at);
+	if (READ(frame, ktrap_frame.SegCs, &selector) || (selector & 3) != 3 || READ(frame, ktrap_frame.Rip, &instruction) ||
+	    READ(frame, ktrap_frame.Rsp, &stack))
+		return;
+	row_address(row, INSTRUCTION, instruction);
+	row_address(row, STACK_POINTER, stack);
+	for (guint i = 0; i < c->process->modules->len; i++) {
+		const struct module *m = &g_array_index(c->process->modules, struct module, i);
+		if (instruction - m->base < m->size) {
+			row_text(row, INSTRUCTION_MODULE, m->name ? m->name : m->mapped_path);
+			break;
+		}
+	}
+}
+
+/* _PS_CLIENT_SECURITY_CONTEXT: the token, its level in the two lowest bits, EffectiveOnly in the third. */
+static void put_impersonation(struct context *c, struct row *row, const struct object *thread)
+{
+	struct token_info token;
+	uint64_t value = 0;
+	uint32_t active = 0;
+
+	if (READ(*thread, ethread.ActiveImpersonationInfo, &active) || !active || READ(*thread, ethread.ClientSecurity, &value) ||
+	    !(value & ~UINT64_C(7)))
+		return;
+	token_read(c->space, (va_t){ value & ~UINT64_C(7) }, &token);
+	row_text(row, IMPERSONATES, token.user_sid);
+	row_text(row, IMPERSONATION_LEVEL, impersonation_levels[value & 3]);
+	token_info_clear(&token);
+}
+
 /* What one dump's calls share: PspCidTable, and its threads by the process they belong to. */
 struct shared {
 	GArray *cid;
+	GHashTable *in_handles;		/* ETHREAD that handles lead to; NULL: no handle table could be read */
 	GHashTable *in_pool;		/* ETHREAD of whole objects in pool */
 	GHashTable *by_process;		/* EPROCESS → GArray of ETHREAD addresses, of both */
 };
 
-static void put_thread(struct context *c, const struct shared *s, const struct object *thread, bool in_list)
+/* An answer of -1: that source can't tell. */
+static void put_thread(struct context *c, const struct shared *s, const struct object *thread, int in_list, int in_scheduler)
 {
 	struct row *row = row_new(c, &threads);
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
@@ -112,7 +166,14 @@ static void put_thread(struct context *c, const struct shared *s, const struct o
 	PUT(row, KERNEL_STACK_LIMIT, tcb, kthread.StackLimit);
 	if (PUT_READ(row, TEB, tcb, kthread.Teb, &teb) && teb && c->user && !c->image->facts.no_user_memory)
 		put_teb(c, row, teb);
-	row_int(row, IN_PROCESS, in_list);
+	put_registers(c, row, &tcb);
+	put_impersonation(c, row, thread);
+	if (in_list >= 0)
+		row_int(row, IN_PROCESS, in_list);
+	if (in_scheduler >= 0)
+		row_int(row, IN_SCHEDULER, in_scheduler);
+	if (s->in_handles)
+		row_int(row, IN_HANDLES, g_hash_table_contains(s->in_handles, &thread->va.v));
 	if (pool_scannable(c))
 		row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &thread->va.v));
 	if (s->cid) {
@@ -128,6 +189,8 @@ static void shared_free(void *data)
 	if (s->cid)
 		g_array_unref(s->cid);
 	g_hash_table_destroy(s->in_pool);
+	if (s->in_handles)
+		g_hash_table_destroy(s->in_handles);
 	g_hash_table_destroy(s->by_process);
 	g_free(s);
 }
@@ -146,6 +209,41 @@ static void belongs(struct shared *s, uint64_t owner, uint64_t thread)
 		g_hash_table_insert(s->by_process, g_memdup2(&owner, sizeof(owner)), own);
 	}
 	g_array_append_val(own, thread);
+}
+
+/* A thread's object where only a handle says that there is one? */
+static bool plausible(struct context *c, const struct object *thread, uint64_t *owner)
+{
+	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
+	uint64_t tid;
+
+	return !READ(tcb, kthread.Process, owner) && space_is_kernel(c->space, (va_t){ *owner }) &&
+	       !READ(cid, client_id.UniqueThread, &tid) && tid && !(tid & 3) && tid <= UINT32_MAX;
+}
+
+static void find_by_handles(struct context *c, struct shared *s)
+{
+	AUTO(object_types) types = object_types_load(c->kernel, c->space);
+	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
+	struct field body = c->space->layout->object_header.Body;
+
+	for (guint i = 0; i < c->processes->len && body.size && types->count && !context_cancelled(c); i++) {
+		struct object proc = object_at(c->space, ((struct process *)g_ptr_array_index(c->processes, i))->eprocess.v);
+		struct handle_entry entry;
+		uint64_t table = 0, owner = 0;
+		memset(walk, 0, sizeof(*walk));
+		if (READ(proc, eprocess.ObjectTable, &table) || !table || handle_walk_init(walk, c->space, (va_t){ table }))
+			continue;
+		if (!s->in_handles)
+			s->in_handles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+		while (handle_walk_next(walk, &entry)) {
+			struct object thread = object_at(c->space, entry.object.v + body.offset);
+			if (object_is(types, c->space, thread.va, "Thread") && plausible(c, &thread, &owner) &&
+			    g_hash_table_add(s->in_handles, g_memdup2(&thread.va.v, sizeof(uint64_t))))
+				belongs(s, owner, thread.va.v);
+		}
+		handle_walk_deinit(walk);	/* what it could not read the plugin `handles` says */
+	}
 }
 
 static bool begin(struct context *c, GError **error)
@@ -171,30 +269,68 @@ static bool begin(struct context *c, GError **error)
 		g_hash_table_add(s->in_pool, g_memdup2(&t->object.va.v, sizeof(uint64_t)));
 		belongs(s, t->process.v, t->object.va.v);
 	}
+	find_by_handles(c, s);
 	context_keep(c, s, shared_free);
 	return true;
+}
+
+/* The threads (ETHREAD) of one of a process's two lists, in its order; NULL: there is none. *broken: it has a gap. */
+static GArray *list_threads(struct context *c, const struct object *head, struct field links, const char *what, bool *broken)
+{
+	struct walk walk = { .context = c, .table = "threads", .what = what, .head = *head, .link = links.offset, .at = head->va.v };
+	struct object thread;
+	uint64_t next = 0;
+
+	/* A head that was never initialised leads nowhere. */
+	if (!head->va.v || !links.size || (!READ(*head, list_entry.Flink, &next) && !next))
+		return NULL;
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	while (walk_next(&walk, &thread))
+		g_array_append_val(out, thread.va.v);
+	*broken = walk.broken;
+	walk_clear(&walk);
+	return out;
+}
+
+/* 1: in it, 0: not, -1: it can't be told. */
+static int in_list(const GHashTable *list, bool broken, uint64_t thread)
+{
+	if (!list)
+		return -1;
+	return g_hash_table_contains((GHashTable *)list, &thread) ? 1 : broken ? -1 : 0;
+}
+
+static GHashTable *address_set(const GArray *addresses)
+{
+	GHashTable *set = g_hash_table_new(g_int64_hash, g_int64_equal);
+
+	for (guint i = 0; addresses && i < addresses->len; i++)
+		g_hash_table_add(set, &g_array_index(addresses, uint64_t, i));
+	return set;
 }
 
 static bool run_process(struct context *c, GError **error)
 {
 	const struct shared *s = context_kept(c);
-	struct object proc = object_at(c->space, c->process->eprocess.v), thread;
-	struct object head = MEMBER(proc, eprocess.ThreadListHead);
-	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	const GArray *own = g_hash_table_lookup(s->by_process, &c->process->eprocess.v);
+	const struct layout *l = c->space->layout;
+	struct object proc = object_at(c->space, c->process->eprocess.v), pcb = MEMBER(proc, eprocess.Pcb);
+	struct object head = MEMBER(proc, eprocess.ThreadListHead), scheduler_head = MEMBER(pcb, kprocess.ThreadListHead);
+	struct field links = l->ethread.ThreadListEntry, scheduler_links = l->kthread.ThreadListEntry;
+	bool broken = false, scheduler_broken = false;
 
 	(void)error;
-	WALK_LIST(c, "threads", thread, head, ethread.ThreadListEntry) {
-		g_hash_table_add(done, g_memdup2(&thread.va.v, sizeof(uint64_t)));
-		put_thread(c, s, &thread, true);
-	}
-	for (guint i = 0; own && i < own->len; i++) {
-		thread = object_at(c->space, g_array_index(own, uint64_t, i));
-		if (g_hash_table_contains(done, &thread.va.v))
-			continue;
-		g_hash_table_add(done, g_memdup2(&thread.va.v, sizeof(uint64_t)));
-		put_thread(c, s, &thread, false);
-	}
+	g_autoptr(GArray) list = list_threads(c, &head, links, "ethread.ThreadListEntry", &broken);
+	g_autoptr(GArray) scheduler = list_threads(c, &scheduler_head, scheduler_links, "kthread.ThreadListEntry", &scheduler_broken);
+	const GArray *sources[] = { list, scheduler, g_hash_table_lookup(s->by_process, &c->process->eprocess.v) };
+	g_autoptr(GHashTable) listed = address_set(list), scheduled = address_set(scheduler), done = g_hash_table_new(g_int64_hash, g_int64_equal);
+	for (size_t n = 0; n < G_N_ELEMENTS(sources); n++)
+		for (guint i = 0; sources[n] && i < sources[n]->len; i++) {
+			uint64_t *at = &g_array_index(sources[n], uint64_t, i);
+			struct object thread = object_at(c->space, *at);
+			if (g_hash_table_add(done, at))
+				put_thread(c, s, &thread, in_list(list ? listed : NULL, broken, *at),
+					   in_list(scheduler ? scheduled : NULL, scheduler_broken, *at));
+		}
 	return true;
 }
 
@@ -204,7 +340,7 @@ const struct plugin plugin_threads = {
 	.name = "threads",
 	.doc = "threads of each process",
 	.fills = { &threads },
-	.needs = { "processes", "vads" },
+	.needs = { "processes", "vads", "modules" },
 	.sweeps = sweeps,
 	.needs_layout = true,
 	.begin = begin,

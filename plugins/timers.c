@@ -3,7 +3,7 @@
 #include "processor.h"
 #include "walk.h"
 
-enum { DUMP, ADDRESS, PROCESSOR, DUE_TIME, PERIOD, SIGNALED, DPC, ROUTINE, MODULE, CONTEXT };
+enum { DUMP, ADDRESS, PROCESSOR, DUE_TIME, PERIOD, SIGNALED, DPC, ROUTINE, MODULE, CONTEXT, PLACEMENT };
 
 static const char *const indices[] = { "routine", NULL };
 
@@ -20,6 +20,7 @@ static const struct table timers = {
 		[ROUTINE] = { "routine", COL_ADDRESS, "what is called" },
 		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none" },
 		[CONTEXT] = { "context", COL_ADDRESS, "what it is called with" },
+		[PLACEMENT] = { "placement", COL_TEXT, "expected: in a kernel module; nowhere: in none" },
 	},
 };
 
@@ -66,8 +67,10 @@ static void put_dpc(struct context *c, struct row *row, const struct object *tim
 		return;
 	}
 	struct object dpc = object_at(c->space, at);
-	if (PUT_READ(row, ROUTINE, dpc, kdpc.DeferredRoutine, &routine))
+	if (PUT_READ(row, ROUTINE, dpc, kdpc.DeferredRoutine, &routine)) {
 		row_text(row, MODULE, context_driver_at(c, (va_t){ routine }));
+		row_text(row, PLACEMENT, context_placement(c, (va_t){ routine }, (va_t){ 0 }));
+	}
 	PUT(row, CONTEXT, dpc, kdpc.DeferredContext);
 }
 
