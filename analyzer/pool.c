@@ -238,11 +238,19 @@ static bool read_thread(const struct context *c, struct thread_candidate *t)
 	return ok;
 }
 
-/* Every mapped, allocated block whose header has the right type is an object; without types (an unknown build) the links tell. */
+/*
+ * Every mapped, allocated block whose header has the right type is an object, so long as somebody refers to it (a freed
+ * one's index is 1, that of no type); without types (an unknown build) the links tell.
+ */
 static enum pool_state state_of(const struct context *c, const struct pool_object *o, const struct object_types *types,
 				uint32_t list, bool exited)
 {
-	if (o->freed || !o->va.v || (types->count && !o->typed) || (list && !list_belongs(c->space, o->va, list)))
+	struct object header = object_header_of(c->space, o->va);
+	int64_t pointers = 1, handles = 1;
+
+	if (o->freed || !o->va.v || (types->count && !o->typed) || (!types->count && list && !list_belongs(c->space, o->va, list)))
+		return POOL_REMNANT;
+	if (!READ(header, object_header.PointerCount, &pointers) && !READ(header, object_header.HandleCount, &handles) && !pointers && !handles)
 		return POOL_REMNANT;
 	return exited ? POOL_EXITED : POOL_LIVE;
 }

@@ -73,37 +73,49 @@ static int compare_addresses(const void *a, const void *b)
 
 /* The active list ---------------------------------------------------------- */
 
-/* The links of an entry's neighbour lead over it: somebody took it out. That neighbour's own link is sound. */
-static bool passed_over(struct space *space, va_t entry, bool forward)
+/* Taken out of a list: its neighbours are linked to each other past it, or it to itself alone. */
+static bool passed_over(struct space *space, va_t entry)
 {
-	struct object at = object_at(space, entry.v), neighbour, other;
-	uint64_t va = 0, over = 0, back = 0;
+	struct object at = object_at(space, entry.v), next, previous;
+	uint64_t flink = 0, blink = 0, over = 0, back = 0;
 
-	if (forward ? READ(at, list_entry.Flink, &va) : READ(at, list_entry.Blink, &va))
+	if (READ(at, list_entry.Flink, &flink) || READ(at, list_entry.Blink, &blink))
 		return false;
-	if (va == entry.v)	/* linked to itself alone, as what is taken out properly */
-		return true;
-	neighbour = object_at(space, va);
-	if (forward ? READ(neighbour, list_entry.Blink, &over) : READ(neighbour, list_entry.Flink, &over))
-		return false;
-	other = object_at(space, over);
-	if (over == entry.v || (forward ? READ(other, list_entry.Flink, &back) : READ(other, list_entry.Blink, &back)))
-		return false;
-	return back == va;
+	next = object_at(space, flink);
+	previous = object_at(space, blink);
+	return (flink == entry.v && blink == entry.v) ||
+	       (!READ(next, list_entry.Blink, &back) && !READ(previous, list_entry.Flink, &over) && back == blink && over == flink);
+}
+
+/* What the head and all known processes link to, each other than to itself. */
+static GHashTable *links_of_all(const struct set *s, const struct object *head)
+{
+	GHashTable *targets = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+
+	for (guint i = 0; i <= s->found->len; i++) {
+		struct object entry = *head;
+		uint64_t to[2] = { 0, 0 };
+		if (i)
+			entry.va.v = g_array_index(s->found, struct process_found, i - 1).va.v + head->space->layout->eprocess.ActiveProcessLinks.offset;
+		for (unsigned back = 0; back < 2; back++)
+			if (!(back ? READ(entry, list_entry.Blink, &to[back]) : READ(entry, list_entry.Flink, &to[back])) && to[back] != entry.va.v)
+				g_hash_table_add(targets, g_memdup2(&to[back], sizeof(to[back])));
+	}
+	return targets;
 }
 
 /*
- * Of a list that is whole, what the walk didn't meet is not in it. Of a broken one it may lie in the gap, which the
- * links tell: where both of its neighbours are linked past it, it was taken out.
+ * Of a list that is whole, what the walk didn't meet is not in it. Of a broken one it may lie in the gap: only what
+ * nobody links to and the neighbours are linked past was taken out.
  */
-static void active_asked(struct set *s, bool broken)
+static void active_asked(struct set *s, const struct object *head, bool broken)
 {
-	struct space *space = s->context->space;
+	g_autoptr(GHashTable) targets = broken ? links_of_all(s, head) : NULL;
 
 	for (guint i = 0; i < s->found->len; i++) {
 		struct process_found *f = &g_array_index(s->found, struct process_found, i);
-		va_t links = { f->va.v + space->layout->eprocess.ActiveProcessLinks.offset };
-		if (!broken || f->in & 1u << SOURCE_ACTIVE || (passed_over(space, links, true) && passed_over(space, links, false)))
+		va_t links = { f->va.v + head->space->layout->eprocess.ActiveProcessLinks.offset };
+		if (!broken || f->in & 1u << SOURCE_ACTIVE || (!g_hash_table_contains(targets, &links.v) && passed_over(head->space, links)))
 			f->asked |= 1u << SOURCE_ACTIVE;
 	}
 }
@@ -250,6 +262,7 @@ GArray *process_set_find(struct context *c, const GArray *candidates)
 
 	while (walk_next(&walk, &proc))
 		add(&s, proc.va.v, SOURCE_ACTIVE);
+	guint active_count = s.found->len;
 	for (guint i = 0; cid && i < cid->len; i++) {
 		const struct cid_entry *e = &g_array_index(cid, struct cid_entry, i);
 		if (e->kind == CID_PROCESS)
@@ -265,8 +278,9 @@ GArray *process_set_find(struct context *c, const GArray *candidates)
 	bool tables = find_by_tables(&s);
 	bool handles = find_by_handles(&s, &csrss);
 	find_in_sessions(&s);
+	/* System is always in it: an empty list is none. */
 	if (active)
-		active_asked(&s, walk.broken);
+		active_asked(&s, &head, walk.broken || !active_count);
 	if (cid)
 		asked(&s, SOURCE_CID);
 	if (pool_scannable(c))

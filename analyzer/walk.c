@@ -19,8 +19,7 @@ static enum fault step(struct walk *w, uint64_t *out)
 	if (fault)
 		return fault;
 	*out = next;
-	if (next == w->head.va.v)
-		return FAULT_NONE;
+	/* The head, too, must link back: else the way leads past entries that it knows of. */
 	entry.va.v = next;
 	fault = w->backwards ? READ(entry, list_entry.Flink, &back) : READ(entry, list_entry.Blink, &back);
 	if (fault)
@@ -39,6 +38,10 @@ bool walk_next(struct walk *w, struct object *out)
 		enum fault fault = step(w, &next);
 		if (!fault && next == w->head.va.v)
 			break;
+		if (fault && next == w->head.va.v && w->backwards) {
+			w->broken = true;	/* that was said when the way forward ended */
+			break;
+		}
 		if (g_hash_table_contains(w->seen, &next)) {
 			/* Going back we meet the last entry that was seen going forward, whose own link is
 			 * the broken one: nothing was missed. */
