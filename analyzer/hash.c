@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hash.h"
+#include <unistd.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include "progress.h"
@@ -10,7 +11,19 @@ struct hasher {
 	const struct file *file;
 	GThread *thread;
 	volatile int cancelled;
+	GMutex lock;
+	GCond moved;
+	uint64_t at;		/* bytes done; UINT64_MAX at the end */
+	uint64_t memory;	/* of this machine, a quarter of it */
 };
+
+static void move(struct hasher *h, uint64_t at)
+{
+	g_mutex_lock(&h->lock);
+	h->at = at;
+	g_cond_broadcast(&h->moved);
+	g_mutex_unlock(&h->lock);
+}
 
 static void *hash_thread(void *data)
 {
@@ -23,7 +36,9 @@ static void *hash_thread(void *data)
 	for (uint64_t at = 0; ok && at < h->file->size && !h->cancelled; at += CHUNK) {
 		ok = EVP_DigestUpdate(ctx, h->file->map + at, (size_t)MIN(CHUNK, h->file->size - at));
 		progress_bytes(at);
+		move(h, at + CHUNK);
 	}
+	move(h, UINT64_MAX);	/* nobody waits for what failed */
 	ok = ok && !h->cancelled && EVP_DigestFinal_ex(ctx, digest, &length);
 	EVP_MD_CTX_free(ctx);
 	if (!ok)
@@ -39,6 +54,10 @@ struct hasher *hasher_start(const struct file *file)
 	struct hasher *h = g_new0(struct hasher, 1);
 
 	h->file = file;
+	g_mutex_init(&h->lock);
+	g_cond_init(&h->moved);
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	h->memory = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : UINT64_C(1) << 30;
 	h->thread = g_thread_new("sha256", hash_thread, h);
 	return h;
 }
@@ -47,8 +66,21 @@ char *hasher_finish(struct hasher *h)
 {
 	char *hex = g_thread_join(h->thread);
 
+	g_mutex_clear(&h->lock);
+	g_cond_clear(&h->moved);
 	g_free(h);
 	return hex;
+}
+
+void hasher_wait(struct hasher *h, uint64_t at, uint64_t window, const volatile int *cancel)
+{
+	if (!window)
+		window = h->memory;
+	g_mutex_lock(&h->lock);
+	while (at > window && h->at < at - window && !h->cancelled && !(cancel && *cancel))
+		/* An interrupt wakes nobody: look again now and then. */
+		g_cond_wait_until(&h->moved, &h->lock, g_get_monotonic_time() + G_TIME_SPAN_SECOND / 10);
+	g_mutex_unlock(&h->lock);
 }
 
 void hasher_cancel(struct hasher *h)

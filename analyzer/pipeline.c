@@ -552,7 +552,7 @@ static bool find_earlier(struct pipeline *p, const char *path, struct hasher **h
 }
 
 /* One pass over physical memory for all plugins that look for something there. */
-static bool sweep_memory(struct pipeline *p)
+static bool sweep_memory(struct pipeline *p, struct hasher *hasher)
 {
 	g_autoptr(GPtrArray) patterns = g_ptr_array_new();
 	gint64 started = g_get_monotonic_time();
@@ -564,7 +564,7 @@ static bool sweep_memory(struct pipeline *p)
 	g_ptr_array_add(patterns, NULL);
 	progress_stage("sweep");
 	p->sweep = sweep_run(p->image, p->kernel->layout, (const struct sweep_pattern *const *)patterns->pdata, p->options->jobs,
-			     &pipeline_interrupted);
+			     hasher, &pipeline_interrupted);
 	p->rows = (int64_t)sweep_total(p->sweep);
 	if (!sweep_map(p->sweep, p->kernel->space, &pipeline_interrupted))
 		message = "the kernel's page tables lead on and on: not everything found has an address";
@@ -573,9 +573,9 @@ static bool sweep_memory(struct pipeline *p)
 	return note_plugin_run(p, "sweep", message ? "partial" : "ok", started, message);
 }
 
-static bool run_all(struct pipeline *p, GError **error)
+static bool run_all(struct pipeline *p, struct hasher *hasher, GError **error)
 {
-	bool ok = image_kind(p->image) != DUMP_OF_MACHINE || sweep_memory(p);
+	bool ok = image_kind(p->image) != DUMP_OF_MACHINE || sweep_memory(p, hasher);
 
 	for (const struct plugin *const *plugin = p->plugins; *plugin && ok && !pipeline_interrupted; plugin++)
 		ok = run_plugin(p, *plugin);
@@ -646,7 +646,7 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 		g_propagate_error(error, g_steal_pointer(&p->store_error));
 		goto out;
 	}
-	ok = run_all(p, error);
+	ok = run_all(p, hasher, error);
 	if (hasher && pipeline_interrupted)
 		hasher_cancel(hasher);
 	progress_stage("sha256");

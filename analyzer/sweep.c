@@ -2,6 +2,7 @@
 #include "sweep.h"
 #include <stdlib.h>
 #include <string.h>
+#include "hash.h"
 
 /* A thread takes this much at a time: enough to read in sequence, little enough to share out evenly. */
 #define CHUNK (UINT64_C(4) << 20)
@@ -40,6 +41,7 @@ struct sweep {
 	guint window;			/* none is taken that is farther ahead: what was found waits in memory */
 	GMutex lock;
 	GCond merged;
+	struct hasher *hasher;		/* NULL: nobody to keep up with */
 	const volatile int *cancel;
 	uint64_t total;
 	GArray *mappings;		/* struct mapping, sorted; NULL: not mapped yet */
@@ -138,6 +140,16 @@ static void collect(struct sweep *s)
 	}
 }
 
+/* A file that is no larger than the page cache is read in any order; of others the hash must find the pages there still. */
+static void keep_pace(const struct sweep *s, const struct chunk *chunk)
+{
+	const struct file *file = s->image->container;
+	const uint8_t *page = s->hasher ? image_page(s->image, (pa_t){ chunk->start }, NULL) : NULL;
+
+	if (page && page >= file->map && (uint64_t)(page - file->map) < file->size)
+		hasher_wait(s->hasher, (uint64_t)(page - file->map), 0, s->cancel);
+}
+
 static void *sweep_thread(void *data)
 {
 	struct sweep *s = data;
@@ -151,6 +163,7 @@ static void *sweep_thread(void *data)
 			break;
 		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, s->next++);
 		g_mutex_unlock(&s->lock);
+		keep_pace(s, chunk);
 		for (uint64_t at = 0; at < chunk->length; at += PAGE_SIZE) {
 			const uint8_t *page = image_page(s->image, (pa_t){ chunk->start + at }, scratch);
 			if (page)
@@ -204,10 +217,11 @@ static void add_chunks(struct sweep *s)
 }
 
 struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,
-			int threads, const volatile int *cancel)
+			int threads, struct hasher *hasher, const volatile int *cancel)
 {
 	struct sweep *s = g_new0(struct sweep, 1);
 
+	s->hasher = hasher;
 	s->image = image;
 	s->cancel = cancel;
 	s->targets = g_array_new(FALSE, TRUE, sizeof(struct target));

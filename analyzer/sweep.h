@@ -33,14 +33,16 @@ struct sweep_hit {
 };
 
 struct sweep;
+struct hasher;
 
 /* Of one pattern, the first so many hits are kept, and sweep_cut_short tells. */
 #define SWEEP_MAX_HITS ((guint)limit(sweep_hits))
 
 /* patterns is NULL-terminated; equal ones are swept for once. NULL layout: pool patterns find nothing.
+ * `hasher`, of the image's file, or NULL: the sweep goes no farther ahead of it than hash.h says.
  * *cancel may become nonzero meanwhile; NULL: it can't be stopped. */
 struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,
-			int threads, const volatile int *cancel);
+			int threads, struct hasher *hasher, const volatile int *cancel);
 void sweep_destroy(struct sweep *sweep);
 DEFINE_AUTO(sweep, sweep_destroy)
 /* struct sweep_hit by physical address; never NULL. */

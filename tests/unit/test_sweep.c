@@ -47,7 +47,7 @@ START_TEST(finds_blocks)
 	memcpy(m.bytes + 0x1c0010, "MZ", 2);
 	memory_open(&m);
 	for (int threads = 1; threads <= 3; threads++) {
-		AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, threads, NULL);
+		AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, threads, NULL, NULL);
 		const GArray *all = sweep_hits(s, &any), *some = sweep_hits(s, &small);
 		ck_assert_uint_eq(all->len, 4);
 		ck_assert_uint_eq(hit(all, 0)->pa.v, 0x100010);
@@ -85,7 +85,7 @@ START_TEST(too_many)
 	}
 	memory_open_all(&big, (gsize)copies * MEMORY_PAGES * PAGE_SIZE);
 	for (int threads = 1; threads <= 3; threads += 2) {
-		AUTO(sweep) s = sweep_run(big.image, big.layout, one, threads, NULL);
+		AUTO(sweep) s = sweep_run(big.image, big.layout, one, threads, NULL, NULL);
 		const GArray *hits = sweep_hits(s, &any);
 		ck_assert_uint_eq(hits->len, SWEEP_MAX_HITS);
 		ck_assert_uint_eq(hit(hits, hits->len - 1)->pa.v, (SWEEP_MAX_HITS - 1) * UINT64_C(16));
@@ -101,7 +101,7 @@ START_TEST(without_a_layout)
 	put_header(0x100010, "Abcd", 0x40, 2);
 	memcpy(m.bytes + 0x1b0000, "MZ", 2);
 	memory_open(&m);
-	AUTO(sweep) s = sweep_run(m.image, NULL, patterns, 1, NULL);
+	AUTO(sweep) s = sweep_run(m.image, NULL, patterns, 1, NULL, NULL);
 	ck_assert_uint_eq(sweep_hits(s, &any)->len, 0);
 	ck_assert_uint_eq(sweep_hits(s, &headers)->len, 1);
 	memory_clear(&m);
@@ -115,7 +115,7 @@ START_TEST(stops_when_told)
 	memory_init(&m, 19041);
 	put_header(0x100010, "Abcd", 0x40, 2);
 	memory_open(&m);
-	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 2, &stop);
+	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 2, NULL, &stop);
 	ck_assert_uint_eq(sweep_total(s), 0);
 	memory_clear(&m);
 }
@@ -134,7 +134,7 @@ START_TEST(maps_frames)
 	memory_map(&m, 0x7ff600000000, 0x1f0000);			/* a process's, not the kernel's */
 	memory_put(&m, memory_entry(&m, BASE + UINT64_C(0x80000000), 21), 0x0 | 0x83, 8);	/* a large page over the first 2 MiB */
 	memory_open(&m);
-	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 1, NULL);
+	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 1, NULL, NULL);
 	ck_assert_uint_eq(sweep_addresses(s, (pa_t){ 0x100010 }, va, 4), 0);	/* nobody asked yet */
 	ck_assert(sweep_map(s, m.space, NULL));
 	ck_assert_uint_eq(sweep_addresses(s, (pa_t){ 0x100010 }, va, 4), 3);
@@ -158,7 +158,7 @@ START_TEST(endless_tables)
 	for (unsigned i = 256; i < 512; i++)
 		memory_put(&m, m.dtb + 8 * i, m.dtb | 3, 8);
 	memory_open(&m);
-	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 1, NULL);
+	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 1, NULL, NULL);
 	ck_assert(!sweep_map(s, m.space, NULL));
 	memory_clear(&m);
 }
@@ -222,7 +222,7 @@ START_TEST(processes)
 	memory_open(&m);
 
 	struct kernel kernel = { .image = m.image, .layout = m.layout, .base = { BASE }, .object_header_cookie = COOKIE };
-	AUTO(sweep) s = sweep_run(m.image, m.layout, sweeps, 1, NULL);
+	AUTO(sweep) s = sweep_run(m.image, m.layout, sweeps, 1, NULL, NULL);
 	ck_assert(sweep_map(s, m.space, NULL));
 	struct context c = { .image = m.image, .kernel = &kernel, .space = m.space, .sweep = s };
 	g_autoptr(GArray) found = process_candidates(&c);
