@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
 #include <string.h>
+#include "big_pool.h"
 
 /* Tags of ob\…\type.c and mm, as pooltag.txt of the debugger's tools lists them. The sizes bound what an x64 object of
  * the kind with its headers can measure. */
@@ -77,17 +78,17 @@ static uint32_t optional_size(const struct layout *l, uint8_t mask)
  * index, which takes the address to decode, settles it.
  */
 static uint32_t find_body(const struct context *c, const struct object_types *types, const char *type, uint32_t first, uint32_t mask,
-			  const uint8_t *block, size_t have, va_t va, bool *typed)
+			  const uint8_t *block, size_t have, uint32_t start_at, va_t va, bool *typed)
 {
 	const struct layout *l = c->kernel->layout;
 	uint32_t body = l->object_header.Body.offset, untyped = 0;
 
 	*typed = false;
-	for (uint32_t at = l->pool_header.size_; at <= MAX_HEADERS && at + body + 4 <= have; at += 16) {
+	for (uint32_t at = start_at; at <= MAX_HEADERS && at + body + 4 <= have; at += 16) {
 		const uint8_t *header = block + at;
 		uint32_t start;
 		memcpy(&start, header + body, sizeof(start));
-		if (optional_size(l, header[l->object_header.InfoMask.offset]) != at - l->pool_header.size_ || ((start ^ first) & mask))
+		if (optional_size(l, header[l->object_header.InfoMask.offset]) != at - start_at || ((start ^ first) & mask))
 			continue;
 		uint8_t index = object_type_index(types, (va_t){ va.v + at }, header[l->object_header.TypeIndex.offset]);
 		const char *name = va.v ? types->name[index] : NULL;
@@ -101,28 +102,40 @@ static uint32_t find_body(const struct context *c, const struct object_types *ty
 	return untyped;
 }
 
+/* Blocks of the segment heap may cross into the next page, whose frame is another: what lies there the address tells. */
+static size_t read_block(const struct context *c, const struct sweep_hit *hit, va_t va, uint8_t *block, size_t size)
+{
+	size_t here = MIN(size, PAGE_SIZE - (hit->pa.v & PAGE_MASK));
+
+	if (here < size && va.v && !space_read(c->space, va, block, size, NULL))
+		return size;
+	return image_read(c->image, hit->pa, block, here) ? 0 : here;
+}
+
 static void resolve(const struct context *c, const struct sweep_hit *hit, const struct object_types *types, const char *type,
 		    uint32_t first, uint32_t mask, GArray *out)
 {
 	uint8_t block[MAX_HEADERS + 0x80];
-	size_t have = MIN(sizeof(block), MIN(hit->size, PAGE_SIZE - (hit->pa.v & PAGE_MASK)));
+	size_t size = MIN(sizeof(block), hit->size), have;
+	uint32_t start = c->kernel->layout->pool_header.size_;
 	struct pool_object best = { .header = hit->pa, .block = hit->size, .freed = hit->freed };
 	uint32_t at = 0;
 	va_t va[MAX_ADDRESSES];
 	unsigned n = sweep_addresses(c->sweep, hit->pa, va, G_N_ELEMENTS(va));
 
-	if (image_read(c->image, hit->pa, block, have))
-		return;
 	/* A frame may be mapped more than once: the object's own address is the one its type index fits. */
 	for (unsigned i = 0; i < n && !best.typed; i++) {
-		uint32_t here = find_body(c, types, type, first, mask, block, have, va[i], &best.typed);
+		have = read_block(c, hit, va[i], block, size);
+		uint32_t here = find_body(c, types, type, first, mask, block, have, start, va[i], &best.typed);
 		if (here && (best.typed || !at)) {
 			at = here;
 			best.va.v = va[i].v + here;
 		}
 	}
-	if (!n)
-		at = find_body(c, types, type, first, mask, block, have, (va_t){ 0 }, &best.typed);
+	if (!n) {
+		have = read_block(c, hit, (va_t){ 0 }, block, size);
+		at = find_body(c, types, type, first, mask, block, have, start, (va_t){ 0 }, &best.typed);
+	}
 	if (!at)
 		return;
 	best.pa.v = hit->pa.v + at;
@@ -139,6 +152,33 @@ bool pool_scannable(const struct context *c)
 	       l->object_header.TypeIndex.offset < 0x60;
 }
 
+/* Of a page and more (with the verifier's special pool, any size): without a pool header, and their address is known. */
+static void add_big(const struct context *c, const struct sweep_pattern *pattern, const struct object_types *types, const char *type,
+		    uint32_t first, uint32_t mask, GArray *out)
+{
+	enum fault fault;
+	va_t at;
+	bool missing;
+	g_autoptr(GArray) list = big_pool_list(c, pattern->tag, &fault, &at, &missing);	/* what is missing the plugin `big_pool` says */
+
+	for (guint i = 0; list && i < list->len; i++) {
+		const struct big_allocation *b = &g_array_index(list, struct big_allocation, i);
+		struct page page;
+		uint8_t block[MAX_HEADERS + 0x80];
+		if (b->freed || space_page(c->space, b->va, &page) || !page_resident(&page) ||
+		    space_read(c->space, b->va, block, sizeof(block), NULL))
+			continue;
+		struct pool_object object = { .block = (uint32_t)MIN(b->size, UINT32_MAX) };
+		uint32_t body = find_body(c, types, type, first, mask, block, sizeof(block), 0, b->va, &object.typed);
+		if (!body)
+			continue;
+		object.header.v = page.pa.v + (b->va.v - page.va.v);
+		object.pa.v = object.header.v + body;
+		object.va.v = b->va.v + body;
+		g_array_append_val(out, object);
+	}
+}
+
 GArray *pool_objects(const struct context *c, const struct sweep_pattern *pattern, const struct object_types *types,
 		     const char *type, uint32_t first, uint32_t mask)
 {
@@ -150,6 +190,7 @@ GArray *pool_objects(const struct context *c, const struct sweep_pattern *patter
 		return out;
 	for (guint i = 0; i < hits->len && !context_cancelled(c); i++)
 		resolve(c, &g_array_index(hits, struct sweep_hit, i), types, type, first, mask, out);
+	add_big(c, pattern, types, type, first, mask, out);
 	return out;
 }
 
@@ -165,6 +206,19 @@ GArray *pool_blocks(const struct context *c, const struct sweep_pattern *pattern
 		unsigned n = sweep_addresses(c->sweep, hit->pa, &va, 1);
 		struct pool_object object = { hit->pa, { hit->pa.v + l->pool_header.size_ }, { n ? va.v + l->pool_header.size_ : 0 },
 			hit->size, hit->freed, false };
+		g_array_append_val(out, object);
+	}
+	enum fault fault;
+	va_t at;
+	bool missing;
+	g_autoptr(GArray) list = l ? big_pool_list(c, pattern->tag, &fault, &at, &missing) : NULL;
+	for (guint i = 0; list && i < list->len; i++) {
+		const struct big_allocation *b = &g_array_index(list, struct big_allocation, i);
+		struct page page;
+		if (b->freed || space_page(c->space, b->va, &page) || !page_resident(&page))
+			continue;
+		pa_t pa = { page.pa.v + (b->va.v - page.va.v) };
+		struct pool_object object = { pa, pa, b->va, (uint32_t)MIN(b->size, UINT32_MAX), false, false };
 		g_array_append_val(out, object);
 	}
 	return out;

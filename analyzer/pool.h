@@ -19,7 +19,7 @@ extern const struct sweep_pattern pool_process, pool_thread, pool_driver, pool_d
 
 /* What lies in a pool block that a pattern named. */
 struct pool_object {
-	pa_t header;		/* of the pool header */
+	pa_t header;		/* of the pool header; of a block without one (big_pool.h), of its start */
 	pa_t pa;		/* of the object (its body), so far as the block is contiguous */
 	va_t va;		/* of the same; 0: the kernel maps it nowhere, it is a remnant */
 	uint32_t block;		/* bytes of the block with its header */

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The images that each process unloaded last, as ntdll keeps them for debuggers (RtlpUnloadEventTrace).
+ *
+ * Where it keeps them is told by RtlGetUnloadEventTrace, which it exports and whose whole code is `lea rax, [trace]; ret`
+ * (`mov eax, trace; ret` on 32 bits). RTL_UNLOAD_EVENT_TRACE is public (learn.microsoft.com, RtlGetUnloadEventTrace): base,
+ * size, sequence, timestamp, checksum, 32 characters of name, version; a ring of 64.
+ */
+#include <string.h>
+#include "pe_space.h"
+#include "plugin.h"
+#include "text.h"
+
+enum { PROCESS, BASE, SIZE, NAME, SEQUENCE, TIMESTAMP, CHECKSUM, WOW64 };
+
+static const struct table unloaded_modules = {
+	.name = "unloaded_modules", .doc = "images that processes unloaded, the last 64",
+	.columns = {
+		[PROCESS] = { "process_id", COL_PROCESS, "" },
+		[BASE] = { "base", COL_ADDRESS, "where it was" },
+		[SIZE] = { "size", COL_INT, "" },
+		[NAME] = { "name", COL_TEXT, "" },
+		[SEQUENCE] = { "sequence", COL_INT, "counts up" },
+		[TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp of its PE header" },
+		[CHECKSUM] = { "checksum", COL_INT, "of its PE header" },
+		[WOW64] = { "wow64", COL_BOOL, "by the 32-bit loader" },
+	},
+};
+
+#define ENTRIES 64u		/* RTL_UNLOAD_EVENT_TRACE_NUMBER */
+#define NAME_BYTES 64u
+#define MAX_SIZE (UINT32_C(1) << 31)
+
+/* The trace by the code of the function that returns it; 0: its code is another. */
+static uint64_t trace_of(struct pe *pe, uint32_t function, bool wow64)
+{
+	static const uint8_t lea[] = { 0x48, 0x8d, 0x05 };
+	uint8_t code[8];
+	int32_t distance;
+	uint32_t address;
+
+	if (pe_read(pe, function, code, sizeof(code)))
+		return 0;
+	if (wow64) {
+		memcpy(&address, code + 1, sizeof(address));
+		return code[0] == 0xb8 && code[5] == 0xc3 ? address : 0;
+	}
+	memcpy(&distance, code + 3, sizeof(distance));
+	return !memcmp(code, lea, sizeof(lea)) && code[7] == 0xc3 ? pe->base + function + sizeof(code) - 1 + (uint64_t)(int64_t)distance : 0;
+}
+
+static uint64_t find_trace(struct context *c, const struct module *ntdll)
+{
+	struct pe_space at = { c->user, { ntdll->base } };
+	AUTO_PE pe = pe_space_open(&at, (uint32_t)MIN(ntdll->size, UINT32_MAX & ~PAGE_MASK));
+	const GArray *exports = pe_exports(pe, NULL);
+
+	for (guint i = 0; exports && i < exports->len; i++) {
+		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
+		if (e->name && e->rva && !e->forwarder && !strcmp(e->name, "RtlGetUnloadEventTrace")) {
+			uint64_t trace = trace_of(pe, e->rva, ntdll->wow64);
+			return trace - ntdll->base < ntdll->size ? trace : 0;
+		}
+	}
+	return 0;
+}
+
+static void put_trace(struct context *c, uint64_t trace, bool wow64)
+{
+	const unsigned width = wow64 ? 4 : 8, size = wow64 ? 92 : 104;
+	uint8_t raw[104];
+
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		va_t at = { trace + i * size };
+		enum fault fault = space_read(c->user, at, raw, size, NULL);
+		struct bytes b = { raw, size, false };
+		if (fault) {
+			context_note(c, fault, at, "unloaded_modules", "the trace of unloaded images can't be read from entry %u on", i);
+			return;
+		}
+		uint64_t base = bytes_at(&b, 0, width), length = bytes_at(&b, width, width);
+		/* The first that was never used ends it; what else stands there is no trace. */
+		if (!base || (base & PAGE_MASK) || !length || length > MAX_SIZE)
+			return;
+		unsigned n = 0;
+		while (n < NAME_BYTES && (raw[2 * width + 12 + n] || raw[2 * width + 13 + n]))
+			n += 2;
+		g_autofree char *name = text_from_utf16(raw + 2 * width + 12, n, FALSE);
+		struct row *row = row_new(c, &unloaded_modules);
+		row_address(row, BASE, base);
+		row_int(row, SIZE, (int64_t)length);
+		row_text(row, NAME, name);
+		row_int(row, SEQUENCE, (int64_t)bytes_at(&b, 2 * width, 4));
+		row_int(row, TIMESTAMP, (int64_t)bytes_at(&b, 2 * width + 4, 4));
+		row_int(row, CHECKSUM, (int64_t)bytes_at(&b, 2 * width + 8, 4));
+		row_int(row, WOW64, wow64);
+	}
+}
+
+static bool run_process(struct context *c, GError **error)
+{
+	(void)error;
+	for (guint i = 0; c->user && i < c->process->modules->len; i++) {
+		const struct module *m = &g_array_index(c->process->modules, struct module, i);
+		if (!m->in_load_order || !m->name || g_ascii_strcasecmp(m->name, "ntdll.dll"))
+			continue;
+		uint64_t trace = find_trace(c, m);
+		if (trace)
+			put_trace(c, trace, m->wow64);
+	}
+	return true;
+}
+
+const struct plugin plugin_unloaded_modules = {
+	.name = "unloaded_modules",
+	.doc = "images that processes unloaded",
+	.fills = { &unloaded_modules },
+	.needs = { "modules" },
+	.needs_user_memory = true,
+	.needs_layout = true,
+	.run_process = run_process,
+};
