@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vad_tree.h"
 #include "limit.h"
+#include "pool.h"
 
 /* The node's two children; the build's fields decide which structure links them. */
 static enum fault children(const struct object *node, uint64_t *left, uint64_t *right)
@@ -131,14 +132,15 @@ missing:
 	vad->file_fault = fault;
 }
 
-static bool read_node(struct context *c, const struct object *node, struct vad *vad)
+static bool read_node(struct context *c, const struct object *node, struct vad *vad, bool note)
 {
 	enum fault fault = read_range(node, vad);
 
 	if (fault) {
 		if (fault == FAULT_UNMAPPED)	/* a link that leads nowhere is no link */
 			fault = FAULT_IMPLAUSIBLE;
-		context_note(c, fault, node->va, "vads", "a node of the VAD tree can't be read or has no sane range");
+		if (note)
+			context_note(c, fault, node->va, "vads", "a node of the VAD tree can't be read or has no sane range");
 		return false;
 	}
 	vad->node = node->va;
@@ -159,7 +161,7 @@ static int compare_vads(const void *a, const void *b)
 	return (x->node.v > y->node.v) - (x->node.v < y->node.v);
 }
 
-void vad_tree_read(struct context *c, struct process *process)
+bool vad_tree_read(struct context *c, struct process *process)
 {
 	struct object proc = object_at(c->space, process->eprocess.v);
 	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -167,10 +169,11 @@ void vad_tree_read(struct context *c, struct process *process)
 	GArray *vads = process->vads.vads;
 	uint64_t root = 0;
 	enum fault fault = tree_root(&proc, &root);
+	bool whole = true;
 
 	if (fault) {
 		context_note(c, fault, proc.va, "vads", "the root of the VAD tree can't be read");
-		return;
+		return false;
 	}
 	if (root)
 		g_array_append_val(stack, root);
@@ -179,17 +182,20 @@ void vad_tree_read(struct context *c, struct process *process)
 		g_array_set_size(stack, stack->len - 1);
 		if (g_hash_table_contains(seen, &node.va.v)) {
 			context_note(c, FAULT_IMPLAUSIBLE, node.va, "vads", "the VAD tree has a loop: a node is reached twice");
+			whole = false;
 			continue;
 		}
 		uint64_t *key = g_memdup2(&node.va.v, sizeof(uint64_t)), left = 0, right = 0;
 		g_hash_table_add(seen, key);
 		struct vad vad = { .node = node.va };
-		if (read_node(c, &node, &vad))
-			g_array_append_val(vads, vad);
-		else
+		if (!read_node(c, &node, &vad, true)) {
+			whole = false;
 			continue;	/* its links are no better than its range */
+		}
+		g_array_append_val(vads, vad);
 		if ((fault = children(&node, &left, &right))) {
 			context_note(c, fault, node.va, "vads", "a VAD node's children can't be read");
+			whole = false;
 			continue;
 		}
 		if (right)
@@ -200,4 +206,119 @@ void vad_tree_read(struct context *c, struct process *process)
 	if (stack->len)
 		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree has more than %" G_GUINT64_FORMAT " nodes", limit(vad_nodes));
 	g_array_sort(vads, compare_vads);
+	return whole;
+}
+
+/* Nodes that no node leads to ---------------------------------------------- */
+
+/* pooltag.txt: "Mm virtual address descriptors". */
+static const struct sweep_pattern pool_vads[] = {
+	{ SWEEP_POOL, "Vad ", 0x50, 0x100, NULL }, { SWEEP_POOL, "VadS", 0x50, 0x100, NULL }, { SWEEP_POOL, "VadF", 0x50, 0x100, NULL },
+	{ SWEEP_POOL, "Vadl", 0x50, 0x180, NULL }, { SWEEP_POOL, "Vadm", 0x50, 0x180, NULL },
+};
+const struct sweep_pattern *const vad_tree_sweeps[] = { &pool_vads[0], &pool_vads[1], &pool_vads[2], &pool_vads[3], &pool_vads[4], NULL };
+
+struct vad_pool {
+	GMutex lock;
+	GHashTable *by_parent;		/* node → GArray of nodes (uint64_t) that name it their parent; NULL: nobody asked yet */
+};
+
+struct vad_pool *vad_pool_create(void)
+{
+	struct vad_pool *pool = g_new0(struct vad_pool, 1);
+
+	g_mutex_init(&pool->lock);
+	return pool;
+}
+
+void vad_pool_destroy(struct vad_pool *pool)
+{
+	if (pool->by_parent)
+		g_hash_table_destroy(pool->by_parent);
+	g_mutex_clear(&pool->lock);
+	g_free(pool);
+}
+
+/* The low bits of the pointer carry the node's balance. */
+static enum fault parent(const struct object *node, uint64_t *out)
+{
+	enum fault fault;
+
+	if (HAS(*node, mmvad_short.LeftChild)) {	/* Windows 7 */
+		fault = READ(*node, mmvad_short.u1, out);
+	} else {
+		struct object link = MEMBER(*node, mmvad_short.VadNode);
+		if (!link.va.v)
+			return FAULT_NO_FIELD;
+		fault = HAS(link, rtl_balanced_node.ParentValue) ? READ(link, rtl_balanced_node.ParentValue, out) : READ(link, mm_avl_node.u1, out);
+	}
+	*out &= ~UINT64_C(7);
+	return fault;
+}
+
+static void array_free(gpointer array)
+{
+	g_array_unref(array);
+}
+
+static void read_pool(struct context *c, struct vad_pool *pool)
+{
+	pool->by_parent = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, array_free);
+	for (size_t p = 0; p < G_N_ELEMENTS(pool_vads) && c->sweep; p++) {
+		g_autoptr(GArray) blocks = pool_blocks(c, &pool_vads[p]);
+		for (guint i = 0; i < blocks->len; i++) {
+			const struct pool_object *o = &g_array_index(blocks, struct pool_object, i);
+			struct object node = object_at(c->space, o->va.v);
+			uint64_t above = 0;
+			if (!o->va.v || o->freed || parent(&node, &above) || !above)
+				continue;
+			GArray *children = g_hash_table_lookup(pool->by_parent, &above);
+			if (!children) {
+				children = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+				g_hash_table_insert(pool->by_parent, g_memdup2(&above, sizeof(above)), children);
+			}
+			g_array_append_val(children, o->va.v);
+		}
+	}
+}
+
+/* Does the range lie between those of the set? */
+static bool fits(const GArray *vads, const struct vad *vad)
+{
+	for (guint i = 0; i < vads->len; i++) {
+		const struct vad *v = &g_array_index(vads, struct vad, i);
+		if (v->start.v <= vad->end.v && vad->start.v <= v->end.v)
+			return false;
+	}
+	return true;
+}
+
+void vad_tree_add_orphans(struct context *c, struct process *process, struct vad_pool *pool)
+{
+	GArray *vads = process->vads.vads;
+	g_autoptr(GArray) from = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	guint found = 0;
+
+	g_mutex_lock(&pool->lock);
+	if (!pool->by_parent)
+		read_pool(c, pool);
+	g_mutex_unlock(&pool->lock);
+	for (guint i = 0; i < vads->len; i++)
+		g_array_append_val(from, g_array_index(vads, struct vad, i).node.v);
+	for (guint i = 0; i < from->len && !context_cancelled(c); i++) {
+		const GArray *children = g_hash_table_lookup(pool->by_parent, &g_array_index(from, uint64_t, i));
+		for (guint k = 0; children && k < children->len && vads->len < limit(vad_nodes); k++) {
+			struct object node = object_at(c->space, g_array_index(children, uint64_t, k));
+			struct vad vad = { .node = node.va, .orphan = true };
+			/* Those of the tree overlap themselves. */
+			if (read_range(&node, &vad) || !fits(vads, &vad) || !read_node(c, &node, &vad, false))
+				continue;
+			g_array_append_val(vads, vad);
+			g_array_append_val(from, vad.node.v);
+			found++;
+		}
+	}
+	g_array_sort(vads, compare_vads);
+	if (found)
+		context_note(c, FAULT_IMPLAUSIBLE, process->eprocess, "vads", "%u nodes that the broken tree lost were found by their pool blocks", found);
 }

@@ -9,7 +9,7 @@
 enum {
 	PROCESS, NODE, TAG, START, END, TYPE, PROTECTION, PRIVATE, COMMIT, CONTROL_AREA, FILE_OBJECT, FILE_PATH, FILE_DELETE,
 	PAGES, PRESENT, PAGED_OUT, EXECUTABLE, WRITABLE, WRITABLE_EXECUTABLE, PRIVATE_IMAGE, EXECUTABLE_PRIVATE_IMAGE, ZERO,
-	DERIVED,
+	DERIVED, IN_TREE,
 };
 enum {
 	R_PROCESS, R_VAD, R_BASE, R_ALLOCATION_BASE, R_ALLOCATION_PROTECT, R_SIZE, R_STATE, R_PROTECT, R_TYPE, R_PRESENT,
@@ -48,6 +48,7 @@ static const struct table vads = {
 		[EXECUTABLE_PRIVATE_IMAGE] = { "pages_executable_private_image", COL_INT, "" },
 		[ZERO] = { "pages_zero", COL_INT, "present and all zero" },
 		[DERIVED] = COLUMN_DERIVED,
+		[IN_TREE] = { "in_tree", COL_BOOL, "the process's tree leads to it; 0: a broken tree lost it, and its pool block was found" },
 	},
 };
 
@@ -252,6 +253,7 @@ static void put_vad(struct context *c, const struct vad *vad, const char *protec
 	struct row *row = row_new(c, &vads);
 
 	row_address(row, NODE, vad->node.v);
+	row_int(row, IN_TREE, !vad->orphan);
 	if (vad->tag[0])
 		row_text(row, TAG, vad->tag);
 	row_address(row, START, vad->start.v);
@@ -297,7 +299,8 @@ static bool run_process(struct context *c, GError **error)
 	bool user = c->user && !c->image->facts.no_user_memory;
 
 	(void)error;
-	vad_tree_read(c, process);
+	if (!vad_tree_read(c, process))
+		vad_tree_add_orphans(c, process, context_kept(c));
 	if (!c->user && set->len && !c->image->facts.no_user_memory)
 		context_note(c, FAULT_NOT_IN_DUMP, process->eprocess, "vads", "the process's page tables are not readable: its pages are not counted");
 	for (guint i = 0; i < set->len; i++) {
@@ -314,6 +317,7 @@ static bool run_process(struct context *c, GError **error)
 static bool begin(struct context *c, GError **error)
 {
 	(void)error;
+	context_keep(c, vad_pool_create(), (GDestroyNotify)vad_pool_destroy);
 	if (c->image->facts.no_user_memory)
 		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "regions", "skipped: user memory not in dump: pages are not counted");
 	return true;
@@ -325,6 +329,7 @@ const struct plugin plugin_vads = {
 	.fills = { &vads, &regions },
 	.needs = { "processes" },
 	.needs_layout = true,
+	.sweeps = vad_tree_sweeps,
 	.begin = begin,
 	.run_process = run_process,
 };
