@@ -104,7 +104,8 @@ struct found_patch {
 	uint32_t changed_bits, frame_bits;
 	GByteArray *original, *current;		/* at most PATCH_BYTES of each; original may be NULL */
 	char *export;		/* PATCH_EXPORT: which; or NULL */
-	uint32_t target_rva;	/* PATCH_EXPORT: where it leads now */
+	bool has_target;	/* PATCH_EXPORT, and pointers of drivers: where it leads now */
+	uint64_t target;
 	GByteArray *hashes;	/* PATCH_UNKNOWN: of its pages, as image_page_hashes makes them; or NULL */
 };
 
@@ -189,7 +190,7 @@ bool is_api_set(const char *dll);
 
 /* ---- images_hooks.c */
 void put_import_hooks(struct subject *s);
-/* Functions of a driver that begin with a jump out of it. */
+/* Functions of a driver that begin with a jump out of it, and pointers that lead out of all drivers. */
 void put_entry_hooks(struct subject *s);
 /* Is the function table of original's export directory known? Then it is in export_table. */
 bool export_table_find(struct subject *s);

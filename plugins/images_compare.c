@@ -202,7 +202,8 @@ static void take_exports(struct subject *s, uint32_t rva, const struct pe_sectio
 			if (!p)
 				break;
 			p->export = export_at(s, index);
-			p->target_rva = bytes_u32(&b);
+			p->has_target = true;
+			p->target = s->base + bytes_u32(&b);
 		}
 	}
 	g_array_set_size(runs, kept);
@@ -342,10 +343,11 @@ void put_patches(struct subject *s)
 			if (p->kind == PATCH_OTHER)
 				put_code(s, row, p, start);
 		}
-		if (p->kind == PATCH_EXPORT) {
+		if (p->kind == PATCH_EXPORT)
 			row_text(row, P_FUNCTION, p->export);
-			row_address(row, P_TARGET, s->base + p->target_rva);
-			row_text(row, P_TARGET_MODULE, module_at(s->c, s->base + p->target_rva));
+		if (p->has_target) {
+			row_address(row, P_TARGET, p->target);
+			row_text(row, P_TARGET_MODULE, module_at(s->c, p->target));
 		}
 		if (p->original) {
 			row_blob(row, P_ORIGINAL, p->original->data, p->original->len);

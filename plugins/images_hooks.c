@@ -180,7 +180,8 @@ static bool check_entry(struct subject *s, uint32_t rva)
 	struct patch_code out;
 	bool hooked = false;
 
-	if (!section || !(section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE)) || pe_read(s->pe, rva, code, sizeof(code)) || !jump_like(code))
+	/* What is discarded once the driver has started may be anything by now. */
+	if (!section || !(section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE)) || section->characteristics & PE_SECTION_DISCARDABLE || pe_read(s->pe, rva, code, sizeof(code)) || !jump_like(code))
 		return true;
 	patch_decode(&source, s->facts->machine, s->base + rva, s->base + rva, ENTRY_BYTES - 2, &out);
 	if (out.kind == PATCH_HOOK && out.has_target && !within(s, out.target) && !is_import(s, out.target)) {
@@ -204,6 +205,36 @@ static int compare_rvas(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+/*
+ * Pointers that nobody should write to, by the driver's relocations: the linker made them addresses within the image, the loader puts
+ * those of control flow guard into the kernel. Those that lead to no driver were changed.
+ */
+static void check_pointers(struct subject *s)
+{
+	enum fault fault;
+	const GArray *relocations = pe_relocations(s->facts, &fault);
+	struct patch_source source = { s, subject_read };
+
+	for (guint i = 0; relocations && i < relocations->len && !context_cancelled(s->c); i++) {
+		const struct pe_relocation *r = &g_array_index(relocations, struct pe_relocation, i);
+		const struct pe_section *section = r->type == PE_RELOCATION_DIR64 ? pe_section_at(s->facts, r->rva) : NULL;
+		uint64_t value = 0;
+		if (!section || section->characteristics & (PE_SECTION_WRITE | PE_SECTION_DISCARDABLE) || pe_read(s->pe, r->rva, &value, sizeof(value)) ||
+		    within(s, value) || module_at(s->c, value))
+			continue;
+		if (s->patches->len >= limit(image_patches)) {
+			s->patches_cut = true;
+			return;
+		}
+		struct found_patch p = {
+			.rva = r->rva, .length = sizeof(value), .kind = PATCH_DATA, .section = section, .current = g_byte_array_new(),
+			.has_target = true, .target = patch_follow(&source, s->facts->machine, value),
+		};
+		g_byte_array_append(p.current, (const guint8 *)&value, sizeof(value));
+		g_array_append_val(s->patches, p);
+	}
+}
+
 void put_entry_hooks(struct subject *s)
 {
 	const GArray *exports = pe_exports(s->facts, NULL), *functions = pe_functions(s->facts, NULL);
@@ -212,6 +243,7 @@ void put_entry_hooks(struct subject *s)
 
 	if (!s->space || !s->pages || s->facts->machine != PE_MACHINE_AMD64)
 		return;
+	check_pointers(s);
 	for (guint i = 0; exports && i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
 		if (e->rva && !e->forwarder)

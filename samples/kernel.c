@@ -245,13 +245,13 @@ static void driver_object(struct sample *s, const struct sample_driver *driver)
 	}
 }
 
-static void map_driver(struct sample *s, const struct sample_driver *driver)
+static void map_driver(struct sample *s, const struct sample_driver *driver, bool relocations)
 {
 	for (uint32_t rva = 0; rva < driver->size; rva += PAGE_SIZE) {
 		const struct executable_section *section = executable_section_at(driver->executable, rva);
 		uint64_t bits = !section || section->protection == MM_READONLY ? PTE_KERNEL_CODE | PTE_NX :
 				section->protection == MM_EXECUTE_READ ? PTE_KERNEL_CODE : PTE_KERNEL_DATA;
-		if (section && !strcmp(section->name, ".reloc"))
+		if (section && !strcmp(section->name, ".reloc") && !relocations)
 			continue;	/* discarded once it was loaded */
 		memory_map_new(s->memory, ROOT(s), driver->base + rva, bits);
 		memory_write(s->memory, ROOT(s), driver->base + rva, driver->executable->bytes + rva, PAGE_SIZE);
@@ -276,13 +276,14 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 			.base = item_number(item, "base", s->driver_space), .is_64bit = true, .native = true, .dll = library,
 			.timestamp = (uint32_t)item_number(item, "timestamp", 0),
 			.company = item_text(item, "company", "Microsoft Corporation"),
+			.pointer = (uint32_t)item_number(item, "pointer", 0),
 			.imports = (const char *const *)import_list, .exports = (const char *const *)export_list,
 		};
 		driver->executable = executable_create(&spec);
 		driver->base = spec.base;
 		driver->size = driver->executable->size;
 		s->driver_space = ((driver->base + driver->size + 0xffff) & ~UINT64_C(0xffff)) + 0x10000;
-		map_driver(s, driver);
+		map_driver(s, driver, spec.pointer != 0);
 		bind_driver(s, driver);
 		driver_patch(s, driver, item);
 	}

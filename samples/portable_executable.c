@@ -399,8 +399,12 @@ struct executable *executable_create(const struct executable_spec *spec)
 		g_error("builder: %s: its imports and exports don't fit", spec->name);
 	write_version(x, spec);
 	/* One block of relocations, for the first page of code: none but padding. */
-	put(x, x->sections[RELOC].rva, x->sections[TEXT].rva, 4);
+	put(x, x->sections[RELOC].rva, spec->pointer ? spec->pointer & ~0xfffu : x->sections[TEXT].rva, 4);
 	put(x, x->sections[RELOC].rva + 4, 12, 4);
+	if (spec->pointer) {
+		put(x, x->sections[RELOC].rva + 8, 0xa000 | (spec->pointer & 0xfff), 2);	/* IMAGE_REL_BASED_DIR64 */
+		put(x, spec->pointer, x->base + function_rva(x, 0), 8);
+	}
 	write_directory(x, 5, x->sections[RELOC].rva, 12);
 	for (uint32_t i = 0; i < x->sections[DATA].size && !spec->size; i += 8)
 		put(x, x->sections[DATA].rva + i, random_of(spec->seed, spec->name, 2000 + i) & 0xffff, 4);

@@ -44,6 +44,7 @@ struct executable_spec {
 	/* The kernel's: where it ends, where its code and data begin, and where in what is read-only
 	 * there is room for two pages of what this file writes. */
 	uint32_t size, code, data, tables;
+	uint32_t pointer;		/* where an address of the first function stands, relocated; 0: nowhere */
 	bool is_64bit, dll, native;
 };
 
