@@ -13,6 +13,8 @@ struct format {
 	const char *doc;	/* one line; also what "looked for" lists */
 	/* Is this file one of ours? Looks at the signature only. */
 	bool (*match)(const struct file *file);
+	/* What a file is that is certainly no dump, in words ("a JPEG image"); NULL: not known. May be NULL. */
+	const char *(*other)(const struct file *file);
 	/* Fill image->facts, add ranges. On failure *error; close() is still called. */
 	bool (*open)(struct image *image, GError **error);
 	/* NULL: nothing to free. */

@@ -185,10 +185,16 @@ struct image *image_open(const char *path, GError **error)
 		}
 	if (!image->format) {
 		g_autoptr(GString) known = g_string_new(NULL);
-		for (const struct format *const *f = formats; *f; f++)
+		const char *what = NULL;
+		for (const struct format *const *f = formats; *f; f++) {
 			g_string_append_printf(known, "%s%s", known->len ? ", " : "", (*f)->doc);
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump: looked for %s",
-			    path, known->str);
+			what = !what && (*f)->other ? (*f)->other(file) : what;
+		}
+		if (what)
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump, but %s", path, what);
+		else
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; looked for %s",
+				    path, file->size, known->str);
 		image_close(image);
 		return NULL;
 	}

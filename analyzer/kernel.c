@@ -363,8 +363,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 			return g_steal_pointer(&k);
 		}
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-			    "%s: no Windows kernel in it: looked for the page tables of an x64 kernel (low stub, self-mapping "
-			    "tables%s) that lead to ntoskrnl", image->file->path, facts->dtb.v ? ", the header's" : "");
+			    "%s: no Windows kernel in it: the memory of another system, not the whole of a machine's memory, or no memory at all (looked for "
+			    "page tables of an x64 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)", image->file->path, facts->dtb.v ? ", the header's" : "");
 		return NULL;
 	}
 	read_shared_data(k);

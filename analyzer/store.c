@@ -63,6 +63,11 @@ static struct store *open_db(const char *path, int flags, GError **error)
 {
 	struct store *store = g_new0(struct store, 1);
 
+	if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is a directory, a case is a file", path);
+		g_free(store);
+		return NULL;
+	}
 	store->path = g_strdup(path);
 	store->tables = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, table_state_free);
 	store->by_name = g_hash_table_new(g_str_hash, g_str_equal);

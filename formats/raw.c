@@ -7,27 +7,37 @@
 
 /* Signatures of files that are certainly something else: a clear word now is
  * better than a search through gigabytes that finds nothing. */
-static const struct { const char *bytes; unsigned length; } others[] = {
-	{ "\xff\xd8\xff", 3 },			/* JPEG */
-	{ "\x89PNG\r\n\x1a\n", 8 },
-	{ "%PDF-", 5 },
-	{ "SQLite format 3", 16 },
-	{ "MZ", 2 },				/* an executable */
-	{ "makedumpfile", 12 },			/* flattened, of a type or version that isn't known */
-	{ "PAGEDU", 6 },			/* a crash dump of another machine */
-	{ "AVML", 4 },				/* Linux memory, compressed */
-	{ "7z\xbc\xaf\x27\x1c", 6 },
-	{ "Rar!", 4 },
+static const struct { const char *bytes; unsigned length; const char *what; } others[] = {
+	{ "\xff\xd8\xff", 3, "a JPEG image" },
+	{ "\x89PNG\r\n\x1a\n", 8, "a PNG image" },
+	{ "GIF8", 4, "a GIF image" },
+	{ "%PDF-", 5, "a PDF document" },
+	{ "SQLite format 3", 16, "an SQLite database: a case is asked with `memsieve query`" },
+	{ "MZ", 2, "a Windows program" },
+	{ "regf", 4, "a registry hive" },
+	{ "ElfFile", 8, "a Windows event log" },
+	{ "EVF\x09\x0d\x0a\xff", 8, "an EnCase disk image" },
+	{ "KDMV", 4, "a VMware disk image" },
+	{ "QFI\xfb", 4, "a QEMU disk image" },
+	{ "vhdxfile", 8, "a Hyper-V disk image" },
+	{ "makedumpfile", 12, "a flattened kdump of a type or version that isn't known" },
+	{ "PAGEDU", 6, "a crash dump of a kind that isn't known" },
+	{ "AVML", 4, "Linux memory as AVML compresses it" },
+	{ "7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive: unpack it first" },
+	{ "Rar!", 4, "a RAR archive: unpack it first" },
 };
+
+static const char *raw_other(const struct file *file)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+		if (file->size >= others[i].length && !memcmp(file->map, others[i].bytes, others[i].length))
+			return others[i].what;
+	return NULL;
+}
 
 static bool raw_match(const struct file *file)
 {
-	if (file->size < PAGE_SIZE)
-		return false;
-	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
-		if (!memcmp(file->map, others[i].bytes, others[i].length))
-			return false;
-	return true;
+	return file->size >= PAGE_SIZE && !raw_other(file);
 }
 
 static bool raw_open(struct image *image, GError **error)
@@ -46,5 +56,6 @@ const struct format format_raw = {
 	.name = "raw",
 	.doc = "a raw memory image",
 	.match = raw_match,
+	.other = raw_other,
 	.open = raw_open,
 };
