@@ -16,6 +16,9 @@ static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", "
 /* What is asked of a dump's first bytes. */
 static bool has_signature(const struct file *file)
 {
+	/* a stream of makedumpfile's, which is put in order when it is read */
+	if (file->size >= PAGE_SIZE && !memcmp(file->map, "makedumpfile", sizeof("makedumpfile")))
+		return true;
 	for (const struct format *const *f = formats; *f; f++) {
 		if (!strcmp((*f)->name, "raw") || !(*f)->match(file))
 			continue;
@@ -115,8 +118,7 @@ static void add(struct batch *batch, const char *path)
 
 	for (guint i = 0; i < batch->items->len; i++) {
 		const struct batch_item *other = g_ptr_array_index(batch->items, i);
-		g_autofree char *known = g_canonicalize_filename(other->path, NULL);
-		if (!strcmp(known, absolute))
+		if (!strcmp(other->path, absolute))
 			return;
 	}
 	struct batch_item *item = g_new0(struct batch_item, 1);
