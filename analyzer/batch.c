@@ -19,18 +19,6 @@
 #define TICK_MS 250
 #define MAX_MESSAGE 4096
 
-/* What a batch could not analyse. */
-enum { F_PATH, F_SIZE, F_MESSAGE, F_TIME };
-static const struct table table_failed_dumps = {
-	.name = "failed_dumps", .doc = "files of a batch that could not be analysed",
-	.columns = {
-		[F_PATH] = { "path", COL_TEXT, "" },
-		[F_SIZE] = { "size", COL_INT, "bytes" },
-		[F_MESSAGE] = { "message", COL_TEXT, "why" },
-		[F_TIME] = { "failed_at", COL_TEXT, "UTC" },
-	},
-};
-
 const char *batch_state_name(enum batch_state state)
 {
 	static const char *const names[] = { "waiting", "running", "complete", "partial", "failed" };
@@ -317,6 +305,9 @@ static char *last_words(const struct batch *batch, const struct batch_item *item
 	line = line ? line + 1 : valid;
 	if (g_str_has_prefix(line, "memsieve: "))
 		line += strlen("memsieve: ");
+	/* which dump is said beside it */
+	if (g_str_has_prefix(line, item->path) && g_str_has_prefix(line + strlen(item->path), ": "))
+		line += strlen(item->path) + strlen(": ");
 	return g_strndup(line, MAX_MESSAGE);
 }
 
@@ -378,14 +369,12 @@ static bool keep_failures(struct batch *batch, GError **error)
 	for (guint i = 0; i < batch->items->len; i++) {
 		const struct batch_item *item = g_ptr_array_index(batch->items, i);
 		g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, item->size);
-		bool known = store_has_table(batch->out, table_failed_dumps.name);
 		if (item->state == BATCH_FAILED &&
-		    (!store_declare(batch->out, &table_failed_dumps, error) ||
-		     !store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL) ||
+		    (!store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL) ||
 		     !store_exec(batch->out, error, "INSERT INTO failed_dumps(path, size, message, failed_at) VALUES (?, CAST(? AS INTEGER), ?,"
 				 " strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))", item->path, size, item->message ? item->message : "", NULL)))
 			return false;
-		if (item->merged && known && !store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL))
+		if (item->merged && !store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL))
 			return false;
 	}
 	return true;

@@ -107,6 +107,17 @@ const struct table table_findings = {
 	},
 };
 
+const struct table table_failed_dumps = {
+	.name = "failed_dumps", .doc = "files of a batch that could not be analysed",
+	.columns = {
+		{ "path", COL_TEXT, "" },
+		{ "size", COL_INT, "bytes" },
+		{ "message", COL_TEXT, "why" },
+		{ "failed_at", COL_TIME, "when" },
+	},
+};
+
 const struct table *const core_tables[] = {
-	&table_dumps, &table_memory_ranges, &table_page_files, &table_runs, &table_plugin_runs, &table_diagnostics, &table_findings, NULL
+	&table_dumps, &table_memory_ranges, &table_page_files, &table_runs, &table_plugin_runs, &table_diagnostics, &table_findings,
+	&table_failed_dumps, NULL
 };

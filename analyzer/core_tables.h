@@ -4,7 +4,8 @@
 #define MEMSIEVE_CORE_TABLES_H
 #include "table.h"
 
-extern const struct table table_dumps, table_memory_ranges, table_page_files, table_runs, table_plugin_runs, table_diagnostics, table_findings;
+extern const struct table table_dumps, table_memory_ranges, table_page_files, table_runs, table_plugin_runs, table_diagnostics, table_findings,
+	table_failed_dumps;
 extern const struct table *const core_tables[];	/* NULL-terminated */
 
 enum {

@@ -8,6 +8,8 @@
 #define SAMPLE_ROWS 2000
 /* On a terminal no cell is wider than this. */
 #define MAX_CELL 100
+/* Nor is a wider column made narrower than this to fit. */
+#define MIN_CELL 40u
 
 bool listing_from_name(const char *name, enum listing *out)
 {
@@ -34,7 +36,10 @@ static void append_real(GString *s, double value)
 {
 	char buffer[G_ASCII_DTOSTR_BUF_SIZE];
 
-	g_string_append(s, g_ascii_dtostr(buffer, sizeof(buffer), value));
+	/* the shortest that reads back as the same value: 5.44, not 5.4400000000000004 */
+	if (g_ascii_strtod(g_ascii_formatd(buffer, sizeof(buffer), "%.15g", value), NULL) != value)
+		g_ascii_dtostr(buffer, sizeof(buffer), value);
+	g_string_append(s, buffer);
 }
 
 /* ---- CSV (RFC 4180) */
@@ -206,7 +211,7 @@ static char *shorten(char *text, unsigned width)
 	return cut;
 }
 
-static char *cell_text(const struct cursor *cursor, int column, unsigned width)
+static char *cell_text(const struct cursor *cursor, int column)
 {
 	g_autoptr(GString) s = g_string_new(NULL);
 	enum cursor_type type = cursor_type(cursor, column);
@@ -217,13 +222,36 @@ static char *cell_text(const struct cursor *cursor, int column, unsigned width)
 		append_real(s, cursor_real(cursor, column));
 	else if (type == CURSOR_BLOB)
 		append_hex(s, cursor, column);
-	char *text = type == CURSOR_TEXT ? terminal_text(cursor_text(cursor, column)) : g_strdup(s->str);
-	return width ? shorten(text, MAX_CELL) : text;
+	return type == CURSOR_TEXT ? terminal_text(cursor_text(cursor, column)) : g_strdup(s->str);
 }
 
-static void print_row(FILE *to, char **cells, const unsigned *widths, const bool *right, int n)
+/* Narrow the widest columns of text until the row fits; false, and nothing changed, when it can't without becoming illegible. */
+static bool fit(unsigned *widths, const bool *right, int n, unsigned width)
+{
+	unsigned all = 2 * (unsigned)(n - 1), least = all;
+
+	for (int i = 0; i < n; i++) {
+		all += widths[i];
+		least += right[i] ? widths[i] : MIN(widths[i], MIN_CELL);
+	}
+	while (least <= width && all > width) {
+		int widest = -1;
+		for (int i = 0; i < n; i++)
+			if (!right[i] && widths[i] > MIN_CELL && (widest < 0 || widths[i] > widths[widest]))
+				widest = i;
+		if (widest < 0)
+			break;
+		widths[widest]--;
+		all--;
+	}
+	return all <= width;
+}
+
+/* `cut`: what is wider than its column ends in …; else it pushes the rest aside. */
+static void print_row(FILE *to, char **cells, const unsigned *widths, const bool *right, int n, bool cut)
 {
 	for (int i = 0; i < n; i++) {
+		cells[i] = cut ? shorten(cells[i], widths[i]) : cells[i];
 		unsigned width = width_of(cells[i]), pad = widths[i] > width ? widths[i] - width : 0;
 		bool last = i == n - 1;
 		fprintf(to, "%*s%s%*s", right[i] ? (int)pad : 0, "", cells[i], right[i] || last ? 0 : (int)pad, "");
@@ -231,13 +259,22 @@ static void print_row(FILE *to, char **cells, const unsigned *widths, const bool
 	}
 }
 
-static char **take_row(const struct cursor *cursor, int n, unsigned width)
+static char **take_row(const struct cursor *cursor, int n)
 {
 	char **cells = g_new0(char *, n + 1);
 
 	for (int i = 0; i < n; i++)
-		cells[i] = cell_text(cursor, i, width);
+		cells[i] = cell_text(cursor, i);
 	return cells;
+}
+
+/* Columns that had no room: the last, which queries give to what matters least. */
+static void tell_left_out(FILE *to, const struct cursor *cursor, int shown)
+{
+	for (int i = shown; i < cursor_columns(cursor); i++)
+		fprintf(to, "%s%s", i == shown ? "(no room here for " : ", ", cursor_name(cursor, i));
+	if (shown < cursor_columns(cursor))
+		fputs("; --format=jsonl and csv have all)\n", to);
 }
 
 static bool print_table(FILE *to, struct cursor *cursor, unsigned width, int64_t *rows, GError **error)
@@ -256,15 +293,17 @@ static bool print_table(FILE *to, struct cursor *cursor, unsigned width, int64_t
 		right[i] = true;
 	}
 	while (sample->len < SAMPLE_ROWS && (more = cursor_next(cursor, &failed))) {
-		char **cells = take_row(cursor, n, width);
+		char **cells = take_row(cursor, n);
 		for (int i = 0; i < n; i++) {
 			enum cursor_type type = cursor_type(cursor, i);
 			right[i] &= type == CURSOR_INT || type == CURSOR_REAL || type == CURSOR_NULL;
-			widths[i] = MAX(widths[i], width_of(cells[i]));
+			widths[i] = MAX(widths[i], width ? MIN(width_of(cells[i]), MAX_CELL) : width_of(cells[i]));
 		}
 		g_ptr_array_add(sample, cells);
 	}
-	print_row(to, head, widths, right, n);
+	while (width && !fit(widths, right, n, width) && n > 1)
+		n--;
+	print_row(to, head, widths, right, n, width != 0);
 	for (int i = 0; i < n; i++) {
 		for (unsigned c = 0; c < widths[i]; c++)
 			fputs("─", to);
@@ -272,11 +311,12 @@ static bool print_table(FILE *to, struct cursor *cursor, unsigned width, int64_t
 	}
 	g_strfreev(head);
 	for (guint i = 0; i < sample->len; i++, ++*rows)
-		print_row(to, g_ptr_array_index(sample, i), widths, right, n);
+		print_row(to, g_ptr_array_index(sample, i), widths, right, n, width != 0);
 	for (; more && cursor_next(cursor, &failed); ++*rows) {
-		g_auto(GStrv) cells = take_row(cursor, n, width);
-		print_row(to, cells, widths, right, n);
+		g_auto(GStrv) cells = take_row(cursor, n);
+		print_row(to, cells, widths, right, n, width != 0);
 	}
+	tell_left_out(to, cursor, n);
 	if (failed)
 		g_propagate_error(error, g_steal_pointer(&failed));
 	return !*error;

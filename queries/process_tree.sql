@@ -17,11 +17,11 @@ tree(process_id, dump_id, depth, born) AS (
   SELECT p.process_id, p.dump_id, tree.depth + 1, p.born FROM tree JOIN pair ON pair.parent = tree.process_id JOIN p ON p.process_id = pair.child
   ORDER BY 2, 3 DESC, 4, 1),
 ordered AS MATERIALIZED (SELECT *, row_number() OVER () AS line FROM tree)
-SELECT substr('                                                                                ', 1, 2 * min(t.depth, 40)) || coalesce(p.name, '?') AS process, p.pid, p.ppid, p.create_time, p.exit_time,
-       p.session_id AS session, p.user_sid AS user,
+SELECT substr('                                                                                ', 1, 2 * min(t.depth, 40)) || coalesce(p.name, '?') AS process, p.pid, p.ppid,
        s.findings, CASE s.worst WHEN 4 THEN 'critical' WHEN 3 THEN 'high' WHEN 2 THEN 'medium' WHEN 1 THEN 'low' WHEN 0 THEN 'info' END AS worst,
        rtrim(iif(p.in_active_list = 0, 'active list, ', '') || iif(p.in_cid_table = 0, 'CID table, ', '') || iif(p.in_pool_scan = 0, 'pool, ', '')
              || iif(p.in_thread_scan = 0, 'threads, ', '') || iif(p.in_session_list = 0, 'session list, ', ''), ', ') AS not_seen_by,
-       p.command_line, d.computer_name AS machine, t.dump_id
+       p.create_time, p.exit_time, p.session_id AS session, p.user_sid AS user,
+       p.command_line, coalesce(d.computer_name, d.path) AS machine, t.dump_id
 FROM ordered t JOIN p USING (process_id) JOIN dumps d ON d.dump_id = t.dump_id LEFT JOIN seen s USING (process_id)
 ORDER BY t.line;

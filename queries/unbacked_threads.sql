@@ -1,7 +1,7 @@
 -- query: unbacked_threads
 -- about: live threads whose start address lies in no image
 SELECT p.name AS process, p.pid, t.tid, printf('0x%x', t.win32_start_address) AS win32_start, printf('0x%x', t.start_address) AS start, v.type, v.protection,
-       t.create_time, t.state, d.computer_name AS machine, d.path AS dump
+       t.create_time, t.state, coalesce(d.computer_name, d.path) AS machine, d.path AS dump
 FROM threads t JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
 LEFT JOIN vads v ON v.process_id = t.process_id AND t.win32_start_address BETWEEN v.start_address AND v.end_address
 WHERE (:dump_id IS NULL OR p.dump_id = :dump_id) AND t.exit_time IS NULL AND t.win32_start_address > 0 AND coalesce(v.type, '') <> 'image'
