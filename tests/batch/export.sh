@@ -62,6 +62,12 @@ ok "each is what it should be" true
 if command -v mactime >/dev/null; then
 	ok "mactime reads the body file" [ "$(TZ=UTC mactime -b case.bodyfile -d -y | cut -d, -f8- | sort -u | wc -l)" -gt "$(cut -d"|" -f2 case.bodyfile | sort -u | wc -l)" ]
 fi
+# The published schemas, where EXPORT_SCHEMAS has them (see validate.js) and node has ajv.
+NODE_PATH=${NODE_PATH:-$(npm root -g 2>/dev/null)}
+export NODE_PATH
+if [ -n "${EXPORT_SCHEMAS:-}" ] && node -e 'require("ajv-formats")' 2>/dev/null; then
+	ok "the published schemas accept them" node "$srcdir/tests/batch/validate.js" "$work" "$EXPORT_SCHEMAS"
+fi
 ok "an unknown format" status 2 "$memsieve" export case.db --format xml
 ok "csv without a folder" status 2 "$memsieve" export case.db --format csv
 ok "no case" status 1 "$memsieve" export missing.db --format ecs
