@@ -401,11 +401,14 @@ static float probe_session(struct derive *d, unsigned at)
 	return shared ? derive_share(good, bad, d->instances->len / 3) : 0;
 }
 
-/* Zero but in 32-bit processes, where it leads to the 32-bit PEB. */
+/* Zero but in 32-bit processes, where it leads to the 32-bit PEB; that has ImageBaseAddress at 8. */
 static float probe_wow64(struct derive *d, unsigned at)
 {
 	unsigned zero = 0, good = 0;
 	const struct instance *s;
+
+	if (instance_value(instance_at(d->instances, 0), at, 8))
+		return 0;
 
 	FOR_INSTANCES(d, s) {
 		uint64_t p = instance_value(s, at, 8), peb;
@@ -420,6 +423,13 @@ static float probe_wow64(struct derive *d, unsigned at)
 		else if (!derive_read(d, p, &peb))
 			return 0;
 		if (!peb || peb >= UINT64_C(0x100000000) || (peb & PAGE_MASK))
+			return 0;
+		struct space *user = derive_user(d, s->process);
+		uint32_t base;
+		/* What is paged out says nothing. */
+		if (!user || space_read(user, (va_t){ peb + 8 }, &base, 4, NULL))
+			continue;
+		if (!base || (base & 0xffff))
 			return 0;
 		good++;
 	}

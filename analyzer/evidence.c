@@ -127,8 +127,16 @@ GArray *evidence_list(struct space *space, uint64_t head, unsigned limit)
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
-	if (!follow(space, head, false, limit, seen, out))
+	if (!follow(space, head, false, limit, seen, out)) {
+		guint broken = out->len;
+
 		follow(space, head, true, limit, seen, out);
+		for (guint i = broken, j = out->len; i + 1 < j; i++) {
+			uint64_t *last = &g_array_index(out, uint64_t, --j), first = g_array_index(out, uint64_t, i);
+			g_array_index(out, uint64_t, i) = *last;
+			*last = first;
+		}
+	}
 	return out;
 }
 
@@ -404,6 +412,40 @@ static void try_processes(struct evidence *e, uint32_t rva)
 		instances_add(e->processes, e->space, g_array_index(list, uint64_t, i) - object, e->processes->len);
 }
 
+#define BEHIND_PID 0x100u	/* ActiveProcessLinks is so near */
+
+/*
+ * The head of the active list may be on a page that is missing: then the processes were found by another list
+ * (KPROCESS.ProcessListEntry). Where they are linked right behind the pid, that is the active list, and the one of its
+ * neighbours that lies in the kernel's data is its head.
+ */
+static void find_links(struct evidence *e)
+{
+	if (!e->processes->len || e->links > e->pid)
+		return;
+	e->process_head = 0;
+	e->links = 0;
+	for (unsigned at = e->pid + 8; at < e->pid + BEHIND_PID && !e->links; at += 8) {
+		unsigned good = 0, bad = 0;
+		uint32_t head = 0;
+
+		for (guint i = 0; i < e->processes->len; i++) {
+			const struct instance *s = instance_at(e->processes, i);
+			uint64_t link[2] = { instance_value(s, at, 8), instance_value(s, at + 8, 8) }, back = 0;
+
+			for (unsigned n = 0; n < 2 && !head; n++)
+				head = evidence_rva(e, link[n]);
+			bool ok = evidence_kernel_pointer(link[0]) && (evidence_rva(e, link[0]) ||
+				  (!space_read(e->space, (va_t){ link[0] + 8 }, &back, 8, NULL) && back == s->va + at));
+			*(ok ? &good : &bad) += 1;
+		}
+		if (good > 1 && good >= 4 * bad) {
+			e->links = at;
+			e->process_head = head;
+		}
+	}
+}
+
 static void find_lists(struct evidence *e)
 {
 	for (guint i = 0; i < e->heads->len; i++) {
@@ -417,6 +459,7 @@ static void find_lists(struct evidence *e)
 		else
 			try_processes(e, rva);
 	}
+	find_links(e);
 }
 
 struct evidence *evidence_create(struct kernel *kernel)
