@@ -54,7 +54,7 @@ static int list(int argc, char **argv)
 	}
 	layout_builtin_each(list_builtin, &l);
 	end_family(&l);
-	families = layout_families(0, 0);
+	families = layout_families(0, 0, LAYOUT_ANY);
 	for (char **name = families; *name && !l.each; name++) {
 		AUTO(layout) layout = layout_family_named(*name);
 		if (layout && !layout_has_kernels(*name))

@@ -5,12 +5,13 @@
  */
 #include <string.h>
 #include "derive.h"
+#include "paging.h"
 
 #define PROCESS_NAME "P\0r\0o\0c\0e\0s\0s\0"
 
 struct layout *derive_donor(struct derive *d, bool (*fits)(struct derive *d, const struct layout *layout))
 {
-	g_auto(GStrv) names = layout_families(d->e->build, d->e->revision);
+	g_auto(GStrv) names = layout_families(d->e->build, d->e->revision, paging_machine(d->e->kernel->paging));
 
 	for (char **name = names; *name; name++) {
 		struct layout *layout = layout_family_named(*name);

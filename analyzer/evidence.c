@@ -10,11 +10,30 @@
 #define DATA_MAX (12u << 20)
 #define HEADS_MAX 32768u
 #define REACH 0xc00u		/* an _EPROCESS's list entry lies at most so far from its start, its name and pid */
-/* KLDR_DATA_TABLE_ENTRY on x64, of every Windows (ntldr.h). */
-#define LOADER_BASE 0x30u
-#define LOADER_SIZE 0x40u
+/* KLDR_DATA_TABLE_ENTRY of every Windows (ntldr.h), in pointers. */
+#define LOADER_BASE 6u
+#define LOADER_SIZE 8u
 
 static const char SYSTEM[] = "System\0\0\0\0\0\0\0\0\0";	/* ImageFileName has 15 bytes, and one that is 0 */
+
+static bool kernel_pointer(const struct space *space, uint64_t va)
+{
+	if (space_pointer_size(space) == 4)
+		return va >= space->system_start && va < 0xfffff000u;
+	return evidence_kernel_pointer(va);
+}
+
+bool evidence_pointer(const struct evidence *e, uint64_t va)
+{
+	return kernel_pointer(e->space, va);
+}
+
+uint64_t evidence_kdbg(const struct evidence *e, unsigned offset)
+{
+	uint64_t value = kdbg_value(&e->kdbg, offset, 8);
+
+	return e->width == 4 ? (uint32_t)value : value;
+}
 
 static void instance_clear(gpointer data)
 {
@@ -34,7 +53,7 @@ bool instances_add(GArray *instances, struct space *space, uint64_t va, unsigned
 	struct instance instance = { va, NULL, process };
 	struct page page;
 
-	if (!evidence_kernel_pointer(va) || space_page(space, (va_t){ va }, &page) || !page_resident(&page))
+	if (!kernel_pointer(space, va) || space_page(space, (va_t){ va }, &page) || !page_resident(&page))
 		return false;
 	instance.bytes = g_malloc0(INSTANCE_SIZE);
 	space_read_sparse(space, (va_t){ va }, instance.bytes, INSTANCE_SIZE);
@@ -102,17 +121,17 @@ bool evidence_time(const struct evidence *e, uint64_t t)
 /* Forward or backward from head until it closes or breaks; true: closed. */
 static bool follow(struct space *space, uint64_t head, bool backwards, unsigned limit, GHashTable *seen, GArray *out)
 {
-	uint64_t at = head, pair[2], next, back;
+	unsigned width = space_pointer_size(space);
+	uint64_t at = head, next, back;
 
 	while (out->len < limit) {
-		if (space_read(space, (va_t){ at }, pair, 16, NULL))
+		if (read_pointer(space, (va_t){ at + (backwards ? width : 0) }, &next))
 			return false;
-		next = pair[backwards];
 		if (next == head)
 			return true;
-		if (!evidence_kernel_pointer(next) || (next & 7) || space_read(space, (va_t){ next }, pair, 16, NULL))
+		if (!kernel_pointer(space, next) || (next & (width - 1)) ||
+		    read_pointer(space, (va_t){ next + (backwards ? 0 : width) }, &back))
 			return false;
-		back = pair[!backwards];
 		if (back != at || g_hash_table_contains(seen, &next))
 			return false;
 		g_hash_table_add(seen, g_memdup2(&next, sizeof(next)));
@@ -223,8 +242,21 @@ static void find_build_lab(struct evidence *e)
 			e->revision = 0;
 		e->build = value & 0xffff;
 	} else if (!e->build) {
-		e->build = e->kernel->build;
+		e->build = e->kernel->build ? e->kernel->build : e->kernel->image->facts.os_build;
 	}
+}
+
+/* Kernels before Vista don't say in the text what they are for: the debugger's data tells where it is. */
+static void find_old_build_lab(struct evidence *e)
+{
+	uint32_t rva = e->build ? 0 : evidence_rva(e, evidence_kdbg(e, KDBG_BUILD_LAB));
+	unsigned build = 0;
+	char text[16] = "";
+
+	for (unsigned i = 0; rva && i < sizeof(text) - 1; i++)
+		text[i] = (char)evidence_image(e, rva + i, 1);
+	if (sscanf(text, "%5u.", &build) == 1 && build >= 2600)
+		e->build = build;
 }
 
 /* Lists -------------------------------------------------------------------- */
@@ -232,15 +264,16 @@ static void find_build_lab(struct evidence *e)
 /* A list head: its neighbours point back at it. One of the two is enough, as the list may be smeared. */
 static bool is_head(struct evidence *e, uint32_t rva, bool *empty)
 {
-	uint64_t va = e->kernel->base.v + rva, flink = evidence_image(e, rva, 8), blink = evidence_image(e, rva + 8, 8), back;
+	unsigned w = e->width;
+	uint64_t va = e->kernel->base.v + rva, flink = evidence_image(e, rva, w), blink = evidence_image(e, rva + w, w), back;
 
-	if (!evidence_kernel_pointer(flink) || !evidence_kernel_pointer(blink) || (flink & 7) || (blink & 7))
+	if (!evidence_pointer(e, flink) || !evidence_pointer(e, blink) || ((flink | blink) & (w - 1)))
 		return false;
 	*empty = flink == va;
 	if (*empty)
 		return blink == va;
-	return (!space_read(e->space, (va_t){ flink + 8 }, &back, 8, NULL) && back == va) ||
-	       (!space_read(e->space, (va_t){ blink }, &back, 8, NULL) && back == va);
+	return (!read_pointer(e->space, (va_t){ flink + w }, &back) && back == va) ||
+	       (!read_pointer(e->space, (va_t){ blink }, &back) && back == va);
 }
 
 static void find_heads(struct evidence *e)
@@ -248,7 +281,7 @@ static void find_heads(struct evidence *e)
 	for (guint i = 0; i < e->data->len; i++) {
 		const struct range *r = &g_array_index(e->data, struct range, i);
 
-		for (uint32_t rva = (uint32_t)r->start; rva + 16 <= r->start + r->length && e->heads->len < HEADS_MAX; rva += 8) {
+		for (uint32_t rva = (uint32_t)r->start; rva + 2 * e->width <= r->start + r->length && e->heads->len < HEADS_MAX; rva += e->width) {
 			bool empty;
 			if (is_head(e, rva, &empty))
 				g_array_append_val(e->heads, rva);
@@ -262,7 +295,7 @@ static bool head_of_modules(struct evidence *e, uint32_t rva)
 	uint64_t base;
 
 	for (guint i = 0; i < list->len; i++)
-		if (!space_read(e->space, (va_t){ g_array_index(list, uint64_t, i) + LOADER_BASE }, &base, 8, NULL) &&
+		if (!read_pointer(e->space, (va_t){ g_array_index(list, uint64_t, i) + LOADER_BASE * e->width }, &base) &&
 		    base == e->kernel->base.v)
 			return true;
 	return false;
@@ -274,8 +307,8 @@ static void read_modules(struct evidence *e)
 
 	for (guint i = 0; i < list->len; i++) {
 		uint64_t base, size = 0, entry = g_array_index(list, uint64_t, i);
-		if (space_read(e->space, (va_t){ entry + LOADER_BASE }, &base, 8, NULL) ||
-		    space_read(e->space, (va_t){ entry + LOADER_SIZE }, &size, 4, NULL) || !base)
+		if (read_pointer(e->space, (va_t){ entry + LOADER_BASE * e->width }, &base) ||
+		    space_read(e->space, (va_t){ entry + LOADER_SIZE * e->width }, &size, 4, NULL) || !base)
 			continue;
 		struct range r = { base, size };
 		g_array_append_val(e->modules, r);
@@ -331,16 +364,16 @@ static unsigned find_names(const GArray *around)
 
 /* Where each entry has a process id of its own, System's being 4: the place nearest before the entry, as
  * UniqueProcessId stands right before ActiveProcessLinks unless something was put between. */
-static unsigned find_pids(const GArray *around)
+static unsigned find_pids(const GArray *around, unsigned w)
 {
-	for (unsigned d = 8; d < 2 * REACH; d += 8) {
+	for (unsigned d = w; d < 2 * REACH; d += w) {
 		unsigned at = d < REACH ? REACH - d : d, good = 0;
 		g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
 
-		if (instance_value(instance_at(around, 0), at, 8) != 4)
+		if (instance_value(instance_at(around, 0), at, w) != 4)
 			continue;
 		for (guint i = 0; i < around->len; i++) {
-			uint64_t pid = instance_value(instance_at(around, i), at, 8);
+			uint64_t pid = instance_value(instance_at(around, i), at, w);
 			good += pid && !(pid & 3) && pid < UINT64_C(1) << 32 && g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)pid));
 		}
 		if (good * 10 >= around->len * 9)
@@ -353,15 +386,17 @@ static unsigned find_pids(const GArray *around)
  * first has, and the list of waiters empty or sound. */
 static unsigned find_objects(struct evidence *e, const GArray *around)
 {
-	for (unsigned at = 0; at < REACH; at += 8) {
+	unsigned w = e->width;
+
+	for (unsigned at = 0; at < REACH; at += w) {
 		const struct instance *first = instance_at(around, 0);
 		uint64_t va = first->va - REACH + at, flink, back = 0;
 		unsigned good = 0;
 
-		if ((va & 15) || instance_value(first, at, 1) != 3)
+		if ((va & (2 * w - 1)) || instance_value(first, at, 1) != 3)
 			continue;
-		flink = instance_value(first, at + 8, 8);
-		if (!evidence_kernel_pointer(flink) || space_read(e->space, (va_t){ flink + 8 }, &back, 8, NULL) || back != va + 8)
+		flink = instance_value(first, at + 8, w);
+		if (!evidence_pointer(e, flink) || read_pointer(e->space, (va_t){ flink + w }, &back) || back != va + 8)
 			continue;
 		for (guint i = 0; i < around->len; i++)
 			good += instance_value(instance_at(around, i), at, 1) == 3 &&
@@ -386,7 +421,7 @@ static void try_processes(struct evidence *e, uint32_t rva)
 	unsigned name, pid, object;
 	uint64_t first;
 
-	if (space_read(e->space, (va_t){ e->kernel->base.v + rva }, &first, 8, NULL) || !has_name(e, first))
+	if (read_pointer(e->space, (va_t){ e->kernel->base.v + rva }, &first) || !has_name(e, first))
 		return;
 	list = evidence_list(e->space, e->kernel->base.v + rva, LIST_MAX);
 	if (list->len < 2)
@@ -397,7 +432,7 @@ static void try_processes(struct evidence *e, uint32_t rva)
 	name = find_names(around);
 	if (!name)
 		return;
-	pid = find_pids(around);
+	pid = find_pids(around, e->width);
 	object = pid ? find_objects(e, around) : 0;
 	if (!object || name + object < REACH || pid + object < REACH)
 		return;
@@ -421,22 +456,24 @@ static void try_processes(struct evidence *e, uint32_t rva)
  */
 static void find_links(struct evidence *e)
 {
+	unsigned w = e->width;
+
 	if (!e->processes->len || e->links > e->pid)
 		return;
 	e->process_head = 0;
 	e->links = 0;
-	for (unsigned at = e->pid + 8; at < e->pid + BEHIND_PID && !e->links; at += 8) {
+	for (unsigned at = e->pid + w; at < e->pid + BEHIND_PID && !e->links; at += w) {
 		unsigned good = 0, bad = 0;
 		uint32_t head = 0;
 
 		for (guint i = 0; i < e->processes->len; i++) {
 			const struct instance *s = instance_at(e->processes, i);
-			uint64_t link[2] = { instance_value(s, at, 8), instance_value(s, at + 8, 8) }, back = 0;
+			uint64_t link[2] = { instance_value(s, at, w), instance_value(s, at + w, w) }, back = 0;
 
 			for (unsigned n = 0; n < 2 && !head; n++)
 				head = evidence_rva(e, link[n]);
-			bool ok = evidence_kernel_pointer(link[0]) && (evidence_rva(e, link[0]) ||
-				  (!space_read(e->space, (va_t){ link[0] + 8 }, &back, 8, NULL) && back == s->va + at));
+			bool ok = evidence_pointer(e, link[0]) && (evidence_rva(e, link[0]) ||
+				  (!read_pointer(e->space, (va_t){ link[0] + w }, &back) && back == s->va + at));
 			*(ok ? &good : &bad) += 1;
 		}
 		if (good > 1 && good >= 4 * bad) {
@@ -450,7 +487,7 @@ static void find_lists(struct evidence *e)
 {
 	for (guint i = 0; i < e->heads->len; i++) {
 		uint32_t rva = g_array_index(e->heads, uint32_t, i);
-		uint64_t flink = evidence_image(e, rva, 8);
+		uint64_t flink = evidence_image(e, rva, e->width);
 
 		if (flink == e->kernel->base.v + rva)
 			continue;
@@ -468,6 +505,7 @@ struct evidence *evidence_create(struct kernel *kernel)
 
 	e->kernel = kernel;
 	e->space = kernel->space;
+	e->width = space_pointer_size(kernel->space);
 	e->data = g_array_new(FALSE, FALSE, sizeof(struct range));
 	e->code = g_array_new(FALSE, FALSE, sizeof(struct range));
 	e->modules = g_array_new(FALSE, FALSE, sizeof(struct range));
@@ -477,7 +515,8 @@ struct evidence *evidence_create(struct kernel *kernel)
 	read_image(e);
 	find_build_lab(e);
 	for (guint i = 0; i < e->data->len && !e->kdbg.rva; i++)
-		kdbg_find(e->image, e->size, kernel->base.v, g_array_index(e->data, struct range, i), &e->kdbg);
+		kdbg_find(e->image, e->size, e->width == 4 ? (uint64_t)(int32_t)kernel->base.v : kernel->base.v, g_array_index(e->data, struct range, i), &e->kdbg);
+	find_old_build_lab(e);
 	find_heads(e);
 	find_lists(e);
 	if (e->module_head)

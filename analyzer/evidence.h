@@ -34,6 +34,7 @@ uint64_t instance_value(const struct instance *instance, unsigned offset, unsign
 struct evidence {
 	struct kernel *kernel;
 	struct space *space;
+	unsigned width;			/* of a pointer: 4 or 8 */
 	uint8_t *image;			/* the kernel's, zeros where a page is missing */
 	uint32_t size;
 	GArray *data;			/* struct range of RVAs: what the kernel writes to */
@@ -61,12 +62,15 @@ uint64_t evidence_image(const struct evidence *e, uint64_t rva, unsigned width);
 uint32_t evidence_rva(const struct evidence *e, uint64_t va);
 /* Does va lie in the kernel or a loaded driver? */
 bool evidence_in_module(const struct evidence *e, uint64_t va);
-/* Could it be a pointer into the kernel's half? */
+/* Could it be a pointer into the kernel's half? The first is of 64-bit machines alone. */
 bool evidence_kernel_pointer(uint64_t va);
+bool evidence_pointer(const struct evidence *e, uint64_t va);
+/* A value of the debugger's data block that is an address or a size. */
+uint64_t evidence_kdbg(const struct evidence *e, unsigned offset);
 bool evidence_user_pointer(uint64_t va);
 /* A time of this machine's life, up to when the dump was taken? */
 bool evidence_time(const struct evidence *e, uint64_t filetime);
-/* The links of the circular list at head, in order, at most limit; entries beyond a break are
+/* The links of the circular list at head (of a kernel whose pointers are those of `space`), in order, at most limit; entries beyond a break are
  * reached backwards. An array of uint64_t. */
 GArray *evidence_list(struct space *space, uint64_t head, unsigned limit);
 #endif

@@ -69,7 +69,7 @@ static uint32_t search_data(struct search *s, const struct global *global, uint3
 	for (guint i = 0; i < s->g.e->data->len; i++) {
 		const struct range *r = &g_array_index(s->g.e->data, struct range, i);
 
-		for (uint32_t rva = (uint32_t)r->start; rva + 8 <= r->start + r->length; rva += global->step) {
+		for (uint32_t rva = (uint32_t)r->start; rva + 8 <= r->start + r->length; rva += MIN(global->step, s->g.e->width)) {
 			uint32_t distance = rva > near ? rva - near : near - rva;
 
 			if (near && distance >= best_distance)
@@ -101,7 +101,7 @@ static uint32_t locate(struct search *s, const struct global *global)
 
 	if (rva && global->verdict(&s->g, rva) != CONTRADICTED)
 		return rva;
-	rva = global->kdbg ? evidence_rva(s->g.e, kdbg_value(&s->g.e->kdbg, global->kdbg, 8)) : 0;
+	rva = global->kdbg ? evidence_rva(s->g.e, evidence_kdbg(s->g.e, global->kdbg)) : 0;
 	if (rva && global->verdict(&s->g, rva) != CONTRADICTED)
 		return rva;
 	for (guint i = 0; i < s->siblings->len; i++) {
@@ -138,6 +138,8 @@ static void find_services(struct globals *g)
 
 	if (!at)
 		at = g->layout->symbol.KeServiceDescriptorTableShadow;
+	if (g->e->width == 4)
+		return;
 	uint32_t table = at ? evidence_rva(g->e, evidence_image(g->e, at, 8)) : 0;
 	uint32_t n = at ? (uint32_t)evidence_image(g->e, at + 16, 4) : 0;
 	g->layout->symbol.KiServiceTable = table;
@@ -151,7 +153,7 @@ void globals_recover(struct evidence *e, struct layout *layout, struct layout *c
 
 	if (e->processes->len) {
 		s.g.process = instance_at(e->processes, 0)->va;
-		s.g.pid = instance_value(instance_at(e->processes, 0), e->pid, 8);
+		s.g.pid = instance_value(instance_at(e->processes, 0), e->pid, e->width);
 	}
 	s.found = symbols_of(layout);
 	s.siblings = g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_destroy);

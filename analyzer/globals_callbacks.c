@@ -10,7 +10,6 @@
 
 #define SLOTS 64u
 #define ARRAYS_MAX 8u
-#define TAG_OFFSET 12u		/* of a pool block's tag, before the block */
 #define CODE_MAX 0x180u		/* bytes of a function that are looked through */
 
 enum { PROCESS, THREAD, IMAGE, KINDS };
@@ -20,23 +19,26 @@ struct array { uint32_t rva; unsigned used; };
 /* A reference to an _EX_CALLBACK_ROUTINE_BLOCK, {rundown, function, context}, in a pool block tagged Cbrb. */
 static bool is_callback(const struct globals *g, uint64_t ref, uint64_t *function)
 {
-	uint64_t block = ref & ~UINT64_C(15);
+	unsigned w = g->e->width, low = 2 * w - 1;	/* of an _EX_FAST_REF */
+	uint64_t block = ref & ~(uint64_t)low;
 	char tag[4];
 
-	return evidence_kernel_pointer(ref) && (ref & 15) &&
-	       !space_read(g->e->space, (va_t){ block - TAG_OFFSET }, tag, 4, NULL) && !memcmp(tag, "Cbrb", 4) &&
-	       !space_read(g->e->space, (va_t){ block + 8 }, function, 8, NULL) && evidence_kernel_pointer(*function);
+	/* The tag is the second half of the pool header's first quadword (x64), or of its eight bytes. */
+	return evidence_pointer(g->e, ref) && (ref & low) &&
+	       !space_read(g->e->space, (va_t){ block - (w == 8 ? 12 : 4) }, tag, 4, NULL) && !memcmp(tag, "Cbrb", 4) &&
+	       !read_pointer(g->e->space, (va_t){ block + w }, function) && evidence_pointer(g->e, *function);
 }
 
 static bool is_array(const struct globals *g, uint32_t rva, unsigned *used)
 {
-	uint64_t function, ref = evidence_image(g->e, rva, 8);
+	unsigned w = g->e->width;
+	uint64_t function, ref = evidence_image(g->e, rva, w);
 
-	if (!is_callback(g, ref, &function) || (rva >= 8 && is_callback(g, evidence_image(g->e, rva - 8, 8), &function)))
+	if (!is_callback(g, ref, &function) || (rva >= w && is_callback(g, evidence_image(g->e, rva - w, w), &function)))
 		return false;
 	*used = 0;
 	for (unsigned i = 0; i < SLOTS; i++) {
-		ref = evidence_image(g->e, rva + 8 * i, 8);
+		ref = evidence_image(g->e, rva + w * i, w);
 		/* Where another array follows closely its entries are no less valid. */
 		if (ref && !is_callback(g, ref, &function))
 			break;
@@ -52,10 +54,10 @@ static unsigned find_arrays(const struct globals *g, struct array *out)
 	for (guint i = 0; i < g->e->data->len; i++) {
 		const struct range *r = &g_array_index(g->e->data, struct range, i);
 
-		for (uint32_t rva = (uint32_t)r->start; rva + 8 <= r->start + r->length && n < ARRAYS_MAX; rva += 8)
+		for (uint32_t rva = (uint32_t)r->start; rva + 8 <= r->start + r->length && n < ARRAYS_MAX; rva += g->e->width)
 			if (is_array(g, rva, &out[n].used)) {
 				/* A gap within an array doesn't begin another. */
-				if (n && rva - out[n - 1].rva < SLOTS * 8)
+				if (n && rva - out[n - 1].rva < (g->e->build < 6000 ? 8 : SLOTS) * g->e->width)
 					continue;
 				out[n++].rva = rva;
 			}
@@ -70,6 +72,10 @@ static int named_by_code(const struct globals *g, uint32_t rva, const struct arr
 		uint8_t op = (uint8_t)evidence_image(g->e, rva + i, 1), rex = (uint8_t)evidence_image(g->e, rva + i - 1, 1);
 		uint32_t relative = (uint32_t)evidence_image(g->e, rva + i + 2, 4);
 
+		/* x86 has the address itself for an operand. */
+		for (unsigned a = 0; g->e->width == 4 && a < n; a++)
+			if (evidence_image(g->e, rva + i, 4) == g->e->kernel->base.v + arrays[a].rva)
+				return (int)a;
 		/* lea r64, [rip + relative] */
 		if (op == 0x8d && (rex & 0xf8) == 0x48 && (evidence_image(g->e, rva + i + 1, 1) & 0xc7) == 5)
 			for (unsigned a = 0; a < n; a++)
@@ -125,8 +131,9 @@ static bool same_functions(const struct globals *g, uint32_t a, uint32_t b)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uint64_t one = 0, other = 0;
-		bool first = is_callback(g, evidence_image(g->e, a + 8 * i, 8), &one);
-		bool second = is_callback(g, evidence_image(g->e, b + 8 * i, 8), &other);
+		unsigned w = g->e->width;
+		bool first = is_callback(g, evidence_image(g->e, a + w * i, w), &one);
+		bool second = is_callback(g, evidence_image(g->e, b + w * i, w), &other);
 
 		if (first != second || one != other)
 			return false;

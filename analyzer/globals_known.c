@@ -4,19 +4,23 @@
 #include "globals.h"
 #include "text.h"
 
-#define PER_PAGE 256u		/* handle table entries of 16 bytes on a page */
-#define POINTERS 512u		/* to such pages on one */
 #define OBJECT_PROCESS 3u	/* dispatcher header types */
 #define UNLOADED_MAX 50u	/* MI_UNLOADED_DRIVERS */
 
+/* A pointer, or what is as wide as one. */
 static uint64_t image(const struct globals *g, uint32_t rva)
 {
-	return evidence_image(g->e, rva, 8);
+	return evidence_image(g->e, rva, g->e->width);
+}
+
+static bool pointer(const struct globals *g, uint64_t va, uint64_t *out)
+{
+	return evidence_pointer(g->e, va) && !read_pointer(g->e->space, (va_t){ va }, out);
 }
 
 static bool guest(const struct globals *g, uint64_t va, void *to, size_t n)
 {
-	return evidence_kernel_pointer(va) && !space_read(g->e->space, (va_t){ va }, to, n, NULL);
+	return evidence_pointer(g->e, va) && !space_read(g->e->space, (va_t){ va }, to, n, NULL);
 }
 
 static enum verdict yes_or_no(bool yes)
@@ -38,12 +42,13 @@ static bool field(const struct globals *g, uint64_t va, struct field f, uint64_t
 /* The text of a _UNICODE_STRING, if it is all ASCII and short; else "". */
 static void name_at(const struct globals *g, uint64_t va, char out[64])
 {
-	struct { uint16_t length, room; uint32_t pad; uint64_t buffer; } string;
+	struct { uint16_t length, room; } string;
 	uint16_t text[63];
+	uint64_t buffer;
 
 	out[0] = 0;
 	if (!guest(g, va, &string, sizeof(string)) || (string.length & 1) || string.length > string.room ||
-	    string.length > sizeof(text) || !guest(g, string.buffer, text, string.length))
+	    string.length > sizeof(text) || !pointer(g, va + g->e->width, &buffer) || !guest(g, buffer, text, string.length))
 		return;
 	for (unsigned i = 0; i < string.length / 2u; i++) {
 		if (text[i] < 0x20 || text[i] > 0x7e) {
@@ -92,7 +97,7 @@ static enum verdict packet_list(struct globals *g, uint32_t rva, uint16_t wanted
 		return CONTRADICTED;
 	if (first == g->e->kernel->base.v + rva)
 		return SILENT;
-	return yes_or_no(guest(g, first + 0x10, &object, 8) && guest(g, object, &type, 2) && type == wanted);
+	return yes_or_no(pointer(g, first + 2 * g->e->width, &object) && guest(g, object, &type, 2) && type == wanted);
 }
 
 static enum verdict shutdown_list(struct globals *g, uint32_t rva)
@@ -105,7 +110,7 @@ static enum verdict file_system_list(struct globals *g, uint32_t rva)
 	return packet_list(g, rva, 4);
 }
 
-/* The registry's callbacks: the function is behind the links, a cookie, a flag, and a context. */
+/* The registry's callbacks: the function is behind the links, 16 bytes of a cookie and flags, and a context. */
 static enum verdict registry_list(struct globals *g, uint32_t rva)
 {
 	uint64_t first = image(g, rva), function;
@@ -114,7 +119,7 @@ static enum verdict registry_list(struct globals *g, uint32_t rva)
 		return CONTRADICTED;
 	if (first == g->e->kernel->base.v + rva)
 		return SILENT;
-	return yes_or_no(guest(g, first + 0x28, &function, 8) && evidence_in_module(g->e, function));
+	return yes_or_no(pointer(g, first + 3 * g->e->width + 16, &function) && evidence_in_module(g->e, function));
 }
 
 /* KBUGCHECK_(REASON_)CALLBACK_RECORD: a function in a module behind the links. */
@@ -126,7 +131,7 @@ static enum verdict bugcheck_list(struct globals *g, uint32_t rva)
 		return CONTRADICTED;
 	if (first == g->e->kernel->base.v + rva)
 		return SILENT;
-	return yes_or_no(guest(g, first + 0x10, &function, 8) && evidence_in_module(g->e, function));
+	return yes_or_no(pointer(g, first + 2 * g->e->width, &function) && evidence_in_module(g->e, function));
 }
 
 static enum verdict handle_table_head(struct globals *g, uint32_t rva)
@@ -137,7 +142,7 @@ static enum verdict handle_table_head(struct globals *g, uint32_t rva)
 	if (list_head(g, rva) != CONFIRMED || first == g->e->kernel->base.v + rva || !l->handle_table.HandleTableList.size)
 		return CONTRADICTED;
 	return yes_or_no(field(g, first - l->handle_table.HandleTableList.offset, l->handle_table.TableCode, &code) &&
-			 evidence_kernel_pointer(code) && (code & PAGE_MASK & ~7u) == 0);
+			 evidence_pointer(g->e, code) && (code & PAGE_MASK & ~7u) == 0);
 }
 
 /* Processes and objects ------------------------------------------------------ */
@@ -161,14 +166,16 @@ static enum verdict idle_process(struct globals *g, uint32_t rva)
 /* Does the table's entry for a process's id lead to it? Entries of Windows 8 and later keep 44 bits of the address. */
 static enum verdict cid_table(struct globals *g, uint32_t rva)
 {
-	uint64_t table = image(g, rva), code, entry, page = g->pid / 4 / PER_PAGE;
+	uint64_t table = image(g, rva), code, entry;
+	unsigned w = g->e->width, size = g->layout->handle_table_entry.size_ ? g->layout->handle_table_entry.size_ : 2 * w;
+	uint64_t per_page = PAGE_SIZE / size, pointers = PAGE_SIZE / w, page = g->pid / 4 / per_page;
 
 	if (!g->process || (table & 7) || !field(g, table, g->layout->handle_table.TableCode, &code) || (code & 7) > 2)
 		return CONTRADICTED;
 	for (unsigned level = code & 7; level; level--)
-		if (!guest(g, (code & ~UINT64_C(7)) + 8 * (level == 2 ? page / POINTERS : page % POINTERS), &code, 8))
+		if (!pointer(g, (code & ~UINT64_C(7)) + w * (level == 2 ? page / pointers : page % pointers), &code))
 			return CONTRADICTED;
-	if (!guest(g, (code & ~UINT64_C(7)) + g->pid / 4 % PER_PAGE * 16, &entry, 8))
+	if (!pointer(g, (code & ~UINT64_C(7)) + g->pid / 4 % per_page * size, &entry))
 		return CONTRADICTED;
 	return yes_or_no((entry & ~UINT64_C(7)) == g->process ||
 			 (uint64_t)((int64_t)entry >> 16 & ~INT64_C(15)) == g->process ||
@@ -180,7 +187,7 @@ static enum verdict object_type(struct globals *g, uint32_t rva, const char *wan
 	uint64_t type = image(g, rva);
 	char name[64];
 
-	if (!evidence_kernel_pointer(type) || (type & 15))
+	if (!evidence_pointer(g->e, type) || (type & (2 * g->e->width - 1)))
 		return CONTRADICTED;
 	name_at(g, type + g->layout->object_type.Name.offset, name);
 	return yes_or_no(!strcmp(name, wanted));
@@ -189,16 +196,17 @@ static enum verdict object_type(struct globals *g, uint32_t rva, const char *wan
 static enum verdict type_table(struct globals *g, uint32_t rva)
 {
 	const struct layout *l = g->layout;
-	unsigned good = 0;
+	unsigned good = 0, w = g->e->width;
 
-	/* Slots 0 and 1 are no types; a type knows its own slot. */
-	if (!l->object_type.Index.size || !evidence_kernel_pointer(image(g, rva + 16)) || !evidence_kernel_pointer(image(g, rva + 24)))
+	/* Slots 0 and 1 are no types; a type knows its own slot. Before Windows 7 headers name their types by address. */
+	if (!l->object_type.Index.size || !l->object_header.TypeIndex.size || !evidence_pointer(g->e, image(g, rva + 2 * w)) ||
+	    !evidence_pointer(g->e, image(g, rva + 3 * w)))
 		return CONTRADICTED;
 	for (unsigned i = 2; i < 24; i++) {
-		uint64_t type = image(g, rva + 8 * i), index;
+		uint64_t type = image(g, rva + w * i), index;
 		char name[64];
 
-		if (!evidence_kernel_pointer(type) || !field(g, type, l->object_type.Index, &index) || index != i)
+		if (!evidence_pointer(g->e, type) || !field(g, type, l->object_type.Index, &index) || index != i)
 			break;
 		name_at(g, type + l->object_type.Name.offset, name);
 		if (!*name)
@@ -249,15 +257,15 @@ static enum verdict thread_type(struct globals *g, uint32_t rva)
 /* An object whose type is Directory; by its own name's lack only the debugger block tells it from others. */
 static enum verdict root_directory(struct globals *g, uint32_t rva)
 {
-	uint64_t object = image(g, rva), buckets[4];
-	unsigned used = 0;
+	uint64_t object = image(g, rva), bucket;
+	unsigned used = 0, w = g->e->width;
 
-	if ((object & 15) || !guest(g, object, buckets, sizeof(buckets)))
+	if (object & (2 * w - 1))
 		return CONTRADICTED;
-	for (unsigned i = 0; i < G_N_ELEMENTS(buckets); i++) {
-		if (buckets[i] && !evidence_kernel_pointer(buckets[i]))
+	for (unsigned i = 0; i < 4; i++) {
+		if (!pointer(g, object + w * i, &bucket) || (bucket && !evidence_pointer(g->e, bucket)))
 			return CONTRADICTED;
-		used += buckets[i] != 0;
+		used += bucket != 0;
 	}
 	return used ? CONFIRMED : SILENT;
 }
@@ -278,7 +286,9 @@ static enum verdict build_lab(struct globals *g, uint32_t rva)
 
 	for (unsigned i = 0; i < sizeof(text) - 1; i++)
 		text[i] = (char)evidence_image(g->e, rva + i, 1);
-	return yes_or_no(g_str_has_prefix(text, build) && g_ascii_isdigit(text[strlen(build)]));
+	/* "19041.1.amd64fre.vb_release…"; XP and 2003 have no revision: "2600.xpsp_sp3…". */
+	char next = g_str_has_prefix(text, build) ? text[strlen(build)] : 0;
+	return yes_or_no(g_ascii_isdigit(next) || (g->e->build < 6000 && g_ascii_isalpha(next)));
 }
 
 /* NtBuildLabEx has the same text and the flavour, so the one that isn't NtBuildLab. */
@@ -290,7 +300,10 @@ static enum verdict build_lab_ex(struct globals *g, uint32_t rva)
 /* DBGKD_GET_VERSION64. */
 static enum verdict version_block(struct globals *g, uint32_t rva)
 {
-	return yes_or_no(evidence_image(g->e, rva + 2, 2) == g->e->build && image(g, rva + 0x10) == g->e->kernel->base.v);
+	uint64_t base = g->e->kernel->base.v;
+
+	return yes_or_no(evidence_image(g->e, rva + 2, 2) == g->e->build &&
+			 evidence_image(g->e, rva + 0x10, 8) == (g->e->width == 4 ? (uint64_t)(int32_t)base : base));
 }
 
 static enum verdict debugger_data(struct globals *g, uint32_t rva)
@@ -308,20 +321,19 @@ static enum verdict image_base(struct globals *g, uint32_t rva)
 /* UNLOADED_DRIVERS, which symbols don't tell of: a name, where it began and ended, and when. */
 static enum verdict unloaded_drivers(struct globals *g, uint32_t rva)
 {
-	uint64_t array = image(g, rva), range[2];
-	unsigned good = 0;
+	uint64_t array = image(g, rva), start, end;
+	unsigned good = 0, w = g->e->width, size = 4 * w + 8;
 	char name[64];
 
-	if (!evidence_kernel_pointer(array))
+	if (!evidence_pointer(g->e, array))
 		return CONTRADICTED;
 	for (unsigned i = 0; i < UNLOADED_MAX; i++) {
-		if (!guest(g, array + i * 0x28 + 0x10, range, sizeof(range)))
+		if (!pointer(g, array + i * size + 2 * w, &start) || !pointer(g, array + i * size + 3 * w, &end))
 			return CONTRADICTED;
-		uint64_t start = range[0], end = range[1];
 		if (!start)
 			break;
-		name_at(g, array + i * 0x28, name);
-		if (!*name || end <= start || (start & PAGE_MASK) || !evidence_kernel_pointer(start))
+		name_at(g, array + i * size, name);
+		if (!*name || end <= start || (start & PAGE_MASK) || !evidence_pointer(g->e, start))
 			return CONTRADICTED;
 		good++;
 	}
@@ -339,7 +351,14 @@ static enum verdict pfn_database(struct globals *g, uint32_t rva)
 {
 	uint64_t v = image(g, rva);
 
-	return yes_or_no(evidence_kernel_pointer(v) && !(v & PAGE_MASK) && (v & UINT64_C(0xffffff)) == 0);
+	return yes_or_no(evidence_pointer(g->e, v) && !(v & (g->e->width == 4 ? PAGE_MASK : 0xffffffu)));
+}
+
+static enum verdict paged_pool(struct globals *g, uint32_t rva)
+{
+	uint64_t v = image(g, rva);
+
+	return yes_or_no(evidence_pointer(g->e, v) && !(v & PAGE_MASK));
 }
 
 /* Where the page tables map themselves: an address whose translation is the root. */
@@ -348,7 +367,7 @@ static enum verdict pte_base(struct globals *g, uint32_t rva)
 	uint64_t v = image(g, rva), index, self;
 	struct page page;
 
-	if (!evidence_kernel_pointer(v) || (v & UINT64_C(0x7fffffffff)))
+	if (g->e->width == 4 || !evidence_kernel_pointer(v) || (v & UINT64_C(0x7fffffffff)))
 		return CONTRADICTED;
 	index = v >> 39 & 0x1ff;
 	self = v | index << 30 | index << 21 | index << 12;
@@ -357,6 +376,8 @@ static enum verdict pte_base(struct globals *g, uint32_t rva)
 
 static enum verdict system_range(struct globals *g, uint32_t rva)
 {
+	if (g->e->width == 4)
+		return yes_or_no(image(g, rva) >= 0x80000000u && !(image(g, rva) & 0xfffff));
 	return yes_or_no(image(g, rva) >= UINT64_C(0xffff000000000000) && !(image(g, rva) & UINT64_C(0xffffffff)));
 }
 
@@ -364,23 +385,27 @@ static enum verdict highest_user(struct globals *g, uint32_t rva)
 {
 	uint64_t v = image(g, rva);
 
+	if (g->e->width == 4)
+		return yes_or_no((v & 0xffff) == 0xffff && v >= 0x7ffe0000u);
 	return yes_or_no((v & 0xffff) == 0xffff && v >> 40 && v >> 47 == 0);
 }
 
 /* PHYSICAL_MEMORY_DESCRIPTOR: a count of runs, of pages, then the runs. */
 static enum verdict physical_memory(struct globals *g, uint32_t rva)
 {
-	uint64_t block[4];
+	uint64_t at = image(g, rva), runs, pages, first_pages;
+	unsigned w = g->e->width;
 
-	return yes_or_no(guest(g, image(g, rva), block, sizeof(block)) && (block[0] & UINT32_MAX) - 1 < 256 && block[1] && block[3]);
+	return yes_or_no(pointer(g, at, &runs) && pointer(g, at + w, &pages) && pointer(g, at + 3 * w, &first_pages) &&
+			 (runs & UINT32_MAX) - 1 < 256 && pages && first_pages);
 }
 
 static enum verdict big_pages(struct globals *g, uint32_t rva)
 {
-	uint64_t table = image(g, rva), count = image(g, rva + 8), va = 0;
+	uint64_t table = image(g, rva), count = image(g, rva + g->e->width), va = 0;
 	unsigned good = 0;
 
-	if (!evidence_kernel_pointer(table) || !count || count > 1 << 24 || (count & (count - 1)) || !g->layout->pool_tracker_big_pages.size_)
+	if (!evidence_pointer(g->e, table) || !count || count > 1 << 24 || (count & (count - 1)) || !g->layout->pool_tracker_big_pages.size_)
 		return CONTRADICTED;
 	for (unsigned i = 0; i < count && i < 4096; i++) {
 		if (!field(g, table + i * g->layout->pool_tracker_big_pages.size_, g->layout->pool_tracker_big_pages.Va, &va))
@@ -388,7 +413,7 @@ static enum verdict big_pages(struct globals *g, uint32_t rva)
 		/* Bit 0: the slot is free. */
 		if (!(va & ~UINT64_C(1)))
 			continue;
-		if (!evidence_kernel_pointer(va) || (va & PAGE_MASK & ~1u))
+		if (!evidence_pointer(g->e, va) || (va & PAGE_MASK & ~1u))
 			return CONTRADICTED;
 		good++;
 	}
@@ -397,7 +422,7 @@ static enum verdict big_pages(struct globals *g, uint32_t rva)
 
 static enum verdict big_pages_size(struct globals *g, uint32_t rva)
 {
-	return yes_or_no(g->layout->symbol.PoolBigPageTable && rva == g->layout->symbol.PoolBigPageTable + 8);
+	return yes_or_no(g->layout->symbol.PoolBigPageTable && rva == g->layout->symbol.PoolBigPageTable + g->e->width);
 }
 
 /* Processors ---------------------------------------------------------------------- */
@@ -412,11 +437,12 @@ static enum verdict processors(struct globals *g, uint32_t rva)
 static enum verdict processor_block(struct globals *g, uint32_t rva)
 {
 	uint64_t prcb = image(g, rva), thread, self;
+	unsigned within = g->e->width == 4 ? 0x120 : 0x180, alignment = g->e->width == 4 ? 0x100 : PAGE_SIZE;
 
-	/* A KPCR's CurrentPrcb, and it lies 0x180 before; the PRCB knows its thread. */
-	if ((prcb & PAGE_MASK) != 0x180 || !guest(g, prcb - 0x180 + 0x20, &self, 8) || self != prcb)
+	/* A KPCR's pointer to its PRCB, which lies within it at that place; the PRCB knows its thread. */
+	if (((prcb - within) & (alignment - 1)) || !pointer(g, prcb - within + 0x20, &self) || self != prcb)
 		return CONTRADICTED;
-	return yes_or_no(field(g, prcb, g->layout->kprcb.CurrentThread, &thread) && evidence_kernel_pointer(thread));
+	return yes_or_no(field(g, prcb, g->layout->kprcb.CurrentThread, &thread) && evidence_pointer(g->e, thread));
 }
 
 /* Services ----------------------------------------------------------------------- */
@@ -437,6 +463,8 @@ static bool is_service_descriptor(const struct globals *g, uint32_t rva)
 {
 	uint32_t table = evidence_rva(g->e, image(g, rva)), n = (uint32_t)image(g, rva + 16), good = 0;
 
+	if (g->e->width == 4)	/* tables of addresses, which the plugin `ssdt` doesn't read */
+		return false;
 	if (!table || image(g, rva + 8) || image(g, rva + 16) > 0x400 || n < 0x80 || !evidence_rva(g->e, image(g, rva + 24)))
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
@@ -458,7 +486,9 @@ static enum verdict service_shadow(struct globals *g, uint32_t rva)
 
 static enum verdict boot_time(struct globals *g, uint32_t rva)
 {
-	return yes_or_no(evidence_time(g->e, image(g, rva)) && image(g, rva) <= g->e->kernel->system_time);
+	uint64_t time = evidence_image(g->e, rva, 8);
+
+	return yes_or_no(evidence_time(g->e, time) && time <= g->e->kernel->system_time);
 }
 
 static enum verdict silent(struct globals *g, uint32_t rva)
@@ -484,6 +514,7 @@ const struct global globals[] = {
 	{ "MmPteBase", pte_base, 8, 0 },
 	{ "MmHighestUserAddress", highest_user, 0, KDBG_HIGHEST_USER_ADDRESS },
 	{ "MmSystemRangeStart", system_range, 0, KDBG_SYSTEM_RANGE },
+	{ "MmPagedPoolStart", paged_pool, 0, KDBG_PAGED_POOL_START, true },
 	{ "MmPhysicalMemoryBlock", physical_memory, 0, KDBG_PHYSICAL_MEMORY },
 	{ "KeBugCheckCallbackListHead", bugcheck_list, 0, KDBG_BUGCHECK_CALLBACKS, true },
 	{ "KiBugCheckData", silent, 0, KDBG_BUGCHECK_DATA },

@@ -135,8 +135,8 @@ static bool reserved(const uint8_t *entry, unsigned size)
 
 /*
  * Up to Windows 7 the pointer stands there, with attributes in its three low bits.
- * Since then it is a bit field of a kernel address without its upper 16 bits (all ones)
- * and its low ones (zeros): 44 bits are shifted by 4.
+ * Since then it is a bit field of a kernel address without its low bits (zeros) and, on
+ * 64 bits, its upper 16 (all ones): 44 bits are shifted by 4, 29 by 3.
  */
 static bool decode(const struct handle_walk *w, const uint8_t *entry, struct handle_entry *out)
 {
@@ -146,9 +146,11 @@ static bool decode(const struct handle_walk *w, const uint8_t *entry, struct han
 	if (l->handle_table_entry.ObjectPointerBits.size) {
 		struct field field = l->handle_table_entry.ObjectPointerBits;
 		uint64_t bits = field_of(entry, size, field);
-		if (!bits || field.bits >= 48)
+		bool narrow = space_pointer_size(w->space) == 4;
+		unsigned address_bits = narrow ? 32 : 48;
+		if (!bits || field.bits >= address_bits)
 			return false;
-		out->object.v = bits << (48 - field.bits) | UINT64_C(0xffff000000000000);
+		out->object.v = bits << (address_bits - field.bits) | (narrow ? 0 : UINT64_C(0xffff000000000000));
 		out->granted_access = (uint32_t)field_of(entry, size, l->handle_table_entry.GrantedAccessBits);
 	} else {
 		out->object.v = field_of(entry, size, l->handle_table_entry.Object) & ~UINT64_C(7);

@@ -63,9 +63,10 @@ bool kdbg_find(const uint8_t *image, size_t size, uint64_t base, struct range pa
 				continue;
 			uint64_t swapped = GUINT64_SWAP_LE_BE(base);
 			uint64_t key = kernel ^ rotate_left(swapped, (64 - r) % 64);
-			/* List's two links are the same: the block is alone, or they lead to a neighbour. */
+			/* List leads to the kernel's half: to itself, where the block is alone, or to a neighbour. */
 			uint64_t link = GUINT64_SWAP_LE_BE(rotate_left(load(image + at) ^ key, r));
-			if (link >> 47 != 0x1ffff || (link & 7))
+			bool narrow = base >> 32 == UINT32_MAX;
+			if (narrow ? (link & UINT64_C(0x8000000380000003)) != UINT64_C(0x8000000080000000) : link >> 47 != 0x1ffff || (link & 7))
 				continue;
 			out->rva = (uint32_t)at;
 			out->encoded = true;

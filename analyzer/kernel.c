@@ -3,25 +3,37 @@
 #include <string.h>
 #include "layout_store.h"
 #include "limit.h"
+#include "paging.h"
 #include "pe_space.h"
 #include "recover.h"
 #include "text.h"
 
-/* Where the kernel and the boot drivers are loaded on x64, from Windows 7 to 11. */
+/* Where the kernel and the boot drivers are loaded on x64 and ARM64, from Windows 7 to 11. */
 #define KERNEL_AREA UINT64_C(0xfffff80000000000)
 #define KERNEL_AREA_END UINT64_C(0xfffffc0000000000)
+/* The same of 32-bit machines: anywhere in their half. */
+#define KERNEL_AREA_32 UINT64_C(0x80000000)
+#define KERNEL_AREA_32_END UINT64_C(0x100000000)
 /* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
 #define HINT_REACH (UINT64_C(64) << 20)
+/* Page-table roots that a scan of memory tries at most: the first honest one leads there. */
+#define ROOTS_TRIED 256u
 /* A look into an image counts as so many pages of a search. */
 #define IMAGE_STEPS 256
 /* KUSER_SHARED_DATA's fixed address and the offsets that never moved (ntddk.h). */
 #define SHARED_DATA UINT64_C(0xfffff78000000000)
+#define SHARED_DATA_32 UINT64_C(0xffdf0000)
+#define PF_NX_ENABLED 12		/* winnt.h: an index into SharedData.ProcessorFeatures */
+/* Entry of an x86 page directory that names the directory itself: PTE_BASE is 0xc0000000. */
+#define SELF_MAP_32 0x300u
+/* On PAE that is the fourth directory, which begins with the four of them. */
+#define PAE_DIRECTORIES 4u
 
 struct candidate {
-	pa_t dtb;
+	uint64_t dtb;			/* as it stands in the register */
 	uint64_t hint, module_list;
 	const char *found_by;
-	enum paging paging;
+	enum architecture architecture;	/* ARCH_UNKNOWN: any */
 };
 
 static bool kernel_pdb(const char *name)
@@ -34,6 +46,12 @@ static bool kernel_pdb(const char *name)
 	return false;
 }
 
+/* The machine whose code a kernel under these page tables is. */
+static enum pe_machine machine_of(enum paging paging)
+{
+	return paging_is_32bit(paging) ? PE_MACHINE_I386 : paging == PAGING_ARM64 ? PE_MACHINE_ARM64 : PE_MACHINE_AMD64;
+}
+
 /* Is the kernel's image at va? Fills base, size, pdb_name, guid_age of k. */
 static bool check_image(struct kernel *k, struct space *space, uint64_t va)
 {
@@ -43,7 +61,8 @@ static bool check_image(struct kernel *k, struct space *space, uint64_t va)
 	if (space_read(space, at.base, mz, 2, NULL) || memcmp(mz, "MZ", 2) || !space_spend(space, IMAGE_STEPS))
 		return false;
 	AUTO_PE pe = pe_space_open(&at, 0);
-	if (!pe->has_optional_header || pe->size_of_image < 0x100000 || pe->size_of_image > 0x8000000)
+	if (!pe->has_optional_header || pe->size_of_image < 0x100000 || pe->size_of_image > 0x8000000 ||
+	    pe->machine != machine_of(space->paging))
 		return false;
 	const struct pe_debug *codeview = pe_codeview(pe, NULL);
 	bool named = codeview && codeview->guid_age && kernel_pdb(codeview->pdb_name);
@@ -51,8 +70,10 @@ static bool check_image(struct kernel *k, struct space *space, uint64_t va)
 		if (codeview)
 			return false;
 		/* The debug directory may be paged out: the export directory names it too. */
+		static const char *const names[] = { "ntoskrnl.exe", "ntkrnlpa.exe", "ntkrnlmp.exe", "ntkrpamp.exe", NULL };
 		const char *dll = pe_export_dll(pe);
-		if (!dll || g_ascii_strcasecmp(dll, "ntoskrnl.exe"))
+		g_autofree char *lower = dll ? g_ascii_strdown(dll, -1) : NULL;
+		if (!lower || !g_strv_contains(names, lower))
 			return false;
 	}
 	k->base.v = va;
@@ -78,7 +99,8 @@ static bool search_below(struct kernel *k, struct space *space, uint64_t hint)
 
 static bool search_area(struct kernel *k, struct space *space)
 {
-	va_t cursor = { KERNEL_AREA }, last = { KERNEL_AREA_END - 1 };
+	bool narrow = paging_is_32bit(space->paging);
+	va_t cursor = { narrow ? KERNEL_AREA_32 : KERNEL_AREA }, last = { (narrow ? KERNEL_AREA_32_END : KERNEL_AREA_END) - 1 };
 	struct page page;
 
 	while (space_next_page(space, &cursor, last, &page)) {
@@ -91,18 +113,25 @@ static bool search_area(struct kernel *k, struct space *space)
 	return false;
 }
 
+/* The paging modes that a machine may run in, the likeliest first. */
+static const enum paging modes[][6] = {
+	[ARCH_UNKNOWN] = { PAGING_X64, PAGING_X64_LA57, PAGING_ARM64, PAGING_X86_PAE, PAGING_X86, PAGING_NONE },
+	[ARCH_X64] = { PAGING_X64, PAGING_X64_LA57, PAGING_NONE },
+	[ARCH_X86] = { PAGING_X86, PAGING_X86_PAE, PAGING_NONE },
+	[ARCH_X86_PAE] = { PAGING_X86_PAE, PAGING_X86, PAGING_NONE },
+	[ARCH_ARM64] = { PAGING_ARM64, PAGING_NONE },
+};
+
 static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t *steps)
 {
-	static const enum paging both[] = { PAGING_X64, PAGING_X64_LA57 };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-		struct space *space = space_create(k->image, NULL, both[i], c->dtb);
+	for (const enum paging *mode = modes[c->architecture]; *mode != PAGING_NONE; mode++) {
+		struct space *space = space_create(k->image, NULL, *mode, (pa_t){ c->dtb });
 		uint64_t granted = MIN(*steps, limit(kernel_search)), entry, base;
 		bool found = false;
 		space->steps = granted;
-		/* The first entry of PsLoadedModuleList is the kernel; DllBase is at 0x30 in every x64 build. */
-		if (c->module_list && !space_read(space, (va_t){ c->module_list }, &entry, 8, NULL) &&
-		    !space_read(space, (va_t){ entry + 0x30 }, &base, 8, NULL))
+		/* The first entry of PsLoadedModuleList is the kernel; DllBase is the seventh pointer in every build. */
+		if (c->module_list && !read_pointer(space, (va_t){ c->module_list }, &entry) &&
+		    !read_pointer(space, (va_t){ entry + 6 * space_pointer_size(space) }, &base))
 			found = check_image(k, space, base);
 		if (!found && c->hint)
 			found = search_below(k, space, c->hint);
@@ -111,7 +140,7 @@ static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t 
 		if (found) {
 			space_refill(space);
 			k->space = space;
-			k->paging = both[i];
+			k->paging = *mode;
 			k->dtb = space->dtb;
 			k->found_by = g_strdup(c->found_by);
 			return true;
@@ -140,37 +169,124 @@ static void low_stubs(struct image *image, GArray *candidates)
 		if ((jump & UINT64_C(0xffffffffffff00ff)) != UINT64_C(0x00000001000600e9) || target < KERNEL_AREA ||
 		    !cr3 || (cr3 & UINT64_C(0xfff0000000000fff)))
 			continue;
-		struct candidate c = { { cr3 }, target, 0, "low stub", PAGING_X64 };
+		struct candidate c = { cr3, target, 0, "low stub", ARCH_X64 };
 		g_array_append_val(candidates, c);
 	}
 }
 
-/* Page-table roots that map themselves through one entry of the kernel's half: every process's
- * root does, at the same entry. */
-static bool search_self_maps(struct kernel *k, uint64_t *steps)
+/* What a scan of all memory has met so far. */
+struct scan {
+	struct kernel *k;
+	uint64_t *steps;
+	unsigned tried;
+	GHashTable *pae;		/* physical addresses of fourth page directories → the page's first four entries */
+};
+
+static bool try_scanned(struct scan *s, uint64_t dtb, enum architecture architecture)
+{
+	struct candidate c = { dtb, 0, 0, "self-mapping page table", architecture };
+
+	return try_candidate(s->k, &c, s->steps);
+}
+
+/* A root that maps itself through one entry of the kernel's half: on x64 and ARM64 every process's does, at
+ * the same entry. */
+static bool maps_itself(const uint8_t *page, uint64_t pa)
+{
+	for (unsigned i = 256; i < 512; i++) {
+		uint64_t entry;
+		memcpy(&entry, page + 8 * i, 8);
+		if ((entry & 1) && paging_pfn(PAGING_X64, entry) == pa)
+			return true;
+	}
+	return false;
+}
+
+static bool maps_itself_32(const uint8_t *page, uint64_t pa)
+{
+	uint32_t entry;
+
+	memcpy(&entry, page + 4 * SELF_MAP_32, 4);
+	return (entry & 1) && paging_pfn(PAGING_X86, entry) == pa;
+}
+
+/* Four valid entries that name four pages. */
+static bool four_directories(const uint64_t entry[PAE_DIRECTORIES])
+{
+	for (unsigned i = 0; i < PAE_DIRECTORIES; i++) {
+		if (!(entry[i] & 1) || !paging_pfn(PAGING_X86_PAE, entry[i]) || paging_pfn(PAGING_X86_PAE, entry[i]) >> 40)
+			return false;
+		for (unsigned j = 0; j < i; j++)
+			if (paging_pfn(PAGING_X86_PAE, entry[i]) == paging_pfn(PAGING_X86_PAE, entry[j]))
+				return false;
+	}
+	return true;
+}
+
+static bool look_at_page(struct scan *s, const uint8_t *page, uint64_t pa)
+{
+	uint64_t entry[PAE_DIRECTORIES];
+
+	/* A page directory of x86 looks like a root of x64, too, where the entry behind that of itself is 0. */
+	bool wide = maps_itself(page, pa), narrow = maps_itself_32(page, pa);
+
+	s->tried += wide || narrow;
+	if (wide && (try_scanned(s, pa, ARCH_X64) || try_scanned(s, pa, ARCH_ARM64)))
+		return true;
+	if (narrow && try_scanned(s, pa, ARCH_X86))
+		return true;
+	memcpy(entry, page, sizeof(entry));
+	if (paging_pfn(PAGING_X86_PAE, entry[PAE_DIRECTORIES - 1]) == pa && four_directories(entry))
+		g_hash_table_insert(s->pae, g_memdup2(&pa, sizeof(pa)), g_memdup2(entry, sizeof(entry)));
+	return false;
+}
+
+/* A page directory pointer table whose four directories the fourth of them knows, too. */
+static bool look_for_tables(struct scan *s, const uint8_t *page, uint64_t pa)
+{
+	for (unsigned at = 0; at < PAGE_SIZE; at += 8 * PAE_DIRECTORIES) {
+		uint64_t entry[PAE_DIRECTORIES], last;
+		memcpy(entry, page + at, sizeof(entry));
+		if (!(entry[PAE_DIRECTORIES - 1] & 1) || (entry[PAE_DIRECTORIES - 1] & 0x1e6))	/* reserved bits */
+			continue;
+		last = paging_pfn(PAGING_X86_PAE, entry[PAE_DIRECTORIES - 1]);
+		const uint64_t *known = g_hash_table_lookup(s->pae, &last);
+		for (unsigned i = 0; known && i < PAE_DIRECTORIES; i++)
+			if (paging_pfn(PAGING_X86_PAE, entry[i]) != paging_pfn(PAGING_X86_PAE, known[i]))
+				known = NULL;
+		s->tried += known != NULL;
+		if (known && try_scanned(s, pa + at, ARCH_X86_PAE))
+			return true;
+		if (s->tried >= ROOTS_TRIED || !*s->steps)
+			break;
+	}
+	return false;
+}
+
+static bool scan_memory(struct scan *s, bool (*look)(struct scan *s, const uint8_t *page, uint64_t pa))
 {
 	struct range range = { 0, 0 };
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
-	unsigned tried = 0;
 
-	for (pa_t at = { 0 }; image_next_range(k->image, at, &range); at.v = range.start + range.length)
+	for (pa_t at = { 0 }; image_next_range(s->k->image, at, &range); at.v = range.start + range.length)
 		for (uint64_t pa = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK; pa < range.start + range.length; pa += PAGE_SIZE) {
-			const uint8_t *page = image_page(k->image, (pa_t){ pa }, scratch);
-			bool self = false;
-			for (unsigned i = 256; page && i < 512 && !self; i++) {
-				uint64_t entry;
-				memcpy(&entry, page + 8 * i, 8);
-				self = (entry & 1) && (entry & UINT64_C(0x000ffffffffff000)) == pa;
-			}
-			if (!self)
-				continue;
-			struct candidate c = { { pa }, 0, 0, "self-mapping page table", PAGING_X64 };
-			if (try_candidate(k, &c, steps))
+			const uint8_t *page = image_page(s->k->image, (pa_t){ pa }, scratch);
+			if (page && look(s, page, pa))
 				return true;
-			if (++tried >= 256 || !*steps)
+			if (s->tried >= ROOTS_TRIED || !*s->steps)
 				return false;
 		}
 	return false;
+}
+
+/* Roots are recognised by the entries through which Windows reaches its own page tables. */
+static bool search_self_maps(struct kernel *k, uint64_t *steps)
+{
+	struct scan s = { k, steps, 0, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free) };
+	bool found = scan_memory(&s, look_at_page) || (g_hash_table_size(s.pae) && scan_memory(&s, look_for_tables));
+
+	g_hash_table_destroy(s.pae);
+	return found;
 }
 
 /* Exact ones first: built in, imported, in the folders given; then what the dump itself can tell. */
@@ -213,7 +329,8 @@ static void use_system_process(struct kernel *k)
 	if (READ(pcb, kprocess.DirectoryTableBase, &dtb))
 		return;
 	k->system_process = system.va;
-	struct space *own = space_create(k->image, k->layout, k->paging, (pa_t){ dtb });
+	struct space *own = space_clone(k->space);
+	own->dtb = paging_dtb(k->paging, dtb);
 	if (!space_read(own, k->base, mz, 2, NULL) && !memcmp(mz, "MZ", 2)) {
 		space_destroy(k->space);
 		k->space = own;
@@ -250,12 +367,17 @@ static char *read_symbol_string(struct kernel *k, va_t at)
 	return valid;
 }
 
+va_t kernel_shared_data(const struct kernel *k)
+{
+	return (va_t){ paging_is_32bit(k->paging) ? SHARED_DATA_32 : SHARED_DATA };
+}
+
 /* What needs no layout. */
 static void read_shared_data(struct kernel *k)
 {
 	uint8_t shared[0x400];
 
-	if (space_read(k->space, (va_t){ SHARED_DATA }, shared, sizeof(shared), NULL))
+	if (space_read(k->space, kernel_shared_data(k), shared, sizeof(shared), NULL))
 		return;
 	struct bytes b = { shared, sizeof(shared), false };
 	uint32_t low = (uint32_t)bytes_at(&b, 0x14, 4), high = (uint32_t)bytes_at(&b, 0x18, 4);
@@ -265,6 +387,23 @@ static void read_shared_data(struct kernel *k)
 	k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
 	k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
 	k->system_root = text_from_utf16(shared + 0x30, 520, TRUE);
+	k->space->without_nx |= paging_is_32bit(k->paging) && !bytes_at(&b, 0x274 + PF_NX_ENABLED, 1);
+}
+
+/* What translation on 32-bit machines needs of the kernel's own variables. */
+static void read_system_range(struct kernel *k)
+{
+	uint64_t start;
+
+	if (!paging_is_32bit(k->paging))
+		return;
+	/* 0xc0000000 where programs were given 3 GiB (/3GB, increaseuserva), or anything between. */
+	if (kernel_symbol(k, MmSystemRangeStart).v && !read_pointer(k->space, kernel_symbol(k, MmSystemRangeStart), &start) &&
+	    start >= KERNEL_AREA_32 && start <= k->base.v)
+		k->space->system_start = start;
+	if (kernel_symbol(k, MmPagedPoolStart).v && !read_pointer(k->space, kernel_symbol(k, MmPagedPoolStart), &start) &&
+	    start >= k->space->system_start && !(start & PAGE_MASK))
+		k->space->paged_pool.v = start;
 }
 
 static void read_identity(struct kernel *k)
@@ -317,11 +456,11 @@ static void use_header_alone(struct kernel *k)
 	const struct image_facts *facts = &k->image->facts;
 
 	k->physical_only = true;
-	k->paging = PAGING_X64;		/* of the processes, whose tables may be there */
+	k->paging = modes[facts->architecture][0];	/* of the processes, whose tables may be there */
 	k->dtb = facts->dtb;
 	k->build = facts->os_build;
 	k->found_by = g_strdup("dump header: no kernel image is left in the dump");
-	k->layout = layout_family(facts->os_build, 0);
+	k->layout = layout_family(facts->os_build, 0, paging_machine(k->paging));
 	k->space = space_create(k->image, k->layout, PAGING_NONE, (pa_t){ 0 });
 	image_note(k->image, FAULT_NOT_IN_DUMP, facts->loaded_module_list.v,
 		   "the kernel's page tables or image are not in the dump: kernel addresses can't be followed, only objects that lie in "
@@ -343,14 +482,14 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 		return g_steal_pointer(&k);
 	}
 	if (facts->dtb.v) {
-		struct candidate c = { facts->dtb, 0, facts->loaded_module_list.v, "crash dump header", PAGING_X64 };
+		struct candidate c = { facts->dtb.v, 0, facts->loaded_module_list.v, "crash dump header", facts->architecture };
 		c.hint = facts->loaded_module_list.v ? facts->loaded_module_list.v : facts->kdbg.v;
 		g_array_append_val(candidates, c);
 	}
 	for (guint i = 0; facts->cpus && i < facts->cpus->len; i++) {
 		const struct image_cpu *cpu = &g_array_index(facts->cpus, struct image_cpu, i);
-		struct candidate c = { { cpu->cr3 & UINT64_C(0x000ffffffffff000) }, 0, 0, "processor registers", PAGING_X64 };
-		if (cpu->rip >= KERNEL_AREA)
+		struct candidate c = { cpu->cr3, 0, 0, "processor registers", facts->architecture };
+		if (cpu->rip >= KERNEL_AREA || (cpu->rip >= KERNEL_AREA_32 && cpu->rip < KERNEL_AREA_32_END))
 			c.hint = cpu->rip;
 		g_array_append_val(candidates, c);
 	}
@@ -364,7 +503,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 		}
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "%s: no Windows kernel in it: the memory of another system, not the whole of a machine's memory, or no memory at all (looked for "
-			    "page tables of an x64 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)", image->file->path, facts->dtb.v ? ", the header's" : "");
+			    "page tables of an x64, ARM64 or x86 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)", image->file->path, facts->dtb.v ? ", the header's" : "");
 		return NULL;
 	}
 	read_shared_data(k);
@@ -375,11 +514,28 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	}
 	if (k->layout) {
 		k->space->layout = k->layout;
+		read_system_range(k);
 		use_system_process(k);
 		read_invalid_pte_mask(k);
 	}
 	read_identity(k);
 	return g_steal_pointer(&k);
+}
+
+enum architecture kernel_architecture(const struct kernel *k)
+{
+	switch (k->paging) {
+	case PAGING_X64: case PAGING_X64_LA57:
+		return ARCH_X64;
+	case PAGING_X86:
+		return ARCH_X86;
+	case PAGING_X86_PAE:
+		return ARCH_X86_PAE;
+	case PAGING_ARM64:
+		return ARCH_ARM64;
+	default:
+		return k->image->facts.architecture ? k->image->facts.architecture : ARCH_X64;
+	}
 }
 
 void kernel_destroy(struct kernel *k)

@@ -4,9 +4,9 @@
  *
  * kernel_find looks in this order: what the dump's headers say; the registers a
  * hypervisor saved; the low stub that starts processors (PROCESSOR_START_BLOCK, in
- * the first MiB); page-table roots that map themselves, anywhere. Each candidate is
- * believed only when it leads to a kernel image (PE with an RSDS record of ntkrnl*
- * or ntoskrnl).
+ * the first MiB of an x64 machine); page-table roots that map themselves, anywhere.
+ * Each candidate is believed only when it leads to a kernel image of its machine (PE
+ * with an RSDS record of ntkrnl*, ntkrpa* or ntoskrnl).
  */
 #ifndef MEMSIEVE_KERNEL_H
 #define MEMSIEVE_KERNEL_H
@@ -43,6 +43,10 @@ struct layout_options {
 /* NULL and *error when no Windows kernel is there. A kernel whose layout is not known is
  * returned with layout NULL. */
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error);
+/* KUSER_SHARED_DATA as the kernel sees it. */
+va_t kernel_shared_data(const struct kernel *kernel);
+/* The machine's, by how its memory is paged; what the dump's header says where nothing is translated. */
+enum architecture kernel_architecture(const struct kernel *kernel);
 void kernel_destroy(struct kernel *kernel);
 DEFINE_AUTO(kernel, kernel_destroy)
 

@@ -7,12 +7,38 @@
 #define MAX_KEY_PATH 32767	/* MSDN, "Registry Element Size Limits" */
 #define DIRECTORY_BUCKETS 37	/* _OBJECT_DIRECTORY.HashBuckets */
 
+static void add_type(struct object_types *types, struct space *space, va_t at)
+{
+	struct object type = object_at(space, at.v), name = MEMBER(type, object_type.Name);
+	unsigned i = types->count + 2;
+
+	if (i >= OBJECT_TYPES || read_unicode_string(&name, 256, &types->name[i]))
+		return;
+	types->at[i] = at;
+	types->count++;
+}
+
+/* Before Windows 7 no table has them: they are what the object manager's directory \ObjectTypes holds. */
+static void load_directory(struct object_types *types, const struct kernel *kernel, struct space *space)
+{
+	va_t directory = object_lookup(kernel, space, (va_t){ 0 }, "ObjectTypes");
+	g_autoptr(GArray) list = directory.v ? object_directory_list(space, directory) : NULL;
+
+	types->by_address = true;
+	for (guint i = 0; list && i < list->len; i++)
+		add_type(types, space, (va_t){ g_array_index(list, uint64_t, i) });
+}
+
 struct object_types *object_types_load(const struct kernel *kernel, struct space *space)
 {
 	struct object_types *types = g_new0(struct object_types, 1);
 	va_t table = kernel_symbol(kernel, ObTypeIndexTable);
 	unsigned width = space_pointer_size(space);
 
+	if (space->layout->object_header.Type.size && !space->layout->object_header.TypeIndex.size) {
+		load_directory(types, kernel, space);
+		return types;
+	}
 	types->cookie = kernel->object_header_cookie;
 	types->obfuscated = kernel_symbol(kernel, ObHeaderCookie).v != 0;
 	/* The first two slots are no types: zero and a poison. */
@@ -53,16 +79,21 @@ struct object object_header_of(struct space *space, va_t body)
  * Since Windows 10 the byte is xored with the second byte of the header's address and
  * with ObHeaderCookie (nt!ObGetObjectType, as public write-ups describe it).
  */
-uint8_t object_type_index(const struct object_types *types, va_t header, uint8_t raw)
+uint8_t object_type_index(const struct object_types *types, va_t header, uint64_t raw)
 {
-	return types->obfuscated ? (uint8_t)(raw ^ types->cookie ^ (uint8_t)(header.v >> 8)) : raw;
+	for (unsigned i = 2; types->by_address && i < types->count + 2; i++)
+		if (types->at[i].v == raw)
+			return (uint8_t)i;
+	if (types->by_address)
+		return 0;
+	return types->obfuscated ? (uint8_t)(raw ^ types->cookie ^ (uint8_t)(header.v >> 8)) : (uint8_t)raw;
 }
 
 const char *object_type_of(const struct object_types *types, struct space *space, va_t body, enum fault *fault)
 {
 	struct object header = object_header_of(space, body);
-	uint8_t raw = 0;
-	enum fault f = READ(header, object_header.TypeIndex, &raw);
+	uint64_t raw = 0;
+	enum fault f = types->by_address ? READ(header, object_header.Type, &raw) : READ(header, object_header.TypeIndex, &raw);
 	const char *name = f ? NULL : types->name[object_type_index(types, header.va, raw)];
 
 	if (fault)
@@ -124,6 +155,24 @@ enum fault read_key_path(struct space *space, va_t key_body, char **out)
 		fault = FAULT_IMPLAUSIBLE;
 	if (!fault)
 		*out = g_string_free(g_steal_pointer(&path), FALSE);
+	return fault;
+}
+
+enum fault read_thread_process(const struct object *thread, uint64_t *out)
+{
+	struct object tcb = MEMBER(*thread, ethread.Tcb);
+
+	if (HAS(tcb, kthread.Process))
+		return READ(tcb, kthread.Process, out);
+	return READ(*thread, ethread.ThreadsProcess, out);	/* Windows XP */
+}
+
+enum fault read_thread_create_time(const struct object *thread, uint64_t *out)
+{
+	enum fault fault = READ(*thread, ethread.CreateTime, out);
+
+	if (!fault)
+		*out = thread_create_time(thread->space->layout, *out);
 	return fault;
 }
 
@@ -212,25 +261,11 @@ enum fault object_describe(struct space *space, va_t body, const char *type, cha
 	return fault;
 }
 
-/* The _OBJECT_HEADER_NAME_INFO of an object; its va is 0 when it has none. */
-static enum fault name_info(struct space *space, va_t body, struct object *out)
-{
-	const struct layout *l = space->layout;
-	struct object header = object_header_of(space, body);
-	uint8_t mask = 0;
-	enum fault fault = READ(header, object_header.InfoMask, &mask);
-
-	*out = object_at(space, 0);
-	if (!fault && (mask & 2))
-		out->va.v = header.va.v - l->object_header_name_info.size_ - (mask & 1 ? l->object_header_creator_info.size_ : 0);
-	return fault;
-}
-
 enum fault object_directory(struct space *space, va_t body, char **out)
 {
 	g_autoptr(GString) path = g_string_new(NULL);
 	struct object info;
-	enum fault fault = name_info(space, body, &info);
+	enum fault fault = object_name_info(space, body, &info);
 	bool any = false;
 
 	*out = NULL;
@@ -245,7 +280,7 @@ enum fault object_directory(struct space *space, va_t body, char **out)
 			break;
 		any = true;
 		if ((fault = read_object_name(space, (va_t){ directory }, &name)) ||
-		    (fault = name_info(space, (va_t){ directory }, &info)))
+		    (fault = object_name_info(space, (va_t){ directory }, &info)))
 			return fault;
 		/* The root is called "\" and stands in no directory. */
 		if (name && *name && strcmp(name, "\\")) {

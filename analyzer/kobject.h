@@ -19,6 +19,7 @@ struct object_types {
 	unsigned count;			/* how many have names */
 	uint8_t cookie;
 	bool obfuscated;		/* TypeIndex is xored with the cookie and the header's address: since Windows 10 */
+	bool by_address;		/* a header has the type's address, not its index: before Windows 7 */
 };
 
 /* Never NULL; count is 0 when ObTypeIndexTable is not known or can't be read. */
@@ -28,8 +29,8 @@ DEFINE_AUTO(object_types, object_types_destroy)
 
 /* The header of an object; its va is 0 when the layout doesn't tell. */
 struct object object_header_of(struct space *space, va_t body);
-/* The index as the kernel decodes it, of a header at `header` whose byte is `raw`. */
-uint8_t object_type_index(const struct object_types *types, va_t header, uint8_t raw);
+/* The index of the type that a header at `header` names by `raw` (TypeIndex or Type); 0: of none. */
+uint8_t object_type_index(const struct object_types *types, va_t header, uint64_t raw);
 /* The name of an object's type, owned by `types`; NULL and *fault when it can't be had. */
 const char *object_type_of(const struct object_types *types, struct space *space, va_t body, enum fault *fault);
 /* Is it an object of that type? Unreadable ones are not. */
@@ -50,6 +51,14 @@ GArray *object_directory_list(struct space *space, va_t directory);
 va_t object_lookup(const struct kernel *kernel, struct space *space, va_t directory, const char *name);
 /* `\REGISTRY\MACHINE\…` of a _CM_KEY_BODY. */
 enum fault read_key_path(struct space *space, va_t key_body, char **out) G_GNUC_WARN_UNUSED_RESULT;
+/* The process a thread belongs to; when it was made (FILETIME). */
+enum fault read_thread_process(const struct object *thread, uint64_t *out) G_GNUC_WARN_UNUSED_RESULT;
+enum fault read_thread_create_time(const struct object *thread, uint64_t *out) G_GNUC_WARN_UNUSED_RESULT;
+/* ETHREAD.CreateTime as it stands there, as a FILETIME: XP and 2003 keep flags in its three low bits. */
+static inline uint64_t thread_create_time(const struct layout *layout, uint64_t raw)
+{
+	return layout->ethread.NestedFaultCount.size ? raw >> 3 : raw;
+}
 /* EPROCESS.ImageFileName. */
 enum fault read_image_file_name(struct space *space, va_t eprocess, char **out) G_GNUC_WARN_UNUSED_RESULT;
 #endif

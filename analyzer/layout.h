@@ -25,6 +25,9 @@ struct field {
 	uint8_t derived;	/* confidence 1-100 when recovered from the dump, 0: from symbols */
 };
 
+/* Whose code a kernel is: families are of one machine each (their names end in -x86 or -arm64, those of x64 in neither). */
+enum layout_machine { LAYOUT_ANY, LAYOUT_X64, LAYOUT_X86, LAYOUT_ARM64 };
+
 enum layout_source { LAYOUT_BUILTIN, LAYOUT_FAMILY, LAYOUT_ISF, LAYOUT_PDB, LAYOUT_DERIVED };
 
 struct layout {
@@ -79,12 +82,12 @@ typedef void (*layout_builtin_fn)(void *user, const char *guid_age, const char *
 void layout_builtin_each(layout_builtin_fn visit, void *user);
 /*
  * The built-in family nearest to a build number (e.g. 19041, and the revision
- * after it, 0 when unknown): structure offsets only, no symbols. NULL: no such build.
+ * after it, 0 when unknown), of a machine: structure offsets only, no symbols. NULL: no such build.
  */
-struct layout *layout_family(unsigned build, unsigned revision);
+struct layout *layout_family(unsigned build, unsigned revision, enum layout_machine machine);
 /* The names of all families, the likeliest for such a kernel first: its build's, then those of the
  * nearest builds (g_strfreev). */
-char **layout_families(unsigned build, unsigned revision);
+char **layout_families(unsigned build, unsigned revision, enum layout_machine machine);
 struct layout *layout_family_named(const char *name);
 /* Has the family kernels with symbols, or is it structures alone? */
 bool layout_has_kernels(const char *name);

@@ -167,7 +167,8 @@ static unsigned kernel_build(unsigned build)
 {
 	if (build >= 19042 && build <= 19045)
 		return 19041;
-	return build == 18363 ? 18362 : build == 22631 ? 22621 : build;
+	/* Vista's second service pack has the structures of its first. */
+	return build == 18363 ? 18362 : build == 22631 ? 22621 : build == 6002 ? 6001 : build;
 }
 
 /* How likely a family is that of a kernel. */
@@ -191,7 +192,12 @@ static int by_likelihood(gconstpointer a, gconstpointer b)
 	return strcmp(l->name, r->name);
 }
 
-char **layout_families(unsigned build, unsigned revision)
+static enum layout_machine machine_of(const char *file)
+{
+	return g_str_has_suffix(file, "-x86.txt") ? LAYOUT_X86 : g_str_has_suffix(file, "-arm64.txt") ? LAYOUT_ARM64 : LAYOUT_X64;
+}
+
+char **layout_families(unsigned build, unsigned revision, enum layout_machine machine)
 {
 	g_auto(GStrv) names = files();
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct likelihood));
@@ -200,7 +206,8 @@ char **layout_families(unsigned build, unsigned revision)
 
 	build = kernel_build(build);
 	for (char **name = names; *name; name++) {
-		g_autoptr(GBytes) text = g_str_has_suffix(*name, ".txt") && !g_str_has_suffix(*name, "-x86.txt") && !hidden(*name) ? file_text(*name) : NULL;
+		bool wanted = g_str_has_suffix(*name, ".txt") && (machine == LAYOUT_ANY || machine_of(*name) == machine) && !hidden(*name);
+		g_autoptr(GBytes) text = wanted ? file_text(*name) : NULL;
 		unsigned own = kernel_build(version_of(*name).build);
 		unsigned named = version_of(*name).revision;
 		struct likelihood one = { .by_revision = revision != 0 };
@@ -253,9 +260,9 @@ struct layout *layout_family_named(const char *name)
 	return text ? parse_file(file, text, "") : NULL;
 }
 
-struct layout *layout_family(unsigned build, unsigned revision)
+struct layout *layout_family(unsigned build, unsigned revision, enum layout_machine machine)
 {
-	g_auto(GStrv) names = layout_families(build, revision);
+	g_auto(GStrv) names = layout_families(build, revision, machine);
 
 	if (!build || !*names || kernel_build(version_of(*names).build) != kernel_build(build))
 		return NULL;

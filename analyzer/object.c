@@ -84,23 +84,35 @@ enum fault read_unicode_string32(struct space *space, va_t va, unsigned limit, c
  * which they lie going down from the object header (nearest first). Each is present
  * when its bit is set, so an offset is the sum of those up to and including it.
  */
-enum fault read_object_name(struct space *kernel, va_t va, char **out)
+enum fault object_name_info(struct space *kernel, va_t va, struct object *out)
 {
 	const struct layout *l = kernel->layout;
-	struct object body = object_at(kernel, va.v);
-	uint8_t mask;
+	uint8_t mask = 0, distance = 0;
 	enum fault fault;
 
-	*out = NULL;
+	*out = object_at(kernel, 0);
 	if (!l->object_header.Body.size)
 		return FAULT_NO_FIELD;
-	struct object header = object_at(kernel, body.va.v - l->object_header.Body.offset);
-	if ((fault = READ(header, object_header.InfoMask, &mask)))
+	struct object header = object_at(kernel, va.v - l->object_header.Body.offset);
+	if (HAS(header, object_header.NameInfoOffset)) {
+		fault = READ(header, object_header.NameInfoOffset, &distance);
+	} else if (!(fault = READ(header, object_header.InfoMask, &mask)) && (mask & 2)) {
+		uint32_t creator = mask & 1 ? l->object_header_creator_info.size_ : 0;
+		out->va.v = header.va.v - l->object_header_name_info.size_ - creator;
+	}
+	if (!fault && distance)
+		out->va.v = header.va.v - distance;
+	return fault;
+}
+
+enum fault read_object_name(struct space *kernel, va_t va, char **out)
+{
+	struct object info;
+	enum fault fault = object_name_info(kernel, va, &info);
+
+	*out = NULL;
+	if (fault || !info.va.v)
 		return fault;
-	if (!(mask & 2))
-		return FAULT_NONE;
-	uint64_t below = l->object_header_name_info.size_ + (mask & 1 ? l->object_header_creator_info.size_ : 0);
-	struct object info = object_at(kernel, header.va.v - below);
 	struct object name = MEMBER(info, object_header_name_info.Name);
 	return read_unicode_string(&name, 4096, out);
 }

@@ -43,6 +43,11 @@ enum fault read_unicode_string(const struct object *unicode_string, unsigned lim
 enum fault read_unicode_string32(struct space *space, va_t va, unsigned limit, char **out) G_GNUC_WARN_UNUSED_RESULT;
 /* `\Device\HarddiskVolume3\Windows\…` from a _FILE_OBJECT: its device's name, then FileName. */
 enum fault read_file_name(struct space *kernel, va_t file_object, char **out) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * The _OBJECT_HEADER_NAME_INFO of an object; its va is 0 when it has none. Since Windows 7 a mask
+ * in the object's header tells which optional headers lie below it, before that the distance does.
+ */
+enum fault object_name_info(struct space *kernel, va_t object, struct object *out) G_GNUC_WARN_UNUSED_RESULT;
 /* The object manager's name of an object, by its header's name info; FAULT_NONE and NULL when it has none. */
 enum fault read_object_name(struct space *kernel, va_t object, char **out) G_GNUC_WARN_UNUSED_RESULT;
 /* The four characters of the pool tag of the block that starts with this object; false when unreadable. */

@@ -15,13 +15,28 @@ unsigned paging_entry_size(enum paging paging)
 	return paging == PAGING_X86 ? 4 : 8;
 }
 
-/* Windows for ARM64 keeps the kernel's table (TTBR1) in the page after the user's (TTBR0) where
- * both halves differ; a self-mapped single root serves both here, see kernel.c. */
-pa_t paging_root(enum paging paging, pa_t dtb, va_t va)
+pa_t paging_dtb(enum paging paging, uint64_t value)
 {
-	(void)paging;
-	(void)va;
-	return dtb;
+	switch (paging) {
+	case PAGING_X86:	/* an array of two in Windows XP and 2003, of which this is the first */
+		return (pa_t){ value & 0xfffff000u };
+	case PAGING_X86_PAE:	/* the page directory pointer table has 32 bytes, below 4 GiB */
+		return (pa_t){ value & 0xffffffe0u };
+	case PAGING_ARM64:
+		return (pa_t){ value & UINT64_C(0x0000fffffffff000) };
+	default:
+		return (pa_t){ value & UINT64_C(0x000ffffffffff000) };
+	}
+}
+
+enum layout_machine paging_machine(enum paging paging)
+{
+	return paging_is_32bit(paging) ? LAYOUT_X86 : paging == PAGING_ARM64 ? LAYOUT_ARM64 : LAYOUT_X64;
+}
+
+bool paging_is_32bit(enum paging paging)
+{
+	return paging == PAGING_X86 || paging == PAGING_X86_PAE;
 }
 
 bool paging_valid(enum paging paging, uint64_t entry)
@@ -54,6 +69,14 @@ uint64_t paging_pfn(enum paging paging, uint64_t entry)
 	return entry & UINT64_C(0x0000fffffffff000);
 }
 
+uint64_t paging_large_pfn(enum paging paging, uint64_t entry, uint64_t size)
+{
+	/* PSE-36: bits 13 to 20 of a 4 MiB page's entry are 32 to 39 of its address. */
+	if (paging == PAGING_X86)
+		return (entry & 0xffc00000u) | (entry >> 13 & 0xff) << 32;
+	return paging_pfn(paging, entry) & ~(size - 1);
+}
+
 struct paging_rights paging_table_rights(enum paging paging, uint64_t entry)
 {
 	if (paging == PAGING_ARM64)	/* APTable, XNTable */
@@ -71,9 +94,11 @@ struct paging_rights paging_table_rights(enum paging paging, uint64_t entry)
  * read-only until the first write marks it dirty. */
 struct paging_rights paging_leaf_rights(enum paging paging, uint64_t entry)
 {
+	/* AP[2] is NotDirty, AP[1] Owner; Writable (55) and CopyOnWrite (56) are Windows' own. What users may run is
+	 * never privileged code (PXN, 53), and the other way round (UXN, 54). */
 	if (paging == PAGING_ARM64)
 		return (struct paging_rights){
-			.writable = !(entry >> 7 & 1) || (entry >> 51 & 1),
+			.writable = !(entry >> 7 & 1) || (entry >> 55 & 1),
 			.user = entry >> 6 & 1,
 			.executable = !(entry >> 54 & 1) || !(entry >> 53 & 1),
 			.dirty = !(entry >> 7 & 1),
@@ -93,17 +118,25 @@ bool paging_page_file(enum paging paging, uint64_t entry)
 	return paging == PAGING_X86 ? entry >> 12 != 0 : entry >> 32 != 0;
 }
 
+/* MI_PTE_LOOKUP_NEEDED of x86: PageFileHigh is all ones. */
+#define LOOKUP_NEEDED_X86 0xfffffu
+
+bool paging_protection(enum paging paging, uint64_t entry, unsigned *mm)
+{
+	*mm = entry >> (paging == PAGING_ARM64 ? 1 : 5) & 0x1f;
+	return paging != PAGING_X86 || !(entry >> 10 & 1) || entry >> 12 == LOOKUP_NEEDED_X86;
+}
+
 /* MI_PTE_LOOKUP_NEEDED: an address part of all ones (its low half on x64) defers to the VAD. */
-bool paging_prototype(enum paging paging, uint64_t entry, va_t *at)
+bool paging_prototype(enum paging paging, uint64_t entry, va_t base, va_t *at)
 {
 	switch (paging) {
-	case PAGING_X86: {
-		if (entry >> 12 == 0xfffff)
+	case PAGING_X86:
+		if (entry >> 12 == LOOKUP_NEEDED_X86)
 			return false;
-		/* ProtoAddressLow (7 bits at 1) and ProtoAddressHigh (21 bits at 11), in units of 4 from the paged pool. */
-		at->v = 0x80000000u + ((entry >> 1 & 0x7f) << 2) + ((entry >> 11 & 0x1fffff) << 9);
+		/* ProtoAddressLow (7 bits at 1) and ProtoAddressHigh (21 bits at 11), in units of 4. */
+		at->v = (base.v + ((entry >> 1 & 0x7f) << 2) + ((entry >> 11 & 0x1fffff) << 9)) & UINT32_MAX;
 		return true;
-	}
 	case PAGING_X86_PAE:
 		at->v = entry >> 32;
 		return at->v != UINT32_MAX;

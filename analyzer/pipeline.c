@@ -412,7 +412,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	row_int(row, DUMPS_SIZE, (int64_t)p->image->container->size);
 	row_text(row, DUMPS_FORMAT, facts->format);
 	row_text(row, DUMPS_FORMAT_DETAIL, facts->detail);
-	row_text(row, DUMPS_ARCHITECTURE, architecture_name(facts->architecture ? facts->architecture : ARCH_X64));
+	row_text(row, DUMPS_ARCHITECTURE, architecture_name(kernel_architecture(k)));
 	row_int(row, DUMPS_PHYSICAL_MEMORY, (int64_t)p->image->bytes_present);
 	if (build) {
 		g_autofree char *os = k->major ? g_strdup_printf("%u.%u.%u", k->major, k->minor, build) : g_strdup_printf("%u", build);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
+#include "paging.h"
 #include <string.h>
 #include "big_pool.h"
 
@@ -61,15 +62,27 @@ bool pool_field(const struct pool_bytes *bytes, uint32_t base, struct field fiel
 /* Bytes of the optional headers that InfoMask tells of. */
 static uint32_t optional_size(const struct layout *l, uint8_t mask)
 {
+	const uint32_t other = 2 * l->pointer_size;
 	const uint32_t sizes[8] = {
 		l->object_header_creator_info.size_, l->object_header_name_info.size_, l->object_header_handle_info.size_,
-		l->object_header_quota_info.size_, l->object_header_process_info.size_, 0x10, 0x10, 0x10,
+		l->object_header_quota_info.size_, l->object_header_process_info.size_, other, other, other,
 	};
 	uint32_t total = 0;
 
 	for (int i = 0; i < 8; i++)
 		total += mask >> i & 1 ? sizes[i] : 0;
 	return total;
+}
+
+/* Does a block that has an object's header `before` bytes from its start begin with the farthest of its optional ones? */
+static bool headers_fit(const struct layout *l, const uint8_t *header, uint32_t before)
+{
+	if (!l->object_header.NameInfoOffset.size)
+		return optional_size(l, header[l->object_header.InfoMask.offset]) == before;
+	uint8_t name = header[l->object_header.NameInfoOffset.offset], handle = header[l->object_header.HandleInfoOffset.offset],
+		quota = header[l->object_header.QuotaInfoOffset.offset], farthest = MAX(MAX(name, handle), quota);
+	/* The creator's, the nearest, has no distance of its own. */
+	return before == farthest || (!farthest && before == l->object_header_creator_info.size_);
 }
 
 /*
@@ -84,14 +97,17 @@ static uint32_t find_body(const struct context *c, const struct object_types *ty
 	uint32_t body = l->object_header.Body.offset, untyped = 0;
 
 	*typed = false;
-	for (uint32_t at = start_at; at <= MAX_HEADERS && at + body + 4 <= have; at += 16) {
+	for (uint32_t at = start_at; at <= MAX_HEADERS && at + body + 4 <= have; at += l->pool_header.size_) {
 		const uint8_t *header = block + at;
+		const struct field field = types->by_address ? l->object_header.Type : l->object_header.TypeIndex;
+		uint64_t type_field = 0;
 		uint32_t start;
 		memcpy(&start, header + body, sizeof(start));
-		if (optional_size(l, header[l->object_header.InfoMask.offset]) != at - start_at || ((start ^ first) & mask))
+		if (!headers_fit(l, header, at - start_at) || ((start ^ first) & mask))
 			continue;
-		uint8_t index = object_type_index(types, (va_t){ va.v + at }, header[l->object_header.TypeIndex.offset]);
-		const char *name = va.v ? types->name[index] : NULL;
+		memcpy(&type_field, header + field.offset, field.size);
+		uint8_t index = object_type_index(types, (va_t){ va.v + at }, type_field);
+		const char *name = va.v || types->by_address ? types->name[index] : NULL;
 		if (name && !strcmp(name, type)) {
 			*typed = true;
 			return at + body;
@@ -142,14 +158,26 @@ static void resolve(const struct context *c, const struct sweep_hit *hit, const 
 	g_array_append_val(out, best);
 }
 
+/* Single bytes in every build (the type's address before Windows 7): what isn't so was derived wrongly. */
+static bool readable_headers(const struct layout *l, bool by_address)
+{
+	const struct field bytes[] = {
+		by_address ? l->object_header.NameInfoOffset : l->object_header.InfoMask,
+		by_address ? l->object_header.HandleInfoOffset : l->object_header.TypeIndex,
+		by_address ? l->object_header.QuotaInfoOffset : l->object_header.TypeIndex,
+	};
+	bool readable = l->object_header.Body.size && l->object_header.Body.offset <= 0x60 && l->pool_header.size_ >= 8;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bytes); i++)
+		readable = readable && bytes[i].size == 1 && bytes[i].offset < 0x60;
+	return readable && (!by_address || (l->object_header.Type.size == l->pointer_size && l->object_header.Type.offset < 0x58));
+}
+
 bool pool_scannable(const struct context *c)
 {
 	const struct layout *l = c->kernel->layout;
 
-	/* Both are single bytes in every build: what isn't so was derived wrongly. */
-	return c->sweep && l && l->pool_header.size_ && l->object_header.InfoMask.size == 1 && l->object_header.TypeIndex.size == 1 &&
-	       l->object_header.Body.size && l->object_header.Body.offset <= 0x60 && l->object_header.InfoMask.offset < 0x60 &&
-	       l->object_header.TypeIndex.offset < 0x60;
+	return c->sweep && l && readable_headers(l, l->object_header.Type.size && !l->object_header.TypeIndex.size);
 }
 
 /* Of a page and more (with the verifier's special pool, any size): without a pool header, and their address is known. */
@@ -259,7 +287,7 @@ static bool read_process(const struct context *c, struct process_candidate *p)
 		!(p->pid & 3) && p->pid <= UINT32_MAX && plausible_time(p->create_time) && plausible_time(p->exit_time);
 
 	pool_field(&b, 0, l->eprocess.InheritedFromUniqueProcessId, &p->ppid);
-	p->dtb.v = dtb & UINT64_C(0x000ffffffffff000);
+	p->dtb = paging_dtb(c->kernel->paging, dtb);
 	ok = ok && name.size && name.size <= 16 && (size_t)name.offset + name.size <= b.have;
 	if (ok) {
 		memcpy(p->name, b.data + name.offset, MIN(name.size, sizeof(p->name) - 1));
@@ -279,10 +307,11 @@ static bool read_thread(const struct context *c, struct thread_candidate *t)
 	uint32_t cid = l->ethread.Cid.offset;
 	bool ok = l->ethread.Cid.size && pool_field(&b, cid, l->client_id.UniqueThread, &t->tid) &&
 		pool_field(&b, cid, l->client_id.UniqueProcess, &t->pid) &&
-		pool_field(&b, l->ethread.Tcb.offset, l->kthread.Process, &process) &&
+		(l->kthread.Process.size ? pool_field(&b, l->ethread.Tcb.offset, l->kthread.Process, &process) :
+					   pool_field(&b, 0, l->ethread.ThreadsProcess, &process)) &&
 		pool_field(&b, 0, l->ethread.CreateTime, &t->create_time) &&
 		!(t->tid & 3) && !(t->pid & 3) && t->tid && t->tid <= UINT32_MAX &&
-		t->pid <= UINT32_MAX && plausible_time(t->create_time) && space_is_kernel(c->space, (va_t){ process });
+		t->pid <= UINT32_MAX && plausible_time(t->create_time = thread_create_time(l, t->create_time)) && space_is_kernel(c->space, (va_t){ process });
 
 	/* ExitTime shares its place with a list until the thread ends. */
 	if (!pool_field(&b, 0, l->ethread.ExitTime, &t->exit_time) || t->exit_time < EARLIEST || t->exit_time > LATEST)

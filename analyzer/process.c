@@ -42,10 +42,8 @@ void process_destroy(struct process *process)
 
 struct space *process_space(const struct process *process, const struct kernel *kernel, struct space *kernel_space)
 {
-	struct space *space = space_create(kernel_space->image, kernel->layout, kernel->paging, process->dtb);
+	struct space *space = space_of_process(kernel_space, kernel->paging, process->dtb);
 
-	space->invalid_pte_mask = kernel_space->invalid_pte_mask;
-	space->kernel = kernel_space;
 	space->vads = &process->vads;
 	return space;
 }

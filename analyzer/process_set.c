@@ -233,9 +233,9 @@ static void find_owners(struct set *s, const GArray *cid)
 
 	for (guint i = 0; cid && i < cid->len; i++) {
 		const struct cid_entry *e = &g_array_index(cid, struct cid_entry, i);
-		struct object thread = object_at(s->context->space, e->object.v), tcb = MEMBER(thread, ethread.Tcb);
+		struct object thread = object_at(s->context->space, e->object.v);
 		uint64_t owner;
-		if (e->kind == CID_THREAD && !READ(tcb, kthread.Process, &owner))
+		if (e->kind == CID_THREAD && !read_thread_process(&thread, &owner))
 			g_array_append_val(owners, owner);
 	}
 	for (guint i = 0; i < threads->len; i++) {

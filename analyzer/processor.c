@@ -8,7 +8,9 @@ GArray *processors_list(struct context *c, const char *table)
 {
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct processor));
 	va_t blocks = kernel_symbol(c->kernel, KiProcessorBlock), number = kernel_symbol(c->kernel, KeNumberProcessors);
-	struct field prcb = c->kernel->layout->kpcr.Prcb;
+	/* 32-bit kernels have the pointer under the name that the block itself has elsewhere. */
+	const struct layout *l = c->kernel->layout;
+	struct field prcb = l->kpcr.PrcbData.size ? l->kpcr.PrcbData : l->kpcr.Prcb;
 	uint32_t count = 0;
 
 	if (!blocks.v || !prcb.size) {

@@ -5,6 +5,7 @@
 #include "builds.h"
 #include "derive.h"
 #include "globals.h"
+#include "paging.h"
 
 #define PRIORS_MAX 8u		/* families of the build that are tried */
 #define FOREIGN_MAX 5u		/* of other builds, when there are none of it */
@@ -79,10 +80,10 @@ static unsigned build_of(const char *family)
 /* The families worth trying: all of the build, or those of the builds around it. */
 static GPtrArray *load_priors(const struct evidence *e)
 {
-	g_auto(GStrv) names = layout_families(e->build, e->revision);
+	g_auto(GStrv) names = layout_families(e->build, e->revision, paging_machine(e->kernel->paging));
 	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)layout_destroy);
 	unsigned first = *names ? build_of(*names) : 0, last = 0;
-	AUTO(layout) nearest = first ? layout_family(e->build, e->revision) : NULL;
+	AUTO(layout) nearest = first ? layout_family(e->build, e->revision, paging_machine(e->kernel->paging)) : NULL;
 	bool own = nearest != NULL;
 
 	for (char **name = names; *name && out->len < (own ? PRIORS_MAX : FOREIGN_MAX); name++) {
@@ -93,12 +94,63 @@ static GPtrArray *load_priors(const struct evidence *e)
 			continue;
 		last = build;
 		struct layout *layout = layout_family_named(*name);
-		if (layout && layout->pointer_size == 8)
+		if (layout)
 			g_ptr_array_add(out, layout);
-		else
-			layout_destroy(layout);
 	}
 	return out;
+}
+
+/*
+ * The points in which a dump can contradict a family: where processes are linked, named and
+ * numbered, and what the debugger's data block states outright (since Windows 2003).
+ */
+static unsigned contradictions(const struct evidence *e, const struct layout *l)
+{
+	const struct { unsigned offset, expected; } stated[] = {
+		{ KDBG_PROCESS_PEB, l->eprocess.Peb.offset }, { KDBG_PROCESS_PARENT, l->eprocess.InheritedFromUniqueProcessId.offset },
+		{ KDBG_PROCESS_DTB, l->kprocess.DirectoryTableBase.offset },
+	};
+	unsigned n = (l->eprocess.ActiveProcessLinks.offset != e->links) + (l->eprocess.ImageFileName.offset != e->name) +
+		     (l->eprocess.UniqueProcessId.offset != e->pid);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(stated); i++) {
+		uint64_t found = kdbg_value(&e->kdbg, stated[i].offset, 2);
+		n += found && found != stated[i].expected;
+	}
+	return n;
+}
+
+static void mark_derived(void *user, const char *type, const char *member, struct field *field)
+{
+	(void)type;
+	(void)member;
+	if (field->size)
+		field->derived = *(const uint8_t *)user;
+}
+
+/*
+ * 32-bit kernels are covered by families whole, not field by field: Windows of that width is no longer made,
+ * and every build that was has its family. What fits, but is of another build, is taken as derived.
+ */
+static struct layout *choose_family(const struct evidence *e, const GPtrArray *priors)
+{
+	for (guint i = 0; i < priors->len; i++) {
+		const struct layout *prior = g_ptr_array_index(priors, i);
+		if (!e->process_head || contradictions(e, prior))
+			continue;
+		struct layout *layout = layout_copy(prior);
+		layout->base = g_strdup(prior->origin);
+		layout->confidence = 100;
+		layout->source = LAYOUT_FAMILY;
+		if (!derive_same_build(e, prior->origin)) {
+			const uint8_t confidence = 60;
+			layout->source = LAYOUT_DERIVED;
+			layout->confidence = confidence;
+			layout_visit_fields(layout, mark_derived, (void *)&confidence);
+		}
+		return layout;
+	}
+	return NULL;
 }
 
 /* Pages on their way out (transition) of so many processes are looked at, and so many of them. */
@@ -150,7 +202,7 @@ static uint64_t find_invalid_pte_mask(const struct evidence *e, const struct lay
 static unsigned likely_build(const struct kernel *kernel)
 {
 	static const struct { unsigned major, minor, build; } last[] = {
-		{ 5, 2, 3790 }, { 6, 0, 6001 }, { 6, 1, 7601 }, { 6, 2, 9200 }, { 6, 3, 9600 }, { 10, 0, 19041 },
+		{ 5, 1, 2600 }, { 5, 2, 3790 }, { 6, 0, 6001 }, { 6, 1, 7601 }, { 6, 2, 9200 }, { 6, 3, 9600 }, { 10, 0, 19041 },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(last); i++)
@@ -172,7 +224,7 @@ static unsigned count_processes(const struct evidence *e, const struct layout *l
 		if (!instances_add(processes, e->space, va, n))
 			continue;
 		const struct instance *s = instance_at(processes, n);
-		uint64_t pid = instance_value(s, l->eprocess.UniqueProcessId.offset, 8);
+		uint64_t pid = instance_value(s, l->eprocess.UniqueProcessId.offset, e->width);
 		const uint8_t *name = s->bytes + l->eprocess.ImageFileName.offset;
 		unsigned length = 0;
 
@@ -202,7 +254,7 @@ static void mark_unconfirmed(void *user, const char *type, const char *member, s
  */
 static struct layout *unconfirmed(struct evidence *e)
 {
-	AUTO(layout) layout = layout_family(e->build, e->revision);
+	AUTO(layout) layout = layout_family(e->build, e->revision, paging_machine(e->kernel->paging));
 
 	for (guint i = 0; layout && i < e->heads->len; i++) {
 		uint32_t rva = g_array_index(e->heads, uint32_t, i);
@@ -244,7 +296,8 @@ struct layout *recover_layout(struct kernel *kernel)
 	if (!e->build)
 		return NULL;
 	priors = load_priors(e);
-	struct layout *layout = derive_layout(e, (struct layout *const *)priors->pdata, priors->len);
+	struct layout *layout = e->width == 4 ? choose_family(e, priors) :
+				derive_layout(e, (struct layout *const *)priors->pdata, priors->len);
 	if (!layout)
 		layout = unconfirmed(e);
 	if (!layout)

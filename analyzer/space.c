@@ -6,6 +6,12 @@
 #include "paging.h"
 #include "vad.h"
 
+/* Of a 32-bit machine that isn't asked to give its programs more; of Windows up to XP. */
+#define DEFAULT_SYSTEM_START 0x80000000u
+#define DEFAULT_PAGED_POOL 0xe1000000u
+/* MM_SHARED_USER_DATA_VA */
+#define SHARED_USER_DATA 0x7ffe0000u
+
 void space_refill(struct space *space)
 {
 	uint64_t pages = MAX(space->image->bytes_present, space->image->file->size) / PAGE_SIZE;
@@ -22,7 +28,27 @@ struct space *space_create(struct image *image, const struct layout *layout, enu
 	space->layout = layout;
 	space->paging = paging;
 	space_refill(space);
-	space->dtb.v = paging == PAGING_X86_PAE ? dtb.v & ~(uint64_t)0x1f : dtb.v & UINT64_C(0x000ffffffffff000);
+	space->dtb = paging_dtb(paging, dtb.v);
+	space->system_start = DEFAULT_SYSTEM_START;
+	space->paged_pool.v = DEFAULT_PAGED_POOL;
+	space->without_nx = paging == PAGING_X86;
+	return space;
+}
+
+static void copy_machine(struct space *to, const struct space *from)
+{
+	to->invalid_pte_mask = from->invalid_pte_mask;
+	to->system_start = from->system_start;
+	to->paged_pool = from->paged_pool;
+	to->without_nx = from->without_nx;
+}
+
+struct space *space_of_process(struct space *kernel, enum paging paging, pa_t dtb)
+{
+	struct space *space = space_create(kernel->image, kernel->layout, paging, dtb);
+
+	copy_machine(space, kernel);
+	space->kernel = kernel;
 	return space;
 }
 
@@ -30,7 +56,7 @@ struct space *space_clone(const struct space *from)
 {
 	struct space *space = space_create(from->image, from->layout, from->paging, from->dtb);
 
-	space->invalid_pte_mask = from->invalid_pte_mask;
+	copy_machine(space, from);
 	space->kernel = from->kernel;
 	space->vads = from->vads;
 	return space;
@@ -49,7 +75,7 @@ unsigned space_pointer_size(const struct space *space)
 {
 	if (space->layout)
 		return space->layout->pointer_size;
-	return space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE ? 4 : 8;
+	return paging_is_32bit(space->paging) ? 4 : 8;
 }
 
 bool space_canonical(const struct space *space, va_t va)
@@ -66,10 +92,17 @@ bool space_canonical(const struct space *space, va_t va)
 	}
 }
 
+va_t space_user_end(const struct space *space)
+{
+	if (paging_is_32bit(space->paging))
+		return (va_t){ space->system_start - 1 };
+	return (va_t){ space->paging == PAGING_X64_LA57 ? UINT64_C(0x00ffffffffffffff) : UINT64_C(0x00007fffffffffff) };
+}
+
 bool space_is_kernel(const struct space *space, va_t va)
 {
-	if (space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE)
-		return va.v >= 0x80000000u;
+	if (paging_is_32bit(space->paging))
+		return va.v >= space->system_start;
 	return va.v >> 63;
 }
 
@@ -104,12 +137,31 @@ static pa_t in_page_file(const struct space *space, uint64_t entry)
 {
 	if (!space->image->page_files || !space->layout || !paging_page_file(space->paging, entry))
 		return (pa_t){ 0 };
-	return page_file_address(space->image, bits_of(entry, space->layout->mmpte_software.PageFileLow),
-				 bits_of(entry, space->layout->mmpte_software.PageFileHigh));
+	struct field low = space->layout->mmpte_software.PageFileLow, high = space->layout->mmpte_software.PageFileHigh;
+	/* What is known of 32-bit kernels up to Windows 7 are those without PAE, whose entries are half as wide. */
+	if (space->paging == PAGING_X86_PAE && high.size == 4)
+		high = (struct field){ .offset = 4, .size = 4 };
+	return page_file_address(space->image, bits_of(entry, low), bits_of(entry, high));
 }
 
-static void software_protection(struct page *page, unsigned mm)
+/* Where the processor can't tell, a page is executable if its descriptor means it to be. */
+static void executable_by_vad(struct space *space, struct page *page)
 {
+	const struct vad *vad = space->without_nx && space->vads ? vad_find(space->vads, page->va) : NULL;
+
+	if (vad && vad->protection_known)
+		page->executable = protection_executable(vad->protection);
+	else if (space->without_nx && (page->va.v & ~(uint64_t)PAGE_MASK) == SHARED_USER_DATA)
+		page->executable = false;	/* in every process, and in old ones under no descriptor */
+}
+
+static void software_protection(const struct space *space, struct page *page, uint64_t pte)
+{
+	unsigned mm;
+	if (!paging_protection(space->paging, pte, &mm)) {
+		page->by_vad = true;	/* the prototype PTE or the descriptor has it */
+		return;
+	}
 	uint32_t protection = protection_from_mm(mm);
 
 	page->protection = (uint8_t)mm;
@@ -157,8 +209,9 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 		page->executable = rights.executable;
 		page->writable = rights.writable;
 		page->copy_on_write = rights.copy_on_write;
+		executable_by_vad(space, page);
 	} else if (page->by_vad) {
-		software_protection(page, pte >> 5 & 0x1f);
+		software_protection(space, page, pte);
 	}
 }
 
@@ -216,6 +269,7 @@ static void leaf(struct space *space, const struct space_slot *slot, uint64_t pt
 		page->user = slot->user && rights.user;
 		page->dirty = rights.dirty;
 		page->copy_on_write = rights.copy_on_write;
+		executable_by_vad(space, page);
 		return;
 	}
 	if (!pte) {
@@ -224,8 +278,8 @@ static void leaf(struct space *space, const struct space_slot *slot, uint64_t pt
 	}
 	if (pte & PTE_PROTOTYPE) {
 		va_t at = { 0 };
-		software_protection(page, pte >> 5 & 0x1f);
-		if (paging_prototype(space->paging, unswizzle(space, pte), &at)) {
+		software_protection(space, page, pte);
+		if (paging_prototype(space->paging, unswizzle(space, pte), space->paged_pool, &at)) {
 			follow_prototype(space, at, page);
 		} else {	/* the entry says: ask the VAD */
 			page->by_prototype = true;
@@ -233,11 +287,11 @@ static void leaf(struct space *space, const struct space_slot *slot, uint64_t pt
 				page->state = PAGE_UNKNOWN;
 		}
 	} else if (pte & PTE_TRANSITION) {
-		software_protection(page, pte >> 5 & 0x1f);
+		software_protection(space, page, pte);
 		page->state = PAGE_TRANSITION;
 		page->pa.v = paging_pfn(space->paging, unswizzle(space, pte));
 	} else {
-		software_protection(page, pte >> 5 & 0x1f);
+		software_protection(space, page, pte);
 		page->state = paging_page_file(space->paging, unswizzle(space, pte)) ? PAGE_PAGED_OUT : PAGE_DEMAND_ZERO;
 		if (page->state == PAGE_PAGED_OUT)
 			page->pa = in_page_file(space, unswizzle(space, pte));
@@ -279,7 +333,7 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 	slot->table = NULL;
 	slot->absent = PAGE_ABSENT;
 	slot->writable = slot->executable = slot->user = true;
-	pa_t table = paging_root(space->paging, space->dtb, va);
+	pa_t table = space->dtb;
 	for (unsigned level = 0; level < mode->levels; level++) {
 		unsigned shift = mode->shift[level];
 		uint64_t index = va.v >> shift & mode->mask[level], entry = 0;
@@ -312,12 +366,13 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 			large->size = span;
 			large->pte = entry;
 			large->state = PAGE_VALID;
-			large->pa.v = paging_pfn(space->paging, entry) & ~(span - 1);
+			large->pa.v = paging_large_pfn(space->paging, entry, span);
 			large->executable = slot->executable && rights.executable;
 			large->writable = slot->writable && rights.writable;
 			large->user = slot->user && rights.user;
 			large->dirty = rights.dirty;
 			large->copy_on_write = rights.copy_on_write;
+			executable_by_vad(space, large);
 			return slot;
 		}
 		slot->executable &= rights.executable;
@@ -440,7 +495,7 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 		uint64_t next;
 		if (!space_canonical(space, (va_t){ at })) {	/* jump over the hole */
 			uint64_t top = space->paging == PAGING_X64_LA57 ? UINT64_C(0xff00000000000000) : UINT64_C(0xffff800000000000);
-			if (space->paging == PAGING_X86 || space->paging == PAGING_X86_PAE || at >= top)
+			if (paging_is_32bit(space->paging) || at >= top)
 				return false;
 			at = top;
 			continue;

@@ -69,6 +69,9 @@ struct space {
 	enum paging paging;
 	pa_t dtb;
 	uint64_t invalid_pte_mask;	/* MiState.Hardware.InvalidPteMask */
+	uint64_t system_start;		/* of 32-bit machines: where the kernel's part begins (MmSystemRangeStart) */
+	va_t paged_pool;		/* MmPagedPoolStart, which x86's prototype PTE addresses count from */
+	bool without_nx;		/* no page can be kept from execution: descriptors tell what is meant to be run */
 	struct space *kernel;		/* where prototype PTEs are read; NULL: here */
 	const struct vad_set *vads;	/* of the process, for entries that defer to the VAD */
 	uint64_t steps;			/* of space_next_page and space_spend that are left */
@@ -82,11 +85,15 @@ void space_destroy(struct space *space);
 DEFINE_AUTO(space, space_destroy)
 /* The same address space for another thread. */
 struct space *space_clone(const struct space *space);
+/* That of a process, by its own root; what kernel memory is needed for it is read through `kernel`, which outlives it. */
+struct space *space_of_process(struct space *kernel, enum paging paging, pa_t dtb);
 
 unsigned space_pointer_size(const struct space *space);
-/* Sign-extended and within what the paging mode can translate? */
+/* Sign-extended (64 bits; 32-bit addresses are kept zero-extended) and within what the paging mode can translate? */
 bool space_canonical(const struct space *space, va_t va);
 bool space_is_kernel(const struct space *space, va_t va);
+/* The last address that programs may have. */
+va_t space_user_end(const struct space *space);
 
 /* What is at va; state PAGE_ABSENT and a fault when nothing. */
 enum fault space_page(struct space *space, va_t va, struct page *page);

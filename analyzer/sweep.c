@@ -6,8 +6,8 @@
 
 /* A thread takes this much at a time: enough to read in sequence, little enough to share out evenly. */
 #define CHUNK (UINT64_C(4) << 20)
-/* Pool allocations are multiples of this, and headers are aligned to it, on 64 bits. */
-#define UNIT 16
+/* Pool allocations are multiples of a header's size, and headers are aligned to it: 16 bytes, 8 on 32 bits. */
+#define UNIT_MAX 16u
 #define FILTER_BITS 12
 /* Mappings kept at most; more of one page are not needed. */
 #define MAX_MAPPINGS (1u << 22)
@@ -35,6 +35,7 @@ struct sweep {
 	GArray *targets;		/* struct target */
 	GArray *chunks;			/* struct chunk */
 	bool pool;			/* pool headers can be read */
+	unsigned unit;			/* size and alignment of a pool header */
 	struct field block_size, pool_type, pool_tag;
 	uint8_t filter[1 << FILTER_BITS];	/* may this dword be one of the tags? */
 	guint next, collected;		/* chunks: the next to take; how many have been merged, in order */
@@ -83,7 +84,7 @@ static void check_header(const struct sweep *s, struct chunk *chunk, const uint8
 {
 	const uint8_t *header = page + offset;
 	uint32_t tag = plain_tag(header_field(header, s->pool_tag));
-	uint32_t size = header_field(header, s->block_size) * UNIT;
+	uint32_t size = header_field(header, s->block_size) * s->unit;
 
 	/* A block with a header never leaves its page but in the segment heap, where it may cross into the next. */
 	if (!size || size > PAGE_SIZE)
@@ -91,7 +92,7 @@ static void check_header(const struct sweep *s, struct chunk *chunk, const uint8
 	for (guint i = 0; i < s->targets->len; i++) {
 		const struct target *t = &g_array_index(s->targets, struct target, i);
 		const struct sweep_pattern *p = t->pattern;
-		if (p->kind != SWEEP_POOL || t->tag != tag || size < p->minimum || (p->maximum && size > p->maximum))
+		if (p->kind != SWEEP_POOL || t->tag != tag || size < p->minimum * s->unit / UNIT_MAX || (p->maximum && size > p->maximum))
 			continue;
 		struct sweep_hit hit = { { pa + offset }, size, header_field(header, s->pool_type) == 0 };
 		add_hit(chunk, s, i, &hit);
@@ -109,7 +110,8 @@ static void sweep_page(const struct sweep *s, struct chunk *chunk, const uint8_t
 	}
 	if (!s->pool)
 		return;
-	for (unsigned offset = 0; offset < PAGE_SIZE; offset += UNIT) {
+	const unsigned unit = s->unit;
+	for (unsigned offset = 0; offset < PAGE_SIZE; offset += unit) {
 		uint32_t tag;
 		memcpy(&tag, page + offset + s->pool_tag.offset, sizeof(tag));
 		if (G_UNLIKELY(s->filter[filter_slot(plain_tag(tag))]))
@@ -233,9 +235,10 @@ struct sweep *sweep_run(struct image *image, const struct layout *layout, const 
 		s->block_size = layout->pool_header.BlockSize;
 		s->pool_type = layout->pool_header.PoolType;
 		s->pool_tag = layout->pool_header.PoolTag;
-		s->pool = layout->pool_header.size_ == UNIT && s->pool_tag.size == 4 && s->pool_tag.offset <= UNIT - 4 &&
-			s->block_size.size && s->block_size.size <= 4 && s->block_size.offset <= UNIT - 4 &&
-			s->pool_type.size && s->pool_type.size <= 4 && s->pool_type.offset <= UNIT - 4;
+		const unsigned unit = s->unit = layout->pool_header.size_;
+		s->pool = unit == 2 * layout->pointer_size && s->pool_tag.size == 4 && s->pool_tag.offset <= unit - 4 &&
+			s->block_size.size && s->block_size.size <= 4 && s->block_size.offset <= unit - 4 &&
+			s->pool_type.size && s->pool_type.size <= 4 && s->pool_type.offset <= unit - 4;
 	}
 	if (s->targets->len)
 		add_chunks(s);

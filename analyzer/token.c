@@ -95,6 +95,36 @@ static void read_groups(const struct object *token, struct token_info *out)
 		out->integrity_level = sid_integrity_level(g_array_index(out->groups, struct token_group, i).sid);
 }
 
+/* Windows XP and 2003 have an array of LUID_AND_ATTRIBUTES: the number, 4 bytes of zero, SE_PRIVILEGE_… */
+static void read_old_privileges(const struct object *token, struct token_info *out)
+{
+	uint32_t count = 0;
+	uint64_t array = 0;
+	uint8_t entry[12];
+	enum fault fault;
+
+	out->privileges_fault_at = token->va;
+	if (!(fault = READ(*token, token.PrivilegeCount, &count)) && !(fault = READ(*token, token.Privileges, &array)) && count > 64)
+		fault = FAULT_IMPLAUSIBLE;
+	for (uint32_t i = 0; i < count && !fault; i++) {
+		out->privileges_fault_at.v = array + i * sizeof(entry);
+		if ((fault = space_read(token->space, out->privileges_fault_at, entry, sizeof(entry), NULL)))
+			break;
+		struct bytes b = { entry, sizeof(entry), false };
+		uint64_t luid = bytes_at(&b, 0, 8), attributes = bytes_at(&b, 8, 4);
+		if (luid >= 64)
+			fault = FAULT_IMPLAUSIBLE;
+		else
+			out->present |= UINT64_C(1) << luid;
+		if (!fault && (attributes & 2))		/* SE_PRIVILEGE_ENABLED */
+			out->enabled |= UINT64_C(1) << luid;
+		if (!fault && (attributes & 1))		/* SE_PRIVILEGE_ENABLED_BY_DEFAULT */
+			out->enabled_by_default |= UINT64_C(1) << luid;
+	}
+	if ((out->privileges_fault = fault))
+		out->present = out->enabled = out->enabled_by_default = 0;
+}
+
 void token_read(struct space *space, va_t at, struct token_info *out)
 {
 	struct object token = object_at(space, at.v), privileges = MEMBER(token, token.Privileges);
@@ -103,6 +133,10 @@ void token_read(struct space *space, va_t at, struct token_info *out)
 	out->groups = g_array_new(FALSE, TRUE, sizeof(struct token_group));
 	g_array_set_clear_func(out->groups, group_clear);
 	read_groups(&token, out);
+	if (HAS(token, token.PrivilegeCount)) {
+		read_old_privileges(&token, out);
+		return;
+	}
 	if ((out->privileges_fault = READ(privileges, sep_token_privileges.Present, &out->present)) ||
 	    (out->privileges_fault = READ(privileges, sep_token_privileges.Enabled, &out->enabled)) ||
 	    (out->privileges_fault = READ(privileges, sep_token_privileges.EnabledByDefault, &out->enabled_by_default))) {

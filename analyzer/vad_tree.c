@@ -3,12 +3,18 @@
 #include "limit.h"
 #include "pool.h"
 
+/* Is a process's tree an _MM_AVL_TABLE? From Windows 2003 to 8; before and after a pointer to the topmost node. */
+static bool in_table(const struct layout *l)
+{
+	return l->eprocess.VadRoot.size > l->pointer_size;
+}
+
 /* The node's two children; the build's fields decide which structure links them. */
 static enum fault children(const struct object *node, uint64_t *left, uint64_t *right)
 {
 	enum fault fault;
 
-	if (HAS(*node, mmvad_short.LeftChild)) {	/* Windows 7 */
+	if (HAS(*node, mmvad_short.LeftChild)) {	/* up to Windows 7 */
 		if ((fault = READ(*node, mmvad_short.LeftChild, left)))
 			return fault;
 		return READ(*node, mmvad_short.RightChild, right);
@@ -16,7 +22,7 @@ static enum fault children(const struct object *node, uint64_t *left, uint64_t *
 	struct object link = MEMBER(*node, mmvad_short.VadNode);
 	if (!link.va.v)
 		return FAULT_NO_FIELD;
-	if (HAS(link, rtl_balanced_node.Left)) {
+	if (HAS(link, rtl_balanced_node.Left) && !in_table(node->space->layout)) {
 		if ((fault = READ(link, rtl_balanced_node.Left, left)))
 			return fault;
 		return READ(link, rtl_balanced_node.Right, right);
@@ -32,8 +38,8 @@ static enum fault tree_root(const struct object *proc, uint64_t *root)
 
 	if (!tree.va.v)
 		return FAULT_NO_FIELD;
-	if (HAS(tree, rtl_avl_tree.Root) && proc->space->layout->eprocess.VadRoot.size <= 8)
-		return READ(tree, rtl_avl_tree.Root, root);
+	if (!in_table(proc->space->layout))
+		return read_pointer(proc->space, tree.va, root);
 	/* The table's embedded node is a sentinel: the tree hangs on its right. */
 	sentinel = MEMBER(tree, mm_avl_table.BalancedRoot);
 	if (HAS(sentinel, mmaddress_node.RightChild))
@@ -60,6 +66,28 @@ static enum fault read_range(const struct object *node, struct vad *vad)
 	return space_is_kernel(node->space, vad->end) ? FAULT_IMPLAUSIBLE : FAULT_NONE;
 }
 
+/* Windows XP has a bit for each type. */
+static enum fault old_type(const struct object *flags, uint32_t *out)
+{
+	const struct layout *l = flags->space->layout;
+	const struct { struct field field; enum vad_type type; } bits[] = {
+		{ l->mmvad_flags.ImageMap, VAD_IMAGE_MAP }, { l->mmvad_flags.PhysicalMapping, VAD_DEVICE_PHYSICAL_MEMORY },
+		{ l->mmvad_flags.UserPhysicalPages, VAD_AWE }, { l->mmvad_flags.WriteWatch, VAD_WRITE_WATCH },
+		{ l->mmvad_flags.LargePages, VAD_LARGE_PAGES },
+	};
+
+	*out = VAD_NONE;
+	for (size_t i = 0; i < G_N_ELEMENTS(bits); i++) {
+		uint32_t bit = 0;
+		enum fault fault = object_read(flags, bits[i].field, &bit, sizeof(bit));
+		if (fault)
+			return fault;
+		if (bit && *out == VAD_NONE)
+			*out = bits[i].type;
+	}
+	return FAULT_NONE;
+}
+
 static enum fault read_flags(const struct object *node, struct vad *vad)
 {
 	struct object flags = MEMBER(*node, mmvad_short.u), flags1 = MEMBER(*node, mmvad_short.u1);
@@ -67,11 +95,12 @@ static enum fault read_flags(const struct object *node, struct vad *vad)
 	uint64_t commit = 0, high = 0;
 	enum fault fault;
 
-	if (HAS(*node, mmvad_short.LeftChild))	/* Windows 7: u1 is the parent */
+	if (HAS(*node, mmvad_short.LeftChild))	/* up to Windows 7: u1 is the parent */
 		flags1.va.v = 0;
 	if ((fault = READ(flags, mmvad_flags.Protection, &protection)))
 		return fault;
-	if ((fault = READ(flags, mmvad_flags.VadType, &type)) || (fault = READ(flags, mmvad_flags.PrivateMemory, &is_private)))
+	if ((fault = HAS(flags, mmvad_flags.ImageMap) ? old_type(&flags, &type) : READ(flags, mmvad_flags.VadType, &type)) ||
+	    (fault = READ(flags, mmvad_flags.PrivateMemory, &is_private)))
 		return fault;
 	vad->protection = protection_from_mm(protection);
 	vad->protection_known = true;
@@ -88,7 +117,7 @@ static enum fault read_flags(const struct object *node, struct vad *vad)
 		(void)!READ(flags1, mmvad_flags1.MemCommit, &commit_bit);
 	vad->mem_commit = commit_bit;
 	/* MM_MAX_COMMIT: what no one charges for (images, mapped files). */
-	vad->commit_charge = commit == UINT64_C(0x7ffffffffffff) || commit == 0x7fffffff ? 0 : commit;
+	vad->commit_charge = commit == UINT64_C(0x7ffffffffffff) || commit == 0x7fffffff || commit == 0x7ffff ? 0 : commit;
 	return FAULT_NONE;
 }
 
@@ -101,14 +130,22 @@ static void read_section(const struct object *node, struct vad *vad)
 
 	(void)!READ(*node, mmvad.FirstPrototypePte, &vad->first_prototype_pte.v);
 	(void)!READ(*node, mmvad.LastContiguousPte, &vad->last_prototype_pte.v);
-	if ((fault = READ(*node, mmvad.Subsection, &subsection)))
-		goto missing;
-	vad->subsection.v = subsection;
-	struct object sub = object_at(node->space, subsection);
-	if (!subsection || !space_is_kernel(node->space, sub.va))
-		return;
-	if ((fault = READ(sub, subsection.ControlArea, &area)))
-		goto missing;
+	if (HAS(*node, mmvad.ControlArea)) {	/* before Windows Vista */
+		if ((fault = READ(*node, mmvad.ControlArea, &area)))
+			goto missing;
+		vad->subsection.v = area;	/* its first one follows it */
+		if (!space_is_kernel(node->space, (va_t){ area }))
+			return;
+	} else {
+		if ((fault = READ(*node, mmvad.Subsection, &subsection)))
+			goto missing;
+		vad->subsection.v = subsection;
+		struct object sub = object_at(node->space, subsection);
+		if (!subsection || !space_is_kernel(node->space, sub.va))
+			return;
+		if ((fault = READ(sub, subsection.ControlArea, &area)))
+			goto missing;
+	}
 	vad->control_area.v = area;
 	struct object control = object_at(node->space, area), flags = MEMBER(control, control_area.u);
 	if (!area)

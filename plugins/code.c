@@ -34,10 +34,10 @@ static const struct table code_regions = {
 		[INSTRUCTIONS] = { "instructions", COL_INT, "decoded" },
 		[INVALID] = { "invalid", COL_INT, "bytes that are no instruction" },
 		[FUNCTIONS] = { "functions", COL_INT, "returns or jumps followed by padding or a function's usual beginning" },
-		[PEB_ACCESS] = { "peb_access", COL_INT, "instructions that read the PEB's address (gs:[60h], fs:[30h])" },
+		[PEB_ACCESS] = { "peb_access", COL_INT, "instructions that read the PEB's address (gs:[60h], fs:[30h], [x18, #0x60])" },
 		[GETPC] = { "getpc", COL_INT, "calls to the next instructions, or FPU state stored, to learn where the code is" },
-		[SYSCALLS] = { "syscalls", COL_INT, "syscall, sysenter and int 2Eh" },
-		[BREAKPOINTS] = { "breakpoints", COL_INT, "int3 between instructions" },
+		[SYSCALLS] = { "syscalls", COL_INT, "syscall, sysenter, int 2Eh and svc" },
+		[BREAKPOINTS] = { "breakpoints", COL_INT, "int3 (brk) between instructions" },
 		[PE_HEADER] = { "pe_header", COL_BOOL, "begins with MZ and a PE signature" },
 		[BYTES] = { "first_bytes", COL_BLOB, "of the sample" },
 	},
@@ -130,6 +130,52 @@ static void look(struct shape *s, csh handle, bool is_64bit, const uint8_t *code
 	cs_free(insn, 1);
 }
 
+/* What a function of ARM64 begins with, or is padded by: pacibsp, a pair of registers pushed, room made on the
+ * stack; nop, brk, zeros. */
+static bool begins_function_arm64(uint32_t word)
+{
+	return !word || word == 0xd503237fu || word == 0xd503201fu || (word & 0xffe0001fu) == 0xd4200000u ||
+	       (word & 0xffc003e0u) == 0xa98003e0u || (word & 0xffc003ffu) == 0xd10003ffu;
+}
+
+static void look_arm64(struct shape *s, csh handle, const uint8_t *code, size_t length, uint64_t address)
+{
+	cs_insn *insn = cs_malloc(handle);
+	struct bytes b = { code, length, false };
+
+	for (size_t i = 0; i + 4 <= length; i += 4) {
+		uint32_t word = (uint32_t)bytes_at(&b, i, 4), next = i + 8 <= length ? (uint32_t)bytes_at(&b, i + 4, 4) : 0;
+		const uint8_t *at = code + i;
+		size_t left = 4;
+		uint64_t va = address + i;
+
+		if (!cs_disasm_iter(handle, &at, &left, &va, insn)) {
+			s->invalid += 4;
+			continue;
+		}
+		s->instructions++;
+		s->functions += ((word & 0xfffffc1fu) == 0xd65f0000u || word >> 26 == 5) && begins_function_arm64(next);	/* ret, b */
+		s->peb_access += (word & 0xffffffe0u) == 0xf9403240u;	/* ldr x?, [x18, #0x60] */
+		s->syscalls += (word & 0xffe0001fu) == 0xd4000001u;	/* svc */
+		s->breakpoints += (word & 0xffe0001fu) == 0xd4200000u;	/* brk */
+	}
+	cs_free(insn, 1);
+}
+
+/* Whose code a process runs. Those of another width than the kernel's are x86, on ARM64 too. */
+static enum architecture code_of(const struct context *c)
+{
+	enum architecture kernel = kernel_architecture(c->kernel);
+
+	return c->process->wow64 || kernel == ARCH_X86 || kernel == ARCH_X86_PAE ? ARCH_X86 : kernel;
+}
+
+static bool open_engine(csh *handle, enum architecture code)
+{
+	return cs_open(code == ARCH_ARM64 ? CS_ARCH_ARM64 : CS_ARCH_X86,
+		       code == ARCH_ARM64 ? CS_MODE_LITTLE_ENDIAN : code == ARCH_X86 ? CS_MODE_32 : CS_MODE_64, handle) == CS_ERR_OK;
+}
+
 struct run {
 	uint64_t start, length;
 	bool writable;
@@ -190,12 +236,17 @@ static void put_run(struct looker *l, const struct run *r)
 	while (used > 1 && !sample[used - 1])
 		used--;
 	struct shape s = { 0 };
-	if (!l->handle && cs_open(CS_ARCH_X86, l->c->process->wow64 ? CS_MODE_32 : CS_MODE_64, &l->handle) != CS_ERR_OK) {
+	enum architecture code = code_of(l->c);
+	if (!l->handle && !open_engine(&l->handle, code)) {
 		l->failed = true;
 		return;
 	}
-	cs_option(l->handle, CS_OPT_DETAIL, CS_OPT_ON);
-	look(&s, l->handle, !l->c->process->wow64, sample, used, at);
+	if (code == ARCH_ARM64) {
+		look_arm64(&s, l->handle, sample, used & ~(size_t)3, at);
+	} else {
+		cs_option(l->handle, CS_OPT_DETAIL, CS_OPT_ON);
+		look(&s, l->handle, code == ARCH_X64, sample, used, at);
+	}
 	row_int(row, SAMPLED, (int64_t)used);
 	row_real(row, ENTROPY, byte_entropy(sample, used));
 	row_int(row, INSTRUCTIONS, s.instructions);
@@ -235,12 +286,11 @@ static bool run_process(struct context *c, GError **error)
 {
 	const GArray *vads = c->process->vads.vads;
 	struct looker l = { .c = c, .budget = limit(code_bytes), .vad_index = -1 };
-	va_t user_end = { c->kernel->paging == PAGING_X86 || c->kernel->paging == PAGING_X86_PAE ? 0x7fffffffu :
-			  c->kernel->paging == PAGING_X64_LA57 ? UINT64_C(0x00ffffffffffffff) : UINT64_C(0x00007fffffffffff) };
 	uint64_t at = 0;
 
 	if (!c->user)
 		return true;
+	va_t user_end = space_user_end(c->user);
 	for (guint i = 0; i < vads->len && !context_cancelled(c); i++) {
 		const struct vad *vad = &g_array_index(vads, struct vad, i);
 		l.vad = NULL;

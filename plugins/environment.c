@@ -16,8 +16,8 @@ static const struct table environment = {
 	},
 };
 
-/* NAME=VALUE strings one after the other, an empty one ends them. A name may start with '=' (=C:). */
-static void put_block(struct context *c, const uint8_t *block, size_t bytes)
+/* NAME=VALUE strings one after the other, an empty one ends them (false: it isn't there). A name may start with '=' (=C:). */
+static bool put_block(struct context *c, const uint8_t *block, size_t bytes)
 {
 	size_t n = bytes / 2, at = 0;
 
@@ -26,7 +26,7 @@ static void put_block(struct context *c, const uint8_t *block, size_t bytes)
 		while (end < n && (block[2 * end] | block[2 * end + 1]))
 			end++;
 		if (end == at)
-			return;
+			return true;
 		g_autofree char *text = text_from_utf16(block + 2 * at, 2 * (end - at), TRUE);
 		const char *equals = *text ? strchr(text + 1, '=') : NULL;
 		if (equals) {
@@ -37,6 +37,7 @@ static void put_block(struct context *c, const uint8_t *block, size_t bytes)
 		}
 		at = end + 1;
 	}
+	return false;
 }
 
 static bool run_process(struct context *c, GError **error)
@@ -73,9 +74,8 @@ static bool run_process(struct context *c, GError **error)
 			break;
 		got += n;
 	}
-	if (fault)
+	if (!put_block(c, block, got) && fault)
 		context_note(c, fault, (va_t){ block_va + got }, "environment", "the environment block ends early");
-	put_block(c, block, got);
 	return true;
 }
 

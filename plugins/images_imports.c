@@ -42,7 +42,8 @@ bool slot_is_address(const struct subject *s, uint64_t value)
 
 	if (value < 0x10000 || value < s->size || value - s->base < s->size)
 		return false;
-	return s->c->process ? !(value & top) || (!s->facts->is_64bit && (value & ~top) > UINT16_MAX) : (value >> 47) == 0x1ffff;
+	return s->c->process ? !(value & top) || (!s->facts->is_64bit && (value & ~top) > UINT16_MAX) :
+	       s->facts->is_64bit ? (value >> 47) == 0x1ffff : space_is_kernel(s->c->space, (va_t){ value });
 }
 
 int imports_bound(struct subject *s)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
+#include "paging.h"
 #include "plugin.h"
 #include "process_set.h"
 #include "text.h"
@@ -160,8 +161,10 @@ static bool usable(struct context *c, struct space *user)
 
 	if (!c->kernel->physical_only)
 		return !space_page(user, c->kernel->base, &page) && page_resident(&page);
-	/* Every root maps itself through one entry of the kernel's half. */
+	/* Every root maps itself through one entry of the kernel's half (PAE's has four entries, and none of these). */
 	const uint8_t *root = image_page(c->image, user->dtb, scratch);
+	if (paging_is_32bit(c->kernel->paging))
+		return root != NULL;
 	for (unsigned i = 256; root && i < 512; i++) {
 		uint64_t entry;
 		memcpy(&entry, root + 8 * i, 8);
@@ -213,11 +216,9 @@ static void put_handle_count(struct context *c, struct row *row, const struct ob
 
 static void put_user_side(struct context *c, struct row *row, const struct object *proc, struct process *process, bool gone)
 {
-	AUTO(space) user = space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb);
+	AUTO(space) user = space_of_process(c->space, c->kernel->paging, process->dtb);
 	uint64_t session = 0;
 
-	user->invalid_pte_mask = c->space->invalid_pte_mask;
-	user->kernel = c->space;
 	process->user_readable = process->dtb.v && usable(c, user);
 	if (!READ(*proc, eprocess.Session, &session) && session) {
 		/* Session space is mapped in the tables of the session's processes alone. */
@@ -316,12 +317,11 @@ static struct row *put_process(struct context *c, const struct object *proc)
 		PUT_READ(row, PEB, *proc, eprocess.Peb, &process->peb.v);
 	put_wow64(c, row, proc, process);
 	if (!READ(pcb, kprocess.DirectoryTableBase, &process->dtb.v)) {
-		/* With kernel page-table isolation the low bits carry a PCID, not an address. */
-		process->dtb.v &= c->kernel->paging == PAGING_X86_PAE ? ~UINT64_C(0x1f) : ~(uint64_t)PAGE_MASK;
+		process->dtb = paging_dtb(c->kernel->paging, process->dtb.v);
 		row_address(row, DTB, process->dtb.v);
 	}
 	if (!READ(pcb, kprocess.UserDirectoryTableBase, &user_dtb) && user_dtb > PAGE_MASK)
-		row_address(row, USER_DTB, user_dtb & ~(uint64_t)PAGE_MASK);
+		row_address(row, USER_DTB, paging_dtb(c->kernel->paging, user_dtb).v);
 	PUT(row, SECTION_BASE, *proc, eprocess.SectionBaseAddress);
 	PUT(row, ACTIVE_THREADS, *proc, eprocess.ActiveThreads);
 	put_handle_count(c, row, proc);
@@ -362,7 +362,7 @@ static va_t own_address(const struct object *proc)
 	for (size_t i = 0; i < G_N_ELEMENTS(heads); i++) {
 		uint64_t next, back, offset = heads[i].va.v - proc->va.v;
 		if (heads[i].va.v && !READ(heads[i], list_entry.Flink, &next) && !READ(heads[i], list_entry.Blink, &back) && next == back &&
-		    next >> 63 && ((next - offset) & PAGE_MASK) == (proc->va.v & PAGE_MASK))
+		    (next >> 63 || proc->space->layout->pointer_size == 4) && ((next - offset) & PAGE_MASK) == (proc->va.v & PAGE_MASK))
 			return (va_t){ next - offset };
 	}
 	return (va_t){ 0 };

@@ -110,10 +110,7 @@ static struct names *find_names(struct context *c)
 		bool used = false;
 		if (!process->user_readable)
 			continue;
-		AUTO(space) space = space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb);
-		space->invalid_pte_mask = c->space->invalid_pte_mask;
-		space->kernel = c->space;
-		space->vads = &process->vads;
+		AUTO(space) space = process_space(process, c->kernel, c->space);
 		for (guint m = 0; m < process->modules->len; m++) {
 			const struct module *module = &g_array_index(process->modules, struct module, m);
 			if (module->wow64 || !module->name ||
@@ -200,12 +197,8 @@ static void put_win32k(struct context *c, const struct names *names, bool stubs)
 		const struct process *process = i ? g_ptr_array_index(c->processes, i - 1) : NULL;
 		if (process && !process->user_readable)
 			continue;
-		AUTO(space) own = process ? space_create(c->image, c->kernel->layout, c->kernel->paging, process->dtb) : NULL;
+		AUTO(space) own = process ? process_space(process, c->kernel, c->space) : NULL;
 		struct space *space = own ? own : c->space;
-		if (own) {
-			own->invalid_pte_mask = c->space->invalid_pte_mask;
-			own->kernel = c->space;
-		}
 		if (space_read(space, (va_t){ base }, &entry, sizeof(entry), NULL))
 			continue;
 		put_table(c, space, (va_t){ base }, limit, "W32pServiceTable", WIN32K_FIRST, names, stubs);

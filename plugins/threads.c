@@ -144,14 +144,19 @@ static void put_thread(struct context *c, const struct shared *s, const struct o
 {
 	struct row *row = row_new(c, &threads);
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
-	uint64_t teb = 0;
+	uint64_t teb = 0, created = 0;
 	uint8_t state, reason;
+	enum fault fault;
 
 	row_address(row, ETHREAD, thread->va.v);
 	PUT(row, TID, cid, client_id.UniqueThread);
 	PUT(row, START, *thread, ethread.StartAddress);
 	PUT(row, WIN32_START, *thread, ethread.Win32StartAddress);
-	PUT(row, CREATE, *thread, ethread.CreateTime);
+	fault = read_thread_create_time(thread, &created);
+	if (fault)
+		row_fault(row, CREATE, fault, thread->va, "_ETHREAD.CreateTime");
+	else
+		row_time(row, CREATE, created);
 	if (!READ(tcb, kthread.State, &state)) {
 		put_name(row, STATE, states, G_N_ELEMENTS(states), state);
 		/* ExitTime shares its place with a list head until the thread ends. */
@@ -214,10 +219,10 @@ static void belongs(struct shared *s, uint64_t owner, uint64_t thread)
 /* A thread's object where only a handle says that there is one? */
 static bool plausible(struct context *c, const struct object *thread, uint64_t *owner)
 {
-	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
+	struct object cid = MEMBER(*thread, ethread.Cid);
 	uint64_t tid;
 
-	return !READ(tcb, kthread.Process, owner) && space_is_kernel(c->space, (va_t){ *owner }) &&
+	return !read_thread_process(thread, owner) && space_is_kernel(c->space, (va_t){ *owner }) &&
 	       !READ(cid, client_id.UniqueThread, &tid) && tid && !(tid & 3) && tid <= UINT32_MAX;
 }
 
@@ -256,9 +261,9 @@ static bool begin(struct context *c, GError **error)
 	s->by_process = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, array_free);
 	for (guint i = 0; s->cid && i < s->cid->len; i++) {
 		const struct cid_entry *e = &g_array_index(s->cid, struct cid_entry, i);
-		struct object thread = object_at(c->space, e->object.v), tcb = MEMBER(thread, ethread.Tcb);
+		struct object thread = object_at(c->space, e->object.v);
 		uint64_t owner;
-		if (e->kind == CID_THREAD && !READ(tcb, kthread.Process, &owner))
+		if (e->kind == CID_THREAD && !read_thread_process(&thread, &owner))
 			belongs(s, owner, thread.va.v);
 	}
 	g_autoptr(GArray) pool = thread_candidates(c);

@@ -25,7 +25,7 @@ static const struct table timers = {
 };
 
 /* KUSER_SHARED_DATA.InterruptTime, ntddk.h: timers count in it. */
-#define INTERRUPT_TIME UINT64_C(0xfffff78000000008)
+#define INTERRUPT_TIME 8u
 /* TimerNotificationObject and TimerSynchronizationObject of KOBJECTS. */
 #define DISPATCHER_TIMER 8
 #define MAX_TIMERS (1u << 20)
@@ -44,7 +44,7 @@ static struct clock read_clock(struct context *c)
 
 	k.encoded = never.v && always.v && !space_read(c->space, never, &k.wait_never, 8, NULL) &&
 		!space_read(c->space, always, &k.wait_always, 8, NULL);
-	if (!space_read(c->space, (va_t){ INTERRUPT_TIME }, time, sizeof(time), NULL))
+	if (!space_read(c->space, (va_t){ kernel_shared_data(c->kernel).v + INTERRUPT_TIME }, time, sizeof(time), NULL))
 		k.interrupt_time = (uint64_t)time[1] << 32 | time[0];
 	return k;
 }

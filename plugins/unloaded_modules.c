@@ -32,7 +32,7 @@ static const struct table unloaded_modules = {
 #define MAX_SIZE (UINT32_C(1) << 31)
 
 /* The trace by the code of the function that returns it; 0: its code is another. */
-static uint64_t trace_of(struct pe *pe, uint32_t function, bool wow64)
+static uint64_t trace_of(struct pe *pe, uint32_t function, unsigned width)
 {
 	static const uint8_t lea[] = { 0x48, 0x8d, 0x05 };
 	uint8_t code[8];
@@ -41,7 +41,7 @@ static uint64_t trace_of(struct pe *pe, uint32_t function, bool wow64)
 
 	if (pe_read(pe, function, code, sizeof(code)))
 		return 0;
-	if (wow64) {
+	if (width == 4) {
 		memcpy(&address, code + 1, sizeof(address));
 		return code[0] == 0xb8 && code[5] == 0xc3 ? address : 0;
 	}
@@ -58,7 +58,7 @@ static uint64_t find_trace(struct context *c, const struct module *ntdll)
 	for (guint i = 0; exports && i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
 		if (e->name && e->rva && !e->forwarder && !strcmp(e->name, "RtlGetUnloadEventTrace")) {
-			uint64_t trace = trace_of(pe, e->rva, ntdll->wow64);
+			uint64_t trace = trace_of(pe, e->rva, ntdll->wow64 ? 4 : space_pointer_size(c->user));
 			return trace - ntdll->base < ntdll->size ? trace : 0;
 		}
 	}
@@ -67,7 +67,7 @@ static uint64_t find_trace(struct context *c, const struct module *ntdll)
 
 static void put_trace(struct context *c, uint64_t trace, bool wow64)
 {
-	const unsigned width = wow64 ? 4 : 8, size = wow64 ? 92 : 104;
+	const unsigned width = wow64 ? 4 : space_pointer_size(c->user), size = width == 4 ? 92 : 104;
 	uint8_t raw[104];
 
 	for (unsigned i = 0; i < ENTRIES; i++) {

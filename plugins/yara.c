@@ -345,7 +345,7 @@ static void scan_between(struct job *job, uint64_t first, uint64_t last, bool al
 
 static void scan_process(struct job *job, const GArray *vads, enum yara_scope scope)
 {
-	uint64_t at = 0, top = space_pointer_size(job->space) == 8 ? INT64_MAX : 0x7fffffff;
+	uint64_t at = 0, top = space_pointer_size(job->space) == 8 ? INT64_MAX : space_user_end(job->space).v;
 	bool all = scope == YARA_PROCESS || scope == YARA_ALL;
 
 	for (guint i = 0; i < vads->len && !context_cancelled(job->c); i++) {
@@ -375,7 +375,7 @@ static void self_map(struct space *space, uint64_t *start, uint64_t *size)
 		*start = 0xc0000000;
 		*size = space->paging == PAGING_X86 ? 4u << 20 : 8u << 20;
 	}
-	if (space->paging != PAGING_X64 && !la57)
+	if (space->paging != PAGING_X64 && space->paging != PAGING_ARM64 && !la57)
 		return;
 	for (unsigned i = 256; i < 512; i++) {
 		uint64_t entry = 0;

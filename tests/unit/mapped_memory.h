@@ -38,7 +38,7 @@ static inline void memory_init(struct mapped_memory *m, unsigned build)
 	m->bytes = g_malloc0((gsize)MEMORY_PAGES * PAGE_SIZE);
 	m->next = 1;
 	m->dtb = memory_page(m);
-	m->layout = layout_family(build, 0);
+	m->layout = layout_family(build, 0, LAYOUT_X64);
 	g_assert_nonnull(m->layout);
 }
 

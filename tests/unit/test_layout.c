@@ -631,11 +631,11 @@ END_TEST
 
 START_TEST(family)
 {
-	AUTO(layout) exact = layout_family(19041, 1466);
+	AUTO(layout) exact = layout_family(19041, 1466, LAYOUT_X64);
 	AUTO(layout) builtin = layout_builtin(KERNEL);
-	AUTO(layout) old = layout_family(19041, 400);
-	AUTO(layout) unknown = layout_family(19041, 0);
-	AUTO(layout) update = layout_family(19045, 1466);
+	AUTO(layout) old = layout_family(19041, 400, LAYOUT_X64);
+	AUTO(layout) unknown = layout_family(19041, 0, LAYOUT_X64);
+	AUTO(layout) update = layout_family(19045, 1466, LAYOUT_X64);
 
 	ck_assert_ptr_nonnull(exact);
 	ck_assert_int_eq(exact->source, LAYOUT_FAMILY);
@@ -650,8 +650,8 @@ START_TEST(family)
 	ck_assert_ptr_nonnull(unknown);
 	ck_assert_uint_eq(unknown->eprocess.UniqueProcessId.offset, 0x440);
 	ck_assert_str_eq(update->origin, "10.0.19041.1466");
-	ck_assert_ptr_null(layout_family(19040, 1466));
-	ck_assert_ptr_null(layout_family(0, 0));
+	ck_assert_ptr_null(layout_family(19040, 1466, LAYOUT_X64));
+	ck_assert_ptr_null(layout_family(0, 0, LAYOUT_X64));
 }
 END_TEST
 
