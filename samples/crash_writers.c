@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Windows crash dumps of an x64 machine: DUMP_HEADER64, then the run list's pages (1), a
+ * Windows crash dumps: DUMP_HEADER64 (full ones of 32-bit machines: DUMP_HEADER), then the run list's pages (1), a
  * bitmap and its pages (2, 5, 6, 7), or a table of ranges and theirs (8, 9, 0xA).
  * `defect kind=header` makes the header say what isn't so.
  */
@@ -10,11 +10,51 @@
 
 #define ATTRIBUTE_LIVE 0x10u
 #define ATTRIBUTE_FILTER 0x40u
+#define CRASH_HEADER32_SIZE 0x1000u
 #define MAX_RUNS 42u		/* what fits in PhysicalMemoryBlockBuffer */
 
 struct run { uint64_t first, pages; };
 
 /* ---- the header */
+
+/* DUMP_HEADER of 32-bit machines: the fields of the same names elsewhere. */
+static void crash_header32(struct output *o, unsigned type, uint8_t header[CRASH_HEADER32_SIZE])
+{
+	struct sample *s = o->sample;
+	struct item *crash = description_item(s->description, "crash");
+	uint64_t pages = 0, first, n, eip = item_number(crash, "rip", s->kernel_base + s->kernel->entry_point);
+	unsigned runs = 0;
+
+	for (unsigned i = 0; i < CRASH_HEADER32_SIZE; i += 4)
+		memcpy(header + i, "PAGE", 4);
+	memcpy(header, "PAGEDUMP", 8);
+	for (first = 0; output_run(o, false, &first, &n); first += n, runs++, pages += n) {
+		if (runs == MAX_RUNS)
+			item_fail(o->item, "the machine's memory is in more pieces than a run list has room for");
+		put_le(header + 0x6c + 8 * runs, first, 4);
+		put_le(header + 0x70 + 8 * runs, n, 4);
+	}
+	const struct { unsigned at, width; uint64_t value; } fields[] = {
+		{ 0x08, 4, 15 }, { 0x0c, 4, s->build }, { 0x10, 4, s->memory->system_root }, { 0x14, 4, 0x83800000u },
+		{ 0x18, 4, GLOBAL(s, PsLoadedModuleList) }, { 0x1c, 4, GLOBAL(s, PsActiveProcessHead) }, { 0x20, 4, 0x14c }, { 0x24, 4, 1 },
+		{ 0x28, 4, item_number(crash, "code", 0xe2) }, { 0x2c, 4, item_number(crash, "p1", 0) }, { 0x30, 4, item_number(crash, "p2", 0) },
+		{ 0x34, 4, item_number(crash, "p3", 0) }, { 0x38, 4, item_number(crash, "p4", 0) },
+		{ 0x5c, 1, s->memory->paging == PAGING_X86_PAE }, { 0x60, 4, s->kdbg }, { 0x64, 4, output_lie(o, "runs", runs) },
+		{ 0x68, 4, output_lie(o, "pages", pages) }, { 0xf88, 4, output_lie(o, "type", type) }, { 0xf94, 4, 1 }, { 0xf98, 4, 0x110 },
+		{ 0xfa0, 8, output_lie(o, "required", CRASH_HEADER32_SIZE + pages * PAGE_SIZE) }, { 0xfb8, 8, s->time - s->boot_time },
+		{ 0xfc0, 8, s->time }, { 0x8a0, 4, 0 },
+	};
+	memset(header + 0x320, 0, 0x2cc);	/* CONTEXT: Eip, Esp */
+	put_le(header + 0x320 + 0xb8, eip, 4);
+	put_le(header + 0x320 + 0xc4, GET(s, s->current_thread, kthread.KernelStack), 4);
+	memset(header + 0x7d0, 0, 0x50);
+	put_le(header + 0x7d0, item_number(crash, "exception", 0x80000003), 4);
+	put_le(header + 0x7dc, eip, 4);
+	memset(header + 0x820, 0, 128);
+	g_strlcpy((char *)header + 0x820, item_text(crash, "comment", ""), 128);
+	for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
+		put_le(header + fields[i].at, fields[i].value, fields[i].width);
+}
 
 void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE])
 {
@@ -30,7 +70,8 @@ void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t he
 	const struct { unsigned at, width; uint64_t value; } fields[] = {
 		{ 0x08, 4, 15 }, { 0x0c, 4, s->build }, { 0x10, 8, s->memory->system_root },
 		{ 0x18, 8, s->build < 9600 ? UINT64_C(0xfffffa8000000000) : UINT64_C(0xffffaa8000000000) },
-		{ 0x20, 8, GLOBAL(s, PsLoadedModuleList) }, { 0x28, 8, GLOBAL(s, PsActiveProcessHead) }, { 0x30, 4, 0x8664 },
+		{ 0x20, 8, GLOBAL(s, PsLoadedModuleList) }, { 0x28, 8, GLOBAL(s, PsActiveProcessHead) },
+		{ 0x30, 4, s->memory->paging == PAGING_ARM64 ? 0xaa64 : 0x8664 },
 		{ 0x34, 4, 1 }, { 0x38, 4, item_number(crash, "code", live ? 0x161 : 0xe2) }, { 0x3c, 4, 0 },
 		{ 0x40, 8, item_number(crash, "p1", 0) }, { 0x48, 8, item_number(crash, "p2", 0) },
 		{ 0x50, 8, item_number(crash, "p3", 0) }, { 0x58, 8, item_number(crash, "p4", 0) }, { 0x80, 8, s->kdbg },
@@ -59,9 +100,10 @@ void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t he
 	/* CONTEXT: flags, rsp, rip; EXCEPTION_RECORD64: code, flags, record, address. */
 	uint64_t rip = item_number(crash, "rip", s->kernel_base + s->kernel->entry_point);
 	memset(header + 0x348, 0, 0x4d0);
-	put_le(header + 0x348 + 0x30, 0x10000f, 4);
-	put_le(header + 0x348 + 0x98, GET(s, s->current_thread, kthread.KernelStack), 8);
-	put_le(header + 0x348 + 0xf8, rip, 8);
+	bool arm64 = s->memory->paging == PAGING_ARM64;
+	put_le(header + 0x348 + (arm64 ? 0 : 0x30), arm64 ? 0x400007 : 0x10000f, 4);
+	put_le(header + 0x348 + (arm64 ? 0x100 : 0x98), GET(s, s->current_thread, kthread.KernelStack), 8);
+	put_le(header + 0x348 + (arm64 ? 0x108 : 0xf8), rip, 8);
 	memset(header + 0xf00, 0, 0x98);
 	put_le(header + 0xf00, item_number(crash, "exception", 0x80000003), 4);
 	put_le(header + 0xf10, rip, 8);
@@ -122,6 +164,13 @@ static void write_full(struct output *o)
 	uint8_t header[CRASH_HEADER_SIZE];
 	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct run));
 	unsigned n = collect_runs(o, false, runs);
+
+	if (o->sample->width == 4) {
+		crash_header32(o, 1, header);
+		output_bytes(o, header, CRASH_HEADER32_SIZE);
+		write_run_pages(o, runs);
+		return;
+	}
 
 	if (item_flag(o->item, "overlapping") && n > 1) {	/* the second run begins within the first */
 		struct run *first = &g_array_index(runs, struct run, 0), *second = &g_array_index(runs, struct run, 1);

@@ -4,8 +4,8 @@
 #include <string.h>
 #include "sample.h"
 
-#define ENTRY_SIZE 16u
-#define PER_PAGE (PAGE_SIZE / ENTRY_SIZE)
+#define ENTRY_SIZE(s) (2 * (s)->width)
+#define PER_PAGE(s) (PAGE_SIZE / ENTRY_SIZE(s))
 
 uint64_t handle_table_create(struct sample *s, uint64_t process, uint64_t pid)
 {
@@ -16,7 +16,7 @@ uint64_t handle_table_create(struct sample *s, uint64_t process, uint64_t pid)
 	SET(s, table, handle_table.TableCode, middle | 1);
 	SET(s, table, handle_table.QuotaProcess, process);
 	SET(s, table, handle_table.UniqueProcessId, pid);
-	SET(s, table, handle_table.NextHandleNeedingPool, PER_PAGE * 4);
+	SET(s, table, handle_table.NextHandleNeedingPool, PER_PAGE(s) * 4);
 	if (s->layout->symbol.HandleTableListHead && process)
 		list_append(s, ROOT(s), GLOBAL(s, HandleTableListHead), table + OFFSET(s, handle_table.HandleTableList));
 	else
@@ -28,26 +28,26 @@ void handle_table_put(struct sample *s, uint64_t table, uint64_t handle, uint64_
 {
 	const struct layout *l = s->layout;
 	uint64_t middle = GET(s, table, handle_table.TableCode) & ~UINT64_C(7), index = handle / 4;
-	uint64_t slot = middle + 8 * (index / PER_PAGE), leaf = memory_get(s->memory, ROOT(s), slot, 8);
+	uint64_t slot = middle + s->width * (index / PER_PAGE(s)), leaf = memory_get(s->memory, ROOT(s), slot, s->width);
 	/* PspCidTable names the objects themselves, the others their headers. */
 	uint64_t target = cid ? object : sample_object_header(s, object);
 
-	if (index >= PER_PAGE * (PAGE_SIZE / 8))
+	if (index >= PER_PAGE(s) * (PAGE_SIZE / s->width))
 		g_error("builder: handle 0x%" G_GINT64_MODIFIER "x is too large", handle);
 	if (!leaf) {
 		leaf = pool_alloc(s, PAGE_SIZE, "Obtb", true);
-		memory_put(s->memory, ROOT(s), slot, leaf, 8);
+		memory_put(s->memory, ROOT(s), slot, leaf, s->width);
 		/* Tables are filled from the front: what a page of pointers skips would end a walk. */
-		for (uint64_t i = 0; i < index / PER_PAGE; i++)
-			if (!memory_get(s->memory, ROOT(s), middle + 8 * i, 8))
-				memory_put(s->memory, ROOT(s), middle + 8 * i, pool_alloc(s, PAGE_SIZE, "Obtb", true), 8);
+		for (uint64_t i = 0; i < index / PER_PAGE(s); i++)
+			if (!memory_get(s->memory, ROOT(s), middle + s->width * i, s->width))
+				memory_put(s->memory, ROOT(s), middle + s->width * i, pool_alloc(s, PAGE_SIZE, "Obtb", true), s->width);
 	}
-	uint64_t entry = leaf + ENTRY_SIZE * (index % PER_PAGE);
+	uint64_t entry = leaf + ENTRY_SIZE(s) * (index % PER_PAGE(s));
 	if (l->handle_table_entry.ObjectPointerBits.size) {
-		SET(s, entry, handle_table_entry.ObjectPointerBits, target >> 4);
+		SET(s, entry, handle_table_entry.ObjectPointerBits, target >> (s->width == 4 ? 3 : 4));
 		SET(s, entry, handle_table_entry.GrantedAccessBits, access);
 		/* Unlocked, and a reference count that nobody counts down here. */
-		SET(s, entry, handle_table_entry.LowValue, GET(s, entry, handle_table_entry.LowValue) | 1 | 0x7ff0 << 1);
+		SET(s, entry, handle_table_entry.LowValue, GET(s, entry, handle_table_entry.LowValue) | 1 | (s->width == 4 ? 0 : 0x7ff0 << 1));
 	} else {
 		SET(s, entry, handle_table_entry.Value, target | 1);
 		SET(s, entry, handle_table_entry.GrantedAccess, access);

@@ -5,6 +5,7 @@
 
 /* What a kernel calls itself; the branches are public knowledge, from the builds' own strings. */
 static const struct { unsigned build; bool revision_first; const char *branch; } build_labs[] = {
+	{ 2600, false, "xpsp_sp3_gdr.100216-1514" },
 	{ 7601, true, "amd64fre.win7sp1_ldr_escrow.190820-1700" },
 	{ 9600, true, "amd64fre.winblue_ltsb_escrow.200903-1603" },
 	{ 14393, false, "amd64fre.rs1_release.210107-1130" },
@@ -96,6 +97,17 @@ static void build_strings(struct sample *s)
 		if (build_labs[i].build == s->build)
 			lab = build_labs[i].revision_first ? g_strdup_printf("%u.%u.%s", s->build, s->revision, build_labs[i].branch) :
 						       g_strdup_printf("%u.1.%s", s->build, build_labs[i].branch);
+	if (s->of_family && s->build >= 6000) {	/* the same branch, another flavour */
+		const char *rest = lab ? strstr(lab, "amd64fre") : NULL;
+		g_autofree char *other = g_strdup_printf("%u.%u.%s%s", s->build, s->build < 10240 ? s->revision : 1,
+							 s->width == 4 ? "x86fre" : s->memory->paging == PAGING_ARM64 ? "arm64fre" : "amd64fre",
+							 rest ? rest + strlen("amd64fre") : ".sample");
+		g_free(g_steal_pointer(&lab));
+		lab = g_steal_pointer(&other);
+	} else if (s->of_family) {	/* no revision, no flavour */
+		g_free(g_steal_pointer(&lab));
+		lab = g_strdup_printf("%u.%s", s->build, s->build == 2600 ? build_labs[0].branch : "srv03_sp2_gdr.100216-1301");
+	}
 	if (!lab)
 		lab = g_strdup_printf("%u.%u.amd64fre.sample", s->build, s->build < 10000 ? s->revision : 1);
 	const char *text = item_text(kernel, "lab", lab);
@@ -105,7 +117,7 @@ static void build_strings(struct sample *s)
 	}
 	SET_GLOBAL(s, NtBuildNumber, 0xf0000000u | s->build, 4);
 	SET_GLOBAL(s, NtBuildQfe, s->revision, 4);
-	SET_GLOBAL(s, CmNtCSDVersion, s->build == 7601 ? 0x100 : 0, 4);
+	SET_GLOBAL(s, CmNtCSDVersion, s->build == 7601 ? 0x100 : s->build == 2600 ? 0x300 : 0, 4);
 }
 
 static void list_heads(struct sample *s)
@@ -172,6 +184,8 @@ void kernel_init(struct sample *s)
 	base += s->build < 9600 ? 0x2800000 + (random_of(s->seed, "kernel", 0) % 0x400 << 12) :
 		s->build < 19041 ? (random_of(s->seed, "kernel", 0) % 0x800000 << 12) + 0x10000000 :
 		(random_of(s->seed, "kernel", 0) % 0x4000 << 21) + 0x10000000;
+	if (s->width == 4)
+		base = s->build < 6000 ? 0x804d7000u : 0x81800000u + (random_of(s->seed, "kernel", 0) % 0x400 << 12);
 	s->kernel_base = item_number(item, "base", base);
 	s->kernel_size = item_number(item, "size", (extent.last + 0x9000) & ~UINT64_C(0xfff));
 	if (s->kernel_size < extent.last + 0x5000)
@@ -182,13 +196,15 @@ void kernel_init(struct sample *s)
 	for (size_t i = 0; i < G_N_ELEMENTS(data); i++)
 		extent.data = data[i] ? MIN(extent.data, data[i]) : extent.data;
 	struct executable_spec spec = {
-		.name = "ntoskrnl.exe", .pdb = item_text(item, "pdb", "ntkrnlmp.pdb"),
+		.name = "ntoskrnl.exe",
+		.pdb = item_text(item, "pdb", s->width == 8 ? "ntkrnlmp.pdb" : s->memory->paging == PAGING_X86_PAE ? "ntkrpamp.pdb" : "ntoskrnl.pdb"),
 		.guid_age = item_text(item, "guid", s->layout->guid_age), .exports = kernel_exports,
 		.company = "Microsoft Corporation", .product = "Microsoft\302\256 Windows\302\256 Operating System",
 		.version = s->layout->version, .base = s->kernel_base, .seed = s->seed, .size = (uint32_t)s->kernel_size,
 		.timestamp = (uint32_t)item_number(item, "timestamp", 0),
 		.data = (uint32_t)(extent.data & ~UINT64_C(0xfff)), .code = READ_ONLY_END, .tables = free_tables(&extent),
-		.is_64bit = true, .native = true,
+		.is_64bit = s->width == 8, .arm64 = s->memory->paging == PAGING_ARM64, .native = true,
+		.data_exports = { { "NtBuildNumber", s->of_family ? (uint32_t)s->layout->symbol.NtBuildNumber : 0 } },
 	};
 	s->kernel = executable_create(&spec);
 	if (item_flag(item, "large-pages"))
@@ -200,9 +216,15 @@ void kernel_init(struct sample *s)
 	list_heads(s);
 	build_strings(s);
 	kernel_bytes(s, item);
-	SET_GLOBAL(s, PsNtosImageBase, s->kernel_base, 8);
-	SET_GLOBAL(s, PsNtosImageEnd, s->kernel_base + s->kernel_size, 8);
+	POINT_GLOBAL(s, PsNtosImageBase, s->kernel_base);
+	POINT_GLOBAL(s, PsNtosImageEnd, s->kernel_base + s->kernel_size);
 	SET_GLOBAL(s, KeBootTime, s->boot_time, 8);
+	if (s->width == 4) {
+		SET_GLOBAL(s, MmSystemRangeStart, 0x80000000u, 4);
+		SET_GLOBAL(s, MmHighestUserAddress, 0x7ffeffffu, 4);
+		SET_GLOBAL(s, MmPfnDatabase, s->build < 6000 ? 0x80c86000u : 0x83800000u, 4);
+		return;
+	}
 	SET_GLOBAL(s, MmSystemRangeStart, s->build < 10240 ? UINT64_C(0xffff080000000000) : UINT64_C(0xffff800000000000), 8);
 	SET_GLOBAL(s, MmHighestUserAddress, s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff), 8);
 	SET_GLOBAL(s, MmPfnDatabase, s->build < 9600 ? UINT64_C(0xfffffa8000000000) : UINT64_C(0xffffaa8000000000), 8);
@@ -223,7 +245,7 @@ static void driver_object(struct sample *s, const struct sample_driver *driver)
 {
 	g_autofree char *service = g_strndup(driver->name, strcspn(driver->name, "."));
 	g_autofree char *full = g_strdup_printf("\\Driver\\%s", service);
-	uint64_t extension_size = s->layout->driver_extension.size_;
+	uint64_t extension_size = MAX(s->layout->driver_extension.size_, OFFSET(s, driver_extension.ServiceKeyName) + 2 * s->width);
 	uint64_t object = object_alloc(s, OBJECT_DRIVER, s->layout->driver_object.size_ + extension_size, service, s->driver_directory);
 	uint64_t extension = object + s->layout->driver_object.size_, majors = object + OFFSET(s, driver_object.MajorFunction);
 
@@ -240,8 +262,9 @@ static void driver_object(struct sample *s, const struct sample_driver *driver)
 	/* Create, close and device control are its own; the rest is the kernel's "invalid device request". */
 	for (unsigned i = 0; i < 28 && HAS_FIELD(s, driver_object.MajorFunction); i++) {
 		bool own = i == 0 || i == 2 || i == 14;
-		memory_put(s->memory, ROOT(s), majors + 8 * i,
-			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + s->kernel->entry_point + 64, 8);
+		memory_put(s->memory, ROOT(s), majors + s->width * i,
+			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + s->kernel->entry_point + 64,
+			   s->width);
 	}
 }
 
@@ -273,7 +296,8 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 	} else {
 		struct executable_spec spec = {
 			.name = name, .version = s->layout->version, .seed = s->seed, .text_pages = (uint32_t)item_number(item, "text", 1),
-			.base = item_number(item, "base", s->driver_space), .is_64bit = true, .native = true, .dll = library,
+			.base = item_number(item, "base", s->driver_space), .is_64bit = s->width == 8, .native = true, .dll = library,
+			.arm64 = s->memory->paging == PAGING_ARM64,
 			.timestamp = (uint32_t)item_number(item, "timestamp", 0),
 			.company = item_text(item, "company", "Microsoft Corporation"),
 			.pointer = (uint32_t)item_number(item, "pointer", 0),
@@ -309,8 +333,8 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 
 static void unloaded_drivers(struct sample *s)
 {
-	/* MI_UNLOADED_DRIVERS of them. _UNLOADED_DRIVERS is in few symbols: name, start, end at 0x18, time at 0x20. */
-	const unsigned slots = 50, size = 0x28;
+	/* MI_UNLOADED_DRIVERS of them. _UNLOADED_DRIVERS is in few symbols: name, start, end, time. */
+	const unsigned slots = 50, w = s->width, size = 4 * w + 8;
 	unsigned n = 0;
 	uint64_t table = pool_alloc(s, slots * size, "MmDT", false);
 
@@ -320,11 +344,11 @@ static void unloaded_drivers(struct sample *s)
 			continue;
 		uint64_t at = table + n++ * size, start = item_number(item, "start", 0);
 		put_string(s, at, item_required(item, "name"));
-		memory_put(s->memory, ROOT(s), at + 0x10, start, 8);
-		memory_put(s->memory, ROOT(s), at + 0x18, start + item_number(item, "size", 0x9000), 8);
-		memory_put(s->memory, ROOT(s), at + 0x20, item_time(item, "time", s->boot_time), 8);
+		memory_put(s->memory, ROOT(s), at + 2 * w, start, w);
+		memory_put(s->memory, ROOT(s), at + 3 * w, start + item_number(item, "size", 0x9000), w);
+		memory_put(s->memory, ROOT(s), at + 4 * w, item_time(item, "time", s->boot_time), 8);
 	}
-	SET_GLOBAL(s, MmUnloadedDrivers, table, 8);
+	POINT_GLOBAL(s, MmUnloadedDrivers, table);
 	SET_GLOBAL(s, MmLastUnloadedDriver, n, 4);
 }
 
@@ -344,6 +368,8 @@ static void services_init(struct sample *s)
 		int64_t routine = exported ? exported : s->kernel->entry_point + 64 * (count + 0x40);
 		kernel_set(s, table + 4 * (count + 1), (uint64_t)(routine - (int64_t)table) << 4 & 0xffffffff, 4);
 	}
+	if (!table)
+		return;
 	kernel_set(s, table, (uint64_t)(s->kernel->entry_point - (int64_t)table) << 4 & 0xffffffff, 4);
 	kernel_set(s, s->layout->symbol.KiServiceLimit, count + 1, 4);
 	kernel_set(s, descriptor, s->kernel_base + table, 8);
@@ -395,16 +421,17 @@ void callbacks_init(struct sample *s)
 	for (size_t t = 0; t < G_N_ELEMENTS(arrays); t++) {
 		unsigned n = 0;
 		for (unsigned i = 0; arrays[t].array && i < 64; i++)
-			kernel_set(s, arrays[t].array + 8 * i, 0, 8);
+			kernel_set(s, arrays[t].array + s->width * i, 0, s->width);
 		for (guint i = 0; i < s->description->items->len; i++) {
 			struct item *item = s->description->items->pdata[i];
 			if (!item_is(item, "callback") || strcmp(item_required(item, "type"), arrays[t].type))
 				continue;
 			/* _EX_CALLBACK_ROUTINE_BLOCK: rundown protection, Function, Context; in few symbols. */
-			uint64_t block = pool_alloc(s, 0x18, "Cbrb", true);
-			memory_put(s->memory, ROOT(s), block, 0x20, 8);
-			memory_put(s->memory, ROOT(s), block + 8, callback_function(s, item), 8);
-			kernel_set(s, arrays[t].array + 8 * n++, block | 0xf, 8);
+			const unsigned w = s->width;
+			uint64_t block = pool_alloc(s, 3 * w, "Cbrb", true);
+			memory_put(s->memory, ROOT(s), block, 0x20, w);
+			memory_put(s->memory, ROOT(s), block + w, callback_function(s, item), w);
+			kernel_set(s, arrays[t].array + w * n++, block | (2 * w - 1), w);
 		}
 		kernel_set(s, arrays[t].count, n, 4);
 	}

@@ -8,9 +8,12 @@
  */
 #ifndef MEMSIEVE_SAMPLES_MEMORY_H
 #define MEMSIEVE_SAMPLES_MEMORY_H
-#include "image.h"
+#include "space.h"
 
-/* Hardware bits of an x64 entry, and Windows' own: 9 copy-on-write, 10 prototype, 11 write (valid) or transition. */
+/*
+ * Page-table entries are given and returned in the form of x64's: its hardware bits, and Windows' own: 9 copy-on-write,
+ * 10 prototype, 11 write (valid) or transition. What other machines have instead is made of them here.
+ */
 #define PTE_VALID (UINT64_C(1) << 0)
 #define PTE_WRITABLE (UINT64_C(1) << 1)
 #define PTE_USER (UINT64_C(1) << 2)
@@ -36,13 +39,16 @@ struct memory {
 	uint64_t size;			/* of physical address space, the gaps in it included */
 	uint8_t *frames;		/* FRAME_… of each */
 	uint32_t *order, free, taken;	/* shuffled free frames */
-	unsigned levels;		/* 4 or 5 */
-	unsigned self_map;		/* index of the root's entry that names itself */
+	enum paging paging;
+	unsigned levels;		/* of tables: 2 to 5 */
+	unsigned self_map;		/* index of the root's entry that names itself (x64, ARM64) */
+	uint64_t pointer_tables;	/* PAE: the page with the roots, and how many there are */
+	unsigned pointer_tables_used;
 	uint64_t system_root;
 	GArray *roots;			/* uint64_t: every address space's, the system's first */
 };
 
-struct memory *memory_create(uint64_t size, unsigned levels, unsigned self_map, uint64_t seed, uint64_t gap_start, uint64_t gap_end);
+struct memory *memory_create(uint64_t size, enum paging paging, unsigned self_map, uint64_t seed, uint64_t gap_start, uint64_t gap_end);
 void memory_destroy(struct memory *memory);
 
 /* A zeroed frame that is no neighbour of those two (0: any). FRAME_USER marks what kernel dumps leave out. */
@@ -54,9 +60,11 @@ uint64_t memory_large_frame(struct memory *memory);
 
 /* A new address space: its own lower half, the kernel's upper half. */
 uint64_t memory_new_root(struct memory *memory);
-/* Entry of the page table for va; NULL when it has none and create is false. */
-uint64_t *memory_pte(struct memory *memory, uint64_t root, uint64_t va, bool create);
+/* Entry of the page table for va; 0: it has none. */
+uint64_t memory_pte(struct memory *memory, uint64_t root, uint64_t va);
 void memory_map(struct memory *memory, uint64_t root, uint64_t va, uint64_t entry);
+/* An entry as this machine has it, for what lies in no page table: prototype PTEs. */
+uint64_t memory_encode(const struct memory *memory, uint64_t entry);
 /* Map a fresh frame; returns its address. */
 uint64_t memory_map_new(struct memory *memory, uint64_t root, uint64_t va, uint64_t bits);
 void memory_map_large(struct memory *memory, uint64_t va, uint64_t pa, uint64_t bits);

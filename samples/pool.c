@@ -100,7 +100,13 @@ void list_remove(struct sample *s, uint64_t root, uint64_t entry)
 /* Where the kernel's kinds of memory lie: fixed until Windows 8.1, drawn at boot since. */
 void pool_init(struct sample *s)
 {
-	if (s->build < 9600) {
+	if (s->width == 4) {
+		s->paged_start = s->build < 6000 ? 0xe1000000u : 0x88000000u + (random_of(s->seed, "paged", 1) % 0x40 << 21);
+		s->nonpaged.next = s->build < 6000 ? 0x81b00000u : 0x84800000u + (random_of(s->seed, "nonpaged", 1) % 0x10 << 21);
+		s->paged.next = s->paged_start;
+		s->system_space = s->build < 6000 ? 0xf7000000u : 0x92000000u;
+		s->driver_space = s->build < 6000 ? 0xf8000000u : 0x8f000000u;
+	} else if (s->build < 9600) {
 		s->nonpaged.next = UINT64_C(0xfffffa8001800000);
 		s->paged.next = UINT64_C(0xfffff8a000000000);
 		s->system_space = UINT64_C(0xfffff88002000000);
@@ -142,7 +148,7 @@ static uint64_t large_block(struct sample *s, struct pool *pool, size_t pages)
 	uint64_t at;
 
 	if (pool->next & PAGE_MASK) {
-		block_header(s, pool->next, pool->previous, (PAGE_SIZE - (pool->next & PAGE_MASK)) / 16, 0, "Free");
+		block_header(s, pool->next, pool->previous, (PAGE_SIZE - (pool->next & PAGE_MASK)) / s->layout->pool_header.size_, 0, "Free");
 		pool->next = (pool->next | PAGE_MASK) + 1;
 	}
 	at = pool->next;
@@ -155,13 +161,14 @@ static uint64_t large_block(struct sample *s, struct pool *pool, size_t pages)
 uint64_t pool_alloc(struct sample *s, size_t size, const char *tag, bool paged)
 {
 	struct pool *pool = paged ? &s->paged : &s->nonpaged;
-	unsigned header = s->layout->pool_header.size_, total = (unsigned)(size + header + 15) & ~15u;
+	/* Blocks are multiples of a header's size, 16 bytes or, of 32 bits, 8. */
+	unsigned header = s->layout->pool_header.size_, total = (unsigned)(size + 2 * header - 1) & ~(header - 1);
 	unsigned used = pool->next & PAGE_MASK;
 
 	if (size > PAGE_SIZE - 2 * header)
 		return large_block(s, pool, (size + PAGE_MASK) / PAGE_SIZE);
 	if (used && used + total > PAGE_SIZE) {
-		block_header(s, pool->next, pool->previous, (PAGE_SIZE - used) / 16, 0, "Free");
+		block_header(s, pool->next, pool->previous, (PAGE_SIZE - used) / header, 0, "Free");
 		pool->next += PAGE_SIZE - used;
 		used = 0;
 	}
@@ -169,10 +176,10 @@ uint64_t pool_alloc(struct sample *s, size_t size, const char *tag, bool paged)
 		memory_map_new(s->memory, ROOT(s), pool->next, PTE_KERNEL_DATA);
 		pool->previous = 0;
 	}
-	/* PoolType of a block in use: nonpaged 2, paged 3. */
+	/* PoolType of a block in use: nonpaged 2, paged 3; one less before Vista. */
 	uint64_t at = pool->next;
-	block_header(s, at, pool->previous, total / 16, paged ? 3 : 2, tag);
-	pool->previous = total / 16;
+	block_header(s, at, pool->previous, total / header, (paged ? 3 : 2) - (s->build < 6000), tag);
+	pool->previous = total / header;
 	pool->next += total;
 	return at + header;
 }
@@ -215,6 +222,15 @@ uint64_t object_alloc(struct sample *s, enum object_kind kind, size_t size, cons
 	uint64_t header = block + before, object = header + OFFSET(s, object_header.Body);
 	unsigned index = (unsigned)kind + 2;
 
+	if (HAS_FIELD(s, object_header.NameInfoOffset)) {	/* before Windows 7: distances, and the type by its address */
+		const uint64_t untyped[2] = { header, kind };
+		SET(s, header, object_header.NameInfoOffset, name ? creator_size + name_size : 0);
+		SET(s, header, object_header.QuotaInfoOffset, quota ? before : 0);
+		SET(s, header, object_header.Flags, creator ? 4 : 0);
+		SET(s, header, object_header.Type, s->types[kind]);
+		if (!s->types[kind])
+			g_array_append_vals(s->untyped, untyped, 1);
+	}
 	SET(s, header, object_header.PointerCount, s->build < 9600 ? 3 : 0x8001);
 	SET(s, header, object_header.HandleCount, 1);
 	if (s->layout->symbol.ObHeaderCookie)
@@ -247,10 +263,10 @@ void directory_add(struct sample *s, uint64_t directory, uint64_t object, const 
 
 	for (const char *p = name; *p; p++)
 		hash += (hash << 1) + (hash >> 1) + (unsigned)g_ascii_toupper(*p);
-	uint64_t bucket = directory + OFFSET(s, object_directory.HashBuckets) + 8 * (hash % HASH_BUCKETS);
-	SET(s, entry, object_directory_entry.ChainLink, memory_get(s->memory, ROOT(s), bucket, 8));
+	uint64_t bucket = directory + OFFSET(s, object_directory.HashBuckets) + s->width * (hash % HASH_BUCKETS);
+	SET(s, entry, object_directory_entry.ChainLink, memory_get(s->memory, ROOT(s), bucket, s->width));
 	SET(s, entry, object_directory_entry.Object, object);
-	memory_put(s->memory, ROOT(s), bucket, entry, 8);
+	memory_put(s->memory, ROOT(s), bucket, entry, s->width);
 }
 
 uint64_t directory_alloc(struct sample *s, const char *name, uint64_t parent)
@@ -263,7 +279,8 @@ static void types_init(struct sample *s)
 	uint64_t table = s->layout->symbol.ObTypeIndexTable, directory = directory_alloc(s, "ObjectTypes", s->root_directory);
 
 	/* Entry 1 is a trap for freed objects. */
-	kernel_set(s, table + 8, s->build < 14393 ? 0xbad0b0b0 : s->system_space, 8);
+	if (table)
+		kernel_set(s, table + s->width, s->build < 14393 ? 0xbad0b0b0 : s->system_space, s->width);
 	for (unsigned i = 0; i < OBJECT_KINDS; i++) {
 		uint64_t type = object_alloc(s, OBJECT_TYPE, s->layout->object_type.size_, kinds[i].name, directory);
 		uint32_t key;
@@ -274,11 +291,16 @@ static void types_init(struct sample *s)
 		SET(s, type, object_type.Key, GUINT32_FROM_LE(key));
 		if (HAS_FIELD(s, object_type.CallbackList))
 			list_init(s, ROOT(s), type + OFFSET(s, object_type.CallbackList));
-		kernel_set(s, table + 8 * (i + 2), type, 8);
+		if (table)
+			kernel_set(s, table + s->width * (i + 2), type, s->width);
 		s->types[i] = type;
 	}
-	SET_GLOBAL(s, PsProcessType, s->types[OBJECT_PROCESS], 8);
-	SET_GLOBAL(s, PsThreadType, s->types[OBJECT_THREAD], 8);
+	for (guint i = 0; i < s->untyped->len; i++) {
+		const uint64_t *untyped = (const uint64_t *)(void *)s->untyped->data + 2 * i;
+		SET(s, untyped[0], object_header.Type, s->types[untyped[1]]);
+	}
+	POINT_GLOBAL(s, PsProcessType, s->types[OBJECT_PROCESS]);
+	POINT_GLOBAL(s, PsThreadType, s->types[OBJECT_THREAD]);
 }
 
 void objects_init(struct sample *s)
@@ -299,7 +321,7 @@ void objects_init(struct sample *s)
 		kernel_set(s, l->symbol.ObpInfoMaskToOffset ? l->symbol.ObpInfoMaskToOffset + mask : 0, offset, 1);
 	}
 	s->root_directory = directory_alloc(s, "\\", 0);
-	SET_GLOBAL(s, ObpRootDirectoryObject, s->root_directory, 8);
+	POINT_GLOBAL(s, ObpRootDirectoryObject, s->root_directory);
 	types_init(s);
 	s->device_directory = directory_alloc(s, "Device", s->root_directory);
 	s->driver_directory = directory_alloc(s, "Driver", s->root_directory);

@@ -89,7 +89,7 @@ static void write_headers(struct executable *x, const struct executable_spec *sp
 	put(x, 0x3c, NT_HEADERS, 4);
 	memcpy(x->bytes + 0x40, stub, sizeof(stub) - 1);
 	put(x, NT_HEADERS, 0x4550, 4);
-	put(x, NT_HEADERS + 4, x->is_64bit ? 0x8664 : 0x14c, 2);
+	put(x, NT_HEADERS + 4, x->arm64 ? 0xaa64 : x->is_64bit ? 0x8664 : 0x14c, 2);
 	put(x, NT_HEADERS + 6, x->section_count, 2);
 	put(x, NT_HEADERS + 8, x->timestamp, 4);
 	put(x, NT_HEADERS + 0x14, optional_size, 2);
@@ -203,7 +203,11 @@ static uint32_t write_exports(struct executable *x, const struct executable_spec
 	text = put_text(x, text, spec->name);
 	for (unsigned i = 0; i < n; i++) {
 		const char *forwarder = x->forwarders ? g_hash_table_lookup(x->forwarders, x->exports->pdata[i]) : NULL;
-		put(x, functions + 4 * i, forwarder ? text : function_rva(x, i), 4);
+		uint32_t rva = forwarder ? text : function_rva(x, i);
+		for (unsigned d = 0; d < G_N_ELEMENTS(spec->data_exports); d++)
+			if (spec->data_exports[d].rva && !strcmp(spec->data_exports[d].name, x->exports->pdata[i]))
+				rva = spec->data_exports[d].rva;
+		put(x, functions + 4 * i, rva, 4);
 		if (forwarder)
 			text = put_text(x, text, forwarder);
 		put(x, names + 4 * i, text, 4);
@@ -377,6 +381,7 @@ struct executable *executable_create(const struct executable_spec *spec)
 	uint32_t at;
 
 	x->is_64bit = spec->is_64bit;
+	x->arm64 = spec->arm64;
 	x->dll = spec->dll;
 	x->base = spec->base;
 	x->timestamp = spec->timestamp ? spec->timestamp : 0x5c000000 + (uint32_t)(random_of(spec->seed, spec->name, 1003) & 0x3ffffff);
@@ -386,6 +391,9 @@ struct executable *executable_create(const struct executable_spec *spec)
 	g_array_set_clear_func(x->imports, import_clear);
 	for (unsigned i = 0; spec->exports && spec->exports[i]; i++)
 		add_export(x, spec->exports[i]);
+	for (unsigned i = 0; i < G_N_ELEMENTS(spec->data_exports); i++)
+		if (spec->data_exports[i].rva)
+			g_ptr_array_add(x->exports, g_strdup(spec->data_exports[i].name));
 	g_ptr_array_sort(x->exports, compare_text);
 	place_sections(x, spec);
 	x->bytes = g_malloc0(x->size);

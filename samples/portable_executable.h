@@ -22,7 +22,7 @@ struct executable {
 	uint8_t *bytes;			/* size bytes, as mapped at base, imports not yet bound */
 	uint32_t size, timestamp, checksum, entry_point, import_table, import_table_size;
 	uint64_t base;
-	bool is_64bit, dll;
+	bool is_64bit, arm64, dll;
 	bool loaded;			/* from a file: all of it is resident, its imports are as the file has them */
 	struct executable_section *sections;
 	unsigned section_count;
@@ -45,7 +45,8 @@ struct executable_spec {
 	 * there is room for two pages of what this file writes. */
 	uint32_t size, code, data, tables;
 	uint32_t pointer;		/* where an address of the first function stands, relocated; 0: nowhere */
-	bool is_64bit, dll, native;
+	bool is_64bit, arm64, dll, native;
+	struct { const char *name; uint32_t rva; } data_exports[1];	/* names of variables; rva 0: none */
 };
 
 struct executable *executable_create(const struct executable_spec *spec);

@@ -66,9 +66,9 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 	char short_name[15] = "";
 	g_strlcpy(short_name, name, sizeof(short_name));
 	memory_write(s->memory, ROOT(s), at + OFFSET(s, eprocess.ImageFileName), short_name, sizeof(short_name));
-	SET(s, at, eprocess.Token, token_create(s, item, p->pid, session) | 0xf);
+	SET(s, at, eprocess.Token, token_create(s, item, p->pid, session) | (2 * s->width - 1));
 	SET(s, at, eprocess.Minimal, p->kernel_only && p->pid != 4 && s->build >= 10240);
-	SET(s, at, eprocess.HighestUserAddress, s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff));
+	SET(s, at, eprocess.HighestUserAddress, s->width == 4 ? 0x7ffeffffu : s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff));
 	SET(s, at, eprocess.Protection, item_number(item, "protection", p->pid == 4 ? 0x72 : 0));
 	if (path)
 		image_names(s, p, path);
@@ -110,7 +110,7 @@ static void process_create(struct sample *s, struct item *item, unsigned number)
 	g_ptr_array_add(s->processes, p);
 	kernel_part(s, p, number);
 	if (p->pid == 4)
-		SET_GLOBAL(s, PsInitialSystemProcess, p->eprocess, 8);
+		POINT_GLOBAL(s, PsInitialSystemProcess, p->eprocess);
 	if (p->exited)
 		return;
 	if (!p->kernel_only)
@@ -132,7 +132,7 @@ void processes_init(struct sample *s)
 
 	/* PspCidTable belongs to no process. */
 	s->handle_table = handle_table_create(s, 0, 0);
-	SET_GLOBAL(s, PspCidTable, s->handle_table, 8);
+	POINT_GLOBAL(s, PspCidTable, s->handle_table);
 	for (guint i = 0; i < s->description->items->len; i++)
 		system |= item_is(s->description->items->pdata[i], "process") && item_number(s->description->items->pdata[i], "pid", 0) == 4;
 	if (!system)

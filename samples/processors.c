@@ -4,7 +4,15 @@
 #include <string.h>
 #include "sample.h"
 
-#define SHARED_DATA UINT64_C(0xfffff78000000000)
+uint64_t shared_data_address(const struct sample *s)
+{
+	return s->width == 4 ? 0xffdf0000u : UINT64_C(0xfffff78000000000);
+}
+
+uint64_t wide_address(const struct sample *s, uint64_t va)
+{
+	return s->width == 4 ? (uint64_t)(int32_t)va : va;
+}
 
 /* PROCESSOR_START_BLOCK of the HAL: a jump, the completion flag, LmTarget at 0x70, then the
  * special registers, of which CR3 is at 0xa0. */
@@ -27,39 +35,51 @@ static void low_stub(struct sample *s)
 static void shared_data(struct sample *s)
 {
 	static const char root[] = "C:\\Windows";
-	uint64_t uptime = s->time - s->boot_time;
+	uint64_t uptime = s->time - s->boot_time, shared = shared_data_address(s);
 	unsigned major = s->build < 9200 ? 6 : s->build < 10240 ? 6 : 10, minor = s->build == 7600 || s->build == 7601 ? 1 : s->build == 9200 ? 2 : s->build == 9600 ? 3 : 0;
 	const struct { struct field field; uint64_t value; } times[] = {
 		{ s->layout->kuser_shared_data.SystemTime, s->time }, { s->layout->kuser_shared_data.InterruptTime, uptime },
 		{ s->layout->kuser_shared_data.TimeZoneBias, 0 },
 	};
 
-	s->shared_data = memory_map_new(s->memory, ROOT(s), SHARED_DATA, PTE_KERNEL_DATA);
+	s->shared_data = memory_map_new(s->memory, ROOT(s), shared, PTE_KERNEL_DATA);
 	for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {	/* _KSYSTEM_TIME: low, high, high again */
 		if (!times[i].field.size)
 			continue;
-		memory_put(s->memory, ROOT(s), SHARED_DATA + times[i].field.offset, times[i].value & 0xffffffff, 4);
-		memory_put(s->memory, ROOT(s), SHARED_DATA + times[i].field.offset + 4, times[i].value >> 32, 4);
-		memory_put(s->memory, ROOT(s), SHARED_DATA + times[i].field.offset + 8, times[i].value >> 32, 4);
+		memory_put(s->memory, ROOT(s), shared + times[i].field.offset, times[i].value & 0xffffffff, 4);
+		memory_put(s->memory, ROOT(s), shared + times[i].field.offset + 4, times[i].value >> 32, 4);
+		memory_put(s->memory, ROOT(s), shared + times[i].field.offset + 8, times[i].value >> 32, 4);
 	}
-	SET(s, SHARED_DATA, kuser_shared_data.NtMajorVersion, major);
-	SET(s, SHARED_DATA, kuser_shared_data.NtMinorVersion, minor);
+	if (s->build < 6000) {
+		major = 5;
+		minor = s->build == 2600 ? 1 : 2;
+	} else if (s->build < 9200) {
+		minor = s->build >= 7600;
+	} else if (s->build == 9200) {
+		minor = 2;
+	}
+	/* ProcessorFeatures[PF_NX_ENABLED]: what pages without execution need PAE for. */
+	if (s->memory->paging == PAGING_X86_PAE)
+		memory_put(s->memory, ROOT(s), shared + 0x274 + 12, 1, 1);
+	SET(s, shared, kuser_shared_data.NtMajorVersion, major);
+	SET(s, shared, kuser_shared_data.NtMinorVersion, minor);
 	if (s->build >= 10240)
-		SET(s, SHARED_DATA, kuser_shared_data.NtBuildNumber, s->build);
-	SET(s, SHARED_DATA, kuser_shared_data.NtProductType, s->build == 14393 || s->build == 20348 ? 3 : 1);
-	SET(s, SHARED_DATA, kuser_shared_data.SuiteMask, 0x110);
-	SET(s, SHARED_DATA, kuser_shared_data.NumberOfPhysicalPages, s->memory->size / PAGE_SIZE);
-	SET(s, SHARED_DATA, kuser_shared_data.ActiveProcessorCount, 1);
+		SET(s, shared, kuser_shared_data.NtBuildNumber, s->build);
+	SET(s, shared, kuser_shared_data.NtProductType, s->build == 14393 || s->build == 20348 ? 3 : 1);
+	SET(s, shared, kuser_shared_data.SuiteMask, 0x110);
+	SET(s, shared, kuser_shared_data.NumberOfPhysicalPages, s->memory->size / PAGE_SIZE);
+	SET(s, shared, kuser_shared_data.ActiveProcessorCount, 1);
 	size_t bytes;
 	g_autofree uint16_t *wide = utf16(root, &bytes);
-	memory_write(s->memory, ROOT(s), SHARED_DATA + OFFSET(s, kuser_shared_data.NtSystemRoot), wide, bytes);
+	memory_write(s->memory, ROOT(s), shared + OFFSET(s, kuser_shared_data.NtSystemRoot), wide, bytes);
 }
 
 /* _PHYSICAL_MEMORY_DESCRIPTOR: NumberOfRuns, NumberOfPages at 8, then base page and page count of each. */
 static void physical_memory_block(struct sample *s)
 {
 	const struct memory *m = s->memory;
-	uint64_t pages = m->size / PAGE_SIZE, block = pool_alloc(s, 16 + 16 * 8, "MmPh", false), total = 0;
+	unsigned w = s->width;
+	uint64_t pages = m->size / PAGE_SIZE, block = pool_alloc(s, 2 * w + 2 * w * 8, "MmPh", false), total = 0;
 	unsigned runs = 0;
 
 	for (uint64_t i = 0; i < pages && runs < 8; i++) {
@@ -68,25 +88,35 @@ static void physical_memory_block(struct sample *s)
 			i++;
 		if (i == start)
 			continue;
-		memory_put(s->memory, ROOT(s), block + 16 + 16 * runs, start, 8);
-		memory_put(s->memory, ROOT(s), block + 24 + 16 * runs++, i - start, 8);
+		memory_put(s->memory, ROOT(s), block + 2 * w + 2 * w * runs, start, w);
+		memory_put(s->memory, ROOT(s), block + 3 * w + 2 * w * runs++, i - start, w);
 		total += i - start;
 	}
 	memory_put(s->memory, ROOT(s), block, runs, 4);
-	memory_put(s->memory, ROOT(s), block + 8, total, 8);
-	SET_GLOBAL(s, MmPhysicalMemoryBlock, block, 8);
+	memory_put(s->memory, ROOT(s), block + w, total, w);
+	POINT_GLOBAL(s, MmPhysicalMemoryBlock, block);
+	POINT_GLOBAL(s, MmPagedPoolStart, s->paged_start);
 }
 
 void processors_init(struct sample *s)
 {
-	unsigned size = MAX(s->layout->kpcr.size_, OFFSET(s, kpcr.Prcb) + s->layout->kprcb.size_);
-	uint64_t pcr = kernel_pages(s, (size + PAGE_MASK) / PAGE_SIZE), prcb = pcr + OFFSET(s, kpcr.Prcb);
+	/* On x86 Prcb is the pointer, and the block itself PrcbData. */
+	struct field block = s->layout->kpcr.PrcbData.size ? s->layout->kpcr.PrcbData : s->layout->kpcr.Prcb;
+	unsigned size = MAX(s->layout->kpcr.size_, block.offset + s->layout->kprcb.size_);
+	if (s->width == 4)
+		size = 5 * PAGE_SIZE;	/* the headers know no size of it; VendorString of Windows 10 lies near the end */
+	uint64_t pcr = kernel_pages(s, (size + PAGE_MASK) / PAGE_SIZE), prcb = pcr + (s->width == 4 ? 0x120 : block.offset);
 
-	low_stub(s);
+	if (s->memory->paging == PAGING_X64 || s->memory->paging == PAGING_X64_LA57)
+		low_stub(s);
 	shared_data(s);
 	physical_memory_block(s);
 	SET(s, pcr, kpcr.Self, pcr);
 	SET(s, pcr, kpcr.CurrentPrcb, prcb);
+	if (s->width == 4) {
+		SET(s, pcr, kpcr.SelfPcr, pcr);
+		SET(s, pcr, kpcr.Prcb, prcb);
+	}
 	SET(s, prcb, kprcb.MajorVersion, 1);
 	SET(s, prcb, kprcb.MinorVersion, 1);
 	SET(s, prcb, kprcb.Number, 0);
@@ -96,7 +126,7 @@ void processors_init(struct sample *s)
 	if (HAS_FIELD(s, kprcb.VendorString))
 		memory_write(s->memory, ROOT(s), prcb + OFFSET(s, kprcb.VendorString), "GenuineIntel", 13);
 	SET_GLOBAL(s, KeNumberProcessors, 1, 4);
-	SET_GLOBAL(s, KiProcessorBlock, prcb, 8);
+	POINT_GLOBAL(s, KiProcessorBlock, prcb);
 	s->prcb = prcb;
 }
 
@@ -107,11 +137,11 @@ void processors_init(struct sample *s)
 static void debugger_data(struct sample *s)
 {
 	const struct layout *l = s->layout;
-	const unsigned size = s->build < 9600 ? 0x340 : 0x380;
+	const unsigned size = s->build < 3790 ? 0x290 : s->build < 9600 ? 0x340 : 0x380;
 	const struct { unsigned at; uint64_t rva; } globals[] = {
 		{ 0x48, l->symbol.PsLoadedModuleList }, { 0x50, l->symbol.PsActiveProcessHead }, { 0x58, l->symbol.PspCidTable },
 		{ 0x80, l->symbol.KeBugCheckCallbackListHead }, { 0x88, l->symbol.KiBugCheckData },
-		{ 0x98, l->symbol.ObpRootDirectoryObject }, { 0xc0, l->symbol.MmPfnDatabase },
+		{ 0x98, l->symbol.ObpRootDirectoryObject }, { 0xc0, l->symbol.MmPfnDatabase }, { 0x120, l->symbol.MmPagedPoolStart },
 		{ 0x140, l->symbol.MmSizeOfPagedPoolInBytes }, { 0x1c8, l->symbol.MmHighestUserAddress },
 		{ 0x1d0, l->symbol.MmSystemRangeStart }, { 0x208, l->symbol.NtBuildLab }, { 0x218, l->symbol.KiProcessorBlock },
 		{ 0x220, l->symbol.MmUnloadedDrivers }, { 0x228, l->symbol.MmLastUnloadedDriver }, { 0x268, l->symbol.CmNtCSDVersion },
@@ -135,13 +165,13 @@ static void debugger_data(struct sample *s)
 	list_init(s, ROOT(s), kdbg);
 	memory_write(s->memory, ROOT(s), kdbg + 0x10, "KDBG", 4);
 	memory_put(s->memory, ROOT(s), kdbg + 0x14, size, 4);
-	memory_put(s->memory, ROOT(s), kdbg + 0x18, s->kernel_base, 8);
+	memory_put(s->memory, ROOT(s), kdbg + 0x18, wide_address(s, s->kernel_base), 8);
 	memory_put(s->memory, ROOT(s), kdbg + 0x138, PAGE_SIZE, 8);
 	memory_put(s->memory, ROOT(s), kdbg + 0xf8, s->memory->size / PAGE_SIZE, 8);
 	for (size_t i = 0; i < G_N_ELEMENTS(globals); i++)
 		if (globals[i].rva)
-			memory_put(s->memory, ROOT(s), kdbg + globals[i].at, s->kernel_base + globals[i].rva, 8);
-	for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++)
+			memory_put(s->memory, ROOT(s), kdbg + globals[i].at, wide_address(s, s->kernel_base + globals[i].rva), 8);
+	for (size_t i = 0; i < G_N_ELEMENTS(offsets) && size > 0x2c0; i++)
 		memory_put(s->memory, ROOT(s), kdbg + offsets[i].at, offsets[i].value, 2);
 }
 
@@ -155,8 +185,8 @@ void processors_finish(struct sample *s)
 	if (version) {		/* DBGKD_GET_VERSION64 */
 		memory_put(s->memory, ROOT(s), version, 0xf, 2);
 		memory_put(s->memory, ROOT(s), version + 2, s->build, 2);
-		memory_put(s->memory, ROOT(s), version + 8, 0x8664, 2);
-		memory_put(s->memory, ROOT(s), version + 0x10, s->kernel_base, 8);
-		memory_put(s->memory, ROOT(s), version + 0x18, GLOBAL(s, PsLoadedModuleList), 8);
+		memory_put(s->memory, ROOT(s), version + 8, s->width == 4 ? 0x14c : s->memory->paging == PAGING_ARM64 ? 0xaa64 : 0x8664, 2);
+		memory_put(s->memory, ROOT(s), version + 0x10, wide_address(s, s->kernel_base), 8);
+		memory_put(s->memory, ROOT(s), version + 0x18, wide_address(s, GLOBAL(s, PsLoadedModuleList)), 8);
 	}
 }

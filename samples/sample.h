@@ -19,7 +19,7 @@ enum { MM_READONLY = 1, MM_EXECUTE, MM_EXECUTE_READ, MM_READWRITE, MM_WRITECOPY,
 
 struct pool {
 	uint64_t next;			/* first free byte, or at a page's start */
-	unsigned previous;		/* size of the block before it on its page, in 16 bytes */
+	unsigned previous;		/* size of the block before it on its page, in headers */
 	bool paged;
 };
 
@@ -73,6 +73,9 @@ struct sample {
 	struct memory *memory;
 	uint64_t seed;
 	unsigned build, revision;
+	bool of_family;				/* of a kernel that no table has, with structures of a family */
+	unsigned width;				/* of a pointer: 4 or 8 */
+	unsigned pte_width;			/* of a page-table entry */
 	uint64_t time, boot_time;
 	uint64_t kernel_base, kernel_size;
 	struct executable *kernel;
@@ -80,9 +83,11 @@ struct sample {
 	bool kernel_shadow;			/* KVAS */
 	uint8_t cookie;				/* ObHeaderCookie */
 	struct pool nonpaged, paged;
+	uint64_t paged_start;			/* MmPagedPoolStart */
 	uint64_t system_space;			/* kernel addresses for stacks and whole pages */
 	uint64_t driver_space;
 	uint64_t types[OBJECT_KINDS];
+	GArray *untyped;			/* struct untyped, of pool.c: objects that are older than their types */
 	uint64_t root_directory, device_directory, driver_directory, named_objects;
 	uint64_t volume;			/* device object of \Device\HarddiskVolume3 */
 	uint64_t handle_table, cid_count;	/* PspCidTable's */
@@ -136,6 +141,11 @@ void kernel_init(struct sample *sample);
 uint64_t kernel_global(struct sample *sample, uint64_t rva);
 void kernel_set(struct sample *sample, uint64_t rva, uint64_t value, unsigned width);
 #define SET_GLOBAL(s, name, value, width) kernel_set((s), (s)->layout->symbol.name, (value), (width))
+#define POINT_GLOBAL(s, name, value) SET_GLOBAL(s, name, value, (s)->width)
+/* KUSER_SHARED_DATA in the kernel's half. */
+uint64_t shared_data_address(const struct sample *sample);
+/* An address as the debugger's structures have it: sign-extended to 64 bits. */
+uint64_t wide_address(const struct sample *sample, uint64_t va);
 void drivers_init(struct sample *sample);
 void callbacks_init(struct sample *sample);
 void processors_init(struct sample *sample);
@@ -161,6 +171,13 @@ void vad_map_image(struct sample *sample, struct sample_process *process, const 
 void vads_finish(struct sample *sample, struct sample_process *process);
 uint64_t user_pte_bits(uint8_t protection);
 uint64_t invalid_pte(const struct sample *sample, uint64_t pte);
+/* Where an entry that isn't valid has its protection. */
+uint64_t software_protection(const struct sample *sample, uint8_t protection);
+/* Software entries: of a prototype PTE's address, of a subsection's, of a place in the page file; "ask the VAD". */
+uint64_t prototype_pte(const struct sample *sample, uint64_t at, uint8_t protection);
+uint64_t subsection_pte(const struct sample *sample, uint64_t at, uint8_t protection);
+uint64_t page_file_pte(const struct sample *sample, uint64_t page, uint8_t protection);
+uint64_t lookup_needed_pte(const struct sample *sample, uint8_t protection);
 uint8_t protection_parse(struct item *item, const char *key, const char *otherwise);
 
 /* -- processes.c, tokens.c, threads.c, user.c */

@@ -115,11 +115,13 @@ static void create_executable(struct sample *s, struct sample_file *f, struct it
 	const char *name = strrchr(f->path, '\\') ? strrchr(f->path, '\\') + 1 : f->path, *exports = item_text(item, "exports", NULL);
 	const char *imports = item_text(item, "imports", NULL);
 	bool dll = g_str_has_suffix(name, ".dll") || g_str_has_suffix(name, ".DLL");
+	bool narrow = wow64 || s->width == 4;
 	bool ntdll = !g_ascii_strcasecmp(name, "ntdll.dll"), kernel32 = !g_ascii_strcasecmp(name, "kernel32.dll");
 	g_auto(GStrv) export_list = exports ? g_strsplit(exports, ",", -1) : NULL;
 	g_auto(GStrv) import_list = imports ? g_strsplit(imports, ",", -1) : NULL;
 	struct executable_spec spec = {
-		.name = name, .pdb = item_text(item, "pdb", NULL), .is_64bit = !wow64, .dll = dll, .native = ntdll,
+		.name = name, .pdb = item_text(item, "pdb", NULL), .is_64bit = !narrow, .dll = dll, .native = ntdll,
+		.arm64 = s->memory->paging == PAGING_ARM64,
 		.exports = export_list ? (const char *const *)export_list : ntdll ? ntdll_exports : kernel32 ? kernel32_exports :
 			   dll ? dll_exports : NULL,
 		.imports = import_list ? (const char *const *)import_list : ntdll ? NULL : kernel32 ? kernel32_imports : program_imports,
@@ -130,7 +132,7 @@ static void create_executable(struct sample *s, struct sample_file *f, struct it
 	};
 
 	/* Where it goes depends on what it is, and its header says where it went. */
-	struct executable shape = { .is_64bit = !wow64, .dll = dll };
+	struct executable shape = { .is_64bit = !narrow, .dll = dll };
 	spec.base = f->base = item_number(item, "base", place_image(s, &shape));
 	f->executable = executable_create(&spec);
 	f->pages = f->executable->size / PAGE_SIZE;
@@ -168,12 +170,12 @@ static void create_section(struct sample *s, struct sample_file *f)
 				     f->image ? "MmCi" : "MmCa", false);
 	f->subsection = f->control_area + l->control_area.size_;
 	f->segment = pool_alloc(s, l->segment.size_, "MmSm", true);
-	f->prototypes = pool_alloc(s, f->pages * 8, "MmSt", true);
+	f->prototypes = pool_alloc(s, f->pages * s->pte_width, "MmSt", true);
 	f->frames = g_new0(uint64_t, f->pages);
 	SET(s, f->control_area, control_area.Segment, f->segment);
 	SET(s, f->control_area, control_area.NumberOfSectionReferences, 1);
 	if (f->file_object)
-		SET(s, f->control_area, control_area.FilePointer, f->file_object | 4);
+		SET(s, f->control_area, control_area.FilePointer, f->file_object | (s->build < 6000 ? 0 : 4));	/* a fast reference since Vista */
 	uint64_t flags = f->control_area + OFFSET(s, control_area.u);
 	SET(s, flags, mmsection_flags.Image, f->image);
 	SET(s, flags, mmsection_flags.File, f->file_object != 0);
@@ -188,7 +190,7 @@ static void create_section(struct sample *s, struct sample_file *f)
 		const struct executable_section *section = f->executable && i ? &f->executable->sections[i - 1] : NULL;
 		uint64_t first = section ? section->rva / PAGE_SIZE : 0;
 		SET(s, at, subsection.ControlArea, f->control_area);
-		SET(s, at, subsection.SubsectionBase, f->prototypes + 8 * first);
+		SET(s, at, subsection.SubsectionBase, f->prototypes + s->pte_width * first);
 		SET(s, at, subsection.NextSubsection, i + 1 < subsections ? at + l->subsection.size_ : 0);
 		SET(s, at, subsection.PtesInSubsection, section ? section->size / PAGE_SIZE : f->executable ? 1 : f->pages);
 		SET(s, at, subsection.StartingSector, first * 8);
@@ -205,7 +207,7 @@ static void create_section(struct sample *s, struct sample_file *f)
 
 static void set_prototype(struct sample *s, struct sample_file *f, uint64_t n, uint64_t pte)
 {
-	memory_put(s->memory, ROOT(s), f->prototypes + 8 * n, pte, 8);
+	memory_put(s->memory, ROOT(s), f->prototypes + s->pte_width * n, memory_encode(s->memory, pte), s->pte_width);
 }
 
 /*
@@ -223,7 +225,7 @@ static void fill_section(struct sample *s, struct sample_file *f)
 			for (unsigned i = 0; section && i < f->executable->section_count; i++)
 				if (section == &f->executable->sections[i])
 					at += (uint64_t)(i + 1) * s->layout->subsection.size_;
-			set_prototype(s, f, n, invalid_pte(s, at << 16 | (uint64_t)protection << 5 | PTE_PROTOTYPE));
+			set_prototype(s, f, n, subsection_pte(s, at, protection));
 			continue;
 		}
 		uint64_t frame = f->frames[n] = memory_frame(s->memory, n ? f->frames[n - 1] : 0, 0, true);
@@ -234,7 +236,7 @@ static void fill_section(struct sample *s, struct sample_file *f)
 			for (unsigned i = 0; i < PAGE_SIZE; i++)
 				page[i] = (uint8_t)"0123456789abcdef"[random_of(s->seed, f->path, n * PAGE_SIZE + i) & 15];
 		if (section && !strcmp(section->name, ".rsrc"))
-			set_prototype(s, f, n, invalid_pte(s, frame | (uint64_t)protection << 5 | PTE_TRANSITION));
+			set_prototype(s, f, n, invalid_pte(s, frame | software_protection(s, protection) | PTE_TRANSITION));
 		else
 			set_prototype(s, f, n, valid_prototype(frame, protection));
 	}
@@ -271,7 +273,7 @@ struct sample_file *section_of_page_file(struct sample *s, uint64_t pages, uint8
 	f->pages = pages;
 	create_section(s, f);
 	for (uint64_t n = 0; n < pages; n++)
-		set_prototype(s, f, n, (uint64_t)protection << 5);
+		set_prototype(s, f, n, software_protection(s, protection));
 	g_ptr_array_add(s->files, f);
 	return f;
 }

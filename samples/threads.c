@@ -29,11 +29,11 @@ static uint64_t address(struct sample *s, struct sample_process *p, struct item 
 	item_fail(item, "\"%s\": no such module or export in process %" G_GUINT64_FORMAT, text, p->pid);
 }
 
-static uint64_t user_thread_start(const struct sample_process *p)
+static uint64_t user_thread_start(const struct sample_process *p, unsigned width)
 {
 	for (guint i = 0; i < p->vads->len; i++) {
 		const struct sample_vad *v = &g_array_index(p->vads, struct sample_vad, i);
-		if (v->image && v->file->executable->is_64bit && g_str_has_suffix(v->file->path, "\\ntdll.dll"))
+		if (v->image && (v->file->executable->is_64bit || width == 4) && g_str_has_suffix(v->file->path, "\\ntdll.dll"))
 			return v->start + executable_export(v->file->executable, "RtlUserThreadStart");
 	}
 	return 0;
@@ -68,12 +68,12 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	SET(s, at, kthread.Process, p->eprocess);
 	uint64_t apc = at + OFFSET(s, kthread.ApcState);
 	list_init(s, ROOT(s), apc + OFFSET(s, kapc_state.ApcListHead));
-	list_init(s, ROOT(s), apc + OFFSET(s, kapc_state.ApcListHead) + 16);
+	list_init(s, ROOT(s), apc + OFFSET(s, kapc_state.ApcListHead) + 2 * s->width);
 	SET(s, apc, kapc_state.Process, p->eprocess);
 	list_append(s, ROOT(s), p->eprocess + OFFSET(s, kprocess.ThreadListHead), at + OFFSET(s, kthread.ThreadListEntry));
-	SET(s, at, ethread.CreateTime, item_time(item, "create", created));
+	SET(s, at, ethread.CreateTime, item_time(item, "create", created) << (HAS_FIELD(s, ethread.NestedFaultCount) ? 3 : 0));
 	SET(s, at, ethread.ExitStatus, 0x103);
-	uint64_t win32_start = address(s, p, item, start), user_start = user_thread_start(p);
+	uint64_t win32_start = address(s, p, item, start), user_start = user_thread_start(p, s->width);
 	SET(s, at, ethread.StartAddress, !kernel && user_start ? user_start : win32_start);
 	SET(s, at, ethread.Win32StartAddress, win32_start);
 	SET(s, at + OFFSET(s, ethread.Cid), client_id.UniqueProcess, p->pid);

@@ -34,6 +34,23 @@ void token_facts(struct item *item, uint64_t pid, unsigned session, const char *
 	*integrity = item_text(item, "integrity", g_str_has_prefix(*user, "S-1-5-21-") ? "medium" : "system");
 }
 
+/* Before Vista: an array of LUID_AND_ATTRIBUTES. */
+static void old_privileges(struct sample *s, uint64_t token, uint64_t present, uint64_t enabled)
+{
+	uint64_t array = pool_alloc(s, 64 * 12, "SePr", true);
+	unsigned n = 0;
+
+	for (unsigned luid = 0; luid < 64; luid++) {
+		if (!(present >> luid & 1))
+			continue;
+		memory_put(s->memory, ROOT(s), array + 12 * n, luid, 8);
+		memory_put(s->memory, ROOT(s), array + 12 * n++ + 8,
+			   (enabled >> luid & 1 ? 2 : 0) | ((enabled & PRIVILEGES_ENABLED) >> luid & 1), 4);
+	}
+	SET(s, token, token.Privileges, array);
+	SET(s, token, token.PrivilegeCount, n);
+}
+
 uint64_t token_create(struct sample *s, struct item *item, uint64_t pid, unsigned session)
 {
 	const char *user, *level;
@@ -46,7 +63,8 @@ uint64_t token_create(struct sample *s, struct item *item, uint64_t pid, unsigne
 	};
 	const char *label = NULL;
 	g_auto(GStrv) list = g_strsplit(groups, ",", -1);
-	unsigned count = g_strv_length(list) + 2, size = s->layout->sid_and_attributes.size_;
+	bool labelled = HAS_FIELD(s, token.IntegrityLevelIndex);	/* since Vista */
+	unsigned count = g_strv_length(list) + 1 + labelled, size = s->layout->sid_and_attributes.size_;
 	uint64_t token = object_alloc(s, OBJECT_TOKEN, s->layout->token.size_ + (size_t)count * size, NULL, 0);
 	uint64_t entries = token + s->layout->token.size_;
 	uint64_t present = item_number(item, "privileges", system ? PRIVILEGES_SYSTEM : PRIVILEGES_USER);
@@ -66,18 +84,22 @@ uint64_t token_create(struct sample *s, struct item *item, uint64_t pid, unsigne
 	SET(s, token, token.UserAndGroups, entries);
 	SET(s, token, token.IntegrityLevelIndex, count - 1);
 	uint64_t privileges = token + OFFSET(s, token.Privileges);
-	SET(s, privileges, sep_token_privileges.Present, present);
-	SET(s, privileges, sep_token_privileges.Enabled, enabled);
-	SET(s, privileges, sep_token_privileges.EnabledByDefault, enabled & PRIVILEGES_ENABLED);
+	if (HAS_FIELD(s, token.PrivilegeCount)) {
+		old_privileges(s, token, present, enabled);
+	} else {
+		SET(s, privileges, sep_token_privileges.Present, present);
+		SET(s, privileges, sep_token_privileges.Enabled, enabled);
+		SET(s, privileges, sep_token_privileges.EnabledByDefault, enabled & PRIVILEGES_ENABLED);
+	}
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t bytes[68];
-		const char *text = i == 0 ? user : i + 1 == count ? label : list[i - 1];
+		const char *text = i == 0 ? user : labelled && i + 1 == count ? label : list[i - 1];
 		size_t length = sid_bytes(item, text, bytes);
 		uint64_t sid = pool_alloc(s, length, "SeSi", true);
 		memory_write(s->memory, ROOT(s), sid, bytes, length);
 		SET(s, entries + (uint64_t)i * size, sid_and_attributes.Sid, sid);
 		SET(s, entries + (uint64_t)i * size, sid_and_attributes.Attributes,
-		    i == 0 ? 0 : i + 1 == count ? GROUP_LABEL : !strcmp(text, "S-1-5-32-544") ? GROUP_OWNER : GROUP_ENABLED);
+		    i == 0 ? 0 : labelled && i + 1 == count ? GROUP_LABEL : !strcmp(text, "S-1-5-32-544") ? GROUP_OWNER : GROUP_ENABLED);
 	}
 	return token;
 }

@@ -48,24 +48,33 @@ static void process_line(struct truth *t, const struct sample_process *p)
 	token_facts(item, p->pid, (unsigned)item_number(item, "session", 0), &user, &integrity);
 	line(t, "processes|%" U "|%" U "|%s|%s|%s|%s|%s|%d|%s|%s|%u|%s|%s|%d", p->pid, item_number(item, "ppid", 0), name, device,
 	     in_user ? image : "", in_user ? item_text(item, "cmdline", image) : "", session_text(session, p), p->wow64, created, ended,
-	     p->threads->len, user, integrity, !p->hidden);
+	     p->threads->len, user, HAS_FIELD(s, token.IntegrityLevelIndex) ? integrity : "", !p->hidden);
 }
 
 struct counts { uint64_t pages, present, paged_out, executable, private_image; };
 
 static void count_page(struct truth *t, const struct sample_process *p, const struct sample_vad *v, uint64_t n, struct counts *c)
 {
-	const uint64_t *at = memory_pte(t->sample->memory, p->root, v->start + n * PAGE_SIZE, false);
-	uint64_t pte = at ? *at : 0;
-	unsigned mm = pte >> 5 & 7;
+	const struct sample *s = t->sample;
+	uint64_t pte = memory_pte(s->memory, p->root, v->start + n * PAGE_SIZE);
+	unsigned mm = pte >> (s->memory->paging == PAGING_ARM64 ? 1 : 5) & 7;
+	/* Where pages can't be kept from execution, what was asked for counts. */
+	bool meant = v->image || v->protection == MM_EXECUTE || (v->protection & 7) == MM_EXECUTE_READ ||
+		     (v->protection & 7) == MM_EXECUTE_READWRITE;
 
 	if (!pte)
 		return;
 	c->pages++;
 	if (pte & PTE_VALID) {
 		c->present++;
-		c->executable += !(pte & PTE_NX);
+		c->executable += s->memory->paging == PAGING_X86 ? meant : !(pte & PTE_NX);
 		c->private_image += v->file && (pte & PTE_FRAME) != v->file->frames[n];
+		return;
+	}
+	if (s->pte_width == 4 && (pte & PTE_PROTOTYPE) && pte >> 12 != 0xfffff) {
+		/* It has no protection of its own. The one form of an image's is that of resources, which nobody runs. */
+		c->executable += meant && !v->image;
+		c->present += v->file && v->file->frames[n];
 		return;
 	}
 	c->executable += mm == MM_EXECUTE || mm == MM_EXECUTE_READ || mm == MM_EXECUTE_READWRITE || mm == MM_EXECUTE_WRITECOPY;
@@ -74,7 +83,7 @@ static void count_page(struct truth *t, const struct sample_process *p, const st
 	else if (pte & PTE_TRANSITION)
 		c->present++;
 	else
-		c->paged_out += (pte & ~t->sample->invalid_pte_mask) >> 32 != 0;
+		c->paged_out += (pte & ~s->invalid_pte_mask) >> (s->pte_width == 4 ? 12 : 32) != 0;
 }
 
 static const char *protection_text(uint8_t mm)

@@ -81,7 +81,13 @@ static void place(struct sample *s, struct sample_process *p)
 	uint64_t random = random_of(s->seed, "user", p->pid);
 	bool old = s->build < 10240;
 
-	if (old) {
+	if (s->width == 4) {
+		p->heap = 0x00900000;
+		p->stacks = 0x00080000;
+		p->peb = s->build < 6000 ? 0x7ffdf000u : 0x7ffd0000u + (random & 7) * PAGE_SIZE;
+		p->tebs = 0x7ffdf000;	/* downwards, from below the PEB where that is on top */
+		vad_add(s, p, p->peb, 1, MM_READWRITE, NULL);
+	} else if (old) {
 		p->heap = p->wow64 ? 0x00a00000 : 0x00300000;
 		p->stacks = 0x00080000 + (p->wow64 ? 0x100000 : 0);
 		p->peb = p->wow64 ? 0x7efdf000 : s->build < 9600 ? UINT64_C(0x7fffffdf000) : UINT64_C(0x7ff5fffdf000);
@@ -124,15 +130,15 @@ void user_stack(struct sample *s, struct sample_process *p, uint64_t *base, uint
 	vad_add(s, p, *allocation, STACK_PAGES, MM_READWRITE, NULL)->commit = 3;
 	touch(s, p, *limit, 2 * PAGE_SIZE);
 	/* The guard page was never touched. */
-	memory_map(s->memory, p->root, *limit - PAGE_SIZE, (uint64_t)(MM_READWRITE | MM_GUARD) << 5);
+	memory_map(s->memory, p->root, *limit - PAGE_SIZE, software_protection(s, MM_READWRITE | MM_GUARD));
 }
 
 uint64_t user_teb(struct sample *s, struct sample_process *p, uint64_t tid)
 {
-	unsigned pages = p->wow64 ? 3 : 2;
+	unsigned pages = p->wow64 ? 3 : s->width == 4 ? 1 : 2;
 	uint64_t base, limit, allocation, teb = p->tebs;
 
-	if (s->build < 10240) {	/* each with its descriptor, downwards */
+	if (s->build < 10240 || s->width == 4) {	/* each with its descriptor, downwards */
 		teb = p->tebs - pages * PAGE_SIZE;
 		vad_add(s, p, teb, pages, MM_READWRITE, NULL);
 		p->tebs = teb;
@@ -506,8 +512,8 @@ void user_modules(struct sample *s, struct sample_process *p)
 	SET_USER(s, r, p->peb, peb.ImageBaseAddress, p->image_base);
 	SET_USER(s, r, p->peb, peb.Ldr, ldr);
 	SET_USER(s, r, p->peb, peb.SessionId, session);
-	SET_USER(s, r, p->peb, peb.OSMajorVersion, s->build < 10240 ? 6 : 10);
-	SET_USER(s, r, p->peb, peb.OSMinorVersion, s->build == 7600 || s->build == 7601 ? 1 : s->build == 9200 ? 2 : s->build == 9600 ? 3 : 0);
+	SET_USER(s, r, p->peb, peb.OSMajorVersion, s->build < 6000 ? 5 : s->build < 10240 ? 6 : 10);
+	SET_USER(s, r, p->peb, peb.OSMinorVersion, s->build == 2600 || s->build == 7600 || s->build == 7601 ? 1 : s->build == 9200 ? 2 : s->build == 9600 ? 3 : 0);
 	SET_USER(s, r, p->peb, peb.OSBuildNumber, s->build);
 	parameters(s, p);
 	memory_put(s->memory, r, ldr, l->peb_ldr_data.size_, 4);

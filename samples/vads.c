@@ -62,15 +62,47 @@ struct sample_vad *vad_add(struct sample *s, struct sample_process *p, uint64_t 
 
 /* ---- images */
 
-/* "Ask the VAD": an address part of all ones. */
-static uint64_t lookup_needed(const struct sample *s, uint8_t mm)
+uint64_t software_protection(const struct sample *s, uint8_t mm)
 {
-	return invalid_pte(s, UINT64_C(0xffffffff00000000) | (uint64_t)mm << 5 | PTE_PROTOTYPE);
+	return (uint64_t)mm << (s->memory->paging == PAGING_ARM64 ? 1 : 5);
+}
+
+/* An address part of all ones. */
+uint64_t lookup_needed_pte(const struct sample *s, uint8_t mm)
+{
+	return invalid_pte(s, (s->pte_width == 4 ? 0xfffff000u : UINT64_C(0xffffffff00000000)) | software_protection(s, mm) | PTE_PROTOTYPE);
+}
+
+/* _MMPTE_PROTOTYPE: 48 bits of address above 16, 32 above 32 (PAE), or the distance from the start of paged pool in two
+ * pieces, without room for a protection (x86). */
+uint64_t prototype_pte(const struct sample *s, uint64_t at, uint8_t mm)
+{
+	uint64_t distance = at - s->paged_start;
+
+	if (s->pte_width == 4)
+		return (distance >> 2 & 0x7f) << 1 | (distance >> 9) << 11 | PTE_PROTOTYPE;
+	return invalid_pte(s, at << (s->width == 4 ? 32 : 16) | software_protection(s, mm) | PTE_PROTOTYPE);
 }
 
 static uint64_t prototype_form(const struct sample *s, const struct sample_file *f, uint64_t n, uint8_t mm)
 {
-	return invalid_pte(s, (f->prototypes + 8 * n) << 16 | (uint64_t)mm << 5 | PTE_PROTOTYPE);
+	return prototype_pte(s, f->prototypes + s->pte_width * n, mm);
+}
+
+/* _MMPTE_SUBSECTION: the same; on x86 the distance down from the end of nonpaged pool, or up from its start. */
+uint64_t subsection_pte(const struct sample *s, uint64_t at, uint8_t mm)
+{
+	uint64_t distance = (at - 0x80000000u) & 0x3fffffff;
+
+	if (s->pte_width == 4)
+		return (distance >> 3 & 0xf) << 1 | (distance >> 7) << 11 | software_protection(s, mm) | PTE_PROTOTYPE;
+	return invalid_pte(s, at << (s->width == 4 ? 32 : 16) | software_protection(s, mm) | PTE_PROTOTYPE);
+}
+
+/* PageFileHigh: a place in the first page file. */
+uint64_t page_file_pte(const struct sample *s, uint64_t page, uint8_t mm)
+{
+	return invalid_pte(s, page << (s->pte_width == 4 ? 12 : 32) | software_protection(s, mm));
 }
 
 /* An API set's host, by machine api-sets=SET:HOST,…; other names are their own. */
@@ -159,7 +191,7 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 		if (!strcmp(name, ".rsrc"))	/* trimmed from the working set: the prototype PTE knows */
 			memory_map(s->memory, p->root, va, prototype_form(s, f, n, MM_READONLY));
 		else if (!strcmp(name, ".reloc"))
-			memory_map(s->memory, p->root, va, lookup_needed(s, MM_READONLY));
+			memory_map(s->memory, p->root, va, lookup_needed_pte(s, MM_READONLY));
 		else
 			memory_map(s->memory, p->root, va, f->frames[n] | user_pte_bits(section ? section->protection : MM_READONLY));
 	}
@@ -265,12 +297,12 @@ static void fill_private(struct sample *s, struct sample_process *p, struct item
 		else if (n >= valid)
 			memset(s->memory->bytes + frame, 'T', 64);	/* something to be read back */
 		if (n >= valid)
-			*memory_pte(s->memory, p->root, va, false) = invalid_pte(s, frame | (uint64_t)mm << 5 | PTE_TRANSITION);
+			memory_map(s->memory, p->root, va, invalid_pte(s, frame | software_protection(s, mm) | PTE_TRANSITION));
 	}
-	for (uint64_t end = n + pagefile; n < end; n++)	/* PageFileHigh: its place in the first page file */
-		memory_map(s->memory, p->root, vad->start + n * PAGE_SIZE, invalid_pte(s, (0x100 + n) << 32 | (uint64_t)mm << 5));
+	for (uint64_t end = n + pagefile; n < end; n++)
+		memory_map(s->memory, p->root, vad->start + n * PAGE_SIZE, page_file_pte(s, 0x100 + n, mm));
 	for (uint64_t end = n + demand; n < end; n++)
-		memory_map(s->memory, p->root, vad->start + n * PAGE_SIZE, (uint64_t)mm << 5);
+		memory_map(s->memory, p->root, vad->start + n * PAGE_SIZE, software_protection(s, mm));
 }
 
 /* Views of data: the first page is mapped, the others are told by prototype PTEs in both ways or not yet at all. */
@@ -284,14 +316,15 @@ static void fill_mapped(struct sample *s, struct sample_process *p, const struct
 		if (!f->path && n * PAGE_SIZE < bytes->len) {
 			f->frames[n] = memory_frame(s->memory, n ? f->frames[n - 1] : 0, 0, true);
 			memcpy(s->memory->bytes + f->frames[n], bytes->data + n * PAGE_SIZE, MIN(PAGE_SIZE, bytes->len - n * PAGE_SIZE));
-			memory_put(s->memory, ROOT(s), f->prototypes + 8 * n, (f->frames[n] | user_pte_bits(vad->protection)) & ~PTE_USER, 8);
+			memory_put(s->memory, ROOT(s), f->prototypes + s->pte_width * n,
+				   memory_encode(s->memory, (f->frames[n] | user_pte_bits(vad->protection)) & ~PTE_USER), s->pte_width);
 		}
 		if (f->frames[n] && n < 2)
 			memory_map(s->memory, p->root, va, f->frames[n] | user_pte_bits(vad->protection));
 		else if (n == 2)
 			memory_map(s->memory, p->root, va, prototype_form(s, f, n, vad->protection));
 		else if (n == 3)
-			memory_map(s->memory, p->root, va, lookup_needed(s, vad->protection));
+			memory_map(s->memory, p->root, va, lookup_needed_pte(s, vad->protection));
 	}
 }
 
@@ -335,6 +368,7 @@ static void write_flags(struct sample *s, const struct sample_vad *vad)
 	uint64_t flags = vad->node + OFFSET(s, mmvad_short.u), flags1 = vad->node + OFFSET(s, mmvad_short.u1);
 
 	SET(s, flags, mmvad_flags.VadType, vad->image ? 2 : 0);
+	SET(s, flags, mmvad_flags.ImageMap, vad->image);	/* Windows XP */
 	SET(s, flags, mmvad_flags.Protection, vad->image ? MM_EXECUTE_WRITECOPY : vad->protection);
 	SET(s, flags, mmvad_flags.PrivateMemory, vad->is_private);
 	if (HAS_FIELD(s, mmvad_flags.CommitCharge)) {	/* Windows 7 keeps all in one word */
@@ -360,8 +394,9 @@ static void write_node(struct sample *s, struct sample_process *p, struct sample
 	if (vad->is_private)
 		return;
 	SET(s, vad->node, mmvad.Subsection, vad->file->subsection);
+	SET(s, vad->node, mmvad.ControlArea, vad->file->control_area);	/* before Vista */
 	SET(s, vad->node, mmvad.FirstPrototypePte, vad->file->prototypes);
-	SET(s, vad->node, mmvad.LastContiguousPte, vad->file->prototypes + 8 * (pages - 1));
+	SET(s, vad->node, mmvad.LastContiguousPte, vad->file->prototypes + s->pte_width * (pages - 1));
 	SET(s, vad->node, mmvad.VadsProcess, p->eprocess);
 	uint64_t area = vad->file->control_area;
 	SET(s, area, control_area.NumberOfMappedViews, GET(s, area, control_area.NumberOfMappedViews) + 1);
@@ -385,7 +420,13 @@ static uint64_t link_nodes(struct sample *s, GArray *vads, guint from, guint to,
 	if (old) {
 		SET(s, node, mmvad_short.LeftChild, left);
 		SET(s, node, mmvad_short.RightChild, right);
-		memory_put(s->memory, ROOT(s), node, parent | balance, 8);	/* u1.Parent, u1.Balance */
+		/* u1.Parent, u1.Balance; XP's trees are balanced otherwise, and nobody needs the way up. */
+		SET(s, node, mmvad_short.u1, parent | balance);
+	} else if (HAS_FIELD(s, mm_avl_node.LeftChild)) {	/* Windows 8 */
+		uint64_t tree = node + OFFSET(s, mmvad_short.VadNode);
+		SET(s, tree, mm_avl_node.LeftChild, left);
+		SET(s, tree, mm_avl_node.RightChild, right);
+		SET(s, tree, mm_avl_node.u1, parent | balance);
 	} else {
 		uint64_t tree = node + OFFSET(s, mmvad_short.VadNode);
 		SET(s, tree, rtl_balanced_node.Left, left);
@@ -414,10 +455,12 @@ void vads_finish(struct sample *s, struct sample_process *p)
 	if (HAS_FIELD(s, mm_avl_table.BalancedRoot)) {
 		/* The tree hangs on the right of the table's own node, which is its parent. */
 		uint64_t top = root + OFFSET(s, mm_avl_table.BalancedRoot);
-		SET(s, top, mmaddress_node.RightChild, link_nodes(s, p->vads, 0, p->vads->len, top, &height));
+		uint64_t node = link_nodes(s, p->vads, 0, p->vads->len, top, &height);
+		SET(s, top, mmaddress_node.RightChild, node);
+		SET(s, top, mm_avl_node.RightChild, node);
 		SET(s, root, mm_avl_table.NumberGenericTableElements, p->vads->len);
 	} else {
-		memory_put(s->memory, ROOT(s), root, link_nodes(s, p->vads, 0, p->vads->len, 0, &height), 8);
+		memory_put(s->memory, ROOT(s), root, link_nodes(s, p->vads, 0, p->vads->len, 0, &height), s->width);
 	}
 	SET(s, p->eprocess, eprocess.VadCount, p->vads->len);
 }

@@ -120,7 +120,7 @@ static void cpu_note(struct output *o, uint8_t *note)
 
 static void write_elf(struct output *o)
 {
-	Elf64_Ehdr header = { .e_type = ET_CORE, .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf64_Ehdr),
+	Elf64_Ehdr header = { .e_type = ET_CORE, .e_machine = o->sample->width == 4 ? EM_386 : EM_X86_64, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf64_Ehdr),
 			      .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr) };
 	uint8_t note[20 + CPU_STATE_SIZE] = { 0 };
 	uint64_t runs = 0, pages;

@@ -1,7 +1,7 @@
 -- The rows of a case as lines, in the form of samples/truth.c. Columns that depend on the
 -- run, or on what rules judge, are not here; see findings.sql and diagnostics.sql.
 .mode list
-SELECT 'dumps', CAST(replace(replace(replace(os_build, '6.1.', ''), '6.3.', ''), '10.0.', '') AS INTEGER), system_time, printf('0x%x', kernel_base), kernel_guid_age, printf('0x%x', dtb) FROM dumps;
+SELECT 'dumps', CAST(substr(os_build, length(rtrim(os_build, '0123456789')) + 1) AS INTEGER), system_time, printf('0x%x', kernel_base), kernel_guid_age, printf('0x%x', dtb) FROM dumps;
 SELECT 'drivers', name, printf('0x%x', base), size, path FROM drivers;
 SELECT 'processes', pid, ppid, name, image_path, peb_image_path, command_line, session_id, wow64, create_time, exit_time,
 	active_threads, user_sid, integrity_level, in_active_list FROM processes;
