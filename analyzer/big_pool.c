@@ -57,8 +57,12 @@ GArray *big_pool_list(const struct context *c, const char *only, enum fault *fau
 	if ((*fault = read_pointer(c->space, table_at, &table)) || (*fault = read_pointer(c->space, count_at, &count)))
 		return NULL;
 	*at = (va_t){ table };
+	/* Not set up yet (a kernel that stopped early). */
+	*fault = FAULT_NONE;
+	if (!table || !count)
+		return g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
 	*fault = FAULT_IMPLAUSIBLE;
-	if (!space_is_kernel(c->space, *at) || !count || count > MAX_ENTRIES || (table & 15))
+	if (!space_is_kernel(c->space, *at) || count > MAX_ENTRIES || (table & 15))
 		return NULL;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
 	per_read = PAGE_SIZE / size;
