@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "big_pool.h"
 #include <string.h>
-
-/* The table grows by doubling; a machine of terabytes has some millions of entries. */
-#define MAX_ENTRIES (UINT64_C(1) << 22)
+#include "limit.h"
 
 static uint64_t field_at(const uint8_t *entry, struct field field)
 {
@@ -62,7 +60,7 @@ GArray *big_pool_list(const struct context *c, const char *only, enum fault *fau
 	if (!table || !count)
 		return g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
 	*fault = FAULT_IMPLAUSIBLE;
-	if (!space_is_kernel(c->space, *at) || count > MAX_ENTRIES || (table & 15))
+	if (!space_is_kernel(c->space, *at) || count > limit(big_pool_entries) || (table & 15))
 		return NULL;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
 	per_read = PAGE_SIZE / size;

@@ -199,6 +199,7 @@ static bool find_by_handles(struct set *s, bool *csrss)
 {
 	struct context *c = s->context;
 	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
+	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	struct field body = c->space->layout->object_header.Body;
 	bool any = false;
 
@@ -207,12 +208,13 @@ static bool find_by_handles(struct set *s, bool *csrss)
 		struct handle_entry entry;
 		uint64_t table = 0;
 		memset(walk, 0, sizeof(*walk));
-		if (READ(proc, eprocess.ObjectTable, &table) || !table || handle_walk_init(walk, c->space, (va_t){ table }))
+		if (READ(proc, eprocess.ObjectTable, &table) || !table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table))) ||
+		    handle_walk_init(walk, c->space, (va_t){ table }))
 			continue;
 		bool is_csrss = is_named(s, proc.va, "csrss.exe");
 		any = true;
 		*csrss |= is_csrss;
-		while (handle_walk_next(walk, &entry)) {
+		while (handle_walk_next(walk, &entry) && !context_cancelled(c)) {
 			va_t object = { entry.object.v + body.offset };
 			if (object.v == proc.va.v || !object_is(s->types, c->space, object, "Process"))
 				continue;

@@ -230,6 +230,7 @@ static void find_by_handles(struct context *c, struct shared *s)
 {
 	AUTO(object_types) types = object_types_load(c->kernel, c->space);
 	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
+	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	struct field body = c->space->layout->object_header.Body;
 
 	for (guint i = 0; i < c->processes->len && body.size && types->count && !context_cancelled(c); i++) {
@@ -237,11 +238,12 @@ static void find_by_handles(struct context *c, struct shared *s)
 		struct handle_entry entry;
 		uint64_t table = 0, owner = 0;
 		memset(walk, 0, sizeof(*walk));
-		if (READ(proc, eprocess.ObjectTable, &table) || !table || handle_walk_init(walk, c->space, (va_t){ table }))
+		if (READ(proc, eprocess.ObjectTable, &table) || !table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table))) ||
+		    handle_walk_init(walk, c->space, (va_t){ table }))
 			continue;
 		if (!s->in_handles)
 			s->in_handles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-		while (handle_walk_next(walk, &entry)) {
+		while (handle_walk_next(walk, &entry) && !context_cancelled(c)) {
 			struct object thread = object_at(c->space, entry.object.v + body.offset);
 			if (object_is(types, c->space, thread.va, "Thread") && plausible(c, &thread, &owner) &&
 			    g_hash_table_add(s->in_handles, g_memdup2(&thread.va.v, sizeof(uint64_t))))

@@ -2,6 +2,7 @@
 /* The pass over physical memory: what it finds, what it leaves, where the kernel maps it; and the objects in what it found. */
 #include <check.h>
 #include <stdlib.h>
+#include "hash.h"
 #include "mapped_memory.h"
 #include "pool.h"
 #include "sweep.h"
@@ -121,6 +122,26 @@ START_TEST(stops_when_told)
 }
 END_TEST
 
+/* The sweep waits for the hash and the hash for nobody: the result is the same, and both end. */
+START_TEST(keeps_pace_with_the_hash)
+{
+	volatile int stop = 1;
+
+	memory_init(&m, 19041);
+	put_header(0x100010, "Abcd", 0x40, 2);
+	memory_open(&m);
+	struct hasher *hasher = hasher_start(m.image->container);
+	hasher_wait(hasher, m.image->container->size, PAGE_SIZE, NULL);
+	AUTO(sweep) s = sweep_run(m.image, m.layout, patterns, 2, hasher, NULL);
+	ck_assert_uint_eq(sweep_hits(s, &any)->len, 1);
+	hasher_wait(hasher, UINT64_MAX, 1, &stop);	/* a place that is never reached */
+	g_autofree char *sha256 = hasher_finish(hasher);
+	g_autofree char *whole = g_compute_checksum_for_data(G_CHECKSUM_SHA256, m.image->container->map, m.image->container->size);
+	ck_assert_str_eq(sha256, whole);
+	memory_clear(&m);
+}
+END_TEST
+
 START_TEST(maps_frames)
 {
 	va_t va[4];
@@ -177,6 +198,7 @@ static uint64_t put_process(uint64_t pa, uint64_t va, unsigned pool_type, uint64
 	uint64_t list = l->eprocess.ThreadListHead.offset;
 
 	put_header(pa, "Proc", 0xb00, pool_type);
+	memory_put(&m, pa + header + l->object_header.PointerCount.offset, strcmp(name, "released.exe") != 0, 8);
 	memory_put(&m, pa + header + l->object_header.InfoMask.offset, 8, 1);
 	memory_put(&m, pa + header + l->object_header.TypeIndex.offset, (PROCESS_TYPE ^ COOKIE ^ (va + header) >> 8) & 0xff, 1);
 	pa += body;
@@ -204,6 +226,7 @@ START_TEST(processes)
 	put_process(0x104000, BASE, 2, 16, "moved.exe", 0);		/* its links are of another place */
 	put_process(0x105000, BASE + 0x5000, 2, 17, "odd.exe", 0);	/* no id is odd */
 	put_process(0x106000, BASE + 0x6000, 2, 20, "\x01\x02", 0);
+	put_process(0x107000, BASE + 0x7000, 2, 24, "released.exe", ended);	/* nobody refers to it */
 	for (unsigned i = 0; i < 8; i++)
 		if (i != 3)
 			memory_map(&m, BASE + i * PAGE_SIZE, 0x100000 + i * PAGE_SIZE);
@@ -228,7 +251,7 @@ START_TEST(processes)
 	g_autoptr(GArray) found = process_candidates(&c);
 	static const struct { uint64_t pid; enum pool_state state; unsigned page; bool mapped; } expected[] = {
 		{ 12, POOL_REMNANT, 3, false }, { 4, POOL_LIVE, 0, true }, { 1234 * 4, POOL_EXITED, 1, true }, { 8, POOL_REMNANT, 2, true },
-		{ 16, POOL_REMNANT, 4, true },
+		{ 16, POOL_REMNANT, 4, true }, { 24, POOL_REMNANT, 7, true },
 	};
 	ck_assert_uint_eq(found->len, G_N_ELEMENTS(expected));
 	for (guint i = 0; i < found->len; i++) {
@@ -253,6 +276,7 @@ int main(void)
 	tcase_add_test(tests, too_many);
 	tcase_add_test(tests, without_a_layout);
 	tcase_add_test(tests, stops_when_told);
+	tcase_add_test(tests, keeps_pace_with_the_hash);
 	tcase_add_test(tests, maps_frames);
 	tcase_add_test(tests, endless_tables);
 	tcase_add_test(tests, processes);
