@@ -249,12 +249,20 @@ static void resolve(struct resolution *r, const char *dll, const char *name, uns
 /* "DLL.function" or "DLL.#ordinal"; the DLL's name has no extension, and may hold dots. */
 static void follow(struct resolution *r, const char *forwarder, unsigned depth)
 {
+	/* The HAL's lead to the kernel, which is no DLL. */
+	static const char *const endings[] = { ".dll", ".exe", ".sys" };
 	const char *dot = strrchr(forwarder, '.');
 
 	if (!dot || dot == forwarder || !dot[1] || depth >= FORWARDS)
 		return;
-	g_autofree char *dll = g_strdup_printf("%.*s.dll", (int)(dot - forwarder), forwarder);
-	resolve(r, dll, dot + 1, depth + 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
+		g_autofree char *name = g_strdup_printf("%.*s%s", (int)(dot - forwarder), forwarder, endings[i]);
+		g_autofree char *lower = g_ascii_strdown(name, -1);
+		if (is_api_set(name) || g_hash_table_contains(r->neighbours->names, lower)) {
+			resolve(r, name, dot + 1, depth + 1);
+			return;
+		}
+	}
 }
 
 static void resolve_in(struct resolution *r, const struct neighbour *n, const char *name, unsigned depth)

@@ -24,6 +24,7 @@ END
 cat >"$work/expected" <<'END'
 hooked.sys|inline_hook|.text|HookedCall|0|0|0xffff800000001000|
 import.sys|import_hook|.rdata|ntoskrnl.exe!NtClose||1|0xffff800000001000|
+forward.sys|import_hook|.rdata|halext.sys!HalClose||1|0xffff800000001000|
 table.sys|data|.rdata|||0|0xffff800000002000|
 victim.exe|import_hook|.rdata|api-ms-win-core-file-l1-1-0.dll!CreateFileW||1|0x20000040|
 victim.exe|export_hook|.rdata|Beta||1|0x7ffb20000000|
@@ -33,7 +34,7 @@ shimmed.exe|import_hook|.rdata|kernel32.dll!ReadFile||1|0x7ffb10011040|apphelp.d
 stub|victim.exe|NtClose|4|original|1||0x20000040
 stub|victim.exe|NtWriteVirtualMemory|12|original|9|5|0x0
 stubs|10|3|12|0
-high|driver_hooked|3
+high|driver_hooked|4
 high|export_table_hooked|1
 high|import_table_hooked|1
 low|import_table_hooked|1
