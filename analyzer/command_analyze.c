@@ -70,7 +70,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o->no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "no progress, no summary", NULL },
 		{ "progress-fd", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_INT, &progress, "for `memsieve batch`", NULL },
-		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "say more", NULL },
+		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "say more: the worst findings, what is missing and why, the plugins", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("DUMP…");
@@ -169,6 +169,7 @@ static int run(int argc, char **argv)
 		struct result result;
 		g_autoptr(GError) why = NULL;
 		if (!pipeline_analyze(&o, plugins_sorted, argv[i], &result, &why)) {
+			progress_end();
 			g_printerr("memsieve: %s\n", why ? why->message : "failed");
 			outcome = OUTCOME_FAILED;
 			continue;

@@ -16,7 +16,7 @@ struct batch_options {
 	char *partition, *slurm_memory, *slurm_time;
 	char **analyze, **rules, **yara, **symbols;
 	int jobs, array_max;
-	gboolean resume, replace, merge_only, slurm, dry_run;
+	gboolean resume, replace, merge_only, slurm, dry_run, json;
 };
 
 static void on_signal(int signal_number)
@@ -209,6 +209,7 @@ static int run(int argc, char **argv)
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.symbols, "as of analyze", "DIR" },
 		{ "analyze", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.analyze, "any other option of analyze, e.g. --analyze=--yara-scope=all", "OPTION" },
 		{ "format", 'f', 0, G_OPTION_ARG_STRING, &o.format, "table, or json: an object a line (default when piped)", "FORMAT" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "as --format=json", NULL },
 		{ "status", 0, 0, G_OPTION_ARG_FILENAME, &o.status, "where a batch stands", "DIR|CASE.db" },
 		{ "slurm", 0, 0, G_OPTION_ARG_NONE, &o.slurm, "write job scripts into --cases and submit them", NULL },
 		{ "partition", 0, 0, G_OPTION_ARG_STRING, &o.partition, "Slurm's partition", "P" },
@@ -230,7 +231,7 @@ static int run(int argc, char **argv)
 		/* GOption leaves the -- that ended the options. */
 		int first = argc > 1 && !strcmp(argv[1], "--") ? 2 : 1;
 		const char *wrong = misuse(&o, argc - first + 1);
-		bool json = o.format ? !strcmp(o.format, "json") : !isatty(STDOUT_FILENO);
+		bool json = o.json || (o.format ? !strcmp(o.format, "json") : !isatty(STDOUT_FILENO));
 		outcome = wrong ? usage_error(wrong) : o.status ? status(&o, json) : run_batch(&o, argv + first, argc - first, json);
 	}
 	options_clear(&o);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memsieve info: what a dump is, without analysing it. */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
@@ -43,14 +44,89 @@ static void print_kernel(const struct kernel *k)
 		       k->guid_age ? k->guid_age : "?");
 }
 
+static void set_text(json_t *object, const char *name, const char *text)
+{
+	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
+
+	json_object_set_new(object, name, valid ? json_string(valid) : json_null());
+}
+
+/* Addresses as text in hexadecimal: JSON's readers take numbers for doubles. */
+static void set_address(json_t *object, const char *name, uint64_t address)
+{
+	g_autofree char *text = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", address);
+
+	json_object_set_new(object, name, json_string(text));
+}
+
+static json_t *kernel_json(const struct kernel *k)
+{
+	static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
+	g_autofree char *build = g_strdup_printf("%u.%u.%u", k->major, k->minor, k->build);
+	json_t *o = json_object();
+
+	set_text(o, "os_build", build);
+	set_text(o, "os_build_lab", k->build_lab);
+	set_address(o, "base", k->base.v);
+	json_object_set_new(o, "size", json_integer(k->size));
+	set_text(o, "found_by", k->found_by);
+	set_text(o, "pdb_name", k->pdb_name);
+	set_text(o, "guid_age", k->guid_age);
+	set_address(o, "dtb", k->dtb.v);
+	set_text(o, "layout_source", k->layout ? sources[k->layout->source] : NULL);
+	set_text(o, "layout", k->layout ? k->layout->origin : NULL);
+	set_text(o, "layout_version", k->layout ? k->layout->version : NULL);
+	return o;
+}
+
+static json_t *image_json(const char *path, struct image *image)
+{
+	const struct image_facts *facts = &image->facts;
+	g_autofree char *time = text_from_filetime(facts->system_time);
+	json_t *o = json_object(), *ranges = json_array(), *notes = json_array();
+	struct range range = { 0, 0 };
+
+	set_text(o, "file", path);
+	json_object_set_new(o, "size", json_integer((json_int_t)image->file->size));
+	set_text(o, "format", facts->format);
+	set_text(o, "format_detail", facts->detail);
+	set_text(o, "system_time", time);
+	if (facts->is_crash) {
+		json_object_set_new(o, "bugcheck_code", json_integer(facts->bugcheck_code));
+		json_t *parameters = json_array();
+		for (size_t i = 0; i < G_N_ELEMENTS(facts->bugcheck_parameters); i++) {
+			g_autofree char *text = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", facts->bugcheck_parameters[i]);
+			json_array_append_new(parameters, json_string(text));
+		}
+		json_object_set_new(o, "bugcheck_parameters", parameters);
+	}
+	for (pa_t at = { 0 }; image_next_range(image, at, &range); at.v = range.start + range.length) {
+		json_t *r = json_object();
+		set_address(r, "start", range.start);
+		json_object_set_new(r, "length", json_integer((json_int_t)range.length));
+		json_array_append_new(ranges, r);
+	}
+	json_object_set_new(o, "ranges", ranges);
+	json_object_set_new(o, "physical_memory", json_integer((json_int_t)image->bytes_present));
+	json_object_set_new(o, "user_memory", json_boolean(!facts->no_user_memory));
+	for (guint i = 0; i < image->notes->len; i++) {
+		g_autofree char *valid = g_utf8_make_valid(((struct image_note *)g_ptr_array_index(image->notes, i))->message, -1);
+		json_array_append_new(notes, json_string(valid));
+	}
+	json_object_set_new(o, "notes", notes);
+	return o;
+}
+
 static int run(int argc, char **argv)
 {
 	g_auto(GStrv) symbols = NULL;
 	g_autofree char *layout = NULL;
+	gboolean json = FALSE;
 	g_autoptr(GError) error = NULL;
 	const GOptionEntry entries[] = {
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &layout, "this symbol file, whatever the kernel's GUID", "FILE" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("DUMP");
@@ -65,6 +141,15 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;
 	}
+	struct layout_options options = { (const char *const *)symbols, layout };
+	if (json) {
+		AUTO(kernel) found = kernel_find(image, &options, &error);
+		json_t *o = image_json(argv[1], image);	/* after the kernel is found, which adds notes */
+		json_object_set_new(o, "kernel", found ? kernel_json(found) : json_null());
+		if (error)
+			set_text(o, "error", error->message);
+		return command_print_json(o, !found ? OUTCOME_FAILED : found->layout ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
+	}
 	const struct image_facts *facts = &image->facts;
 	printf("%-16s%s\n%-16s%" G_GUINT64_FORMAT "\n%-16s%s%s%s\n", "file", argv[1], "size", image->file->size, "format", facts->format,
 	       facts->detail ? ", " : "", facts->detail ? facts->detail : "");
@@ -76,7 +161,6 @@ static int run(int argc, char **argv)
 		       G_GINT64_MODIFIER "x)\n", "bugcheck", facts->bugcheck_code, facts->bugcheck_parameters[0],
 		       facts->bugcheck_parameters[1], facts->bugcheck_parameters[2], facts->bugcheck_parameters[3]);
 	print_ranges(image);
-	struct layout_options options = { (const char *const *)symbols, layout };
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);
 	if (kernel)
 		print_kernel(kernel);

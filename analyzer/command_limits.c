@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memsieve limits: how much of what a dump can size or repeat is taken, and why. */
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include "command.h"
 #include "limit.h"
@@ -8,10 +9,19 @@
 
 static int run(int argc, char **argv)
 {
-	(void)argv;
-	if (argc > 1) {
-		g_printerr("usage: memsieve limits\n");
-		return OUTCOME_USAGE;
+	bool json;
+	int status;
+
+	if (!command_listing_options(&argc, &argv, NULL, "What is bounded, how far, and why; --limit of analyze sets another bound.", NULL, &json, &status))
+		return status;
+	if (json) {
+		json_t *list = json_array();
+		for (unsigned i = 0; i < LIMITS; i++) {
+			const struct limit_info *l = &limit_infos[i];
+			json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s, s:s}", "name", l->name, "value", (json_int_t)l->value, "unit", l->unit,
+							      "what", l->what, "reason", l->reason));
+		}
+		return command_print_json(list, OUTCOME_COMPLETE);
 	}
 	for (unsigned i = 0; i < LIMITS; i++) {
 		const struct limit_info *l = &limit_infos[i];

@@ -13,7 +13,7 @@ struct query_options {
 	char *format;
 	char **folders, **set;
 	gint64 dump_id;
-	gboolean list;
+	gboolean list, json;
 };
 
 static void options_clear(struct query_options *o)
@@ -96,7 +96,11 @@ static int query(const char *path, const char *what, const GPtrArray *queries, c
 	}
 	const char *sql = named ? named->sql : what;
 	struct store *store = case_open(path, absent, &error);
-	struct cursor *cursor = store ? cursor_open(store, sql, &error) : NULL;
+	if (!store) {
+		g_printerr("memsieve: %s\n", error->message);
+		return OUTCOME_FAILED;
+	}
+	struct cursor *cursor = cursor_open(store, sql, &error);
 	if (cursor && !cursor_readonly(cursor))
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "a case is evidence: only queries that change nothing are run");
 	for (guint i = 0; i < absent->len && cursor; i++)
@@ -129,6 +133,7 @@ static int run(int argc, char **argv)
 	struct query_options o = { .format = NULL };
 	const GOptionEntry entries[] = {
 		{ "format", 'f', 0, G_OPTION_ARG_STRING, &o.format, "table (default), csv, json or jsonl", "FORMAT" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "as --format=json", NULL },
 		{ "dump", 'd', 0, G_OPTION_ARG_INT64, &o.dump_id, "of this dump alone", "ID" },
 		{ "set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &o.set, "value of a query's parameter", "NAME=VALUE" },
 		{ "queries", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.folders, "folder of more named queries (*.sql)", "DIR" },
@@ -149,6 +154,8 @@ static int run(int argc, char **argv)
 		status = usage_error("--format is table, csv, json or jsonl");
 	else if (!o.list && (argc < 2 || argc > 3))
 		status = usage_error(argc < 2 ? "no case given" : "one query at a time: quote the SELECT");
+	if (o.json)
+		listing = LISTING_JSON;
 	if (status == OUTCOME_COMPLETE) {
 		g_autoptr(GPtrArray) queries = queries_load(o.folders, problems);
 		for (guint i = 0; i < problems->len; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memsieve symbols: which kernels are known, how a dump will be covered, and importing more. */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
@@ -194,12 +195,61 @@ static void report(const struct kernel *k)
 	g_string_free(symbols.missing, TRUE);
 }
 
+static json_t *text_or_null(const char *text)
+{
+	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
+
+	return valid ? json_string(valid) : json_null();
+}
+
+static json_t *parts(GString *text, const char *separator)
+{
+	g_auto(GStrv) list = g_strsplit(text->str, separator, -1);
+	json_t *array = json_array();
+
+	for (char **part = list; *part && **part; part++)
+		json_array_append_new(array, json_string(*part));
+	g_string_free(text, TRUE);
+	return array;
+}
+
+/* What the text of `check` says. */
+static json_t *check_json(const struct kernel *k)
+{
+	g_autofree char *build = g_strdup_printf("%u.%u.%u", k->major, k->minor, k->build);
+	struct layout *l = k->layout;
+	bool exact = l && l->source != LAYOUT_FAMILY && l->source != LAYOUT_DERIVED;
+	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:b, s:b}", "os_build", build, "os_build_lab", text_or_null(k->build_lab), "pdb_name",
+			      text_or_null(k->pdb_name), "guid_age", text_or_null(k->guid_age), "covered", l != NULL, "exact", exact);
+
+	if (!l)
+		return o;
+	struct count count = { .missing = g_string_new(NULL), .base = !exact && l->base ? layout_family_named(l->base) : NULL };
+	struct symbols symbols = { .missing = g_string_new(NULL) };
+	layout_visit_fields(l, count_field, &count);
+	layout_visit_symbols(l, check_symbol, &symbols);
+	layout_destroy(count.base);
+	json_object_set_new(o, "source", json_string(sources[l->source]));
+	json_object_set_new(o, "origin", text_or_null(l->origin));
+	json_object_set_new(o, "version", text_or_null(l->version));
+	json_object_set_new(o, "fields", json_integer(count.all));
+	json_object_set_new(o, "fields_derived", json_integer(count.derived));
+	json_object_set_new(o, "fields_weak", json_integer(count.weak));
+	json_object_set_new(o, "fields_missing", json_integer(count.missed));
+	json_object_set_new(o, "fields_missing_first", parts(count.missing, ", "));
+	json_object_set_new(o, "globals", json_integer(symbols.known));
+	json_object_set_new(o, "not_done_for_want_of_globals", parts(symbols.missing, "; "));
+	return o;
+}
+
 static int with_dump(int argc, char **argv, bool write)
 {
 	g_auto(GStrv) directories = NULL;
+	gboolean json = FALSE;
 	g_autoptr(GError) error = NULL;
 	const GOptionEntry entries[] = {
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &directories, "folder of symbol files or PDBs", "DIR" },
+		{ "json", 0, write ? G_OPTION_FLAG_HIDDEN : 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
 		{ NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("DUMP");
@@ -224,6 +274,8 @@ static int with_dump(int argc, char **argv, bool write)
 			fputs(text, stdout);
 		return text ? OUTCOME_COMPLETE : OUTCOME_FAILED;
 	}
+	if (json)
+		return command_print_json(check_json(k), !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE);
 	printf("kernel       %u.%u.%u%s%s\n", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
 	if (k->layout)
 		report(k);
@@ -250,7 +302,7 @@ static int run(int argc, char **argv)
 		return import(argc - 1, argv + 1);
 	if (argc >= 2 && (!strcmp(argv[1], "check") || !strcmp(argv[1], "show")))
 		return with_dump(argc - 1, argv + 1, !strcmp(argv[1], "show"));
-	fputs("memsieve symbols check DUMP       will this dump be covered, how, and what would make it exact\n"
+	fputs("memsieve symbols check DUMP       will this dump be covered, how, and what would make it exact (--json)\n"
 	      "memsieve symbols show DUMP        the layout that is used for it, as text\n"
 	      "memsieve symbols list [--all]     the kernels that are built in and imported\n"
 	      "memsieve symbols import FILE...   Volatility-3 symbol files or PDBs, for use from now on\n",

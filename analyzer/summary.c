@@ -21,13 +21,36 @@ static void line(struct store *store, const char *label, const char *sql, int64_
 		printf("  %-10s %s\n", label, value);
 }
 
+/* Each row's one column, a line each. */
+static void lines(struct store *store, const char *label, const char *sql, int64_t dump_id)
+{
+	AUTO(cursor) cursor = cursor_open(store, sql, NULL);
+
+	if (cursor)
+		cursor_bind_int(cursor, "dump_id", dump_id);
+	for (; cursor && cursor_next(cursor, NULL); label = "") {
+		g_autofree char *safe = text_escape(cursor_text(cursor, 0) ? cursor_text(cursor, 0) : "");
+		printf("  %-10s %s\n", label, safe);
+	}
+}
+
+static void details(struct store *store, int64_t id)
+{
+	lines(store, "worst", "SELECT severity || ': ' || title FROM findings WHERE dump_id = :dump_id AND severity IN ('critical', 'high')"
+	      " ORDER BY severity = 'critical' DESC, confidence DESC, finding_id LIMIT 10", id);
+	lines(store, "why", "SELECT fault || ', ' || plugin || coalesce(', ' || table_name || coalesce('.' || column_name, ''), '') || ': ' || sum(occurrences) || ' times'"
+	      " || coalesce(', e.g. ' || nullif(max(message), ''), '') FROM diagnostics WHERE dump_id = :dump_id"
+	      " GROUP BY fault, plugin, table_name, column_name ORDER BY sum(occurrences) DESC LIMIT 20", id);
+	lines(store, "plugins", "SELECT printf('%-16s %-8s %8d rows %8.3f s', plugin, x.status, row_count, seconds) || coalesce('  ' || nullif(x.message, ''), '')"
+	      " FROM plugin_runs x JOIN runs r USING (run_id) WHERE r.run_id = (SELECT max(run_id) FROM runs WHERE dump_id = :dump_id) ORDER BY x.rowid", id);
+}
+
 void summary_print(const char *case_path, const struct result *result, bool verbose)
 {
 	g_autoptr(GError) error = NULL;
 	struct store *store = store_open_readonly(case_path, &error);
 	int64_t id = result->dump_id;
 
-	(void)verbose;
 	if (!store)
 		return;
 	g_autofree char *path = one(store, "SELECT path FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id);
@@ -47,6 +70,8 @@ void summary_print(const char *case_path, const struct result *result, bool verb
 	     " WHEN 'medium' THEN 2 WHEN 'low' THEN 3 ELSE 4 END)", id);
 	line(store, "not read", "SELECT group_concat(n || ' ' || fault, ', ') FROM (SELECT sum(occurrences) AS n, fault FROM diagnostics"
 	     " WHERE dump_id = CAST(? AS INTEGER) GROUP BY fault ORDER BY n DESC)", id);
+	if (verbose)
+		details(store, id);
 	if (result->outcome == OUTCOME_PARTIAL)
 		puts("  This run is partial: the tables diagnostics and plugin_runs say what is missing.");
 	printf("  sqlite3 '%s' \"SELECT severity, title FROM findings WHERE dump_id = %" G_GINT64_FORMAT

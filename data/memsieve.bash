@@ -2,7 +2,8 @@
 # bash completion for memsieve; the options come from each command's --help.
 
 _memsieve_options() {
-	memsieve "$1" --help 2>/dev/null | sed -n 's/^  -[a-z], \(--[a-z-]*\).*/\1/p; s/^  \(--[a-z-]*\).*/\1/p'
+	[ "$1" != symbols ] || set -- symbols check
+	memsieve "$@" --help 2>/dev/null | sed -n 's/^  -[a-z], \(--[a-z-]*\).*/\1/p; s/^  \(--[a-z-]*\).*/\1/p'
 }
 
 _memsieve() {
@@ -12,7 +13,7 @@ _memsieve() {
 	[ "$prev" = = ] && prev=${COMP_WORDS[COMP_CWORD - 2]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		COMPREPLY=($(compgen -W "$(memsieve --help 2>/dev/null | sed -n 's/^  memsieve \([a-z]*\) .*/\1/p') --help --version" -- "$cur"))
+		COMPREPLY=($(compgen -W "$(memsieve --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  .*/\1/p') --help --version" -- "$cur"))
 		return
 	fi
 	case $command:$prev in
