@@ -25,8 +25,10 @@ static int run(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < LIMITS; i++) {
 		const struct limit_info *l = &limit_infos[i];
-		printf("%-20s %12" PRIu64 " %-8s %s: %s\n", l->name, l->value, l->unit, l->what, l->reason);
+		printf("%-24s %13" PRIu64 " %-10s %s: %s\n", l->name, l->value, l->unit, l->what, l->reason);
 	}
+	for (const struct limit_info *l = limit_fixed; l->name; l++)
+		printf("%-24s %13" PRIu64 " %-10s %s: %s (fixed)\n", l->name, l->value, l->unit, l->what, l->reason);
 	return OUTCOME_COMPLETE;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cpu_notes.h"
+#include "limit.h"
 #include <string.h>
 
-#define MAX_CPUS 4096
+#define MAX_CPUS limit32(dump_processors)
 #define NT_VBOXCORE 0xb00
 #define NT_VBOXCPU 0xb01
 
@@ -12,6 +13,8 @@ static void add(struct image *image, struct image_cpu cpu)
 		image->facts.cpus = g_array_new(FALSE, FALSE, sizeof(struct image_cpu));
 	if (image->facts.cpus->len < MAX_CPUS)
 		g_array_append_val(image->facts.cpus, cpu);
+	else
+		image_note(image, FAULT_LIMIT, 0, "registers of more than %u processors: the rest is left out", MAX_CPUS);
 }
 
 /* QEMU's QEMUCPUState (target/i386/arch_dump.c): version, size, 16 registers, rip, rflags,

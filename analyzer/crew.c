@@ -27,7 +27,8 @@ struct crew {
 	guint next, written, n;
 	struct rows **finished;		/* by process, NULL until done */
 	GError **errors;
-	guint waiting;			/* rows in `finished` */
+	uint64_t waiting;		/* bytes in `finished` */
+	uint64_t walked;		/* pages of page tables, by what is finished */
 	bool stop;			/* no more processes */
 	/* of crew_run_once */
 	bool (*run)(struct context *, GError **);
@@ -100,6 +101,27 @@ static void note_limits(const struct context *c, bool told)
 	rows_note_dropped(c->rows, c->process);
 }
 
+/*
+ * Steps of walking page tables for the process at hand; returns how many. When all together have walked many times
+ * the machine's memory, there are few for each that is to come.
+ */
+static uint64_t grant_steps(struct worker *w)
+{
+	struct context *c = &w->context;
+	uint64_t all = limit(walk_steps_all) + limit(walk_steps_all_page) * (c->image->bytes_present / PAGE_SIZE);
+
+	g_mutex_lock(&w->crew->lock);
+	bool spent = w->crew->walked > all;
+	g_mutex_unlock(&w->crew->lock);
+	space_refill(c->space);
+	if (spent) {
+		c->space->steps = MIN(c->space->steps, limit(walk_steps_late));
+		if (c->user)
+			c->user->steps = MIN(c->user->steps, limit(walk_steps_late));
+	}
+	return c->space->steps + (c->user ? c->user->steps : 0);
+}
+
 static void work_on(struct worker *w, guint i)
 {
 	struct context *c = &w->context;
@@ -109,22 +131,23 @@ static void work_on(struct worker *w, guint i)
 	c->process = process;
 	c->rows = rows_create();
 	c->rows->limit = (int64_t)limit(rows_process);
-	c->user = NULL;
-	space_refill(c->space);
-	if (process->user_readable)
-		c->user = process_space(process, c->kernel, c->space);
+	c->rows->byte_limit = limit(row_bytes_process);
+	c->user = process->user_readable ? process_space(process, c->kernel, c->space) : NULL;
+	uint64_t steps = grant_steps(w);
 	if (!w->crew->task.plugin->run_process(c, &error) && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
 	g_mutex_lock(&w->crew->lock);
 	bool told = w->told;
 	g_mutex_unlock(&w->crew->lock);
 	note_limits(c, told);
+	steps -= c->space->steps + (c->user ? c->user->steps : 0);
 	space_destroy(c->user);
 	c->user = NULL;
 	g_mutex_lock(&w->crew->lock);
+	w->crew->walked += steps;
 	w->crew->errors[i] = error;
 	w->crew->finished[i] = c->rows;
-	w->crew->waiting += c->rows->rows->len;
+	w->crew->waiting += c->rows->bytes;
 	w->since = w->told = 0;
 	c->stop = 0;
 	g_cond_signal(&w->crew->worked);
@@ -136,7 +159,7 @@ static bool too_far(const struct crew *crew)
 {
 	guint ahead = crew->next - crew->written;
 
-	return ahead >= 4 * crew->n_workers + 4 || (ahead && crew->waiting > limit(rows_waiting));
+	return ahead >= 4 * crew->n_workers + 4 || (ahead && crew->waiting > limit(row_bytes_waiting));
 }
 
 static void *work_on_processes(void *data)
@@ -300,7 +323,7 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 		struct rows *rows = g_steal_pointer(&crew->finished[i]);
 		bool lost = !rows && crew->next > i;
 		crew->written = i + 1;
-		crew->waiting -= rows ? rows->rows->len : 0;
+		crew->waiting -= rows ? rows->bytes : 0;
 		g_autoptr(GError) error = g_steal_pointer(&crew->errors[i]);
 		g_cond_broadcast(&crew->wrote);
 		g_mutex_unlock(&crew->lock);

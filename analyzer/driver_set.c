@@ -3,6 +3,7 @@
 #include <string.h>
 #include "pe_space.h"
 #include "pool.h"
+#include "limit.h"
 
 #define PE_OFFSET 0x3cu		/* IMAGE_DOS_HEADER.e_lfanew */
 #define PE_SUBSYSTEM 0x5cu	/* IMAGE_OPTIONAL_HEADER.Subsystem, from the signature */
@@ -27,7 +28,7 @@ const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_lo
 #define IO_TYPE_DRIVER 4	/* ntddk.h: the first word of a _DRIVER_OBJECT */
 #define MAX_IMAGE (UINT64_C(1) << 30)
 /* Windows has some hundreds: what has more was written by somebody. */
-#define MAX_DRIVERS 16384u
+#define MAX_DRIVERS limit32(drivers)
 
 static int compare_found(const void *a, const void *b)
 {

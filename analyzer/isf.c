@@ -22,7 +22,7 @@
  * about 120 bytes a value, so these bound its memory, too. */
 #define TEXT_MAX ((guint)limit(symbol_file))
 #define VALUES_MAX ((guint)limit(symbol_values))
-#define UNPACK_MEMORY_MAX (128u << 20)
+#define UNPACK_MEMORY_MAX limit(unpack_memory)
 /* How deep array types and anonymous members may nest; one load may look at so many
  * anonymous members in all. */
 #define DEPTH_MAX 16

@@ -6,13 +6,17 @@
 uint64_t limit_values[LIMITS] = {
 #define LIMIT(name, value, unit, what, reason) [LIMIT_##name] = UINT64_C(value),
 #include "limits.def"
-#undef LIMIT
 };
 
 const struct limit_info limit_infos[LIMITS] = {
 #define LIMIT(name, value, unit, what, reason) [LIMIT_##name] = { #name, unit, what, reason, UINT64_C(value) },
 #include "limits.def"
-#undef LIMIT
+};
+
+const struct limit_info limit_fixed[] = {
+#define FIXED(name, value, unit, what, reason) { #name, unit, what, reason, UINT64_C(value) },
+#include "limits.def"
+	{ NULL, NULL, NULL, NULL, 0 }
 };
 
 bool limit_set(const char *assignment, GError **error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object.h"
 #include <string.h>
+#include "limit.h"
 #include "text.h"
 
 enum fault object_read(const struct object *object, struct field field, void *out, size_t size)
@@ -43,6 +44,8 @@ static enum fault read_utf16(struct space *space, uint64_t buffer, unsigned leng
 {
 	if (length > limit)
 		return FAULT_IMPLAUSIBLE;
+	if (length > limit(text_bytes))
+		return FAULT_LIMIT;
 	if (!length) {
 		*out = g_strdup("");
 		return FAULT_NONE;

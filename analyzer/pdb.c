@@ -4,10 +4,11 @@
 #include <string.h>
 #include "image.h"
 #include "pe.h"
+#include "limit.h"
 
 /* ntkrnlmp.pdb has 10 to 20 MB; Chromium's would have gigabytes, and is nobody's kernel. */
-#define FILE_MAX (512u << 20)
-#define STREAMS_MAX 65536u
+#define FILE_MAX limit(pdb_file)
+#define STREAMS_MAX limit32(pdb_streams)
 #define STREAM_INFO 1u
 #define STREAM_DBI 3u
 
@@ -391,7 +392,7 @@ struct pdb *pdb_open_bytes(const void *data, size_t length, const char *name, GE
 	pdb->by_name = g_hash_table_new(g_str_hash, g_str_equal);
 	pdb->symbols = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	if (length > FILE_MAX) {
-		pdb_fail(pdb, error, "larger than 512 MiB");
+		pdb_fail(pdb, error, "larger than the limit pdb_file");
 		return NULL;
 	}
 	/* Everything needed is copied out of it while loading. */

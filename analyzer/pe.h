@@ -18,6 +18,7 @@
 #define MEMSIEVE_PE_H
 #include <glib.h>
 #include "error.h"
+#include "limit.h"
 
 /* Where the bytes of an image come from. */
 struct pe_source {
@@ -40,7 +41,7 @@ enum {
 	PE_MAX_RICH_ENTRIES = 256,
 	PE_MAX_VERSION_BYTES = 65536,
 	PE_MAX_VERSION_STRINGS = 256,
-	PE_MAX_NAME = 512,		/* bytes: DLL names, resource names */
+	PE_MAX_NAME = FIXED_pe_name,		/* bytes: DLL names, resource names */
 	PE_MAX_SYMBOL = 4096,		/* bytes: function names, forwarders, PDB paths */
 	PE_MAX_TEXT = 16 << 20,		/* bytes: all strings of one image */
 	PE_MAX_ENTROPY = 1 << 29,	/* bytes: looked at by all pe_entropy of one image */

@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "pe_private.h"
+#include "limit.h"
 
 /* ---- base relocations ---- */
 
 enum {
 	RELOCATION_ABSOLUTE = 0,	/* padding */
 	RELOCATION_HIGHADJ = 4,		/* takes the next word as its operand */
-	RELOCATION_BLOCKS_MAX = 1 << 20,	/* one for each page of 4 GiB */
+	RELOCATION_BLOCKS_MAX = FIXED_pe_relocation_blocks,
 };
 
 /* The entries of one block; they cover [at, at + size). *visited counts padding too, of
@@ -252,7 +253,7 @@ const struct pe_clr *pe_clr(struct pe *pe, enum fault *fault)
 
 /* ---- runtime functions ---- */
 
-enum { UNWIND_CHAINED = 4, UNWIND_CHAIN_MAX = 32 };
+enum { UNWIND_CHAINED = 4, UNWIND_CHAIN_MAX = FIXED_pe_unwind_chain };
 
 /* x64: begin, end, unwind information. */
 static enum fault read_function_x64(struct pe *pe, uint32_t at, struct pe_function *function)

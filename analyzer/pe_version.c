@@ -5,8 +5,9 @@
  */
 #include <string.h>
 #include "pe_private.h"
+#include "limit.h"
 
-enum { FIXED_SIGNATURE = (int)0xfeef04bd, FIXED_SIZE = 52, BLOCK_HEADER = 6, BLOCKS_MAX = 4096 };
+enum { FIXED_SIGNATURE = (int)0xfeef04bd, FIXED_SIZE = 52, BLOCK_HEADER = 6, BLOCKS_MAX = FIXED_pe_version_blocks };
 
 /* A block of the resource's bytes; offsets count from the resource's begin. */
 struct block { uint32_t key, key_length, value, value_length, end; };

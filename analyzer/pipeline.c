@@ -43,6 +43,7 @@ struct pipeline {
 	int64_t dump_id, run_id;
 	GArray *replaced;	/* dump ids (int64_t): earlier analyses of this dump, which go when this one is whole */
 	int64_t rows;
+	uint64_t bytes;		/* of them */
 	int64_t faults[FAULTS];	/* of the plugin that runs */
 	bool partial;
 	bool too_many;		/* the plugin made more rows than are taken */
@@ -209,6 +210,7 @@ static bool lost_anything(const struct pipeline *p)
 static void begin_counting(struct pipeline *p)
 {
 	p->rows = 0;
+	p->bytes = 0;
 	memset(p->faults, 0, sizeof(p->faults));
 	p->too_many = false;
 }
@@ -229,9 +231,10 @@ static bool take_rows(void *user, struct rows *rows)
 {
 	struct pipeline *p = user;
 
+	p->bytes += rows->bytes;
 	if (p->too_many || !write_rows(p, rows))
 		return false;
-	p->too_many = p->rows > (int64_t)limit(rows_plugin);
+	p->too_many = p->rows > (int64_t)limit(rows_plugin) || p->bytes > limit(row_bytes_plugin);
 	return !p->too_many;
 }
 
@@ -259,7 +262,8 @@ static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *
 	if (!p->too_many)
 		return ok;
 	struct rows *note = rows_create();
-	g_string_printf(message, "more than %" G_GUINT64_FORMAT " rows: the rest is left out", limit(rows_plugin));
+	g_string_printf(message, "more than %" G_GUINT64_FORMAT " rows, or %" G_GUINT64_FORMAT " bytes of them: the rest is left out",
+			limit(rows_plugin), limit(row_bytes_plugin));
 	rows_note(note, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message->str));
 	(void)write_rows(p, note);
 	rows_destroy(note);
@@ -570,7 +574,14 @@ static bool sweep_memory(struct pipeline *p, struct hasher *hasher)
 		message = "the kernel's page tables lead on and on: not everything found has an address";
 	else if (sweep_cut_short(p->sweep))
 		message = "more was found than is kept";
-	return note_plugin_run(p, "sweep", message ? "partial" : "ok", started, message);
+	if (message) {
+		struct rows *note = rows_create();
+		p->partial = true;
+		rows_note(note, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message));
+		(void)write_rows(p, note);
+		rows_destroy(note);
+	}
+	return !p->store_error && note_plugin_run(p, "sweep", message ? "partial" : "ok", started, message);
 }
 
 static bool run_all(struct pipeline *p, struct hasher *hasher, GError **error)

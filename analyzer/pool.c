@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
-#include "paging.h"
 #include <string.h>
 #include "big_pool.h"
+#include "limit.h"
+#include "paging.h"
 
 /* Tags of ob\…\type.c and mm, as pooltag.txt of the debugger's tools lists them. The sizes bound what an x64 object of
  * the kind with its headers can measure. */
@@ -17,7 +18,7 @@ const struct sweep_pattern pool_loader_entry = { SWEEP_POOL, "MmLd", 0xa0, 0, NU
 
 /* The optional headers and the quota block's padding never take more than this. */
 #define MAX_HEADERS 0x100
-#define MAX_ADDRESSES 8
+#define MAX_ADDRESSES FIXED_frame_addresses
 /* FILETIME of 1990 and of 2100: what a process of Windows can have been started at. */
 #define EARLIEST UINT64_C(122746752000000000)
 #define LATEST UINT64_C(157469184000000000)

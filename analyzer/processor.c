@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "processor.h"
+#include "limit.h"
 
 /* MAXIMUM_PROCESSORS of the largest Windows, ntddk.h. */
-#define MAX_PROCESSORS 2048u
+#define MAX_PROCESSORS limit32(processors)
 
 GArray *processors_list(struct context *c, const char *table)
 {

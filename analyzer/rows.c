@@ -5,6 +5,7 @@
 #include "text.h"
 
 #define OVERFLOW_ROWS 8192
+#define OVERFLOW_BYTES (16u << 20)
 
 unsigned table_columns(const struct table *table)
 {
@@ -77,11 +78,25 @@ void rows_clear(struct rows *rows)
 {
 	g_ptr_array_set_size(rows->rows, 0);
 	g_ptr_array_set_size(rows->notes, 0);
+	rows->bytes = 0;
+}
+
+/* All rows may name the same long text of the dump: a million handles of one object. */
+static bool full(struct rows *rows)
+{
+	rows->full |= rows->byte_limit && rows->bytes > rows->byte_limit;
+	return rows->full;
+}
+
+static void grow(struct row *row, size_t bytes)
+{
+	if (row->rows)
+		row->rows->bytes += bytes;
 }
 
 struct row *rows_add(struct rows *rows, const struct table *table, const struct process *process)
 {
-	if (rows->overflow && rows->rows->len >= OVERFLOW_ROWS)
+	if (rows->overflow && (rows->rows->len >= OVERFLOW_ROWS || rows->bytes >= OVERFLOW_BYTES))
 		rows->overflow(rows, rows->user);
 	unsigned n = table_columns(table);
 	struct row *row = g_malloc0(sizeof(*row) + n * sizeof(struct cell));
@@ -94,29 +109,43 @@ struct row *rows_add(struct rows *rows, const struct table *table, const struct 
 	row->process = process;
 	row->n = n;
 	row->ordinal = (*count)++;
-	if (rows->limit && row->ordinal >= rows->limit) {
+	if ((rows->limit && row->ordinal >= rows->limit) || full(rows)) {
 		if (rows->dropped)
 			row_free(rows->dropped);
 		rows->dropped = row;
 		return row;
 	}
+	row->rows = rows;
+	rows->bytes += sizeof(*row) + n * sizeof(struct cell);
 	g_ptr_array_add(rows->rows, row);
 	return row;
 }
 
-void rows_note(struct rows *rows, enum fault fault, va_t at, const struct process *process, const char *table, char *message)
+static void add_note(struct rows *rows, enum fault fault, va_t at, const struct process *process, const char *table, char *message)
 {
 	struct note *note = g_new0(struct note, 1);
 
 	*note = (struct note){ fault, at, process, g_strdup(table), message };
+	rows->bytes += sizeof(*note) + strlen(message);
 	g_ptr_array_add(rows->notes, note);
+}
+
+void rows_note(struct rows *rows, enum fault fault, va_t at, const struct process *process, const char *table, char *message)
+{
+	if (full(rows))
+		g_free(message);
+	else
+		add_note(rows, fault, at, process, table, message);
 }
 
 void rows_note_dropped(struct rows *rows, const struct process *process)
 {
-	if (rows->dropped)
-		rows_note(rows, FAULT_LIMIT, (va_t){ 0 }, process, rows->dropped->table->name,
-			  g_strdup_printf("more than %" G_GINT64_FORMAT " rows: the rest is left out", rows->limit));
+	if (rows->full)
+		add_note(rows, FAULT_LIMIT, (va_t){ 0 }, process, rows->dropped ? rows->dropped->table->name : NULL,
+			 g_strdup_printf("more than %" G_GUINT64_FORMAT " bytes of rows: the rest is left out", rows->byte_limit));
+	else if (rows->dropped)
+		add_note(rows, FAULT_LIMIT, (va_t){ 0 }, process, rows->dropped->table->name,
+			 g_strdup_printf("more than %" G_GINT64_FORMAT " rows: the rest is left out", rows->limit));
 }
 
 /* Rows that rest on derived fields say so. */
@@ -197,6 +226,7 @@ void row_text(struct row *row, int column, const char *text)
 	if (text) {
 		c->kind = CELL_TEXT;
 		c->text = g_utf8_make_valid(text, -1);
+		grow(row, strlen(c->text));
 	}
 }
 
@@ -206,6 +236,7 @@ void row_blob(struct row *row, int column, const void *data, size_t length)
 
 	c->kind = CELL_BLOB;
 	c->blob = g_bytes_new(data, length);
+	grow(row, length);
 }
 
 void row_int_named(struct row *row, const char *column, int64_t value)
@@ -259,6 +290,7 @@ static void add_fault(struct row *row, int column, enum fault fault, va_t at, co
 	if (!row->faults)
 		row->faults = g_array_new(FALSE, FALSE, sizeof(struct row_fault));
 	g_array_append_val(row->faults, f);
+	grow(row, sizeof(f) + (what ? strlen(what) : 0));
 }
 
 void row_fault(struct row *row, int column, enum fault fault, va_t at, const char *what)

@@ -26,6 +26,7 @@ struct row_fault {
 };
 
 struct row {
+	struct rows *rows;		/* that it is one of; NULL: it is not kept */
 	const struct table *table;
 	const struct process *process;
 	int64_t ordinal;
@@ -47,8 +48,11 @@ struct rows {
 	GPtrArray *notes;		/* struct note * */
 	GHashTable *counts;		/* table → rows made so far (int64_t *) */
 	GHashTable *derived;		/* table → what its column "derived" says, or NULL */
+	uint64_t bytes;			/* what rows and notes take, about */
 	int64_t limit;			/* rows of one table that are kept, 0: all */
-	struct row *dropped;		/* the last row that was not, or NULL */
+	uint64_t byte_limit;		/* and how large they may be together, 0: as they like */
+	struct row *dropped;		/* the last row that was not kept, or NULL */
+	bool full;			/* some were not kept because of byte_limit */
 	/* Called when many rows have piled up; NULL: they are kept. */
 	void (*overflow)(struct rows *rows, void *user);
 	void *user;

@@ -11,15 +11,16 @@
 #define MEMSIEVE_SCAN_H
 #include "options.h"
 #include "space.h"
+#include "limit.h"
 
 /* The limits. Where one bites, the scan says FAULT_LIMIT. */
-#define SCAN_DATA_MAX 256u		/* bytes of a match that are kept */
-#define SCAN_PART (16u << 20)		/* bytes held at once: a region with more is scanned in parts … */
-#define SCAN_PART_RUNS 1024u		/* … and so is one in more pieces */
+#define SCAN_DATA_MAX ((unsigned)FIXED_yara_match_data)		/* bytes of a match that are kept */
+#define SCAN_PART ((unsigned)FIXED_yara_part)		/* bytes held at once: a region with more is scanned in parts … */
+#define SCAN_PART_RUNS ((unsigned)FIXED_yara_part_runs)		/* … and so is one in more pieces */
 #define SCAN_OVERLAP (64u << 10)	/* bytes that parts have in common, where memory goes on */
-#define SCAN_STRING_MATCHES 100u	/* matches of one string told in one part */
-#define SCAN_PART_MATCHES 4096u		/* matches told in one part */
-#define SCAN_TIMEOUT 60			/* seconds for one part */
+#define SCAN_STRING_MATCHES limit32(yara_string_matches)	/* matches of one string told in one part */
+#define SCAN_PART_MATCHES limit32(yara_part_matches)		/* matches told in one part */
+#define SCAN_TIMEOUT ((int)MIN(limit(yara_part_seconds), 1u << 20))			/* seconds for one part */
 
 struct scan_rules;	/* compiled; shared by threads */
 struct scanner;		/* one thread's */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sweep.h"
+#include "limit.h"
 #include <stdlib.h>
 #include <string.h>
 #include "hash.h"
@@ -10,7 +11,7 @@
 #define UNIT_MAX 16u
 #define FILTER_BITS 12
 /* Mappings kept at most; more of one page are not needed. */
-#define MAX_MAPPINGS (1u << 22)
+#define MAX_MAPPINGS limit32(sweep_mappings)
 
 struct target {
 	const struct sweep_pattern *pattern;

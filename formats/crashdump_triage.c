@@ -8,11 +8,12 @@
 #include <string.h>
 #include "crashdump.h"
 #include "text.h"
+#include "limit.h"
 
-#define MAX_DRIVERS 8192
-#define MAX_UNLOADED 1024
-#define MAX_BLOCKS (1u << 20)
-#define MAX_NAME 1024			/* UTF-16 units of a driver's name */
+#define MAX_DRIVERS limit32(triage_drivers)
+#define MAX_UNLOADED limit32(triage_unloaded)
+#define MAX_BLOCKS limit32(triage_blocks)
+#define MAX_NAME FIXED_dump_name			/* UTF-16 units of a driver's name */
 
 /* The fields that 32- and 64-bit dumps have at the same offset, and those they don't. */
 enum {

@@ -8,8 +8,9 @@
 #include <string.h>
 #include "cpu_notes.h"
 #include "format.h"
+#include "limit.h"
 
-#define MAX_SEGMENTS (1u << 20)
+#define MAX_SEGMENTS limit32(elf_segments)
 
 /* Offsets of the fields by class: [0] 32-bit, [1] 64-bit. */
 struct elf {

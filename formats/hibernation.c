@@ -17,10 +17,11 @@
 #include <string.h>
 #include "format.h"
 #include "xpress.h"
+#include "limit.h"
 
 #define SET_PAGES 16u
 #define SET_SIZE (SET_PAGES * PAGE_SIZE)
-#define MAX_RUNS (1u << 28)
+#define MAX_RUNS limit32(hibernation_runs)
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 #define CACHE_SLOTS 1024u	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
 
@@ -139,6 +140,8 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 		pages += set.pages;
 		at = set.offset + set.size;
 	}
+	if (h->runs->len >= MAX_RUNS)
+		image_note(h->image, FAULT_LIMIT, 0, "hibernation file: %s set: more than %u runs: the rest is left out", name, MAX_RUNS);
 	if (pages < total)
 		h->image->bytes_missing += MIN(total - pages, MAX_PFN) * PAGE_SIZE;
 	return pages;

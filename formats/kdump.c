@@ -14,11 +14,12 @@
 #include <unistd.h>
 #include "cpu_notes.h"
 #include "format.h"
+#include "limit.h"
 
 #define BLOCK 4096u
 #define CACHE_PAGES 16		/* the library's default, 1024, is searched linearly and 3 to 8 times slower */
-#define MAX_SET 64		/* files of a split dump */
-#define MAX_RANGES (1u << 24)
+#define MAX_SET FIXED_kdump_files		/* files of a split dump */
+#define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 
@@ -314,6 +315,8 @@ static bool add_ranges(struct kdump *k, struct image *image)
 		image_add_range(image, (pa_t){ at * PAGE_SIZE }, (end - at) * PAGE_SIZE, at * PAGE_SIZE);
 		at = end;
 	}
+	if (ranges > MAX_RANGES)
+		image_note(image, FAULT_LIMIT, at * PAGE_SIZE, "kdump: more than %u ranges: the rest is left out", MAX_RANGES);
 	return true;
 }
 

@@ -5,9 +5,10 @@
  */
 #include <string.h>
 #include "format.h"
+#include "limit.h"
 
 #define HEADER_SIZE 32
-#define MAX_RANGES (1u << 20)
+#define MAX_RANGES limit32(lime_ranges)
 
 static bool lime_match(const struct file *file)
 {

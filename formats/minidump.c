@@ -9,11 +9,12 @@
 #include <string.h>
 #include "format.h"
 #include "text.h"
+#include "limit.h"
 
-#define MAX_STREAMS 4096
-#define MAX_NAME 4096u			/* UTF-16 units */
+#define MAX_STREAMS limit32(minidump_streams)
+#define MAX_NAME ((unsigned)FIXED_dump_name)			/* UTF-16 units */
 #define NAME_BUDGET (G_GUINT64_CONSTANT(64) << 20)	/* bytes of all names: many entries may point at one long one */
-#define MAX_ENTRIES (1u << 22)
+#define MAX_ENTRIES limit32(minidump_entries)
 
 enum stream {
 	THREAD_LIST = 3, MODULE_LIST = 4, MEMORY_LIST = 5, EXCEPTION = 6, SYSTEM_INFO = 7, THREAD_EX_LIST = 8, MEMORY64_LIST = 9,

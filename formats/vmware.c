@@ -10,12 +10,13 @@
 #include <errno.h>
 #include <string.h>
 #include "format.h"
+#include "limit.h"
 
 #define GROUP_SIZE 80
-#define MAX_GROUPS 1024
-#define MAX_REGIONS 64
-#define MAX_TAGS 1000000
-#define MAX_CPUS 256
+#define MAX_GROUPS limit32(vmware_groups)
+#define MAX_REGIONS FIXED_vmware_regions
+#define MAX_TAGS limit32(vmware_tags)
+#define MAX_CPUS FIXED_vmware_processors
 #define HOLE (G_GUINT64_CONSTANT(3) << 30)	/* where memory below 4 GiB ends, as VMware lays it out */
 #define ABOVE_HOLE (G_GUINT64_CONSTANT(4) << 30)
 
@@ -25,6 +26,7 @@ struct vmware {
 	struct region regions[MAX_REGIONS];
 	uint32_t count;			/* regionsCount */
 	bool has_count;
+	bool cut;			/* a group has more tags than were read */
 	uint64_t memory, memory_size;	/* an inline "Memory" tag's data */
 	bool compressed;
 	uint64_t cr3[MAX_CPUS];
@@ -174,12 +176,14 @@ static bool read_state(const struct file *file, struct vmware *v, GError **error
 		/* The group's size is not believed: inline memory makes it wrong in some versions. Tags end by themselves. */
 		struct bytes tags = file_slice(file, at, at < file->size ? file->size - at : 0);
 		struct tag tag;
-		for (unsigned n = 0; n < MAX_TAGS && next_tag(&tags, file->size, word, &tag); n++) {
+		unsigned n = 0;
+		for (; n < MAX_TAGS && next_tag(&tags, file->size, word, &tag); n++) {
 			if (memory)
 				take_memory_tag(v, &tag);
 			else
 				take_cpu_tag(v, &tag);
 		}
+		v->cut |= n == MAX_TAGS;
 		found |= memory;
 	}
 	if (!found)
@@ -215,6 +219,8 @@ static void add_regions(struct image *image, const struct vmware *v, uint64_t of
 				offset + r->file_page * PAGE_SIZE);
 		used++;
 	}
+	if (v->cut)
+		image_note(image, FAULT_LIMIT, 0, "VMware state: a group has more than %u tags: the rest is left out", MAX_TAGS);
 	if (v->count > MAX_REGIONS)
 		image_note(image, FAULT_LIMIT, 0, "VMware state: regionsCount is %u, above %u", v->count, MAX_REGIONS);
 	if (used)

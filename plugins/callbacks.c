@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "symbolize.h"
 #include "walk.h"
+#include "limit.h"
 
 enum { DUMP, TYPE, ADDRESS, MODULE, SYMBOL_NAME, DETAIL, PLACEMENT };
 
@@ -35,7 +36,7 @@ static const struct table callbacks = {
 
 /* PSP_MAX_CREATE_PROCESS_NOTIFY and its like, since Windows 7. */
 #define NOTIFY_SLOTS 64
-#define MAX_CHAIN 256
+#define MAX_CHAIN limit32(callback_chain)
 
 /* Takes detail. `owner`: an address in the module that registered it, 0 where nothing tells. */
 static void put_owned(struct context *c, const char *type, uint64_t address, uint64_t owner, json_t *detail)

@@ -12,7 +12,7 @@
 #include "pe.h"
 #include "plugin.h"
 
-#define SAMPLE_LIMIT 8192u		/* bytes disassembled a region */
+#define SAMPLE_LIMIT ((unsigned)FIXED_code_sample)
 #define FIRST_BYTES 64u
 
 enum {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Event tracing sessions: who logs, where to, and whether it still does. */
 #include "plugin.h"
+#include "limit.h"
 
 enum { DUMP, ADDRESS, LOGGER_ID, NAME, LOG_FILE, MODE, BUFFER_SIZE, ACCEPTS, STATUS, START_TIME, EVENTS_LOST, THREAD };
 
@@ -24,7 +25,7 @@ static const struct table etw_sessions = {
 
 /* Sessions of one machine: 64 until 64 more could be configured. */
 #define LOGGERS 64u
-#define MAX_LOGGERS 1024u
+#define MAX_LOGGERS limit32(etw_loggers)
 
 /* The array of pointers to sessions: the host silo's since Windows 10, before it a global. 0: not known. */
 static va_t find_loggers(struct context *c, unsigned *count)
@@ -49,8 +50,10 @@ static va_t find_loggers(struct context *c, unsigned *count)
 		context_note(c, fault, state.va, "etw_sessions", "_ETW_SILODRIVERSTATE can't be read");
 		return (va_t){ 0 };
 	}
-	if (!READ(state, etw_silodriverstate.MaxLoggers, &max) && max && max <= MAX_LOGGERS)
-		*count = max;
+	if (!READ(state, etw_silodriverstate.MaxLoggers, &max) && max)
+		*count = MIN(max, MAX_LOGGERS);
+	if (max > MAX_LOGGERS)
+		context_note(c, FAULT_LIMIT, state.va, "etw_sessions", "room for %u sessions: only %u are looked at", max, MAX_LOGGERS);
 	return (va_t){ array };
 }
 

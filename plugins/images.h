@@ -141,7 +141,7 @@ struct subject {
 	guint direct_calls;
 };
 
-#define PATCH_BYTES 512u	/* kept of a patch */
+#define PATCH_BYTES limit32(patch_bytes)
 
 /* ---- images_content.c */
 struct images *images_create(struct context *c);

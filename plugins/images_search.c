@@ -14,7 +14,7 @@ struct search {
 	struct context *c;
 	found_image_fn each;
 	void *user;
-	uint64_t found;
+	uint64_t found, looked;		/* images, and pages that began like one's header */
 };
 
 static bool limit_reached(struct search *s)
@@ -43,10 +43,18 @@ static bool header_like(const uint8_t *bytes)
 	return false;
 }
 
-static bool is_header(struct search *s, uint64_t base, uint32_t limit)
+/* A closer look, which takes a thousand times as long as the first: one page can be mapped a million times. */
+static bool is_header(struct search *s, uint64_t base, uint32_t size_limit)
 {
+	if (s->looked > limit(image_headers))
+		return false;
+	if (s->looked++ == limit(image_headers)) {
+		context_note(s->c, FAULT_LIMIT, (va_t){ base }, "images", "more than %" G_GUINT64_FORMAT " pages that begin like an image",
+			     limit(image_headers));
+		return false;
+	}
 	struct pe_space at = { s->c->user, { base } };
-	AUTO_PE pe = pe_space_open(&at, limit);
+	AUTO_PE pe = pe_space_open(&at, size_limit);
 
 	return pe->has_file_header && pe->has_optional_header &&
 	       (pe->header_state == PE_HEADER_INTACT ||
@@ -101,7 +109,7 @@ static uint64_t search_range(struct search *s, uint64_t start, uint64_t end, boo
 
 void search_images(struct context *c, found_image_fn each, void *user)
 {
-	struct search s = { c, each, user, 0 };
+	struct search s = { c, each, user, 0, 0 };
 	const GArray *vads = c->process->vads.vads;
 	uint64_t at = 0x10000;
 

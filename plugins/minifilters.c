@@ -9,6 +9,7 @@
  */
 #include <string.h>
 #include "pool.h"
+#include "limit.h"
 
 enum { DUMP, ADDRESS, NAME, ALTITUDE, DRIVER_OBJECT, DRIVER, MODULE };
 enum {
@@ -48,7 +49,7 @@ static const struct table minifilter_operations = {
 static const struct sweep_pattern pool_filter = { SWEEP_POOL, "FMfl", 0x100, 0, NULL };
 static const struct sweep_pattern *const sweeps[] = { &pool_filter, NULL };
 
-#define MAX_OPERATIONS 64u
+#define MAX_OPERATIONS ((unsigned)FIXED_minifilter_operations)
 #define OPERATION_END 0x80
 #define OPERATION_SIZE 32u
 #define IO_TYPE_DRIVER 4

@@ -402,6 +402,8 @@ static bool run(struct context *c, GError **error)
 	g_autoptr(GArray) found = process_set_find(c, candidates);
 	for (guint i = 0; i < found->len; i++)
 		put(c, &g_array_index(found, struct process_found, i));
+	if (!c->processes->len && c->image->bytes_present)
+		context_note(c, FAULT_IMPLAUSIBLE, (va_t){ 0 }, "processes", "no process was found, and no machine runs without: the page tables or the objects are not as they were");
 	return true;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "pe_space.h"
 #include "plugin.h"
+#include "limit.h"
 
 enum { DUMP, TABLE_NAME, NUMBER, FUNCTION, ADDRESS, MODULE, PLACEMENT };
 
@@ -27,7 +28,7 @@ static const struct table ssdt = {
 };
 
 /* Bits 0 to 11 of a system call's number choose the entry, 12 and 13 the table. */
-#define MAX_SERVICES 4096u
+#define MAX_SERVICES ((unsigned)FIXED_services)
 #define WIN32K_FIRST 4096u
 /* How many processes are asked for names: each has its own copy, and one may be hooked. */
 #define NAME_SOURCES 8

@@ -2,6 +2,7 @@
 /* The kernel's timers: what each processor is to call, and when. */
 #include "processor.h"
 #include "walk.h"
+#include "limit.h"
 
 enum { DUMP, ADDRESS, PROCESSOR, DUE_TIME, PERIOD, SIGNALED, DPC, ROUTINE, MODULE, CONTEXT, PLACEMENT };
 
@@ -28,7 +29,7 @@ static const struct table timers = {
 #define INTERRUPT_TIME 8u
 /* TimerNotificationObject and TimerSynchronizationObject of KOBJECTS. */
 #define DISPATCHER_TIMER 8
-#define MAX_TIMERS (1u << 20)
+#define MAX_TIMERS limit32(timers)
 
 struct clock {
 	uint64_t wait_never, wait_always;
@@ -130,6 +131,8 @@ static bool run(struct context *c, GError **error)
 				made += put_timer(c, &timer, p->number, &k);
 		}
 	}
+	if (made >= MAX_TIMERS)
+		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "timers", "more than %u timers: the rest is left out", MAX_TIMERS);
 	return true;
 }
 

@@ -9,11 +9,6 @@
 #include "plugin.h"
 #include "scan.h"
 
-/* Steps of page-table walking a process: no honest one has several times as many pages as
- * the machine; page tables that name themselves have endless ones. */
-#define STEPS_LEAST (UINT64_C(1) << 20)
-#define STEPS_PER_PAGE 4u
-
 enum { DUMP, PROCESS, VAD, REGION, ADDRESS, LENGTH, RULE, NAMESPACE, TAGS, META, IDENTIFIER, DATA };
 
 static const char *const indices[] = { "rule", NULL };
@@ -42,6 +37,7 @@ struct shared {
 	struct scan_rules *rules;
 	GMutex lock;
 	GPtrArray *idle;	/* struct scanner *: one a thread comes to be made */
+	uint64_t pages;		/* scanned by the jobs that are through */
 };
 
 static void shared_destroy(void *data)
@@ -78,7 +74,7 @@ struct job {
 	struct context *c;
 	struct space *space;
 	struct scanner *scanner;
-	uint64_t steps;			/* of walking that are left */
+	uint64_t pages, pages_left;	/* scanned, and how many more may be */
 	unsigned matches;
 	uint64_t not_in_dump;		/* pages that should be in memory but aren't in the dump */
 	uint64_t first_not_in_dump;
@@ -133,18 +129,17 @@ static void region_begin(struct job *job, uint64_t base, int64_t vad)
 	scanner_begin(job->scanner, base, on_match, job);
 }
 
-static bool step(struct job *job)
+static bool goes_on(const struct job *job)
 {
-	if (!job->steps || context_cancelled(job->c))
-		return false;
-	job->steps--;
-	return true;
+	return job->pages_left && !context_cancelled(job->c);
 }
 
 /* From start to last (its last byte) of a page that is to be had. */
 static void add_page(struct job *job, const struct page *page, uint64_t start, uint64_t last)
 {
-	for (uint64_t n = (last - start) / PAGE_SIZE + 1, va = start; n && step(job); n--, va += PAGE_SIZE) {
+	for (uint64_t n = (last - start) / PAGE_SIZE + 1, va = start; n && goes_on(job); n--, va += PAGE_SIZE) {
+		job->pages++;
+		job->pages_left--;
 		const uint8_t *bytes = image_page(job->c->image, (pa_t){ page->pa.v + (va - page->va.v) }, job->scratch);
 		if (bytes)
 			scanner_add(job->scanner, va, bytes, PAGE_SIZE);
@@ -154,11 +149,26 @@ static void add_page(struct job *job, const struct page *page, uint64_t start, u
 	}
 }
 
+/*
+ * How much one job may scan. Page tables can name one frame a million times; honest ones map little of it more
+ * than once. When all jobs together have scanned several times the dump, those to come get a small share each: a
+ * hostile process doesn't take the others' place.
+ */
+static uint64_t pages_allowed(const struct context *c)
+{
+	struct shared *shared = context_kept(c);
+	uint64_t present = c->image->bytes_present;
+
+	g_mutex_lock(&shared->lock);
+	bool spent = shared->pages > (limit(yara_bytes) + limit(yara_bytes_ratio) * present) / PAGE_SIZE;
+	g_mutex_unlock(&shared->lock);
+	return (limit(yara_bytes_process) + (spent ? 0 : limit(yara_bytes_process_ratio) * present)) / PAGE_SIZE;
+}
+
 static void job_init(struct job *job, struct context *c, struct space *space)
 {
 	*job = (struct job){
-		.c = c, .space = space, .scanner = take_scanner(context_kept(c)), .vad = -1,
-		.steps = STEPS_LEAST + STEPS_PER_PAGE * (c->image->bytes_present / PAGE_SIZE),
+		.c = c, .space = space, .scanner = take_scanner(context_kept(c)), .vad = -1, .pages_left = pages_allowed(c),
 	};
 }
 
@@ -167,16 +177,21 @@ static void job_finish(struct job *job)
 	if (!job->scanner)
 		return;
 	region_end(job);
-	give_scanner_back(context_kept(job->c), job->scanner);
+	struct shared *shared = context_kept(job->c);
+	give_scanner_back(shared, job->scanner);
+	g_mutex_lock(&shared->lock);
+	shared->pages += job->pages;
+	g_mutex_unlock(&shared->lock);
 	if (job->not_in_dump)
 		context_note(job->c, FAULT_NOT_IN_DUMP, (va_t){ job->first_not_in_dump }, "yara_matches",
 			     "%" G_GUINT64_FORMAT " pages in memory are not in the dump: not scanned", job->not_in_dump);
 	if (job->matches > limit(yara_matches))
 		context_note(job->c, FAULT_LIMIT, (va_t){ 0 }, "yara_matches", "%u matches, %" G_GUINT64_FORMAT " are kept", job->matches,
 			     limit(yara_matches));
-	if (!job->steps)
+	if (!job->pages_left)
 		context_note(job->c, FAULT_LIMIT, (va_t){ job->end }, "yara_matches",
-			     "its page tables name far more pages than the machine has: the rest is not scanned");
+			     "its page tables name far more memory than the machine has: %" G_GUINT64_FORMAT " MiB of it were scanned, the rest is not",
+			     job->pages * PAGE_SIZE >> 20);
 }
 
 /* ---- the pages of a VAD: those its process has entries for, and those only the section has in memory */
@@ -216,7 +231,7 @@ static bool next_entries(struct pages *p)
 	va_t cursor = { p->at };
 	struct page page;
 
-	while (p->at <= p->last && step(p->job) && space_next_page(p->job->c->space, &cursor, (va_t){ p->last }, &page)) {
+	while (p->at <= p->last && goes_on(p->job) && space_next_page(p->job->c->space, &cursor, (va_t){ p->last }, &page)) {
 		uint64_t start = MAX(p->at, page.va.v), end = MIN(start | PAGE_MASK, p->last);
 		size_t n = (size_t)(end - start + 1);
 		p->at = cursor.v = end + 1;
@@ -237,8 +252,10 @@ static bool next_shared(struct pages *p)
 		for (; p->index < p->count; p->index++) {
 			uint64_t entry = 0;
 			memcpy(&entry, p->entries + p->index * p->width, p->width);
-			if (!entry || !step(p->job))
+			if (!entry)
 				continue;
+			if (!goes_on(p->job) || !space_spend(p->job->space, 1))
+				return false;
 			va_t va = { p->entries_va + (uint64_t)p->index * PAGE_SIZE };
 			if (!space_page(p->job->space, va, &p->shared) && page_readable(&p->shared)) {
 				p->index++;
@@ -253,7 +270,7 @@ static bool next_shared(struct pages *p)
 static bool pages_next(struct pages *p, struct page *page)
 {
 	if (!p->have_own && !p->own_over)
-		p->have_own = step(p->job) && space_next_page(p->job->space, &p->cursor, p->vad->end, &p->own);
+		p->have_own = goes_on(p->job) && space_next_page(p->job->space, &p->cursor, p->vad->end, &p->own);
 	if (!p->have_shared && !p->shared_over)
 		p->have_shared = next_shared(p);
 	p->own_over = !p->have_own;
@@ -332,7 +349,7 @@ static void scan_between(struct job *job, uint64_t first, uint64_t last, bool al
 	va_t cursor = { first };
 	struct page page;
 
-	while (step(job) && space_next_page(job->space, &cursor, (va_t){ last }, &page)) {
+	while (goes_on(job) && space_next_page(job->space, &cursor, (va_t){ last }, &page)) {
 		uint64_t start = MAX(page.va.v, first);
 		if (!page_readable(&page) || !(all || page.executable))
 			continue;
@@ -397,7 +414,7 @@ static void scan_kernel(struct job *job)
 	struct page page;
 
 	self_map(job->space, &skip, &skip_size);
-	for (uint64_t before = 0; cursor.v > before && step(job) && space_next_page(job->space, &cursor, last, &page); ) {
+	for (uint64_t before = 0; cursor.v > before && goes_on(job) && space_next_page(job->space, &cursor, last, &page); ) {
 		before = page.va.v;
 		if (page.va.v - skip < skip_size) {
 			cursor.v = skip + skip_size;
@@ -405,7 +422,7 @@ static void scan_kernel(struct job *job)
 		}
 		if (!page_readable(&page))
 			continue;
-		for (uint64_t i = 0; i < page.size && step(job); i += PAGE_SIZE) {
+		for (uint64_t i = 0; i < page.size && goes_on(job); i += PAGE_SIZE) {
 			va_t va = { page.va.v + i };
 			const char *driver = context_driver_at(job->c, va);
 			if (!driver && !page.executable)

@@ -27,6 +27,7 @@ class Target:
         self.places = {}            # kind -> [(offset, length)]
         self.values = []            # addresses that mean something, for pointers to point at
         self.tables = []            # file offsets of page-table pages
+        self.roots = []             # of processes: physical addresses
         if case:
             self.learn(case)
 
@@ -134,6 +135,7 @@ class Target:
         self.add("kernel", dtb, base, 0x1000)
         self.add("shared data", dtb, 0xfffff78000000000, 0x400)
         roots = {dtb} | {d for d in system.values() if d}
+        self.roots = sorted(roots - {dtb})
         db.close()
         self.find_tables(roots)
         if not self.values:
@@ -343,6 +345,23 @@ def endless_vads(t, rng):
     return "VADs over everything, " + tables
 
 
+def one_frame(t, rng):
+    """All of every process's user memory is one frame of code, by page tables whose entries are all alike, and a VAD spans it."""
+    frame, last, middle, top = rng.sample(range(1, t.size // PAGE), 4)
+    wanted = b"MZ" + rng.randbytes(PAGE - 2) if rng.random() < 0.5 else b"\x55\x48\x89\xe5\x90\xc3" * (PAGE // 6) + b"\0" * (PAGE % 6)
+    at = [t.offset(page * PAGE) for page in (frame, last, middle, top)]
+    if None in at:
+        return table_loops(t, rng)
+    t.write(at[0], wanted)
+    for table, below in zip(at[1:], (frame, last, middle)):
+        t.write(table, struct.pack("<Q", below * PAGE | 0x67) * 512)
+    for root in t.roots:
+        where = t.offset(root & 0xffffffffff000)
+        if where is not None:
+            t.write(where, struct.pack("<Q", top * PAGE | 0x67) * rng.choice([1, 16, 256]))
+    return "every process maps page 0x%x all over, %s" % (frame, endless_vads(t, rng) if rng.random() < 0.5 else "VADs as they are")
+
+
 def names(t, rng):
     """Every text of one process's structures becomes a hostile one."""
     n = 0
@@ -381,10 +400,10 @@ def image_headers(t, rng):
 
 ANYWHERE = [flip_bits, random_pages, shuffle_pages, cut, header]
 AIMED = [structure_bits, structure_values, structure_values, one_kind_everywhere, one_kind_everywhere, pointers_crossed, pointers_crossed, names, image_headers]
-TABLES = [table_bits, table_loops, table_loops, table_pages]
+TABLES = [table_bits, table_loops, table_loops, table_pages, one_frame]
 
 
-def apply(target, rng):
+def apply(target, rng, only=None):
     kinds = list(ANYWHERE)
     if target.values:
         kinds += AIMED
@@ -392,5 +411,8 @@ def apply(target, rng):
             kinds += TABLES
         if "vad" in target.places and target.tables:
             kinds += [endless_vads]
+    if only:
+        kinds = [kind for kind in kinds if kind.__name__ == only]
+        return kinds[0](target, rng) if kinds else "nothing: it has no place for that"
     done = [rng.choice(kinds)(target, rng) for _ in range(rng.choice([1, 1, 1, 2, 4]) if target.values else 1)]
     return "; ".join(done)

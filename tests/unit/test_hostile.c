@@ -126,6 +126,9 @@ static const struct table processes = {
 static const struct table parents = {
 	.name = "parents", .key = "parent_id", .doc = "", .columns = { { "process_id", COL_PROCESS, "" }, { "value", COL_INT, "" } },
 };
+static const struct table texts = {
+	.name = "texts", .doc = "made for the test", .columns = { { "text", COL_TEXT, "" } },
+};
 static const struct table children = {
 	.name = "children", .doc = "",
 	.columns = { { "process_id", COL_PROCESS, "" }, { "parent_id", COL_REF, "", "parents" }, { "value", COL_INT, "" } },
@@ -182,6 +185,33 @@ START_TEST(references_ahead)
 	process_destroy(a);
 	process_destroy(b);
 	store_close(store);
+}
+END_TEST
+
+/* A million handles of one object with the longest name: few rows by number, gigabytes by size. */
+START_TEST(rows_of_long_texts)
+{
+	struct rows *rows = rows_create();
+	g_autofree char *text = g_strnfill(65535, 'x');
+	unsigned made = 0;
+
+	rows->byte_limit = 1 << 20;
+	for (int i = 0; i < 1000; i++)
+		row_text(rows_add(rows, &texts, NULL), 0, text);
+	for (int i = 0; i < 1000; i++)
+		rows_note(rows, FAULT_PAGED_OUT, (va_t){ 0 }, NULL, "texts", g_strdup("more of it"));
+	for (guint i = 0; i < rows->rows->len; i++)
+		made += strlen(((struct row *)g_ptr_array_index(rows->rows, i))->cells[0].text) == 65535;
+	ck_assert_uint_eq(made, rows->rows->len);
+	ck_assert_uint_ge(made, 15);
+	ck_assert_uint_le(made, 17);
+	ck_assert_uint_eq(rows->notes->len, 0);
+	rows_note_dropped(rows, NULL);
+	ck_assert_uint_eq(rows->notes->len, 1);
+	ck_assert_int_eq(((struct note *)g_ptr_array_index(rows->notes, 0))->fault, FAULT_LIMIT);
+	rows_clear(rows);
+	ck_assert_uint_eq(rows->bytes, 0);
+	rows_destroy(rows);
 }
 END_TEST
 
@@ -288,6 +318,7 @@ int main(void)
 	tcase_add_test(case_case, text_cut_short);
 	tcase_add_test(case_case, references_ahead);
 	tcase_add_test(case_case, rows_dropped);
+	tcase_add_test(case_case, rows_of_long_texts);
 	tcase_add_test(case_case, rules_only_look);
 	tcase_add_test(case_case, limits);
 	tcase_set_timeout(case_case, 30);
