@@ -6,8 +6,6 @@
 #include <unistd.h>
 #include "command.h"
 #include "crew.h"
-#include "hash.h"
-#include "layout_store.h"
 #include "limit.h"
 #include "pipeline.h"
 #include "sandbox.h"
@@ -113,32 +111,13 @@ static enum outcome worse(enum outcome a, enum outcome b)
 	return a == OUTCOME_PARTIAL ? a : b;
 }
 
-static void read_all(struct sandbox *sandbox, char **paths)
-{
-	for (char **p = paths; p && *p; p++)
-		sandbox_read(sandbox, *p);
-}
-
 /* From here on only what the user named can be read, and nothing but the case and unpacked dumps written. */
 static const char *confine(const struct options *o, char **dumps)
 {
-	AUTO(sandbox) sandbox = sandbox_create();
-	g_autofree char *folder = g_path_get_dirname(o->output), *layouts = layout_store_directory();
-	const char *temporary = g_getenv("TMPDIR");
+	g_autofree char *folder = g_path_get_dirname(o->output);
+	struct sandbox_files files = { dumps, { o->rules, o->yara, o->symbols, o->plugins, o->page_files }, o->layout, folder };
 
-	for (char **dump = dumps; *dump; dump++)
-		sandbox_read_dump(sandbox, *dump);
-	read_all(sandbox, o->rules);
-	read_all(sandbox, o->yara);
-	read_all(sandbox, o->symbols);
-	read_all(sandbox, o->plugins);
-	read_all(sandbox, o->page_files);
-	sandbox_read(sandbox, o->layout);
-	sandbox_read(sandbox, layouts);
-	sandbox_write(sandbox, folder);
-	sandbox_write(sandbox, temporary && *temporary ? temporary : "/var/tmp");
-	hash_prepare();
-	return sandbox_enter(sandbox, o->verbose);
+	return sandbox_confine(&files, !o->quiet);
 }
 
 static int run(int argc, char **argv)

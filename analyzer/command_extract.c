@@ -22,13 +22,14 @@
 #include "page_file.h"
 #include "pe_space.h"
 #include "pipeline.h"
+#include "sandbox.h"
 #include "vad_tree.h"
 
 struct extract_options {
 	char *output, *base, *image_base, *dump_file, *layout;
 	char **symbols, **page_files;
 	gint64 pid, dump_id;
-	gboolean all_suspicious, mapped, no_verify, quiet;
+	gboolean all_suspicious, mapped, no_verify, quiet, no_sandbox;
 	uint64_t address, new_base;	/* of base and image_base */
 };
 
@@ -51,6 +52,7 @@ struct extraction {
 	struct process *process;	/* the last target's */
 	struct space *user;
 	struct rows *rows;		/* notes made while VADs are read; not kept */
+	bool confined;
 	unsigned written, incomplete, failed;
 };
 
@@ -176,6 +178,14 @@ static bool verify(struct extraction *x, const char *path, GError **error)
 	return false;
 }
 
+/* Where the dump's n-th page file was when it was analysed; NULL: it had no more. */
+static char *page_file_path(const struct extraction *x, guint n)
+{
+	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, x->dump_id), *number = g_strdup_printf("%u", n);
+
+	return store_value(x->store, "SELECT path FROM page_files WHERE dump_id = CAST(? AS INTEGER) AND number = CAST(? AS INTEGER)", id, number, NULL);
+}
+
 /* The page files that the dump was analysed with. Without one, what it holds is missing from the files and listed so. */
 static bool open_page_files(struct extraction *x, GError **error)
 {
@@ -209,6 +219,30 @@ static bool open_page_files(struct extraction *x, GError **error)
 	return true;
 }
 
+/* From here on only the dump is read, and written to nothing but the folder that was named. */
+static void confine(struct extraction *x, const char *case_path, const char *dump_path)
+{
+	const struct extract_options *o = x->options;
+	g_autoptr(GPtrArray) page_files = g_ptr_array_new_with_free_func(g_free);
+	char *dumps[] = { (char *)dump_path, NULL }, *cases[] = { (char *)case_path, NULL }, *path;
+
+	while (x->store && page_files->len < PAGE_FILES_MAX && (path = page_file_path(x, page_files->len)))
+		g_ptr_array_add(page_files, path);
+	g_ptr_array_add(page_files, NULL);
+	struct sandbox_files files = { dumps, { o->symbols, cases, o->page_files, (char *const *)page_files->pdata }, o->layout, o->output, false };
+	if (!x->confined && !o->no_sandbox)
+		(void)sandbox_confine(&files, false);
+	x->confined = true;
+}
+
+static bool make_folder(const struct extraction *x, GError **error)
+{
+	if (!g_mkdir_with_parents(x->options->output, 0700))
+		return true;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", x->options->output, g_strerror(errno));
+	return false;
+}
+
 static bool open_dump(struct extraction *x, const char *case_path, GError **error)
 {
 	struct layout_options layouts = { (const char *const *)x->options->symbols, x->options->layout };
@@ -216,6 +250,7 @@ static bool open_dump(struct extraction *x, const char *case_path, GError **erro
 	const char *path = x->options->dump_file ? x->options->dump_file :
 			   g_file_test(x->dump_path, G_FILE_TEST_EXISTS) || !g_file_test(beside, G_FILE_TEST_EXISTS) ? x->dump_path : beside;
 
+	confine(x, case_path, path);
 	x->image = image_open(path, error);
 	if (!x->image) {
 		g_prefix_error(error, "the dump of this case (--dump-file tells where it is now): ");
@@ -480,12 +515,8 @@ static bool run_case(struct extraction *x, const char *case_path, GError **error
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: nothing of that process and address", case_path);
 		return false;
 	}
-	if (!open_dump(x, case_path, error))
+	if (!make_folder(x, error) || !open_dump(x, case_path, error))
 		return false;
-	if (g_mkdir_with_parents(x->options->output, 0700)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", x->options->output, g_strerror(errno));
-		return false;
-	}
 	for (guint i = 0; i < targets->len; i++) {
 		g_autoptr(GError) why = NULL;
 		if (!write_target(x, g_ptr_array_index(targets, i), &why)) {
@@ -524,8 +555,12 @@ static bool is_database(const char *path)
 /* A dump: analyse it into a case that goes afterwards. */
 static bool run_dump(struct extraction *x, const char *path, GError **error)
 {
-	g_autofree char *folder = g_dir_make_tmp("memsieve-XXXXXX", error), *output = folder ? g_build_filename(folder, "case.db", NULL) : NULL;
-	g_autofree const struct plugin **sorted = folder ? plugin_load(NULL, error) : NULL;
+	if (!make_folder(x, error))
+		return false;
+	confine(x, path, path);
+	g_autofree char *output = g_build_filename(x->options->output, ".extracted.db", NULL);
+	(void)g_unlink(output);
+	g_autofree const struct plugin **sorted = plugin_load(NULL, error);
 	struct options options = {
 		.output = output, .jobs = (int)g_get_num_processors(), .symbols = x->options->symbols, .layout = x->options->layout, .page_files = x->options->page_files,
 		.quiet = TRUE,
@@ -534,10 +569,7 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 	struct result result;
 	bool ok = sorted && pipeline_analyze(&options, sorted, path, &result, error) && run_case(x, output, error);
 
-	if (output)
-		(void)g_unlink(output);
-	if (folder)
-		(void)g_rmdir(folder);
+	(void)g_unlink(output);
 	return ok;
 }
 
@@ -566,6 +598,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "don't list what is written", NULL },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o->no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db|DUMP");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "command.h"
 #include "pipeline.h"
+#include "sandbox.h"
 #include "text.h"
 
 static void print_ranges(struct image *image)
@@ -15,32 +16,32 @@ static void print_ranges(struct image *image)
 
 	for (pa_t at = { 0 }; image_next_range(image, at, &range); at.v = range.start + range.length) {
 		if (n < 16)
-			printf("%-16s0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x\n", n ? "" : "ranges", range.start,
+			g_print("%-16s0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x\n", n ? "" : "ranges", range.start,
 			       range.start + range.length - 1);
 		top = range.start + range.length;
 		n++;
 	}
 	if (n > 16)
-		printf("%-16s… %u in all\n", "", n);
-	printf("%-16s%" G_GUINT64_FORMAT " bytes (%.1f %% of the span)\n", "present", image->bytes_present,
+		g_print("%-16s… %u in all\n", "", n);
+	g_print("%-16s%" G_GUINT64_FORMAT " bytes (%.1f %% of the span)\n", "present", image->bytes_present,
 	       top ? 100.0 * (double)image->bytes_present / (double)top : 0);
 	if (image->facts.no_user_memory)
-		printf("%-16sabsent: this dump holds the kernel's memory alone\n", "user memory");
+		g_print("%-16sabsent: this dump holds the kernel's memory alone\n", "user memory");
 }
 
 static void print_kernel(const struct kernel *k)
 {
 	static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
 
-	printf("%-16s%u.%u.%u%s%s\n", "OS build", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
-	printf("%-16s0x%" G_GINT64_MODIFIER "x, %u bytes, found by %s\n", "kernel", k->base.v, k->size, k->found_by);
-	printf("%-16s%s %s\n", "PDB", k->pdb_name ? k->pdb_name : "?", k->guid_age ? k->guid_age : "?");
-	printf("%-16s0x%" G_GINT64_MODIFIER "x%s\n", "DTB", k->dtb.v, k->paging == PAGING_X64_LA57 ? " (five levels)" : "");
+	g_print("%-16s%u.%u.%u%s%s\n", "OS build", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
+	g_print("%-16s0x%" G_GINT64_MODIFIER "x, %u bytes, found by %s\n", "kernel", k->base.v, k->size, k->found_by);
+	g_print("%-16s%s %s\n", "PDB", k->pdb_name ? k->pdb_name : "?", k->guid_age ? k->guid_age : "?");
+	g_print("%-16s0x%" G_GINT64_MODIFIER "x%s\n", "DTB", k->dtb.v, k->paging == PAGING_X64_LA57 ? " (five levels)" : "");
 	if (k->layout)
-		printf("%-16s%s:%s%s%s\n", "layout", sources[k->layout->source], k->layout->origin ? k->layout->origin : "",
+		g_print("%-16s%s:%s%s%s\n", "layout", sources[k->layout->source], k->layout->origin ? k->layout->origin : "",
 		       k->layout->version ? ", " : "", k->layout->version ? k->layout->version : "");
 	else
-		printf("%-16sunknown: provide the symbol file of %s %s with --symbols\n", "layout", k->pdb_name ? k->pdb_name : "?",
+		g_print("%-16sunknown: provide the symbol file of %s %s with --symbols\n", "layout", k->pdb_name ? k->pdb_name : "?",
 		       k->guid_age ? k->guid_age : "?");
 }
 
@@ -123,10 +124,12 @@ static int run(int argc, char **argv)
 	g_autofree char *layout = NULL;
 	gboolean json = FALSE;
 	g_autoptr(GError) error = NULL;
+	gboolean no_sandbox = FALSE;
 	const GOptionEntry entries[] = {
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("DUMP");
@@ -136,6 +139,9 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve info: %s\n", error ? error->message : "one dump is needed");
 		return OUTCOME_USAGE;
 	}
+	struct sandbox_files files = { argv + 1, { symbols }, layout, NULL };
+	if (!no_sandbox)
+		(void)sandbox_confine(&files, false);
 	AUTO(image) image = image_open(argv[1], &error);
 	if (!image) {
 		g_printerr("memsieve: %s\n", error->message);
@@ -151,13 +157,13 @@ static int run(int argc, char **argv)
 		return command_print_json(o, !found ? OUTCOME_FAILED : found->layout ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
 	}
 	const struct image_facts *facts = &image->facts;
-	printf("%-16s%s\n%-16s%" G_GUINT64_FORMAT "\n%-16s%s%s%s\n", "file", argv[1], "size", image->file->size, "format", facts->format,
+	g_print("%-16s%s\n%-16s%" G_GUINT64_FORMAT "\n%-16s%s%s%s\n", "file", argv[1], "size", image->file->size, "format", facts->format,
 	       facts->detail ? ", " : "", facts->detail ? facts->detail : "");
 	g_autofree char *time = text_from_filetime(facts->system_time);
 	if (time)
-		printf("%-16s%s\n", "time", time);
+		g_print("%-16s%s\n", "time", time);
 	if (facts->is_crash)
-		printf("%-16s0x%x (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%"
+		g_print("%-16s0x%x (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%"
 		       G_GINT64_MODIFIER "x)\n", "bugcheck", facts->bugcheck_code, facts->bugcheck_parameters[0],
 		       facts->bugcheck_parameters[1], facts->bugcheck_parameters[2], facts->bugcheck_parameters[3]);
 	print_ranges(image);
@@ -165,7 +171,7 @@ static int run(int argc, char **argv)
 	if (kernel)
 		print_kernel(kernel);
 	for (guint i = 0; i < image->notes->len; i++)
-		printf("%-16s%s\n", "note", ((struct image_note *)g_ptr_array_index(image->notes, i))->message);
+		g_print("%-16s%s\n", "note", ((struct image_note *)g_ptr_array_index(image->notes, i))->message);
 	if (!kernel) {
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;

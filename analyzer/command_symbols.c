@@ -6,6 +6,7 @@
 #include "command.h"
 #include "layout_store.h"
 #include "pipeline.h"
+#include "sandbox.h"
 
 static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
 
@@ -20,7 +21,7 @@ struct listing {
 static void end_family(struct listing *l)
 {
 	if (l->family && !l->each)
-		printf("%-18s %3u kernels, %s to %s\n", l->family, l->kernels, l->first, l->last);
+		g_print("%-18s %3u kernels, %s to %s\n", l->family, l->kernels, l->first, l->last);
 	g_clear_pointer(&l->family, g_free);
 	g_clear_pointer(&l->first, g_free);
 	g_clear_pointer(&l->last, g_free);
@@ -34,7 +35,7 @@ static void list_builtin(void *user, const char *guid_age, const char *version, 
 	if (l->family && strcmp(l->family, family))
 		end_family(l);
 	if (l->each)
-		printf("builtin %-40s %s\n", guid_age, version);
+		g_print("builtin %-40s %s\n", guid_age, version);
 	if (!l->family) {
 		l->family = g_strdup(family);
 		l->first = g_strdup(version);
@@ -59,13 +60,13 @@ static int list(int argc, char **argv)
 	for (char **name = families; *name && !l.each; name++) {
 		AUTO(layout) layout = layout_family_named(*name);
 		if (layout && !layout_has_kernels(*name))
-			printf("%-18s structures alone%s\n", *name, layout->pointer_size == 4 ? ", 32 bits" : "");
+			g_print("%-18s structures alone%s\n", *name, layout->pointer_size == 4 ? ", 32 bits" : "");
 	}
 	imported = layout_store_list();
 	for (char **guid_age = imported; *guid_age; guid_age++) {
 		g_autoptr(GError) error = NULL;
 		AUTO(layout) layout = layout_store_find(*guid_age, &error);
-		printf("imported %s%s%s%s\n", *guid_age, layout ? ", from " : ": ",
+		g_print("imported %s%s%s%s\n", *guid_age, layout ? ", from " : ": ",
 		       layout ? sources[layout->source] : error ? error->message : "", layout && layout->version ? layout->version : "");
 	}
 	return OUTCOME_COMPLETE;
@@ -81,6 +82,10 @@ static int import(int argc, char **argv)
 		g_printerr("memsieve symbols import: files are needed (Volatility-3 symbol files or PDBs)\n");
 		return OUTCOME_USAGE;
 	}
+	g_autofree char *folder = layout_store_directory();
+	struct sandbox_files files = { .read = { argv + 1 }, .write = folder, .renames = true };
+	(void)g_mkdir_with_parents(folder, 0777);	/* where it can't be made the first file says so */
+	(void)sandbox_confine(&files, false);
 	for (int i = 1; i < argc; i++) {
 		g_autoptr(GError) error = NULL;
 		g_autofree char *path = NULL;
@@ -91,7 +96,7 @@ static int import(int argc, char **argv)
 			outcome = OUTCOME_FAILED;
 			continue;
 		}
-		printf("%s: %s\n", layout->guid_age, path);
+		g_print("%s: %s\n", layout->guid_age, path);
 	}
 	return outcome;
 }
@@ -171,24 +176,24 @@ static void report(const struct kernel *k)
 	layout_visit_symbols(l, check_symbol, &symbols);
 	switch (l->source) {
 	case LAYOUT_FAMILY:
-		printf("covered      by the structures of %s, the same build; they fit this dump in every point that could be checked\n", l->origin);
+		g_print("covered      by the structures of %s, the same build; they fit this dump in every point that could be checked\n", l->origin);
 		break;
 	case LAYOUT_DERIVED:
-		printf("covered      by structures derived from the dump, beginning with those of %s\n", l->base);
-		printf("             %u fields known, %u of them derived, %u of these weakly\n", count.all, count.derived, count.weak);
+		g_print("covered      by structures derived from the dump, beginning with those of %s\n", l->base);
+		g_print("             %u fields known, %u of them derived, %u of these weakly\n", count.all, count.derived, count.weak);
 		break;
 	default:
-		printf("covered      exactly, by %s:%s%s%s\n", sources[l->source], l->origin ? l->origin : "", l->version ? ", " : "",
+		g_print("covered      exactly, by %s:%s%s%s\n", sources[l->source], l->origin ? l->origin : "", l->version ? ", " : "",
 		       l->version ? l->version : "");
 	}
-	printf("globals      %u%s\n", symbols.known, count.base ? ", recovered from memory" : "");
+	g_print("globals      %u%s\n", symbols.known, count.base ? ", recovered from memory" : "");
 	if (count.base && (count.missing->len || symbols.missing->len)) {
 		if (count.missing->len)
-			printf("missing      %u fields: %s%s\n", count.missed, count.missing->str, count.missed > NAMED_MAX ? ", …" : "");
+			g_print("missing      %u fields: %s%s\n", count.missed, count.missing->str, count.missed > NAMED_MAX ? ", …" : "");
 		if (symbols.missing->len)
-			printf("missing      %s\n", symbols.missing->str);
+			g_print("missing      %s\n", symbols.missing->str);
 	} else if (count.base) {
-		printf("missing      nothing that is known of\n");
+		g_print("missing      nothing that is known of\n");
 	}
 	layout_destroy(count.base);
 	g_string_free(count.missing, TRUE);
@@ -247,9 +252,11 @@ static int with_dump(int argc, char **argv, bool write)
 	g_auto(GStrv) directories = NULL;
 	gboolean json = FALSE;
 	g_autoptr(GError) error = NULL;
+	gboolean no_sandbox = FALSE;
 	const GOptionEntry entries[] = {
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &directories, "folder of symbol files or PDBs", "DIR" },
 		{ "json", 0, write ? G_OPTION_FLAG_HIDDEN : 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("DUMP");
@@ -259,6 +266,9 @@ static int with_dump(int argc, char **argv, bool write)
 		g_printerr("memsieve symbols: %s\n", error ? error->message : "one dump is needed");
 		return OUTCOME_USAGE;
 	}
+	struct sandbox_files files = { argv + 1, { directories }, NULL, NULL };
+	if (!no_sandbox)
+		(void)sandbox_confine(&files, false);
 	AUTO(image) image = image_open(argv[1], &error);
 	struct layout_options options = { (const char *const *)directories, NULL };
 	AUTO(kernel) k = image ? kernel_find(image, &options, &error) : NULL;
@@ -271,25 +281,25 @@ static int with_dump(int argc, char **argv, bool write)
 			k->layout->source = LAYOUT_DERIVED;
 		g_autofree char *text = k->layout ? layout_write_text(k->layout) : NULL;
 		if (text)
-			fputs(text, stdout);
+			g_print("%s", text);
 		return text ? OUTCOME_COMPLETE : OUTCOME_FAILED;
 	}
 	if (json)
 		return command_print_json(check_json(k), !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE);
-	printf("kernel       %u.%u.%u%s%s\n", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
+	g_print("kernel       %u.%u.%u%s%s\n", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
 	if (k->layout)
 		report(k);
 	else
-		printf("not covered  no structures are known for this build, and too little of its kernel is in the dump to derive them\n");
+		g_print("not covered  no structures are known for this build, and too little of its kernel is in the dump to derive them\n");
 	if (!k->layout || k->layout->source == LAYOUT_FAMILY || k->layout->source == LAYOUT_DERIVED) {
 		const char *name = k->pdb_name ? k->pdb_name : "ntkrnlmp.pdb";
 
 		if (k->guid_age)
-			printf("exact with   %s, GUID %.32s, age %s\n"
+			g_print("exact with   %s, GUID %.32s, age %s\n"
 			       "             on a symbol server: %s/%s/%s; then `memsieve symbols import %s`\n",
 			       name, k->guid_age, k->guid_age + 32, name, k->guid_age, name, name);
 		else
-			printf("exact with   the kernel's PDB; its GUID is not in the dump (the debug directory is not readable)\n");
+			g_print("exact with   the kernel's PDB; its GUID is not in the dump (the debug directory is not readable)\n");
 	}
 	return !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "command.h"
 #include "pipeline.h"
+#include "text.h"
 
 static const struct command *const commands[] = {
 	&command_analyze, &command_batch, &command_info, &command_query, &command_report, &command_export, &command_extract, &command_merge,
@@ -23,9 +24,30 @@ static void usage(FILE *to)
 	      "1 failed, 2 usage.\n", to);
 }
 
+/* What g_print and g_printerr say may hold a dump's own words, and a terminal obeys some of those. */
+static void show(const char *text, FILE *to)
+{
+	g_autofree char *safe = text_escape_lines(text);
+
+	fputs(safe, to);
+	fflush(to);
+}
+
+static void on_print(const char *text)
+{
+	show(text, stdout);
+}
+
+static void on_printerr(const char *text)
+{
+	show(text, stderr);
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_ALL, "");
+	g_set_print_handler(on_print);
+	g_set_printerr_handler(on_printerr);
 	if (argc < 2) {
 		usage(stderr);
 		return OUTCOME_USAGE;

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "hash.h"
+#include "layout_store.h"
 #include "limit.h"
 
 /* Sanitizers need memory beyond any bound, and ptrace to look for leaks. */
@@ -66,7 +68,10 @@ static const struct abi { struct ruleset handled; size_t size; } abis[] = {
 
 struct grant { char *path; uint64_t rights; };
 
-struct sandbox { GArray *grants; };
+struct sandbox {
+	GArray *grants;
+	bool renames;
+};
 
 static void grant_clear(void *data)
 {
@@ -236,13 +241,15 @@ static bool allow_some(scmp_filter_ctx ctx)
 	return ok && allow(ctx, SCMP_SYS(prlimit64), 1, &SCMP_A2(SCMP_CMP_EQ, 0));
 }
 
-static bool enter_seccomp(void)
+static bool enter_seccomp(const struct sandbox *s)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	bool ok = ctx != NULL;
 
 	for (size_t i = 0; ok && i < G_N_ELEMENTS(calls); i++)
 		ok = allow(ctx, calls[i], 0, NULL);
+	if (s->renames)
+		ok = ok && allow(ctx, SCMP_SYS(rename), 0, NULL);
 	if (ok) {	/* whatever threads libraries have started; no slower memory for it on older kernels */
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
@@ -292,7 +299,7 @@ static void bound_resources(void)
 	lower(RLIMIT_DATA, limit(memory_bytes), 0);
 }
 
-const char *sandbox_enter(struct sandbox *s, bool verbose)
+const char *sandbox_enter(struct sandbox *s, bool tell)
 {
 	bool landlock = false, seccomp = false;
 
@@ -302,11 +309,32 @@ const char *sandbox_enter(struct sandbox *s, bool verbose)
 	drop_capabilities();
 	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		landlock = enter_landlock(s);
-		seccomp = enter_seccomp();
+		seccomp = enter_seccomp(s);
 	}
-	if (verbose && !landlock)
+	if (tell && !landlock)
 		g_printerr("memsieve: this kernel has no Landlock: files are not confined\n");
-	if (verbose && !seccomp)
+	if (tell && !seccomp)
 		g_printerr("memsieve: seccomp can't be used here: system calls are not confined\n");
 	return landlock ? seccomp ? "landlock+seccomp" : "landlock" : seccomp ? "seccomp" : "none";
+}
+
+const char *sandbox_confine(const struct sandbox_files *files, bool tell)
+{
+	AUTO(sandbox) s = sandbox_create();
+	g_autofree char *layouts = layout_store_directory();
+	const char *temporary = g_getenv("TMPDIR");
+
+	for (char *const *dump = files->dumps; dump && *dump; dump++)
+		sandbox_read_dump(s, *dump);
+	for (size_t i = 0; i < G_N_ELEMENTS(files->read); i++)
+		for (char *const *path = files->read[i]; path && *path; path++)
+			sandbox_read(s, *path);
+	sandbox_read(s, files->layout);
+	sandbox_read(s, layouts);
+	if (files->write)
+		sandbox_write(s, files->write);
+	s->renames = files->renames;
+	sandbox_write(s, temporary && *temporary ? temporary : "/var/tmp");
+	hash_prepare();
+	return sandbox_enter(s, tell);
 }

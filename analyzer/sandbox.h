@@ -30,7 +30,18 @@ void sandbox_read_dump(struct sandbox *sandbox, const char *path);
 /* A folder in which files may be made, written and removed. */
 void sandbox_write(struct sandbox *sandbox, const char *folder);
 
+/* What a command that reads dumps works on. Lists end with NULL; each may be NULL. */
+struct sandbox_files {
+	char *const *dumps;
+	char *const *read[5];
+	const char *layout;
+	const char *write;	/* a folder that is there */
+	bool renames;		/* files in it get another name */
+};
+/* All of the above in one: these files, the imported layouts to read, and $TMPDIR to write, where packed dumps are unpacked. */
+const char *sandbox_confine(const struct sandbox_files *files, bool tell);
+
 /* Before any thread is started. What holds from now on, as runs.sandbox says it: "landlock+seccomp", "landlock", "seccomp" or
- * "none". What could not be had is said on stderr when verbose. */
-const char *sandbox_enter(struct sandbox *sandbox, bool verbose);
+ * "none". What could not be had is said on stderr with `tell`. */
+const char *sandbox_enter(struct sandbox *sandbox, bool tell);
 #endif

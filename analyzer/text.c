@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
+#include <stdbool.h>
 #include <string.h>
 
 char *text_from_utf16(const void *utf16, size_t bytes, gboolean stop_at_nul)
@@ -50,7 +51,7 @@ char *text_from_filetime(uint64_t filetime)
 			       g_date_time_get_second(t), (unsigned)(filetime % second));
 }
 
-char *text_escape(const char *text)
+static char *escape(const char *text, bool lines)
 {
 	GString *s = g_string_new(NULL);
 
@@ -61,11 +62,23 @@ char *text_escape(const char *text)
 			continue;
 		}
 		p = g_utf8_next_char(p);
-		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+		if (lines && (c == '\n' || c == '\t'))
+			g_string_append_unichar(s, c);
+		else if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
 		    (c >= 0x2066 && c <= 0x2069) || c == 0x61c || c == 0xfeff)
 			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
 		else
 			g_string_append_unichar(s, c);
 	}
 	return g_string_free(s, FALSE);
+}
+
+char *text_escape(const char *text)
+{
+	return escape(text, false);
+}
+
+char *text_escape_lines(const char *text)
+{
+	return escape(text, true);
 }

@@ -13,6 +13,8 @@ char *text_from_bytes(const void *bytes, size_t length);
 /* FILETIME (100 ns since 1601, UTC) as 2024-03-01T09:15:27.1234567Z; NULL for zero and
  * for what lies past year 9999. The caller frees. */
 char *text_from_filetime(uint64_t filetime);
-/* For showing on a terminal: control characters, bidirectional overrides and backslashes escaped. */
+/* For showing on a terminal: control characters, invisible ones and bidirectional overrides escaped. The caller frees. */
 char *text_escape(const char *text);
+/* The same for text of several lines: line ends and tabs stay. */
+char *text_escape_lines(const char *text);
 #endif
