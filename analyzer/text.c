@@ -33,7 +33,7 @@ char *text_from_utf16(const void *utf16, size_t bytes, gboolean stop_at_nul)
 
 char *text_from_bytes(const void *bytes, size_t length)
 {
-	return g_utf8_make_valid(bytes, (gssize)strnlen(bytes, length));
+	return length ? g_utf8_make_valid(bytes, (gssize)strnlen(bytes, length)) : g_strdup("");
 }
 
 char *text_from_filetime(uint64_t filetime)

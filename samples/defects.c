@@ -28,7 +28,42 @@ static struct sample_vad *vad_of(struct sample_process *p, struct item *item)
 	item_fail(item, "start: process %" G_GUINT64_FORMAT " has no VAD there", p->pid);
 }
 
-/* An address to damage: what= names it, with pid= (and start=) where it belongs to a process. */
+/* Structures by name, of a process or (drivers) of the machine; n= counts them. 0: there is none. */
+static uint64_t structure(struct sample *s, struct item *item, const char *what, struct sample_process *p)
+{
+	uint64_t n = item_number(item, "n", 0), table = GET(s, p->eprocess, eprocess.ObjectTable);
+
+	if (!strcmp(what, "eprocess"))
+		return p->eprocess;
+	if (!strcmp(what, "vad"))
+		return item_has(item, "n") ? (p->vads->len ? g_array_index(p->vads, struct sample_vad, n % p->vads->len).node : 0) : vad_of(p, item)->node;
+	if (!strcmp(what, "thread"))
+		return p->threads->len ? g_array_index(p->threads, struct sample_thread, n % p->threads->len).ethread : 0;
+	if (!strcmp(what, "handle-table"))
+		return table;
+	if (!strcmp(what, "handle-entries"))
+		return table ? GET(s, table, handle_table.TableCode) & ~UINT64_C(7) : 0;
+	if (!strcmp(what, "token"))
+		return GET(s, p->eprocess, eprocess.Token) & ~UINT64_C(15);
+	if (!strcmp(what, "driver"))
+		return s->drivers->len ? ((struct sample_driver *)s->drivers->pdata[n % s->drivers->len])->entry : 0;
+	if (!strcmp(what, "file"))
+		return s->files->len ? ((struct sample_file *)s->files->pdata[n % s->files->len])->file_object : 0;
+	if (!strcmp(what, "section"))
+		return s->files->len ? ((struct sample_file *)s->files->pdata[n % s->files->len])->control_area : 0;
+	if (!strcmp(what, "directory"))
+		return s->root_directory;
+	if (!strcmp(what, "peb"))
+		return p->peb;
+	if (!strcmp(what, "heap"))
+		return p->heap;
+	if (!strcmp(what, "memory"))
+		return item_number(item, "start", 0);
+	item_fail(item, "what: \"%s\" is none of eprocess, vad, thread, handle-table, handle-entries, token, driver, file, section, directory, peb, heap, "
+		  "memory", what);
+}
+
+/* An address to damage: what= names it, with pid= (and start= or n=) where it belongs to a process. */
 static uint64_t place(struct sample *s, struct item *item, uint64_t *root)
 {
 	const char *what = item_text(item, "what", NULL);
@@ -40,18 +75,39 @@ static uint64_t place(struct sample *s, struct item *item, uint64_t *root)
 		return item_number(item, "va", 0);
 	}
 	struct sample_process *p = process_of(s, item);
-	if (!strcmp(what, "eprocess"))
-		return p->eprocess;
-	if (!strcmp(what, "vad"))
-		return vad_of(p, item)->node;
-	*root = p->root;
-	if (!strcmp(what, "peb"))
-		return p->peb;
-	if (!strcmp(what, "heap"))
-		return p->heap;
-	if (!strcmp(what, "memory"))
-		return item_number(item, "start", 0);
-	item_fail(item, "what: \"%s\" is none of eprocess, vad, peb, heap, memory", what);
+	if (!strcmp(what, "peb") || !strcmp(what, "heap") || !strcmp(what, "memory"))
+		*root = p->root;
+	uint64_t at = structure(s, item, what, p);
+	if (!at)
+		item_fail(item, "what: process %" G_GUINT64_FORMAT " has no %s", p->pid, what);
+	return at;
+}
+
+/* Any bytes anywhere: a number, or with to= the address of another structure of the process; with pa=, or table=DEPTH of the
+ * process's page tables (each reached through entry `index` of the one above), in physical memory. */
+static void poke(struct sample *s, struct item *item)
+{
+	const char *to = item_text(item, "to", NULL);
+	uint64_t value = item_number(item, "value", 0), offset = item_number(item, "offset", 0), root;
+	unsigned width = (unsigned)item_number(item, "width", 8);
+
+	if (to)
+		value += structure(s, item, to, process_of(s, item));
+	if (!item_has(item, "pa") && !item_has(item, "table")) {
+		uint64_t at = place(s, item, &root) + offset;
+		memory_put(s->memory, root, at, value, MIN(width, 8));
+		return;
+	}
+	uint64_t pa = item_has(item, "pa") ? item_number(item, "pa", 0) : process_of(s, item)->root;
+	for (uint64_t depth = item_number(item, "table", 0); depth; depth--) {
+		uint64_t entry = 0, index = item_number(item, "index", 0) % 512;
+		for (unsigned tries = 0; tries < 512 && !(entry & 1) && pa + PAGE_SIZE <= s->memory->size; tries++)
+			memcpy(&entry, s->memory->bytes + pa + (index + tries) % 512 * 8, 8);
+		pa = entry & 0xffffffffff000;
+	}
+	if (pa + offset >= s->memory->size || s->memory->size - pa - offset < 8)
+		item_fail(item, "pa: beyond memory");
+	memcpy(s->memory->bytes + pa + offset, &value, MIN(width, 8));
 }
 
 /* Physical pages that the dump leaves out (and a raw image, which can't, fills with zeros). */
@@ -115,9 +171,8 @@ static void defect(struct sample *s, struct item *item)
 			SET(s, node, mmvad_short.LeftChild, UINT64_C(0xfffff00041414140));
 		else
 			SET(s, node, rtl_balanced_node.Left, UINT64_C(0xfffff00041414140));
-	} else if (!strcmp(kind, "poke")) {		/* any bytes anywhere */
-		uint64_t root, at = place(s, item, &root) + item_number(item, "offset", 0);
-		memory_put(s->memory, root, at, item_number(item, "value", 0), (unsigned)item_number(item, "width", 8));
+	} else if (!strcmp(kind, "poke")) {
+		poke(s, item);
 	} else if (strcmp(kind, "truncate") && strcmp(kind, "header")) {	/* those two are the writers' */
 		item_fail(item, "kind: \"%s\" is none of hole, smear, broken-flink, loop-list, loop-vad, wild-vad, poke, truncate, header", kind);
 	}

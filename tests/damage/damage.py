@@ -20,6 +20,13 @@ class Target:
         self.name = path
         self.copy = os.path.join(folder, "damaged-" + os.path.basename(path))
         shutil.copyfile(path, self.copy)
+        os.chmod(self.copy, 0o600)
+        self.beside = []            # what belongs to it: a state file, the other parts
+        stem = os.path.splitext(os.path.basename(path))[0] + "."
+        for name in os.listdir(os.path.dirname(path) or "."):
+            if path.endswith(".vmem") and name.startswith(stem) and name != os.path.basename(path):
+                self.beside.append(os.path.join(folder, "damaged-" + name))
+                shutil.copyfile(os.path.join(os.path.dirname(path), name), self.beside[-1])
         self.size = os.path.getsize(path)
         self.file = open(self.copy, "r+b", buffering=0)
         self.undo, self.cut = [], None
@@ -61,7 +68,8 @@ class Target:
 
     def close(self):
         self.file.close()
-        os.unlink(self.copy)
+        for name in [self.copy] + self.beside:
+            os.unlink(name)
 
     # ---- where things are
 
@@ -101,13 +109,7 @@ class Target:
         ranges = db.execute("SELECT start, length FROM memory_ranges ORDER BY start").fetchall()
         kind, dtb = db.execute("SELECT format, dtb FROM dumps").fetchone()
         kind = (kind or b"").decode()
-        if kind == "raw":
-            self.segments = [(0, self.size, 0)]
-        elif kind == "windows-full":      # pages follow the header in the order of the runs
-            at = 0x2000
-            for start, length in ranges:
-                self.segments.append((start, length, at))
-                at += length
+        self.segments = self.find_segments(kind, ranges)
         if not self.segments or not dtb:
             db.close()
             return
@@ -144,6 +146,46 @@ class Target:
         if low:
             self.places["low stub"] = low
         self.pages = self.size // PAGE
+
+    def find_segments(self, kind, ranges):
+        """Where physical memory stands in the file, for the formats that keep it as it was."""
+        if kind == "raw":
+            return [(0, self.size, 0)]
+        if kind in ("windows-full", "vmware"):      # pages in the order of the runs, behind the header or from the file's start
+            out, at = [], 0x2000 if kind == "windows-full" else 0
+            for start, length in ranges:
+                out.append((start, length, at))
+                at += length
+            return out if kind == "windows-full" or self.name.endswith(".vmem") else []
+        out, at = [], 0
+        if kind == "lime":
+            while at + 32 <= self.size:
+                magic, _, start, last, _ = struct.unpack("<IIQQQ", self.read(at, 32))
+                if magic != 0x4C694D45 or last < start:
+                    break
+                out.append((start, last - start + 1, at + 32))
+                at += 32 + last - start + 1
+        elif kind == "elf" and self.read(0, 5) == b"\x7fELF\x02":
+            (table,), (size, n) = struct.unpack("<Q", self.read(32, 8)), struct.unpack("<HH", self.read(54, 4))
+            for i in range(n):
+                p_type, _, offset, _, pa, length = struct.unpack("<IIQQQQ", self.read(table + i * size, 40))
+                if p_type == 1:
+                    out.append((pa, length, offset))
+        elif kind.startswith(("windows-bitmap", "windows-live", "windows-active", "windows-complete")) and self.read(0x2000 + 4, 4) == b"DUMP":
+            first, _, pages = struct.unpack("<QQQ", self.read(0x2000 + 0x20, 24))
+            for i, byte in enumerate(self.read(0x2000 + 0x38, min(pages // 8 + 1, 1 << 21))):
+                for bit in range(8):
+                    if byte >> bit & 1:
+                        out.append(((i * 8 + bit) * PAGE, PAGE, first))
+                        first += PAGE
+            joined = []
+            for start, length, at in out:
+                if joined and joined[-1][0] + joined[-1][1] == start and joined[-1][2] + joined[-1][1] == at:
+                    joined[-1] = (joined[-1][0], joined[-1][1] + length, joined[-1][2])
+                else:
+                    joined.append((start, length, at))
+            out = joined
+        return out
 
     @staticmethod
     def has(db, table):
@@ -398,7 +440,27 @@ def image_headers(t, rng):
     return "%d values of PE headers" % n
 
 
-ANYWHERE = [flip_bits, random_pages, shuffle_pages, cut, header]
+def enormous(t, rng):
+    """Counts and lengths of four billion and more: a value of the header's that could be one, and its likes in the structures."""
+    big = rng.choice([0xffffffff, 0xfffffffe, 0x7fffffff, 0x80000000, 0x40000000, MASK64, 1 << 62, (1 << 63) - 1, 1 << 40])
+    width = 4 if big <= 0xffffffff else 8
+    place, length = rng.choice([(0, 0x200), (0, 0x2000), (0x2000, 0x100), (0, min(t.size, 0x10000))])
+    n = 0
+    for _ in range(400):
+        at = place + (rng.randrange(length) & ~(width - 1))
+        (value,) = struct.unpack("<Q", t.read(at, width).ljust(8, b"\0"))
+        if 0 < value < 1 << 24:
+            t.write(at, struct.pack("<Q", big)[:width])
+            n += 1
+            if n == rng.choice([1, 1, 3]):
+                break
+    for _ in range(rng.choice([0, 0, 20]) if t.places else 0):
+        _, at, length = somewhere(t, rng)
+        t.write(at + (rng.randrange(max(8, length)) & ~3), struct.pack("<I", big & 0xffffffff))
+    return "%d counts of 0x%x" % (n, big)
+
+
+ANYWHERE = [enormous, flip_bits, random_pages, shuffle_pages, cut, header]
 AIMED = [structure_bits, structure_values, structure_values, one_kind_everywhere, one_kind_everywhere, pointers_crossed, pointers_crossed, names, image_headers]
 TABLES = [table_bits, table_loops, table_loops, table_pages, one_frame]
 

@@ -112,6 +112,9 @@ START_TEST(text_cut_short)
 		ck_assert(g_utf8_validate(shown, -1, NULL));
 		ck_assert(g_str_has_suffix(shown, cut[i][strlen(cut[i]) - 1] == '\xff' ? "ff" : "") && strstr(shown, "\\x"));
 	}
+	g_autofree char *nothing = text_from_bytes(NULL, 0), *lines = text_escape_lines("a\tb\n\x1b[2J\xe2\x80\xae");
+	ck_assert_str_eq(nothing, "");
+	ck_assert_str_eq(lines, "a\tb\n\\x1b[2J\\u202e");
 	g_autofree char *plain = text_escape("\x1b]0;x\x07 \xe2\x80\xae" "exe \xd8\x9c caf\xc3\xa9");
 	ck_assert_str_eq(plain, "\\x1b]0;x\\x07 \\u202eexe \\u061c caf\xc3\xa9");
 }
