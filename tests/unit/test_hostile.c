@@ -324,7 +324,8 @@ int main(void)
 	tcase_add_test(case_case, rows_of_long_texts);
 	tcase_add_test(case_case, rules_only_look);
 	tcase_add_test(case_case, limits);
-	tcase_set_timeout(case_case, 30);
+	tcase_set_timeout(memory_case, 60);
+	tcase_set_timeout(case_case, 60);
 	suite_add_tcase(suite, memory_case);
 	suite_add_tcase(suite, case_case);
 	SRunner *runner = srunner_create(suite);
