@@ -147,7 +147,7 @@ static const char *parse_field(struct parser *p, char *const *words, unsigned co
 	unsigned next = 3;
 	struct field field;
 
-	if (count < 3 || !number(words[1], 0xffff, &offset) || !number(words[2], 0xffff, &size) || !size)
+	if (!dot || count < 3 || !number(words[1], 0xffff, &offset) || !number(words[2], 0xffff, &size) || !size)
 		return "field, offset and size expected";
 	if (count >= next + 3 && !strcmp(words[next], "bits")) {
 		if (!number(words[next + 1], 63, &bit) || !number(words[next + 2], 64, &bits) || !bits || size > 8 ||
