@@ -135,6 +135,37 @@ START_TEST(unfinished_makes_room)
 }
 END_TEST
 
+/* What is there of the same path goes in the transaction in which its successor comes, or stays with it. */
+START_TEST(replaced)
+{
+	g_autoptr(GError) error = NULL;
+	struct merge_result r;
+	static const char *const again[] = {
+		"INSERT INTO dumps(dump_id, path, size, sha256) VALUES (3, 'b', 20, 'bb')",
+		"INSERT INTO processes(dump_id, pid) VALUES (3, 77)", "INSERT INTO processes(dump_id, pid) VALUES (3, 78)", NULL
+	};
+	static const char *const torn[] = {
+		"INSERT INTO dumps(dump_id, path, size, sha256) VALUES (1, 'b', 20, 'bb')", "PRAGMA foreign_keys=OFF",
+		"INSERT INTO processes(dump_id, pid) VALUES (4711, 1)", NULL
+	};
+
+	make("two.db", two);
+	make("again.db", again);
+	make("torn.db", torn);
+	struct store *out = begin("replaced.db");
+	ck_assert(add(out, "two.db", &r, &error) && r.dumps == 2);
+	g_autofree char *path = path_of("again.db"), *bad = path_of("torn.db");
+	ck_assert(merge_replace(out, path, &r, &error) && r.dumps == 1 && r.skipped == 0);
+	ck_assert(merge_check(out, &error));
+	ck_value(out, "SELECT group_concat(path) FROM (SELECT path FROM dumps ORDER BY path)", "a,b");
+	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY pid)", "4,77,78");
+	/* A successor that can't be taken leaves what there was. */
+	ck_assert(!merge_replace(out, bad, &r, &error));
+	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY pid)", "4,77,78");
+	store_close(out);
+}
+END_TEST
+
 /* All or nothing, whatever an input holds. */
 START_TEST(lies)
 {
@@ -173,6 +204,7 @@ int main(void)
 	tcase_add_test(tests, references);
 	tcase_add_test(tests, one_of_two);
 	tcase_add_test(tests, unfinished_makes_room);
+	tcase_add_test(tests, replaced);
 	tcase_add_test(tests, lies);
 	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
