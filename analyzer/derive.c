@@ -199,7 +199,7 @@ static void move_others(struct derive *d, struct members *m, const bool *probed,
 			f->offset = (uint16_t)(f->offset + low);
 			f->derived = above ? (d->foreign ? 50 : 80) : 30;
 		} else if (!above) {	/* nothing speaks against it, and nothing for it */
-			f->derived = 60;
+			f->derived = 55;
 		}
 	}
 }
