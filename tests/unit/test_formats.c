@@ -351,6 +351,9 @@ START_TEST(not_mine)
 
 	put_text(a, 0, "\x89PNG\r\n\x1a\n");
 	put_le(a, 8191, 0, 1);
+	refused("dump", a, "no memory dump, but a PNG image");
+	a = g_byte_array_new();
+	put_le(a, 99, 0, 1);	/* less than a page */
 	refused("dump", a, "looked for a Windows crash dump");
 	a = g_byte_array_new();
 	put_page(a, 0, 77);
