@@ -375,7 +375,8 @@ static bool write_region(struct extraction *x, struct space *space, const struct
 	*cut |= space->exhausted;
 	if (at <= last && at >= t->base)
 		add_gap(gaps, at - t->base, last - at + 1);
-	return !fflush(to);
+	/* What is missing at the end is zeros too, but for reservations that no memory could fill. */
+	return !fflush(to) && (t->size > x->image->bytes_present || !ftruncate(fileno(to), (off_t)t->size));
 }
 
 static json_t *text_or_null(const char *text)

@@ -53,3 +53,7 @@ grep -q WriteProcessMemory "$file"
 # Files are named by what the dump says, and stay in the folder.
 "$memsieve" extract -q -o "$work/all" --all-suspicious "$work/case.db" >/dev/null || [ $? = 3 ]	# 3: pages are missing
 [ "$(find "$work/all" -type f | wc -l)" = "$(find "$work/all" -maxdepth 1 -type f -name '[0-9a-z]*' | wc -l)" ]
+# Regions have their whole size: what is missing at their end is zeros as elsewhere.
+for region in "$work"/all/*.bin; do
+	[ "$(stat -c %s "$region")" = "$(sed -n 's/^  "size": \([0-9]*\),$/\1/p' "$region.json" | tail -n 1)" ]
+done
