@@ -23,17 +23,33 @@ static void note_free(void *data)
 	g_free(note);
 }
 
-void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
+static struct image_note *add_note(struct image *image, enum fault fault, uint64_t address, char *message)
 {
 	struct image_note *note = g_new0(struct image_note, 1);
+
+	note->fault = fault;
+	note->address = address;
+	note->message = message;
+	g_ptr_array_add(image->notes, note);
+	return note;
+}
+
+void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
+{
 	va_list ap;
 
 	va_start(ap, format);
-	note->fault = fault;
-	note->address = address;
-	note->message = g_strdup_vprintf(format, ap);
+	add_note(image, fault, address, g_strdup_vprintf(format, ap));
 	va_end(ap);
-	g_ptr_array_add(image->notes, note);
+}
+
+void image_remark(struct image *image, uint64_t address, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add_note(image, FAULT_IMPLAUSIBLE, address, g_strdup_vprintf(format, ap))->harmless = true;
+	va_end(ap);
 }
 
 /* Cut a range to the address space and, where pages are mapped, to the file. */

@@ -162,7 +162,7 @@ struct image_minidump {
 };
 
 /* Something a reader noticed that belongs into `diagnostics`. */
-struct image_note { enum fault fault; uint64_t address; char *message; };
+struct image_note { enum fault fault; uint64_t address; char *message; bool harmless; };
 
 /* A piece of physical (or, in triage dumps, virtual) memory and where it stands in the file. */
 struct segment { uint64_t start, length, offset; };
@@ -204,6 +204,9 @@ struct image_minidump *image_minidump_create(void);
 void image_add_virtual(struct image *image, va_t start, uint64_t length, uint64_t offset);
 void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
 	G_GNUC_PRINTF(4, 5);
+/* A lie of a header that cost nothing, since the file itself shows what is true: the analysis is complete all the same. */
+void image_remark(struct image *image, uint64_t address, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
 
 /*
  * Read exactly length bytes of physical memory. An image that has virtual memory alone (triage

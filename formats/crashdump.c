@@ -70,7 +70,7 @@ static void read_machine(struct crashdump *dump)
 	bool wide = facts->architecture == ARCH_X64 || facts->architecture == ARCH_ARM64;
 	if (facts->architecture == ARCH_UNKNOWN || wide != dump->is_64bit) {
 		facts->architecture = dump->is_64bit ? ARCH_X64 : ARCH_X86_PAE;
-		image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+		image_remark(dump->image, 0,
 			   "crash dump header: MachineImageType at 0x%x is 0x%x, not 0x8664 (x64), 0xaa64 (ARM64) or, of a "
 			   "PAGEDUMP, 0x14c (x86): taken for %s", fields[dump->is_64bit][MACHINE].offset, machine,
 			   architecture_name(facts->architecture));
@@ -120,7 +120,7 @@ static void read_header(struct crashdump *dump)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bounds); i++)
 		if (get(dump, bounds[i].field) > bounds[i].max)
-			image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
+			image_remark(dump->image, 0,
 				   "crash dump header: %s at 0x%x is %" G_GUINT64_FORMAT ", above %" G_GUINT64_FORMAT
 				   ": not believed",
 				   bounds[i].name, fields[dump->is_64bit][bounds[i].field].offset,
@@ -157,7 +157,7 @@ static void read_header(struct crashdump *dump)
 }
 
 /* The type by what follows the header, which is harder to get wrong than DumpType; where they agree, DumpType. */
-static uint32_t check_type(const struct crashdump *dump)
+static uint32_t check_type(struct crashdump *dump)
 {
 	const struct image *image = dump->image;
 	uint32_t type = image->facts.dump_type;
@@ -165,6 +165,8 @@ static uint32_t check_type(const struct crashdump *dump)
 	     table = crashdump_is_range_table(dump);
 
 	if (known && (type == DUMP_HEADER_ONLY || type == DUMP_TRIAGE || (bitmap || table) != (type == DUMP_FULL)))
+		return type;
+	if (bitmap && known && type != DUMP_FULL)
 		return type;
 	if (bitmap)
 		return image->file->map[dump->header_size] == 'F' ? DUMP_BITMAP_FULL : DUMP_BITMAP_KERNEL;
@@ -183,13 +185,13 @@ static void check_space(struct crashdump *dump)
 
 	if (dump->required_space && dump->expected &&
 	    (dump->required_space < dump->expected || dump->required_space > MAX(dump->expected, image->file->size)))
-		image_note(image, FAULT_IMPLAUSIBLE, 0,
+		image_remark(image, 0,
 			   "crash dump header: RequiredDumpSpace at 0xfa0 is %" G_GUINT64_FORMAT
 			   ", the header and the pages it "
 			   "lists take %" G_GUINT64_FORMAT ", the file has %" G_GUINT64_FORMAT,
 			   dump->required_space, dump->expected, image->file->size);
 	if (blobs_end < image->file->size)
-		image_note(image, FAULT_IMPLAUSIBLE, 0,
+		image_remark(image, 0,
 			   "%" G_GUINT64_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
 			   "x of the file belong to no page and no secondary data",
 			   image->file->size - blobs_end, blobs_end);
@@ -233,6 +235,23 @@ static bool read_pages(struct crashdump *dump, GError **error)
 	return false;
 }
 
+/* The signature says how wide the header is; MachineImageType, which stands elsewhere in each, knows better. */
+static bool is_64bit(struct image *image)
+{
+	struct bytes head = file_slice(image->file, 0, 0x38);
+	uint64_t narrow = bytes_at(&head, 0x20, 4), wide = bytes_at(&head, 0x30, 4);
+	bool said = !memcmp(image->file->map, "PAGEDU64", 8), is = said;
+
+	if (!said && narrow != 0x14c && (wide == 0x8664 || wide == 0xaa64))
+		is = true;
+	if (said && narrow == 0x14c && wide != 0x8664 && wide != 0xaa64 && !bytes_at(&head, 0x14, 4))
+		is = false;
+	if (is != said && !head.bad)
+		image_remark(image, 0, "crash dump header: the signature is %s, but where a %s-bit header has MachineImageType is 0x%x: read as that",
+			     said ? "PAGEDU64" : "PAGEDUMP", is ? "64" : "32", (unsigned)(is ? wide : narrow));
+	return head.bad ? said : is;
+}
+
 static bool crashdump_open(struct image *image, GError **error)
 {
 	static const struct { const char *format, *words; bool kernel_only; } types[] = {
@@ -248,7 +267,7 @@ static bool crashdump_open(struct image *image, GError **error)
 		[DUMP_COMPLETE] = { "windows-complete", "complete, by a debugger", false },
 	};
 	struct image_facts *facts = &image->facts;
-	struct crashdump dump = { .image = image, .is_64bit = !memcmp(image->file->map, "PAGEDU64", 8) };
+	struct crashdump dump = { .image = image, .is_64bit = is_64bit(image) };
 
 	dump.header_size = dump.is_64bit ? 0x2000 : 0x1000;
 	dump.header = file_slice(image->file, 0, dump.header_size);
@@ -261,7 +280,7 @@ static bool crashdump_open(struct image *image, GError **error)
 	read_header(&dump);
 	uint32_t type = check_type(&dump);
 	if (type != facts->dump_type) {
-		image_note(image, FAULT_IMPLAUSIBLE, 0,
+		image_remark(image, 0,
 			   "crash dump header: DumpType at 0x%x is 0x%x, what follows the header is of type %u (%s): "
 			   "read as that",
 			   fields[dump.is_64bit][DUMP_TYPE].offset, facts->dump_type, type, types[type].words);

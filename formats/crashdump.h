@@ -30,7 +30,7 @@ bool crashdump_runs(struct crashdump *dump, GError **error);
 /* The bitmap behind the header (SDMP, FDMP), or the range table there (RDMP). */
 bool crashdump_bitmap(struct crashdump *dump, GError **error);
 bool crashdump_range_table(struct crashdump *dump, GError **error);
-bool crashdump_is_bitmap(const struct crashdump *dump);
+bool crashdump_is_bitmap(struct crashdump *dump);
 bool crashdump_is_range_table(const struct crashdump *dump);
 
 bool crashdump_triage(struct crashdump *dump, GError **error);

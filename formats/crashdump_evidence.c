@@ -147,7 +147,7 @@ uint64_t crashdump_secondary_data(struct crashdump *dump, uint64_t offset)
 		const uint8_t *guid = bytes_take(&b, 16);
 		uint64_t size = bytes_u32(&b), before = bytes_u32(&b), after = bytes_u32(&b);
 		if (b.bad || header < 32 || header > PAGE_SIZE || header + before + size + after > file->size - at) {
-			if (at + 32 <= file->size && header)
+			if (!b.bad && header >= 32 && header <= PAGE_SIZE)	/* else no blob */
 				image_note(dump->image, FAULT_NOT_IN_DUMP, 0,
 					   "secondary data: blob %u at 0x%" G_GINT64_MODIFIER "x: header %u, "
 					   "%" G_GUINT64_FORMAT " bytes of data: past the end of the file",

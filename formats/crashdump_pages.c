@@ -4,11 +4,13 @@
  * (SDMPDUMP, FDMPDUMP) that Windows puts behind the header, or the range table
  * (RDMP) of dumps that newer debuggers write.
  */
+#include <stdlib.h>
 #include <string.h>
 #include "crashdump.h"
 
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)	/* 52 bits of physical address */
 #define RUNS_SIZE 700				/* PhysicalMemoryBlockBuffer */
+#define MAX_SLOTS 88				/* runs that fit into it, of 32-bit dumps */
 
 static const uint64_t filler = G_GUINT64_CONSTANT(0x4547415045474150);	/* "PAGEPAGE": unset */
 
@@ -34,66 +36,134 @@ static bool run_plausible(struct run run)
 	       run.pages != (uint32_t)filler;
 }
 
-/*
- * How many of the slots to use. Headers lie about it both ways: too many run into
- * filler or the record behind the list, too few leave out pages that
- * NumberOfPages counts.
- */
-static unsigned count_runs(struct crashdump *dump, uint32_t listed, unsigned slots, uint64_t total)
-{
-	const char *where = dump->is_64bit ? "0x88" : "0x64";
-	uint64_t sum = 0, offset = dump->header_size;
-	unsigned n = MIN(listed, slots);
+/* Every run the header has room for, up to one after which nothing has a known place. */
+struct runs {
+	struct run run[MAX_SLOTS];
+	uint64_t offset[MAX_SLOTS + 1], pages[MAX_SLOTS + 1];	/* of the runs before: where they end in the file, how many pages they have */
+	unsigned slots;		/* of the header */
+	unsigned n;
+};
 
-	if (listed > slots)
-		image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
-			   "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, "
-			   "the header has room for %u: those are used",
-			   where, listed, slots);
-	for (unsigned i = 0; i < n; i++) {
-		struct run run = run_at(dump, i);
-		if (total && sum == total && (!run_plausible(run) || offset >= dump->image->file->size)) {
-			image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
-				   "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, "
-				   "the first %u make up all of NumberOfPages, %" G_GUINT64_FORMAT
-				   ": the rest is left out",
-				   where, listed, i, total);
-			return i;
-		}
-		if (run.pages >= MAX_PFN)
-			return n;
-		sum += run.pages;
-		offset += run.pages * PAGE_SIZE;
-	}
-	unsigned more = n;
-	while (more < slots && total && sum < total && offset < dump->image->file->size) {
-		struct run run = run_at(dump, more);
-		if (!run_plausible(run) || run.pages > total - sum)
+static void read_runs(struct crashdump *dump, struct runs *r)
+{
+	r->slots = dump->is_64bit ? (RUNS_SIZE - 16) / 16 : (RUNS_SIZE - 8) / 8;
+	r->offset[0] = dump->header_size;
+	r->pages[0] = 0;
+	for (r->n = 0; r->n < r->slots; r->n++) {
+		struct run run = run_at(dump, r->n);
+		if (run.pages >= MAX_PFN || run.pages == (uint32_t)filler)
 			break;
-		sum += run.pages;
-		offset += run.pages * PAGE_SIZE;
-		more++;
+		r->run[r->n] = run;
+		r->offset[r->n + 1] = r->offset[r->n] + run.pages * PAGE_SIZE;
+		r->pages[r->n + 1] = r->pages[r->n] + run.pages;
 	}
-	if (more > n)
-		image_note(dump->image, FAULT_IMPLAUSIBLE, 0,
-			   "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, but "
-			   "NumberOfPages, %" G_GUINT64_FORMAT ", needs more and %u more are there: they are used too",
-			   where, listed, total, more - n);
-	return more;
+}
+
+/* Do the pages end here: with the file, or before secondary data? */
+static bool pages_end(const struct crashdump *dump, uint64_t offset)
+{
+	struct bytes after = file_slice(dump->image->file, offset, 8);
+
+	return offset == dump->image->file->size || (!after.bad && !memcmp(after.p, "DumpBlob", 8));
+}
+
+/*
+ * How many of the runs to use. NumberOfRuns lies both ways: too many run into filler or the record behind the list,
+ * too few leave out pages. What must agree with it are NumberOfPages and the size of the file; where all three differ
+ * it is believed.
+ */
+static unsigned count_runs(struct crashdump *dump, const struct runs *r, uint32_t listed, uint64_t total)
+{
+	struct image *image = dump->image;
+	unsigned n = MIN(listed, r->n), by_total = 0, by_file = 0, leading = 0;
+
+	if (n == listed && n && (r->pages[n] == total || pages_end(dump, r->offset[n])))
+		return n;
+	for (unsigned i = 1; i <= r->n; i++) {
+		if (!r->run[i - 1].pages)
+			continue;
+		if (total && r->pages[i] == total && !by_total)
+			by_total = i;
+		if (pages_end(dump, r->offset[i]) && !by_file)
+			by_file = i;
+		if (leading == i - 1 && run_plausible(r->run[i - 1]) && r->offset[i - 1] < image->file->size)
+			leading = i;
+	}
+	/* Fewer than listed only where the file has nothing for the rest. */
+	unsigned found = by_file ? by_file : by_total && (by_total > n || r->offset[by_total] >= image->file->size) ? by_total : n ? n : leading;
+	if (found == listed)
+		return found;
+	image_remark(image, 0,
+		     "crash dump header: PhysicalMemoryBlock.NumberOfRuns at %s is %u, the header has room for %u: %u are used%s",
+		     dump->is_64bit ? "0x88" : "0x64", listed, r->slots, found,
+		     found && found == by_file ? ", whose pages end with the file" : found && found == by_total ? ", which make up all of NumberOfPages" : "");
+	return found;
+}
+
+/* Is the page at `offset` the page-table root that the header names? Windows' map themselves, on x64 and ARM64. */
+static bool root_at(const struct crashdump *dump, uint64_t offset)
+{
+	struct bytes page = file_slice(dump->image->file, offset, PAGE_SIZE);
+	uint64_t dtb = dump->image->facts.dtb.v;
+
+	if (!dump->is_64bit || !dtb || page.bad)
+		return false;
+	for (unsigned i = 256; i < 512; i++) {
+		uint64_t entry = bytes_at(&page, 8 * i, 8);
+		if ((entry & 1) && (entry & G_GUINT64_CONSTANT(0x0000fffffffff000)) == dtb)
+			return true;
+	}
+	return false;
+}
+
+static int compare_bases(const void *a, const void *b)
+{
+	const struct run *x = a, *y = b;
+
+	return (x->base > y->base) - (x->base < y->base);
+}
+
+/* Where a page stands when the runs' pages follow each other; what is listed first wins. 0: in none. */
+static uint64_t offset_of(const struct crashdump *dump, const struct run *runs, unsigned n, uint64_t pfn)
+{
+	uint64_t offset = dump->header_size;
+
+	for (unsigned i = 0; i < n; offset += runs[i++].pages * PAGE_SIZE)
+		if (pfn >= runs[i].base && pfn - runs[i].base < runs[i].pages)
+			return offset + (pfn - runs[i].base) * PAGE_SIZE;
+	return 0;
+}
+
+/* The pages stand in the order of the runs, but for headers whose list alone was shuffled: the page-table root tells. */
+static void settle_order(struct crashdump *dump, struct run *runs, unsigned n)
+{
+	struct run sorted[MAX_SLOTS];
+	uint64_t root = dump->image->facts.dtb.v / PAGE_SIZE;
+
+	memcpy(sorted, runs, n * sizeof(*runs));
+	qsort(sorted, n, sizeof(*sorted), compare_bases);
+	if (!memcmp(sorted, runs, n * sizeof(*runs)))
+		return;
+	if (root_at(dump, offset_of(dump, runs, n, root)) || !root_at(dump, offset_of(dump, sorted, n, root)))
+		return;
+	memcpy(runs, sorted, n * sizeof(*runs));
+	image_remark(dump->image, 0, "crash dump header: the runs at 0x%x are out of order, the pages are not: DirectoryTableBase leads to a "
+		     "page-table root where runs sorted by address put it", dump->is_64bit ? 0x98 : 0x6c);
 }
 
 bool crashdump_runs(struct crashdump *dump, GError **error)
 {
 	struct image *image = dump->image;
-	unsigned slots = dump->is_64bit ? (RUNS_SIZE - 16) / 16 : (RUNS_SIZE - 8) / 8;
 	uint32_t listed = (uint32_t)bytes_at(&dump->header, dump->is_64bit ? 0x88 : 0x64, 4);
-	uint64_t total = image->facts.memory_total / PAGE_SIZE, offset = dump->header_size, sum = 0;
-	unsigned runs = count_runs(dump, listed == (uint32_t)filler ? 0 : listed, slots, total);
-	unsigned used = 0, empty = 0;
+	uint64_t total = image->facts.memory_total / PAGE_SIZE, offset = dump->header_size;
+	struct runs r;
 
+	read_runs(dump, &r);
+	unsigned runs = count_runs(dump, &r, listed, total), used = 0, empty = 0;
+	settle_order(dump, r.run, runs);
 	for (unsigned i = 0; i < runs; i++) {
-		struct run run = run_at(dump, i);
-		if (!run.base && !run.pages) {
+		struct run run = r.run[i];
+		if (!run.pages) {
 			empty++;
 		} else if (!run_plausible(run)) {
 			image_note(image, FAULT_IMPLAUSIBLE, 0,
@@ -101,37 +171,28 @@ bool crashdump_runs(struct crashdump *dump, GError **error)
 				   "x, 0x%" G_GINT64_MODIFIER "x pages: not within 1-0x%" G_GINT64_MODIFIER
 				   "x, left out",
 				   i, dump->is_64bit ? 0x98 + 16 * i : 0x6c + 8 * i, run.base, run.pages, MAX_PFN - 1);
-			if (run.pages >= MAX_PFN || run.pages == (uint32_t)filler)
-				break;	/* what follows stands at an unknown offset */
 		} else {
 			image_add_range(image, (pa_t){ run.base * PAGE_SIZE }, run.pages * PAGE_SIZE, offset);
 			used++;
 		}
 		offset += run.pages * PAGE_SIZE;
-		sum += run.pages;
 	}
 	if (empty)
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: %u of %u runs are empty", empty, listed);
+		image_remark(image, 0, "crash dump header: of the runs that PhysicalMemoryBlock.NumberOfRuns at %s has, %u, %u are empty",
+			     dump->is_64bit ? "0x88" : "0x64", listed, empty);
 	if (!used) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "crash dump header: PhysicalMemoryBlock.NumberOfRuns at 0x%x is %u, within 1-%u none is usable",
-			    dump->is_64bit ? 0x88 : 0x64, listed, slots);
+			    dump->is_64bit ? 0x88 : 0x64, listed, r.slots);
 		return false;
 	}
-	if (total && sum != total)
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump header: PhysicalMemoryBlock.NumberOfPages at 0x%x is %"
-			   G_GUINT64_FORMAT ", the runs have %" G_GUINT64_FORMAT, dump->is_64bit ? 0x90 : 0x68, total, sum);
-	if (!total)
-		image->facts.memory_total = sum * PAGE_SIZE;
+	if (total && r.pages[runs] != total)
+		image_remark(image, 0, "crash dump header: PhysicalMemoryBlock.NumberOfPages at 0x%x is %" G_GUINT64_FORMAT
+			     ", the runs have %" G_GUINT64_FORMAT, dump->is_64bit ? 0x90 : 0x68, total, r.pages[runs]);
+	if (total != r.pages[runs])
+		image->facts.memory_total = r.pages[runs] * PAGE_SIZE;
 	dump->expected = dump->end = offset;
 	return true;
-}
-
-bool crashdump_is_bitmap(const struct crashdump *dump)
-{
-	struct bytes b = file_slice(dump->image->file, dump->header_size, 8);
-
-	return !b.bad && (!memcmp(b.p, "SDMPDUMP", 8) || !memcmp(b.p, "FDMPDUMP", 8));
 }
 
 /* What the bitmap header says, whichever of its layouts it has. */
@@ -189,6 +250,101 @@ static struct bitmap bitmap_header(struct crashdump *dump)
 	return b;
 }
 
+/* Has the header neither SDMPDUMP nor FDMPDUMP, but otherwise all that belongs behind it? */
+static bool unsigned_bitmap(struct crashdump *dump)
+{
+	struct bitmap b = bitmap_header(dump);
+	uint64_t size = dump->image->file->size;
+
+	if (b.first <= b.start || b.first >= size || b.first & PAGE_MASK || !b.bits || b.bits > (b.first - b.start) * 8)
+		return false;
+	return b.pages && count_bits(file_slice(dump->image->file, b.start, (b.bits + 7) / 8)) == b.pages;
+}
+
+static bool signed_bitmap(struct crashdump *dump)
+{
+	struct bytes b = file_slice(dump->image->file, dump->header_size, 8);
+
+	return !b.bad && (!memcmp(b.p, "SDMPDUMP", 8) || !memcmp(b.p, "FDMPDUMP", 8));
+}
+
+bool crashdump_is_bitmap(struct crashdump *dump)
+{
+	return signed_bitmap(dump) || unsigned_bitmap(dump);
+}
+
+/* Does the root of the page tables stand where a bitmap of so many bits and a first page put it? */
+static bool shows_root(struct crashdump *dump, uint64_t start, uint64_t bits, uint64_t first)
+{
+	uint64_t root = dump->image->facts.dtb.v / PAGE_SIZE;
+	struct bytes map = file_slice(dump->image->file, start, root / 8 + 1);
+
+	if (!root || map.bad || root >= bits || root / 8 >= first - MIN(start, first) || !(map.p[root / 8] >> (root & 7) & 1))
+		return false;
+	uint64_t before = count_bits((struct bytes){ map.p, root / 8, false }) +
+			  (uint64_t)__builtin_popcount(map.p[root / 8] & ((1u << (root & 7)) - 1));
+	return root_at(dump, first + before * PAGE_SIZE);
+}
+
+/* The page after the last that the header's run list has: bitmap dumps have one too. 0: there is none. */
+static uint64_t end_of_runs(struct crashdump *dump)
+{
+	uint64_t end = 0;
+	struct runs r;
+
+	read_runs(dump, &r);
+	for (unsigned i = 0; i < r.n; i++)
+		if (run_plausible(r.run[i]))
+			end = MAX(end, r.run[i].base + r.run[i].pages);
+	return end;
+}
+
+/*
+ * Where the pages begin, when the header's own figures don't put a page-table root where DirectoryTableBase says that
+ * there is one: behind the bitmap, or as far before the end as there are pages. Nothing changes without that proof.
+ */
+static void settle_first(struct crashdump *dump, struct bitmap *b)
+{
+	uint64_t size = dump->image->file->size, sizes[] = { b->bits, end_of_runs(dump) };
+
+	if (shows_root(dump, b->start, b->bits, b->first))
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		uint64_t bits = sizes[i];
+		if (!bits || bits / 8 >= size - b->start)
+			continue;
+		uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (bits + 7) / 8));
+		uint64_t ends[] = { b->first, (b->start + bits / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK, size - MIN(pages, size / PAGE_SIZE) * PAGE_SIZE };
+		for (size_t k = 0; k < G_N_ELEMENTS(ends); k++) {
+			if (!shows_root(dump, b->start, bits, ends[k]))
+				continue;
+			image_remark(dump->image, 0,
+				     "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER "x, BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
+				     "x; with 0x%" G_GINT64_MODIFIER "x and 0x%" G_GINT64_MODIFIER "x DirectoryTableBase leads to a page-table root",
+				     b->first_field, b->first, b->bits_field, b->bits, ends[k], bits);
+			b->first = ends[k];
+			b->bits = bits;
+			return;
+		}
+	}
+}
+
+/* A bitmap that ends too soon leaves pages that the file has without a number. */
+static void settle_bits(struct crashdump *dump, struct bitmap *b)
+{
+	uint64_t room = (b->first - b->start) * 8;
+
+	if (b->bits >= room)
+		return;
+	uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (b->bits + 7) / 8));
+	uint64_t more = count_bits(file_slice(dump->image->file, b->start, room / 8));
+	if (more == pages || (more != b->pages && !pages_end(dump, b->first + more * PAGE_SIZE)) || pages_end(dump, b->first + pages * PAGE_SIZE))
+		return;
+	image_remark(dump->image, 0, "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER "x, up to the first page 0x%" G_GINT64_MODIFIER
+		     "x bits are there, and the file has the pages of all that are set", b->bits_field, b->bits, room);
+	b->bits = room;
+}
+
 /* Make the bitmap header agree with the file, with a note on each thing that did not. */
 static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **error)
 {
@@ -201,12 +357,13 @@ static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **erro
 			    G_GINT64_MODIFIER "x", b->start, size);
 		return false;
 	}
+	settle_first(dump, b);
 	if (!b->bits && b->first > b->start) {
 		uint64_t bits = (MIN(b->first, size) - b->start) * 8;
-		image_note(image, FAULT_IMPLAUSIBLE, 0,
-			   "crash dump bitmap header: BitmapSize at 0x%x is 0: 0x%" G_GINT64_MODIFIER
-			   "x bits up to the first page are used",
-			   b->bits_field, bits);
+		image_remark(image, 0,
+			     "crash dump bitmap header: BitmapSize at 0x%x is 0: 0x%" G_GINT64_MODIFIER
+			     "x bits up to the first page are used",
+			     b->bits_field, bits);
 		b->bits = bits;
 	}
 	if (b->first <= b->start || b->first >= size) {
@@ -227,12 +384,19 @@ static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **erro
 			   b->first_field, b->first, first);
 		b->first = first;
 	}
-	uint64_t room = (b->first - b->start) * 8;
+	settle_bits(dump, b);
+	uint64_t room = (b->first - b->start) * 8, end = end_of_runs(dump);
 	if (b->bits > room) {
-		image_note(image, FAULT_NOT_IN_DUMP, room * PAGE_SIZE,
-			   "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
-			   "x, up to the first page there is room for 0x%" G_GINT64_MODIFIER "x",
-			   b->bits_field, b->bits, room);
+		/* Where the run list says that memory ends earlier, nothing is missing. */
+		if (end && end <= room)
+			image_remark(image, 0, "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
+				     "x, up to the first page there is room for 0x%" G_GINT64_MODIFIER "x, enough for the runs of the header",
+				     b->bits_field, b->bits, room);
+		else
+			image_note(image, FAULT_NOT_IN_DUMP, room * PAGE_SIZE,
+				   "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
+				   "x, up to the first page there is room for 0x%" G_GINT64_MODIFIER "x",
+				   b->bits_field, b->bits, room);
 		b->bits = room;
 	}
 	if (b->bits > MAX_PFN)
@@ -245,6 +409,9 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 	struct image *image = dump->image;
 	struct bitmap b = bitmap_header(dump);
 
+	if (!signed_bitmap(dump))
+		image_remark(image, 0, "crash dump: neither SDMPDUMP nor FDMPDUMP at 0x%x, but a bitmap and its counts follow: read as that",
+			     dump->header_size);
 	if (!check_bitmap(dump, &b, error))
 		return false;
 	struct bytes map = file_slice(image->file, b.start, (b.bits + 7) / 8);
@@ -285,8 +452,8 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 	}
 	uint64_t pages = (offset - b.first) / PAGE_SIZE + missing;
 	if (b.pages != pages)
-		image_note(image, FAULT_IMPLAUSIBLE, 0, "crash dump bitmap header: Pages is %" G_GUINT64_FORMAT
-			   ", the bitmap has %" G_GUINT64_FORMAT " bits set", b.pages, pages);
+		image_remark(image, 0, "crash dump bitmap header: Pages is %" G_GUINT64_FORMAT
+			     ", the bitmap has %" G_GUINT64_FORMAT " bits set", b.pages, pages);
 	dump->end = offset;
 	dump->expected = offset + missing * PAGE_SIZE;
 	if (!image->segments->len) {
@@ -324,7 +491,7 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 				    dump->header_size + 0x18, first, start + 1, size);
 			return false;
 		}
-		image_note(image, FAULT_IMPLAUSIBLE, 0,
+		image_remark(image, 0,
 			   "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
 			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, after the table, is taken",
 			   dump->header_size + 0x18, first, by_metadata);
@@ -360,7 +527,7 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 	}
 	uint64_t total = bytes_at(&head, 0x28, 8);
 	if (image->facts.dump_type == DUMP_COMPLETE && total != pages)
-		image_note(image, FAULT_IMPLAUSIBLE, 0,
+		image_remark(image, 0,
 			   "crash dump range table: the number of pages at 0x%x is %" G_GUINT64_FORMAT
 			   ", the ranges have %" G_GUINT64_FORMAT,
 			   dump->header_size + 0x28, total, pages);

@@ -115,6 +115,12 @@ static bool elf_open(struct image *image, GError **error)
 			const char *by = cpu_notes_read(image, file_slice(image->file, h.offset, MIN(h.file_size, there)));
 			writer = by ? by : writer;
 		}
+		if (h.type == PT_LOAD && !h.file_size && h.memory_size && h.offset >= elf.headers + elf.count * elf.size && h.offset < image->file->size &&
+		    h.memory_size <= image->file->size - h.offset) {
+			image_remark(image, h.paddr, "ELF core: program header %" G_GUINT64_FORMAT ": p_filesz is 0, p_memsz 0x%" G_GINT64_MODIFIER
+				     "x, and so much is there at p_offset 0x%" G_GINT64_MODIFIER "x: read", i, h.memory_size, h.offset);
+			h.file_size = h.memory_size;
+		}
 		/* Without a physical address (-1): a virtual mapping of something else. */
 		if (h.type != PT_LOAD || !h.file_size || h.paddr == (elf.is_64bit ? UINT64_MAX : UINT32_MAX))
 			continue;

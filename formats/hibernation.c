@@ -21,6 +21,9 @@
 
 #define SET_PAGES 16u
 #define SET_SIZE (SET_PAGES * PAGE_SIZE)
+#define RESUME_REACH (1u << 20)	/* bytes behind a broken set that are looked through for the next ones */
+#define RESUME_SETS 4u		/* that must follow each other there */
+#define MAX_RESUMED 64
 #define MAX_RUNS limit32(hibernation_runs)
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 #define CACHE_SLOTS 1024u	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
@@ -109,26 +112,49 @@ static bool read_set(const struct hibernation *h, uint64_t at, struct set *set, 
 	return set->pages <= SET_PAGES && set->size <= set->pages * PAGE_SIZE;
 }
 
+/* The next place where sets follow each other, behind a broken one; 0: none nearby. */
+static uint64_t resume(const struct hibernation *h, uint64_t at)
+{
+	const struct file *file = h->image->file;
+
+	for (uint64_t end = at + RESUME_REACH; ++at < end && at < file->size;) {
+		uint64_t next = at;
+		unsigned n = 0;
+		for (; n < RESUME_SETS; n++) {
+			struct bytes descriptors;
+			struct set set;
+			if (!read_set(h, next, &set, &descriptors) || set.size > file->size - set.offset || (set.size >> 2) < set.pages)
+				break;
+			next = set.offset + set.size;
+		}
+		if (n == RESUME_SETS)
+			return at;
+	}
+	return 0;
+}
+
 /* Walk a restoration set; returns how many pages it has. `total` 0: up to what is no set. */
 static uint64_t read_restoration_set(struct hibernation *h, const char *name, uint64_t at, uint64_t total)
 {
 	const struct file *file = h->image->file;
 	uint64_t pages = 0;
+	unsigned resumed = 0;
 
 	while ((!total || pages < total) && h->runs->len < MAX_RUNS) {
 		struct bytes descriptors;
 		struct set set;
-		if (!read_set(h, at, &set, &descriptors)) {
+		if (!read_set(h, at, &set, &descriptors) || set.size > file->size - set.offset) {
+			uint64_t next = total && at < file->size && resumed++ < MAX_RESUMED ? resume(h, at) : 0;
 			if (total && at < file->size)
 				image_note(h->image, FAULT_IMPLAUSIBLE, 0,
 					   "hibernation file: %s set: no compression set at 0x%" G_GINT64_MODIFIER
-					   "x, after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-					   " pages: the rest is left out",
-					   name, at, pages, total);
-			break;
+					   "x, after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages: %s 0x%" G_GINT64_MODIFIER "x",
+					   name, at, pages, total, next ? "the next ones are at" : "the rest is left out from", next ? next : at);
+			if (!next)
+				break;
+			at = next;
+			continue;
 		}
-		if (set.size > file->size - set.offset)
-			break;
 		unsigned first = 0;
 		while (descriptors.n) {
 			uint64_t d = bytes_le(&descriptors, h->word);

@@ -3,11 +3,16 @@
  * LiME: each range of physical memory behind a header of its own (magic 0x4c694d45,
  * version, first and last address, 8 reserved bytes).
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE	/* memmem */
+#endif
 #include <string.h>
 #include "format.h"
 #include "limit.h"
 
+#define MAGIC 0x4c694d45u
 #define HEADER_SIZE 32
+#define MAX_RESUMED 64		/* broken headers after which the next is looked for: each look may read all of the file */
 #define MAX_RANGES limit32(lime_ranges)
 
 static bool lime_match(const struct file *file)
@@ -15,47 +20,103 @@ static bool lime_match(const struct file *file)
 	return file->size >= 4 && !memcmp(file->map, "EMiL", 4);
 }
 
+struct header { uint32_t magic, version; uint64_t first, last; bool there; };
+
+static struct header read_header(const struct file *file, uint64_t at)
+{
+	struct bytes b = file_slice(file, at, HEADER_SIZE);
+	struct header h = { .magic = bytes_u32(&b), .version = bytes_u32(&b), .first = bytes_u64(&b), .last = bytes_u64(&b) };
+
+	h.there = !b.bad;
+	return h;
+}
+
+static const char *what_is_wrong(const struct header *h)
+{
+	return !h->there ? "the file ends within it" : h->magic != MAGIC ? "its magic is not 0x4c694d45" :
+	       h->last < h->first ? "its last address is below its first" : NULL;
+}
+
+/* The next header that could be one, behind `at`; the end of the file when there is none. Memory may hold such bytes
+ * too: so this is asked only where a header is known to lie. */
+static uint64_t next_header(const struct file *file, uint64_t at)
+{
+	while (at < file->size) {
+		const uint8_t *found = memmem(file->map + at, file->size - at, "EMiL", 4);
+		if (!found)
+			break;
+		at = (uint64_t)(found - file->map);
+		struct header h = read_header(file, at);
+		if (!what_is_wrong(&h) && h.version <= 2 && !(h.first & PAGE_MASK) && (h.last & PAGE_MASK) == PAGE_MASK && !(h.first >> 52))
+			return at;
+		at++;
+	}
+	return file->size;
+}
+
 static bool lime_open(struct image *image, GError **error)
 {
 	const struct file *file = image->file;
 	uint64_t at = 0;
-	uint32_t versions = 0, n;
+	uint32_t versions = 0, n, resumed = 0;
 
 	image->facts.format = "lime";
 	for (n = 0; at < file->size && n < MAX_RANGES; n++) {
-		struct bytes b = file_slice(file, at, HEADER_SIZE);
-		uint32_t magic = bytes_u32(&b), version = bytes_u32(&b);
-		uint64_t first = bytes_u64(&b), last = bytes_u64(&b);
-		const char *what = b.bad ? "the file ends within it" : magic != 0x4c694d45 ? "its magic is not 0x4c694d45" :
-				   last < first ? "its last address is below its first" : NULL;
-		if (what && n == 0) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-				    "LiME header at 0x0 (0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
-				    "x, version %u): %s",
-				    first, last, version, what);
-			return false;
+		struct header h = read_header(file, at);
+		const char *what = what_is_wrong(&h);
+		uint64_t length = h.last - h.first == UINT64_MAX ? UINT64_MAX : h.last - h.first + 1, room = at + HEADER_SIZE < file->size ? file->size - at - HEADER_SIZE : 0;
+		if (!what && length > room)
+			what = "its range is longer than what is left of the file";
+		if (what && h.there) {
+			/* What lies up to the next header is this one's, if its first address can be that. */
+			uint64_t next = resumed++ < MAX_RESUMED ? next_header(file, at + 4) : file->size, length_there = next > at + HEADER_SIZE ? next - at - HEADER_SIZE : 0;
+			bool usable = length_there && !(h.first & PAGE_MASK) && !(h.first >> 52) &&
+				      (h.magic == MAGIC ? next < file->size || h.last < h.first : length == length_there);
+			if (usable || next < file->size) {
+				if (usable)
+					image_remark(image, h.first, "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER "x-0x%"
+						     G_GINT64_MODIFIER "x): its first address is used, and its length is that up to the next at 0x%" G_GINT64_MODIFIER "x",
+						     n, at, what, h.magic, h.first, h.last, next);
+				else
+					image_note(image, FAULT_NOT_IN_DUMP, h.first, "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER
+						   "x-0x%" G_GINT64_MODIFIER "x): its range is left out, the next header is at 0x%" G_GINT64_MODIFIER "x",
+						   n, at, what, h.magic, h.first, h.last, next);
+				if (usable)
+					image_add_range(image, (pa_t){ h.first }, length_there, at + HEADER_SIZE);
+				at = next;
+				continue;
+			}
 		}
-		if (what) {
-			image_note(image, FAULT_IMPLAUSIBLE, 0,
-				   "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER
-				   "x-0x%" G_GINT64_MODIFIER "x): the ranges before it are used",
-				   n, at, what, magic, first, last);
+		if (what && (h.magic != MAGIC || h.last < h.first || !h.there)) {
+			if (n == 0) {
+				g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+					    "LiME header at 0x0 (0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x, version %u): %s",
+					    h.first, h.last, h.version, what);
+				return false;
+			}
+			const char *words = "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+					    "x): the ranges before it are used";
+			if (h.there && h.magic != MAGIC)	/* whatever follows, no range */
+				image_remark(image, 0, words, n, at, what, h.magic, h.first, h.last);
+			else
+				image_note(image, FAULT_NOT_IN_DUMP, 0, words, n, at, what, h.magic, h.first, h.last);
 			break;
 		}
-		if (version > 1 && !(versions & 1u << MIN(version, 31)))
-			image_note(image, FAULT_IMPLAUSIBLE, 0,
-				   "LiME header at 0x%" G_GINT64_MODIFIER "x: version %u, not 1: read as 1", at,
-				   version);
-		versions |= 1u << MIN(version, 31);
+		if (h.version > 1 && !(versions & 1u << MIN(h.version, 31)))
+			image_remark(image, 0, "LiME header at 0x%" G_GINT64_MODIFIER "x: version %u, not 1: read as 1", at, h.version);
+		versions |= 1u << MIN(h.version, 31);
 		at += HEADER_SIZE;
-		uint64_t length = last - first == UINT64_MAX ? UINT64_MAX : last - first + 1;
-		image_add_range(image, (pa_t){ first }, length, at);
+		image_add_range(image, (pa_t){ h.first }, length, at);
 		if (length > file->size - at)
 			break;
 		at += length;
 	}
 	if (n == MAX_RANGES)
 		image_note(image, FAULT_LIMIT, 0, "LiME: more than %u ranges", MAX_RANGES);
+	if (!image->segments->len) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "LiME: %u headers, none has a range that is in the file", n);
+		return false;
+	}
 	image->facts.detail =
 		g_strdup_printf("version %u", versions & 2 || !versions ? 1 : (unsigned)g_bit_nth_lsf(versions, -1));
 	return true;

@@ -19,6 +19,7 @@
 #define MAX_CPUS FIXED_vmware_processors
 #define HOLE (G_GUINT64_CONSTANT(3) << 30)	/* where memory below 4 GiB ends, as VMware lays it out */
 #define ABOVE_HOLE (G_GUINT64_CONSTANT(4) << 30)
+#define PAGE_ADDRESS G_GUINT64_CONSTANT(0x0000fffffffff000)
 
 struct region { uint64_t page, file_page, pages; unsigned have; };
 
@@ -200,32 +201,72 @@ static void add_unmapped(struct image *image, uint64_t offset, uint64_t length)
 		image_add_range(image, (pa_t){ ABOVE_HOLE }, length - HOLE, offset + HOLE);
 }
 
+static bool usable_region(const struct region *r)
+{
+	return r->have == 7 && r->pages;
+}
+
+/* Is the page at `offset` of the file a processor's page-table root? Windows' map themselves. */
+static bool root_at(const struct image *image, uint64_t offset, uint64_t root)
+{
+	struct bytes page = file_slice(image->file, offset, PAGE_SIZE);
+
+	for (unsigned i = 256; i < 512 && !page.bad; i++) {
+		uint64_t entry = bytes_at(&page, 8 * i, 8);
+		if ((entry & 1) && (entry & PAGE_ADDRESS) == root)
+			return true;
+	}
+	return false;
+}
+
+/* Do the regions put a processor's root elsewhere than where it is, which is where memory without regions has it? */
+static bool regions_lie(const struct image *image, const struct vmware *v, uint64_t offset)
+{
+	for (unsigned i = 0; i < v->cpus; i++) {
+		uint64_t root = v->cr3[i] & PAGE_ADDRESS;
+		bool mapped = false;
+		for (unsigned n = 0; n < MAX_REGIONS && !mapped; n++) {
+			const struct region *r = &v->regions[n];
+			if (usable_region(r) && root / PAGE_SIZE >= r->page && root / PAGE_SIZE - r->page < r->pages)
+				mapped = root_at(image, offset + (r->file_page + root / PAGE_SIZE - r->page) * PAGE_SIZE, root);
+		}
+		if (root && !mapped && root_at(image, offset + (root >= ABOVE_HOLE ? root - ABOVE_HOLE + HOLE : root), root))
+			return true;
+	}
+	return false;
+}
+
 static void add_regions(struct image *image, const struct vmware *v, uint64_t offset, uint64_t length)
 {
-	unsigned used = 0;
+	unsigned used = 0, lacking = 0, last = 0;
+	bool lie = regions_lie(image, v, offset);
 
 	for (unsigned i = 0; i < MAX_REGIONS; i++) {
 		const struct region *r = &v->regions[i];
-		if (!r->have && i >= v->count)
-			continue;
-		if (r->have != 7 || !r->pages) {
-			image_note(image, FAULT_IMPLAUSIBLE, 0, "VMware state: region %u lacks its %s: left out", i,
-				   !(r->have & 1) ? "regionPPN" :
-				   !(r->have & 2) ? "regionPageNum" :
-						    "regionSize");
-			continue;
+		if (usable_region(r)) {
+			if (!lie)
+				image_add_range(image, (pa_t){ r->page * PAGE_SIZE }, r->pages * PAGE_SIZE, offset + r->file_page * PAGE_SIZE);
+			used++;
+		} else if (r->have || i < v->count) {
+			lacking++;
+			last = i;
 		}
-		image_add_range(image, (pa_t){ r->page * PAGE_SIZE }, r->pages * PAGE_SIZE,
-				offset + r->file_page * PAGE_SIZE);
-		used++;
+	}
+	if (lacking) {
+		unsigned have = v->regions[last].have;
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "VMware state: regionsCount is %u, %u regions are whole; %u are left out, the last, %u, for want of its %s",
+			   v->count, used, lacking, last, !(have & 1) ? "regionPPN" : !(have & 2) ? "regionPageNum" : "regionSize");
 	}
 	if (v->cut)
 		image_note(image, FAULT_LIMIT, 0, "VMware state: a group has more than %u tags: the rest is left out", MAX_TAGS);
 	if (v->count > MAX_REGIONS)
 		image_note(image, FAULT_LIMIT, 0, "VMware state: regionsCount is %u, above %u", v->count, MAX_REGIONS);
-	if (used)
+	if (used && !lie)
 		return;
-	if (length > HOLE)
+	if (lie)
+		image_remark(image, 0, "VMware state: where its regions put CR3 of a processor is no page-table root, and there is one where memory without "
+			     "regions has it: they are not used");
+	else if (length > HOLE)
 		image_note(image, FAULT_IMPLAUSIBLE, HOLE,
 			   "VMware state: no memory regions, and the memory is larger than 3 GiB: taken to go on at "
 			   "4 GiB above the hole");

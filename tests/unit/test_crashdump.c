@@ -40,6 +40,22 @@ START_TEST(full_dump)
 }
 END_TEST
 
+/* Page `pfn`, at an offset, becomes a page-table root that maps itself, and the header's. */
+static void put_root(GByteArray *a, size_t at, uint64_t pfn)
+{
+	put_le(a, at + 8 * 300, pfn * PAGE_SIZE | 0x63, 8);
+	put_le(a, 0x10, pfn * PAGE_SIZE, 8);
+}
+
+static bool all_harmless(const struct image *image)
+{
+	bool harmless = image->notes->len > 0;
+
+	for (guint i = 0; i < image->notes->len; i++)
+		harmless &= ((struct image_note *)g_ptr_array_index(image->notes, i))->harmless;
+	return harmless;
+}
+
 START_TEST(full_dump_lies)
 {
 	GByteArray *a = sample_full64();
@@ -57,7 +73,7 @@ START_TEST(full_dump_lies)
 		put_le(a, i, 0, 4);
 	image = opened(a);
 	has_128(image);
-	ck_assert(noted(image, "18 of 20 runs are empty"));
+	ck_assert(noted(image, "NumberOfRuns at 0x88 has, 20, 18 are empty"));
 	ck_assert_uint_eq(image->bytes_missing, 0);
 	image_close(image);
 
@@ -76,6 +92,34 @@ START_TEST(full_dump_lies)
 	has_page(image, 9, 2);
 	has_page(image, 1, 8);
 	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	a = sample_full64();			/* unsorted in the header, sorted in the file: the page-table root shows it */
+	put_le(a, 0x98, 8, 8);
+	put_le(a, 0xa0, 1, 8);
+	put_le(a, 0xa8, 1, 8);
+	put_le(a, 0xb0, 2, 8);
+	put_root(a, 0x2000 + PAGE_SIZE, 2);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2, 8, 1);
+	has_page(image, 1, 1);
+	has_page(image, 8, 8);
+	ck_assert(noted(image, "out of order"));
+	ck_assert(all_harmless(image));
+	image_close(image);
+
+	put_le(a = sample_full64(), 0x88, 1, 4);	/* NumberOfRuns and NumberOfPages lie: the file's size tells */
+	put_le(a, 0x90, 77, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "whose pages end with the file"));
+	ck_assert(all_harmless(image));
+	image_close(image);
+
+	put_text(a = sample_full64(), 0, "PAGEDUMP");
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "the signature is PAGEDUMP"));
 	image_close(image);
 
 	put_le(a = sample_full64(), 0xa8, 2, 8);	/* overlap: what is listed first wins */
@@ -194,9 +238,32 @@ START_TEST(bitmap_dump)
 	ck_assert_uint_eq(image->first_missing, 8 * PAGE_SIZE);
 	image_close(image);
 
+	put_text(a = sample_bitmap64(), 0x2000, "XDMP");	/* no signature, but counts that agree; and none at all */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "neither SDMPDUMP nor FDMPDUMP"));
+	image_close(image);
 	put_text(a = sample_bitmap64(), 0x2000, "XDMP");
+	put_le(a, 0x2028, 9, 8);
 	g_byte_array_set_size(a, 0x3000 + PAGE_SIZE);
 	refused("dump", a, "no bitmap");
+
+	a = sample_bitmap64();			/* counts that lie, and a page-table root that shows it */
+	put_root(a, 0x3000 + PAGE_SIZE, 2);
+	put_le(a, 0x2020, 0x3000 + PAGE_SIZE, 8);
+	put_le(a, 0x2030, 0, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2, 8, 1);
+	has_page(image, 8, 8);
+	ck_assert(noted(image, "FirstPage at 0x2020"));
+	ck_assert(all_harmless(image));
+	image_close(image);
+	put_le(a = sample_bitmap64(), 0x2030, 4, 8);	/* a map that is cut short, though the file has its pages */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "BitmapSize at 0x2030"));
+	ck_assert(all_harmless(image));
+	image_close(image);
 	put_le(a = sample_full64(), 0xf98, 6, 4);	/* a full dump that says it is a kernel one, and the reverse */
 	image = opened(a);
 	has_128(image);

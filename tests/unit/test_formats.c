@@ -14,6 +14,11 @@ START_TEST(lime)
 	image_close(image);
 
 	put_text(a = sample_lime(), 32 + 2 * PAGE_SIZE, "XXXX");
+	image = opened(a);			/* without its magic, but of just the right length */
+	has_128(image);
+	ck_assert(noted(image, "LiME header 1"));
+	image_close(image);
+	put_text(a = sample_lime(), 32 + 2 * PAGE_SIZE, "XXXXXXXXXXXXXXXXXXX");
 	image = opened(a);
 	HAS_RANGES(image, 1, 2);
 	ck_assert(noted(image, "LiME header 1"));
@@ -23,8 +28,22 @@ START_TEST(lime)
 	HAS_RANGES(image, 1, 1);
 	ck_assert_uint_eq(image->bytes_missing, PAGE_SIZE);
 	image_close(image);
-	put_le(a = sample_lime(), 16, 0, 8);
-	refused("dump", a, "below its first");
+	put_le(a = sample_lime(), 16, 0, 8);	/* headers that lie, each with a next one */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "below its first"));
+	image_close(image);
+	put_le(a = sample_lime(), 16, UINT64_MAX, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "longer than what is left"));
+	image_close(image);
+	put_le(a = sample_lime(), 8, 3, 8);
+	put_le(a, 16, 1, 8);
+	image = opened(a);
+	HAS_RANGES(image, 8, 1);
+	ck_assert(noted(image, "its range is left out"));
+	image_close(image);
 }
 END_TEST
 
@@ -118,6 +137,16 @@ START_TEST(kdump)
 
 	check_kdump(opened(sample_kdump()));
 	check_kdump(opened(sample_flattened()));
+
+	static const uint8_t zstd[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x60, 0x00, 0x0f, 0x03, 0x80, 0x00, 0x55 };	/* a page of 0x55, as one run */
+	a = sample_kdump();
+	put_le(a, 4 * PAGE_SIZE + 48, a->len, 8);
+	put_le(a, 4 * PAGE_SIZE + 56, sizeof(zstd), 4);
+	put_le(a, 4 * PAGE_SIZE + 60, 0x20, 4);	/* DUMP_DH_COMPRESSED_ZSTD */
+	put(a, a->len, zstd, sizeof(zstd));
+	image = opened(a);
+	has_page(image, 3, 0x5555555555555555);
+	image_close(image);
 
 	a = sample_kdump();			/* cut off within the last page */
 	g_byte_array_set_size(a, a->len - 100);

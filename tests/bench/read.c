@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long the reading of all of a dump's memory takes, all else left out: tests/bench/read [-j N] DUMP. Every page is asked for as
+ * the sweep does it, from as many threads, and every byte is looked at. Prints bytes and seconds.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "image.h"
+
+#define CHUNK (UINT64_C(4) << 20)
+
+struct work { struct image *image; GArray *chunks; gint next; uint64_t bytes, sum; GMutex lock; };
+
+static void *read_chunks(void *data)
+{
+	struct work *w = data;
+	uint8_t scratch[PAGE_SIZE];
+	uint64_t bytes = 0, sum = 0;
+
+	for (;;) {
+		guint i = (guint)g_atomic_int_add(&w->next, 1);
+		if (i >= w->chunks->len)
+			break;
+		struct range r = g_array_index(w->chunks, struct range, i);
+		for (uint64_t at = r.start; at < r.start + r.length; at += PAGE_SIZE) {
+			const uint8_t *page = image_page(w->image, (pa_t){ at }, scratch);
+			for (unsigned n = 0; page && n < PAGE_SIZE; n += 8) {
+				uint64_t word;
+				memcpy(&word, page + n, 8);
+				sum ^= word;
+			}
+			bytes += page ? PAGE_SIZE : 0;
+		}
+	}
+	g_mutex_lock(&w->lock);
+	w->bytes += bytes;
+	w->sum ^= sum;
+	g_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	GError *error = NULL;
+	bool given = argc == 4 && !strcmp(argv[1], "-j");
+	guint jobs = given ? (guint)atoi(argv[2]) : g_get_num_processors();
+
+	if (argc != 2 && !given)
+		return 2;
+	gint64 begun = g_get_monotonic_time();
+	struct work w = { .image = image_open(argv[argc - 1], &error), .chunks = g_array_new(FALSE, FALSE, sizeof(struct range)) };
+	if (!w.image) {
+		fprintf(stderr, "%s\n", error->message);
+		return 1;
+	}
+	struct range r = { 0, 0 };
+	for (pa_t at = { 0 }; image_next_range(w.image, at, &r); at.v = r.start + r.length)
+		for (uint64_t from = r.start; from < r.start + r.length; from += CHUNK) {
+			struct range chunk = { from, MIN(CHUNK, r.start + r.length - from) };
+			g_array_append_val(w.chunks, chunk);
+		}
+	GThread *threads[64];
+	jobs = CLAMP(jobs, 1, G_N_ELEMENTS(threads));
+	for (guint i = 0; i < jobs; i++)
+		threads[i] = g_thread_new("read", read_chunks, &w);
+	for (guint i = 0; i < jobs; i++)
+		g_thread_join(threads[i]);
+	printf("%" G_GUINT64_FORMAT " %.6f %016" G_GINT64_MODIFIER "x\n", w.bytes, (double)(g_get_monotonic_time() - begun) / 1e6, w.sum);
+	g_array_free(w.chunks, TRUE);
+	image_close(w.image);
+	return 0;
+}
