@@ -6,6 +6,8 @@
 #include "paging.h"
 #include "pe_space.h"
 #include "recover.h"
+#include "remains.h"
+#include "rescue.h"
 #include "text.h"
 
 /* Where the kernel and the boot drivers are loaded on x64 and ARM64, from Windows 7 to 11. */
@@ -16,6 +18,10 @@
 #define KERNEL_AREA_32_END UINT64_C(0x100000000)
 /* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
 #define HINT_REACH (UINT64_C(64) << 20)
+/* Page directories of the kernel that are looked at: 16 TiB of addresses. */
+#define MAX_DIRECTORIES 16384u
+/* A page-table root that is in no dump. */
+#define NO_TABLE UINT64_C(0x000ffffffffff000)
 /* Page-table roots that a scan of memory tries at most: the first honest one leads there. */
 #define ROOTS_TRIED 256u
 /* A look into an image counts as so many pages of a search. */
@@ -28,6 +34,8 @@
 #define SELF_MAP_32 0x300u
 /* On PAE that is the fourth directory, which begins with the four of them. */
 #define PAE_DIRECTORIES 4u
+
+static const char header_found_by[] = "crash dump header";
 
 struct candidate {
 	uint64_t dtb;			/* as it stands in the register */
@@ -126,6 +134,7 @@ static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t 
 {
 	for (const enum paging *mode = modes[c->architecture]; *mode != PAGING_NONE; mode++) {
 		struct space *space = space_create(k->image, NULL, *mode, (pa_t){ c->dtb });
+		space->rescue = *mode == PAGING_X64 ? k->rescue : NULL;
 		uint64_t granted = MIN(*steps, limit(kernel_search)), entry, base;
 		bool found = false;
 		space->steps = granted;
@@ -377,7 +386,8 @@ static void read_shared_data(struct kernel *k)
 {
 	uint8_t shared[0x400];
 
-	if (space_read(k->space, kernel_shared_data(k), shared, sizeof(shared), NULL))
+	if (space_read(k->space, kernel_shared_data(k), shared, sizeof(shared), NULL) &&
+	    (!k->shared_data.v || image_read(k->image, k->shared_data, shared, sizeof(shared))))
 		return;
 	struct bytes b = { shared, sizeof(shared), false };
 	uint32_t low = (uint32_t)bytes_at(&b, 0x14, 4), high = (uint32_t)bytes_at(&b, 0x18, 4);
@@ -448,23 +458,103 @@ static void use_headers(struct kernel *k)
 }
 
 /*
- * A crash dump whose kernel is not in what is left of the file (cut short, say): its addresses lead
- * nowhere, but memory can still be looked through physically, with the structures of its build.
+ * A dump in which no kernel image is left whole (cut short, say): what names the kernel may still be there, and the objects
+ * that are left can be looked at, with its structures or those of its build. False: it may be no Windows machine's.
  */
-static void use_header_alone(struct kernel *k)
+static bool use_remains(struct kernel *k, char **like)
 {
 	const struct image_facts *facts = &k->image->facts;
 
-	k->physical_only = true;
-	k->paging = modes[facts->architecture][0];	/* of the processes, whose tables may be there */
+	if ((!k->rescue && !facts->is_crash) || !remains_identify(k, like))
+		return false;
+	k->physical_only = !k->rescue;
+	k->paging = k->rescue ? PAGING_X64 : modes[facts->architecture][0];	/* of the processes, whose tables may be there */
 	k->dtb = facts->dtb;
-	k->build = facts->os_build;
-	k->found_by = g_strdup("dump header: no kernel image is left in the dump");
-	k->layout = layout_family(facts->os_build, 0, paging_machine(k->paging));
-	k->space = space_create(k->image, k->layout, PAGING_NONE, (pa_t){ 0 });
+	k->found_by = g_strdup("what is left of it: no kernel image is whole in the dump");
+	k->space = space_create(k->image, NULL, k->rescue ? PAGING_X64 : PAGING_NONE, !k->rescue ? (pa_t){ 0 } : facts->dtb.v ? facts->dtb : (pa_t){ NO_TABLE });
+	k->space->rescue = k->rescue;
 	image_note(k->image, FAULT_NOT_IN_DUMP, facts->loaded_module_list.v,
-		   "the kernel's page tables or image are not in the dump: kernel addresses can't be followed, only objects that lie in "
-		   "physical memory by themselves are found");
+		   "the kernel's page tables or image are not in the dump, or not whole: many of its globals can't be read");
+	return true;
+}
+
+/* Have tables of the kernel's half gone missing? Their own pages are not looked at. */
+static bool tables_missing(const struct kernel *k)
+{
+	uint64_t root[512], pointers[512], directory[512], missing = 0;
+	unsigned directories = 0;
+	struct range range;
+
+	if (k->paging != PAGING_X64 || image_read(k->image, k->dtb, root, sizeof(root)))
+		return k->paging == PAGING_X64;
+	for (unsigned i = 256; i < 512; i++) {
+		uint64_t at = root[i] & UINT64_C(0x0000fffffffff000);
+		if (!(root[i] & 1) || at == k->dtb.v)
+			continue;
+		if (image_read(k->image, (pa_t){ at }, pointers, sizeof(pointers))) {
+			missing += 512;
+			continue;
+		}
+		for (unsigned j = 0; j < 512; j++) {
+			if (!(pointers[j] & 1) || pointers[j] & 0x80)
+				continue;
+			if (++directories > MAX_DIRECTORIES)	/* they name each other */
+				return missing > 0;
+			if (image_read(k->image, (pa_t){ pointers[j] & UINT64_C(0x0000fffffffff000) }, directory, sizeof(directory))) {
+				missing += 512;
+				continue;
+			}
+			for (unsigned n = 0; n < 512; n++) {
+				uint64_t table = directory[n] & UINT64_C(0x0000fffffffff000);
+				if (!(directory[n] & 1) || directory[n] & 0x80)
+					continue;
+				missing += !image_next_range(k->image, (pa_t){ table }, &range) || range.start != table;
+			}
+		}
+	}
+	return missing > 0;
+}
+
+/* The kernel's address space from what is left of its page tables. */
+static bool rescue(struct kernel *k, bool found, uint64_t *steps)
+{
+	const struct image_facts *facts = &k->image->facts;
+	struct candidate c = { found ? k->dtb.v : facts->dtb.v ? facts->dtb.v : NO_TABLE, facts->loaded_module_list.v ? facts->loaded_module_list.v : facts->kdbg.v,
+			       facts->loaded_module_list.v, "page tables that were put together again", ARCH_X64 };
+
+	if (!found && facts->architecture != ARCH_UNKNOWN && facts->architecture != ARCH_X64)
+		return false;
+	k->rescue = rescue_tables(k->image);
+	if (!k->rescue)
+		return found;
+	image_note(k->image, FAULT_NOT_IN_DUMP, k->dtb.v,
+		   "page tables of the kernel are missing: %u pages tell their own addresses, by them %u page tables were found again, and of %u "
+		   "more some entries", k->rescue->lists, k->rescue->found, k->rescue->single);
+	if (found) {
+		k->space->rescue = k->rescue;
+		return true;
+	}
+	return try_candidate(k, &c, steps);
+}
+
+/* What the header said of the machine and the kernel found says otherwise. */
+static void check_header(struct kernel *k)
+{
+	static const enum architecture of_paging[] = {
+		[PAGING_X64] = ARCH_X64, [PAGING_X64_LA57] = ARCH_X64, [PAGING_X86] = ARCH_X86, [PAGING_X86_PAE] = ARCH_X86_PAE,
+		[PAGING_ARM64] = ARCH_ARM64, [PAGING_NONE] = ARCH_UNKNOWN,
+	};
+	struct image_facts *facts = &k->image->facts;
+	enum architecture found = of_paging[k->paging];
+
+	if (facts->is_crash && facts->dtb.v && strcmp(k->found_by, header_found_by))
+		image_remark(k->image, 0, "crash dump header: DirectoryTableBase at 0x10 is 0x%" G_GINT64_MODIFIER
+			     "x, which leads to no kernel; one was found by the %s", facts->dtb.v, k->found_by);
+	if (found != ARCH_UNKNOWN && facts->architecture != ARCH_UNKNOWN && found != facts->architecture) {
+		image_remark(k->image, 0, "the header says that the machine is %s (MachineImageType of a crash dump), the kernel found is %s",
+			     architecture_name(facts->architecture), architecture_name(found));
+		facts->architecture = found;
+	}
 }
 
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
@@ -474,6 +564,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	AUTO(kernel) k = g_new0(struct kernel, 1);
 	uint64_t steps = limit(kernel_search_all);
 	GError *layout_error = NULL;
+	g_autofree char *like = NULL;
 	bool found = false;
 
 	k->image = image;
@@ -482,7 +573,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 		return g_steal_pointer(&k);
 	}
 	if (facts->dtb.v) {
-		struct candidate c = { facts->dtb.v, 0, facts->loaded_module_list.v, "crash dump header", facts->architecture };
+		struct candidate c = { facts->dtb.v, 0, facts->loaded_module_list.v, header_found_by, facts->architecture };
 		c.hint = facts->loaded_module_list.v ? facts->loaded_module_list.v : facts->kdbg.v;
 		g_array_append_val(candidates, c);
 	}
@@ -496,22 +587,34 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	low_stubs(image, candidates);
 	for (guint i = 0; i < candidates->len && !found; i++)
 		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &steps);
-	if (!found && !search_self_maps(k, &steps)) {
-		if (facts->is_crash) {
-			use_header_alone(k);
-			return g_steal_pointer(&k);
-		}
+	found = found || search_self_maps(k, &steps);
+	if (!found || tables_missing(k)) {
+		steps = limit(kernel_search_all);
+		found = rescue(k, found, &steps);
+	}
+	if (!found && !use_remains(k, &like)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "%s: no Windows kernel in it: the memory of another system, not the whole of a machine's memory, or no memory at all (looked for "
 			    "page tables of an x64, ARM64 or x86 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)", image->file->path, facts->dtb.v ? ", the header's" : "");
 		return NULL;
 	}
+	if (found && !k->guid_age && (k->rescue || image->bytes_missing))
+		(void)remains_identify(k, &like);
+	if (found)
+		check_header(k);
 	read_shared_data(k);
 	k->layout = choose_layout(k, options, &layout_error);
 	if (layout_error) {
 		g_propagate_error(error, layout_error);
 		return NULL;
 	}
+	/* An exact layout can't be had where the kernel's name is lost: one of its build is close, and better than none. */
+	if (!k->layout && like && (k->layout = layout_builtin(like))) {
+		k->layout->source = LAYOUT_FAMILY;
+		g_clear_pointer(&k->layout->version, g_free);
+	}
+	if (!k->layout && (k->rescue || image->bytes_missing))
+		k->layout = layout_family(k->build ? k->build : facts->os_build, 0, paging_machine(k->paging));
 	if (k->layout) {
 		k->space->layout = k->layout;
 		read_system_range(k);
@@ -543,6 +646,7 @@ void kernel_destroy(struct kernel *k)
 	if (!k)
 		return;
 	space_destroy(k->space);
+	rescue_destroy(k->rescue);
 	layout_destroy(k->layout);
 	g_free(k->pdb_name);
 	g_free(k->guid_age);

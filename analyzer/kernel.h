@@ -24,6 +24,8 @@ struct kernel {
 	struct layout *layout;		/* NULL: unknown kernel */
 	bool physical_only;		/* no kernel image: `space` reads by physical address, kernel addresses lead nowhere */
 	struct space *space;		/* a prototype: threads clone it */
+	struct rescue *rescue;		/* of the space, where page tables are missing; or NULL */
+	pa_t shared_data;		/* KUSER_SHARED_DATA, where it was found by itself; 0: at its fixed address */
 	va_t system_process;		/* EPROCESS of System, 0 unknown */
 	uint32_t build;			/* NtBuildNumber, low bits */
 	uint32_t major, minor;		/* from KUSER_SHARED_DATA */

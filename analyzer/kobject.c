@@ -59,6 +59,14 @@ struct object_types *object_types_load(const struct kernel *kernel, struct space
 	return types;
 }
 
+bool object_types_have(const struct object_types *types, const char *type)
+{
+	for (unsigned i = 0; types->count && i < OBJECT_TYPES; i++)
+		if (types->name[i] && !strcmp(types->name[i], type))
+			return true;
+	return false;
+}
+
 void object_types_destroy(struct object_types *types)
 {
 	if (!types)

@@ -24,6 +24,7 @@ struct object_types {
 
 /* Never NULL; count is 0 when ObTypeIndexTable is not known or can't be read. */
 struct object_types *object_types_load(const struct kernel *kernel, struct space *space);
+bool object_types_have(const struct object_types *types, const char *type);
 void object_types_destroy(struct object_types *types);
 DEFINE_AUTO(object_types, object_types_destroy)
 

@@ -261,7 +261,7 @@ static bool plausible_time(uint64_t time)
 /*
  * Does the list head at `offset` of a structure at va belong to it? An empty one points to
  * itself, else the entry after it points back. What is left of an object fails this: its
- * links are of another time.
+ * links are of another time. An entry that is not in the dump proves nothing.
  */
 static bool list_belongs(struct space *space, va_t va, uint32_t offset)
 {
@@ -273,7 +273,10 @@ static bool list_belongs(struct space *space, va_t va, uint32_t offset)
 	if (next == head.va.v)
 		return true;
 	struct object entry = object_at(space, next);
-	return space_is_kernel(space, entry.va) && !READ(entry, list_entry.Blink, &back) && back == head.va.v;
+	if (!space_is_kernel(space, entry.va))
+		return false;
+	enum fault fault = READ(entry, list_entry.Blink, &back);
+	return fault ? fault == FAULT_NOT_IN_DUMP : back == head.va.v;
 }
 
 static bool read_process(const struct context *c, struct process_candidate *p)
@@ -327,12 +330,13 @@ static bool read_thread(const struct context *c, struct thread_candidate *t)
  * one's index is 1, that of no type); without types (an unknown build) the links tell.
  */
 static enum pool_state state_of(const struct context *c, const struct pool_object *o, const struct object_types *types,
-				uint32_t list, bool exited)
+				const char *type, uint32_t list, bool exited)
 {
+	bool known = object_types_have(types, type);	/* else an unknown build, or the type itself is not in the dump */
 	struct object header = object_header_of(c->space, o->va);
 	int64_t pointers = 1, handles = 1;
 
-	if (o->freed || !o->va.v || (types->count && !o->typed) || (!types->count && list && !list_belongs(c->space, o->va, list)))
+	if (o->freed || !o->va.v || (known && !o->typed) || (!known && list && !list_belongs(c->space, o->va, list)))
 		return POOL_REMNANT;
 	if (!READ(header, object_header.PointerCount, &pointers) && !READ(header, object_header.HandleCount, &handles) && !pointers && !handles)
 		return POOL_REMNANT;
@@ -363,7 +367,7 @@ GArray *process_candidates(const struct context *c)
 		struct process_candidate p = { .object = g_array_index(objects, struct pool_object, i) };
 		if (!read_process(c, &p))
 			continue;
-		p.state = state_of(c, &p.object, types, c->kernel->layout->eprocess.ThreadListHead.offset, p.exit_time != 0);
+		p.state = state_of(c, &p.object, types, "Process", c->kernel->layout->eprocess.ThreadListHead.offset, p.exit_time != 0);
 		if (!p.dtb.v)	/* its page tables were given back with it */
 			p.state = POOL_REMNANT;
 		g_array_append_val(out, p);
@@ -382,7 +386,7 @@ GArray *thread_candidates(const struct context *c)
 		struct thread_candidate t = { .object = g_array_index(objects, struct pool_object, i) };
 		if (!read_thread(c, &t))
 			continue;
-		t.state = state_of(c, &t.object, types, 0, t.exit_time != 0);
+		t.state = state_of(c, &t.object, types, "Thread", 0, t.exit_time != 0);
 		g_array_append_val(out, t);
 	}
 	g_array_sort(out, compare_candidates);

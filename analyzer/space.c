@@ -4,6 +4,7 @@
 #include "limit.h"
 #include "page_file.h"
 #include "paging.h"
+#include "rescue.h"
 #include "vad.h"
 
 /* Of a 32-bit machine that isn't asked to give its programs more; of Windows up to XP. */
@@ -58,6 +59,7 @@ struct space *space_clone(const struct space *from)
 
 	copy_machine(space, from);
 	space->kernel = from->kernel;
+	space->rescue = from->rescue;
 	space->vads = from->vads;
 	return space;
 }
@@ -315,11 +317,7 @@ static uint64_t after_zeros(struct space *space, pa_t table, uint64_t index, uin
 	return (va.v & ~(span - 1)) + n * span;
 }
 
-/*
- * Fill the slot of the 2 MiB that va lies in: the page table, or a large page
- * (returned in *large). Where there is neither, *next is the first address beyond that may have one (0: none).
- */
-static struct space_slot *fill(struct space *space, va_t va, struct page *large, uint64_t *next)
+static struct space_slot *walk_tables(struct space *space, va_t va, struct page *large, uint64_t *next)
 {
 	const struct paging_mode *mode = &paging_modes[space->paging];
 	uint64_t tag = (va.v >> mode->table_shift) + 1;
@@ -390,6 +388,31 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 		slot->absent = PAGE_UNKNOWN;
 	else
 		slot->tag = tag;
+	return slot;
+}
+
+/*
+ * Fill the slot of the 2 MiB that va lies in: the page table, or a large page
+ * (returned in *large). Where there is neither, *next is the first address beyond that may have one (0: none).
+ */
+static struct space_slot *fill(struct space *space, va_t va, struct page *large, uint64_t *next)
+{
+	struct space_slot *slot = walk_tables(space, va, large, next);
+	uint64_t tag = va.v >> 21, following;
+
+	if (G_LIKELY(!space->rescue || slot->table || large->size || !space_is_kernel(space, va)))
+		return slot;
+	const struct rescued *known = rescue_at(space->rescue, tag, &following);
+	if (known && known->table) {
+		slot->table = known->table;
+		slot->tag = tag + 1;
+		slot->user = false;
+	} else if (known) {
+		*large = (struct page){ .va = va, .size = 1u << 21, .state = PAGE_VALID, .pa = known->large, .pte = known->large.v | 0xe3,
+					.executable = true, .writable = true };
+	} else if (following != UINT64_MAX && (!*next || following << 21 < *next)) {
+		*next = following << 21;
+	}
 	return slot;
 }
 

@@ -52,6 +52,7 @@ static inline bool page_readable(const struct page *page)
 }
 
 struct vad_set;
+struct rescue;
 
 #define SPACE_CACHE_SLOTS 64
 
@@ -73,6 +74,7 @@ struct space {
 	va_t paged_pool;		/* MmPagedPoolStart, which x86's prototype PTE addresses count from */
 	bool without_nx;		/* no page can be kept from execution: descriptors tell what is meant to be run */
 	struct space *kernel;		/* where prototype PTEs are read; NULL: here */
+	const struct rescue *rescue;	/* what is known where the tables themselves are lost (rescue.h), or NULL */
 	const struct vad_set *vads;	/* of the process, for entries that defer to the VAD */
 	uint64_t steps;			/* of space_next_page and space_spend that are left */
 	bool following;			/* a prototype PTE is being read */

@@ -90,8 +90,8 @@ static enum fault image_path(struct context *c, const struct object *proc, char 
 	uint64_t file = 0, section = 0, area = 0;
 	enum fault fault;
 
-	if (!READ(*proc, eprocess.ImageFilePointer, &file) && file)
-		return read_file_name(c->space, (va_t){ file }, out);
+	if (!READ(*proc, eprocess.ImageFilePointer, &file) && file && !read_file_name(c->space, (va_t){ file }, out))
+		return FAULT_NONE;
 	if (!READ(*proc, eprocess.SectionObject, &section) && section) {
 		struct object object = object_at(c->space, section), u1 = MEMBER(object, section.u1);
 		struct object old = object_at(c->space, 0);
@@ -159,7 +159,7 @@ static bool usable(struct context *c, struct space *user)
 	struct page page;
 	uint8_t scratch[PAGE_SIZE];
 
-	if (!c->kernel->physical_only)
+	if (!c->kernel->physical_only && !c->kernel->rescue)
 		return !space_page(user, c->kernel->base, &page) && page_resident(&page);
 	/* Every root maps itself through one entry of the kernel's half (PAE's has four entries, and none of these). */
 	const uint8_t *root = image_page(c->image, user->dtb, scratch);
@@ -336,6 +336,23 @@ static struct row *put_process(struct context *c, const struct object *proc)
 	return row;
 }
 
+/* Where the list can't be followed to a process, a neighbour that links to it, as it does to the neighbour, shows it on the list. */
+static bool linked(const struct context *c, const struct object *proc)
+{
+	struct object links = MEMBER(*proc, eprocess.ActiveProcessLinks);
+	uint64_t next = 0, before = 0, back;
+
+	if (!links.va.v || READ(links, list_entry.Flink, &next) || READ(links, list_entry.Blink, &before) || next == links.va.v)
+		return false;
+	struct object after = object_at(c->space, next), ahead = object_at(c->space, before);
+	enum fault fault = READ(after, list_entry.Blink, &back);
+	if (!fault && back != links.va.v)
+		return false;
+	if (READ(ahead, list_entry.Flink, &back))
+		return !fault;
+	return back == links.va.v;
+}
+
 static void put(struct context *c, const struct process_found *found)
 {
 	static const int columns[PROCESS_SOURCES] = {
@@ -348,6 +365,8 @@ static void put(struct context *c, const struct process_found *found)
 	for (unsigned i = 0; i < PROCESS_SOURCES; i++)
 		if (found->asked >> i & 1)
 			row_int(row, columns[i], found->in >> i & 1);
+	if (!(found->asked >> SOURCE_ACTIVE & 1) && (c->kernel->rescue || c->image->bytes_missing) && linked(c, &proc))
+		row_int(row, IN_ACTIVE, 1);
 }
 
 /*

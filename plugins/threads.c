@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads: by all that know of them, and what each says of itself. */
 #include <string.h>
+#include <stdlib.h>
 #include "cid.h"
 #include "handles.h"
 #include "pool.h"
@@ -11,7 +12,7 @@ enum {
 	PROCESS, ETHREAD, TID, START, WIN32_START, TEB, TEB32, CREATE, EXIT, EXIT_STATUS, STATE, WAIT_REASON, KERNEL_STACK, KERNEL_STACK_LIMIT,
 	USER_STACK, USER_LIMIT, IN_PROCESS, IN_CID, IN_POOL,
 	DERIVED,
-	IN_SCHEDULER, IN_HANDLES, INSTRUCTION, INSTRUCTION_MODULE, STACK_POINTER, IMPERSONATES, IMPERSONATION_LEVEL,
+	IN_SCHEDULER, IN_HANDLES, INSTRUCTION, INSTRUCTION_MODULE, STACK_POINTER, IMPERSONATES, IMPERSONATION_LEVEL, OWNER_PID,
 };
 
 static const char *const threads_rest_on[] = {
@@ -50,6 +51,7 @@ static const struct table threads = {
 		[STACK_POINTER] = { "stack_pointer", COL_ADDRESS, "of user mode, from its trap frame" },
 		[IMPERSONATES] = { "impersonated_user", COL_TEXT, "SID of the user of the token it impersonates with; NULL: it doesn't" },
 		[IMPERSONATION_LEVEL] = { "impersonation_level", COL_TEXT, "anonymous, identification, impersonation or delegation" },
+		[OWNER_PID] = { "owner_pid", COL_INT, "of its CLIENT_ID: whose it is, where the process object is not in the dump" },
 	},
 };
 
@@ -106,7 +108,7 @@ static void put_registers(struct context *c, struct row *row, const struct objec
 		return;
 	row_address(row, INSTRUCTION, instruction);
 	row_address(row, STACK_POINTER, stack);
-	for (guint i = 0; i < c->process->modules->len; i++) {
+	for (guint i = 0; c->process && i < c->process->modules->len; i++) {
 		const struct module *m = &g_array_index(c->process->modules, struct module, i);
 		if (instruction - m->base < m->size) {
 			row_text(row, INSTRUCTION_MODULE, m->name ? m->name : m->mapped_path);
@@ -140,7 +142,7 @@ struct shared {
 };
 
 /* An answer of -1: that source can't tell. */
-static void put_thread(struct context *c, const struct shared *s, const struct object *thread, int in_list, int in_scheduler)
+static struct row *put_thread(struct context *c, const struct shared *s, const struct object *thread, int in_list, int in_scheduler)
 {
 	struct row *row = row_new(c, &threads);
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
@@ -150,6 +152,7 @@ static void put_thread(struct context *c, const struct shared *s, const struct o
 
 	row_address(row, ETHREAD, thread->va.v);
 	PUT(row, TID, cid, client_id.UniqueThread);
+	PUT(row, OWNER_PID, cid, client_id.UniqueProcess);
 	PUT(row, START, *thread, ethread.StartAddress);
 	PUT(row, WIN32_START, *thread, ethread.Win32StartAddress);
 	fault = read_thread_create_time(thread, &created);
@@ -185,6 +188,7 @@ static void put_thread(struct context *c, const struct shared *s, const struct o
 		const struct cid_entry *e = cid_find(s->cid, thread->va);
 		row_int(row, IN_CID, e && e->kind == CID_THREAD);
 	}
+	return row;
 }
 
 static void shared_free(void *data)
@@ -341,6 +345,43 @@ static bool run_process(struct context *c, GError **error)
 	return true;
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = **(const uint64_t *const *)a, y = **(const uint64_t *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Threads of processes whose objects are not in the dump. */
+static bool end(struct context *c, GError **error)
+{
+	const struct shared *s = context_kept(c);
+	guint n = 0;
+
+	(void)error;
+	for (guint i = 0; i < c->processes->len; i++) {
+		const struct process *process = g_ptr_array_index(c->processes, i);
+		g_hash_table_remove(s->by_process, &process->eprocess.v);
+	}
+	g_autofree uint64_t **owners = (uint64_t **)g_hash_table_get_keys_as_array(s->by_process, &n);
+	qsort(owners, n, sizeof(*owners), compare_addresses);
+	for (guint i = 0; i < n; i++) {
+		const GArray *own = g_hash_table_lookup(s->by_process, owners[i]);
+		g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
+		uint8_t byte;
+		/* The idle process is in no list, but it is there. */
+		if (space_read(c->space, (va_t){ *owners[i] }, &byte, 1, NULL) != FAULT_NOT_IN_DUMP)
+			continue;
+		for (guint t = 0; t < own->len; t++) {
+			uint64_t *at = &g_array_index(own, uint64_t, t);
+			struct object thread = object_at(c->space, *at);
+			if (g_hash_table_add(done, at))
+				row_fault(put_thread(c, s, &thread, -1, -1), PROCESS, FAULT_NOT_IN_DUMP, (va_t){ *owners[i] }, "the process object");
+		}
+	}
+	return true;
+}
+
 static const struct sweep_pattern *const sweeps[] = { &pool_thread, NULL };
 
 const struct plugin plugin_threads = {
@@ -352,4 +393,5 @@ const struct plugin plugin_threads = {
 	.needs_layout = true,
 	.begin = begin,
 	.run_process = run_process,
+	.end = end,
 };

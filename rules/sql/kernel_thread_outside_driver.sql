@@ -8,5 +8,7 @@ SELECT p.process_id, p.name, p.pid, t.start_address AS address, 1 AS length,
 FROM threads t JOIN processes p USING (process_id)
 WHERE p.dump_id = :dump_id AND t.start_address < 0 AND t.exit_time IS NULL
   AND NOT EXISTS (SELECT 1 FROM drivers d WHERE d.dump_id = p.dump_id AND t.start_address BETWEEN d.base AND d.base + d.size - 1)
-  AND EXISTS (SELECT 1 FROM drivers d WHERE d.dump_id = p.dump_id)
+  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = p.dump_id AND x.in_loaded_list = 1)
+  -- a list of drivers that ends early says nothing of what it lacks
+  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = p.dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
 ORDER BY t.thread_id;

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rescue.h"
+#include <string.h>
+#include "limit.h"
+
+#define ENTRIES 512u
+#define FRAME(entry) ((entry) >> 12 & UINT64_C(0xfffffffff))	/* 48 bits of physical address, as in paging.c */
+#define PRESENT 1u
+#define LARGE 0x80u
+#define NOWHERE UINT64_C(0x8000fffffffff063)
+#define FILTER_BITS 20
+#define MAX_VOTES 16		/* addresses that one page is believed to speak for at once */
+#define LARGE_WITNESSES 3	/* pages that must agree on a large page; of an image's header one is enough */
+
+/* A frame and what it is: of a page its address >> 12, of a table the address of what it maps >> 21, 30, 39. */
+struct known { uint64_t frame, number; };
+
+struct vote { uint64_t number; unsigned count; };
+
+static uint64_t load(const uint8_t *at)
+{
+	uint64_t v;
+
+	memcpy(&v, at, 8);
+	return v;
+}
+
+static void add_vote(struct vote *votes, unsigned *n, uint64_t number)
+{
+	for (unsigned i = 0; i < *n; i++)
+		if (votes[i].number == number) {
+			votes[i].count++;
+			return;
+		}
+	if (*n < MAX_VOTES)
+		votes[(*n)++] = (struct vote){ number, 1 };
+}
+
+static const struct vote *most(const struct vote *votes, unsigned n)
+{
+	const struct vote *best = NULL;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!best || votes[i].count > best->count)
+			best = &votes[i];
+	return best;
+}
+
+static bool first_page(struct image *image, pa_t from, struct range *range)
+{
+	if (!image_next_range(image, from, range))
+		return false;
+	uint64_t start = (range->start + PAGE_MASK) & ~(uint64_t)PAGE_MASK, cut = start - range->start;
+	range->length = range->length > cut ? range->length - cut : 0;
+	range->start = start;
+	return true;
+}
+
+/* For each page that is there: `page` is PAGE_SIZE bytes at `pa`. */
+#define EACH_PAGE(image, scratch, page, pa)                                                                          \
+	for (struct range range_ = { 0, 0 }; first_page(image, (pa_t){ range_.start + range_.length }, &range_);)        \
+		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                     \
+			for (const uint8_t *page = image_page(image, (pa_t){ pa }, scratch); page; page = NULL)
+
+/* The loader writes an image's address into its header: ImageBase. 0: no header of an image in the kernel. */
+static uint64_t image_base(const uint8_t *page)
+{
+	uint32_t nt;
+
+	memcpy(&nt, page + 0x3c, sizeof(nt));
+	if (memcmp(page, "MZ", 2) || nt > PAGE_SIZE - 0x40 || nt < 0x40 || memcmp(page + nt, "PE\0\0\x64\x86", 6) || page[nt + 24] != 0x0b || page[nt + 25] != 2)
+		return 0;
+	uint64_t base = load(page + nt + 24 + 24);
+	return base >> 47 == 0x1ffff && !(base & PAGE_MASK) ? base : 0;
+}
+
+/* Pages of the kernel that say where they are, by frame. */
+static GArray *find_lists(struct image *image, uint8_t *scratch)
+{
+	GArray *known = g_array_new(FALSE, FALSE, sizeof(struct known));
+
+	EACH_PAGE(image, scratch, page, pa) {
+		struct vote votes[MAX_VOTES];
+		unsigned n = 0;
+		uint64_t base = image_base(page);
+		for (unsigned at = 0; at + 16 <= PAGE_SIZE && !base; at += 8) {
+			uint64_t value = load(page + at);
+			if (value >> 47 == 0x1ffff && (value & PAGE_MASK) == at && load(page + at + 8) == value)
+				add_vote(votes, &n, value >> 12);
+		}
+		if (base)
+			add_vote(votes, &n, base >> 12);
+		const struct vote *best = most(votes, n);
+		struct known k = { pa >> 12, best ? best->number : 0 };
+		if (best && known->len < limit(rescue_pages))
+			g_array_append_val(known, k);
+	}
+	return known;
+}
+
+static const struct known *known_at(const GArray *known, uint64_t frame)
+{
+	guint low = 0, high = known->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(known, struct known, mid).frame < frame)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < known->len && g_array_index(known, struct known, low).frame == frame ? &g_array_index(known, struct known, low) : NULL;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	return (x->frame > y->frame) - (x->frame < y->frame);
+}
+
+static int compare_frames(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	return (x->frame > y->frame) - (x->frame < y->frame);
+}
+
+/*
+ * The tables that name what is known, each at its place: by frame, with the number of what they map. Of two that claim the same
+ * place the one with more witnesses is taken; a table that was freed still names a few.
+ */
+static GArray *find_tables(struct image *image, const GArray *known, bool above, uint8_t *scratch)
+{
+	g_autofree uint8_t *filter = g_malloc0((1u << FILTER_BITS) / 8);
+	g_autoptr(GHashTable) best = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+	struct claim { uint64_t number, frame; unsigned count; } *claim;
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct known));
+	GHashTableIter iter;
+
+	for (guint i = 0; i < known->len; i++) {
+		uint64_t slot = g_array_index(known, struct known, i).frame & ((1u << FILTER_BITS) - 1);
+		filter[slot / 8] |= (uint8_t)(1u << (slot & 7));
+	}
+	EACH_PAGE(image, scratch, page, pa) {
+		struct vote votes[MAX_VOTES];
+		unsigned n = 0;
+		for (unsigned i = 0; i < ENTRIES; i++) {
+			uint64_t entry = load(page + 8 * i), slot = FRAME(entry) & ((1u << FILTER_BITS) - 1);
+			if (!(entry & PRESENT) || (above && (entry & LARGE)) || !(filter[slot / 8] >> (slot & 7) & 1))
+				continue;
+			const struct known *k = known_at(known, FRAME(entry));
+			if (k && (k->number & (ENTRIES - 1)) == i)
+				add_vote(votes, &n, k->number >> 9);
+		}
+		const struct vote *vote = most(votes, n);
+		if (!vote)
+			continue;
+		claim = g_hash_table_lookup(best, &vote->number);
+		if (!claim && g_hash_table_size(best) < limit(rescue_tables)) {
+			claim = g_new0(struct claim, 1);
+			claim->number = vote->number;
+			g_hash_table_insert(best, &claim->number, claim);
+		}
+		if (claim && vote->count > claim->count) {
+			claim->frame = pa >> 12;
+			claim->count = vote->count;
+		}
+	}
+	g_hash_table_iter_init(&iter, best);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&claim)) {
+		struct known k = { claim->frame, claim->number };
+		g_array_append_val(out, k);
+	}
+	g_array_sort(out, compare_frames);
+	return out;
+}
+
+/* ---- what is known of each 2 MiB */
+
+struct builder {
+	struct image *image;
+	struct rescue *rescue;
+	GHashTable *tags;		/* of the spans: each is settled once */
+	uint8_t *scratch;
+};
+
+static bool add_span(struct builder *b, uint64_t tag, const uint8_t *table, uint64_t large)
+{
+	if (b->rescue->spans->len >= limit(rescue_tables) || g_hash_table_contains(b->tags, &tag))
+		return false;
+	struct rescued span = { .tag = tag, .large = { large } };
+	if (table) {
+		span.table = g_memdup2(table, PAGE_SIZE);
+		g_ptr_array_add(b->rescue->tables, (void *)span.table);
+	}
+	g_array_append_val(b->rescue->spans, span);
+	g_hash_table_add(b->tags, g_memdup2(&tag, sizeof(tag)));
+	return true;
+}
+
+static void add_table(struct builder *b, uint64_t tag, uint64_t frame)
+{
+	const uint8_t *page = image_page(b->image, (pa_t){ frame << 12 }, b->scratch);
+
+	if (page && add_span(b, tag, page, 0))
+		b->rescue->found++;
+}
+
+/* All that a page directory knows. */
+static void add_directory(struct builder *b, uint64_t number, uint64_t frame)
+{
+	uint64_t entries[ENTRIES];
+
+	if (image_read(b->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
+		return;
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		uint64_t entry = GUINT64_FROM_LE(entries[i]), tag = number << 9 | i;
+		if (!(entry & PRESENT))
+			continue;
+		if (entry & LARGE)
+			b->rescue->found += add_span(b, tag, NULL, FRAME(entry) << 12 & ~UINT64_C(0x1fffff));
+		else
+			add_table(b, tag, FRAME(entry));
+	}
+}
+
+static void add_directory_pointers(struct builder *b, uint64_t number, uint64_t frame)
+{
+	uint64_t entries[ENTRIES];
+
+	if (image_read(b->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
+		return;
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		uint64_t entry = GUINT64_FROM_LE(entries[i]);
+		if ((entry & PRESENT) && !(entry & LARGE))
+			add_directory(b, number << 9 | i, FRAME(entry));
+	}
+}
+
+/* Pages whose page table is lost, by what they told themselves. `lists` is sorted by address here. */
+static void add_lists(struct builder *b, const GArray *lists)
+{
+	uint64_t table[ENTRIES];
+	guint end;
+
+	for (guint i = 0; i < lists->len; i = end) {
+		const struct known *first = &g_array_index(lists, struct known, i);
+		uint64_t tag = first->number >> 9;
+		struct vote votes[MAX_VOTES];
+		unsigned n = 0;
+		for (unsigned e = 0; e < ENTRIES; e++)	/* what isn't known may be anything: a page that is in no dump */
+			table[e] = GUINT64_TO_LE(NOWHERE);
+		for (end = i; end < lists->len && g_array_index(lists, struct known, end).number >> 9 == tag; end++) {
+			const struct known *k = &g_array_index(lists, struct known, end);
+			table[k->number & (ENTRIES - 1)] = GUINT64_TO_LE(k->frame << 12 | (UINT64_C(1) << 63) | 0x63);
+			if ((k->number & (ENTRIES - 1)) == (k->frame & (ENTRIES - 1)))
+				add_vote(votes, &n, k->frame >> 9);
+		}
+		/* A large page's parts lie as their addresses do; of small pages one in 512 does by chance. */
+		const struct vote *large = most(votes, n);
+		const uint8_t *header = image_page(b->image, (pa_t){ first->frame << 12 }, b->scratch);
+		bool is_image = header && image_base(header) == first->number << 12;
+		if (large && large->count == end - i && (large->count >= LARGE_WITNESSES || is_image))
+			b->rescue->found += add_span(b, tag, NULL, large->number << 21);
+		else
+			b->rescue->single += add_span(b, tag, (const uint8_t *)table, 0);
+	}
+}
+
+/* ---- paged pool: nothing there tells where it is, but counted strings elsewhere tell of text there */
+
+struct string { uint64_t tag; uint16_t index, offset, length; };
+
+#define MAX_STRINGS 65536u
+#define MAX_CANDIDATES 65536u
+#define STRING_TAGS 64u		/* spans looked for */
+#define STRING_WITNESSES 6u
+#define STRING_LOOKS (UINT64_C(1) << 24)	/* honest dumps take some 100,000: a table fails by its first few strings */
+
+static int compare_strings(const void *a, const void *b)
+{
+	const struct string *x = a, *y = b;
+
+	return (x->tag > y->tag) - (x->tag < y->tag);
+}
+
+/* UNICODE_STRINGs in a page whose text lies where nothing is known. */
+static void find_strings(struct builder *b, const uint8_t *page, GArray *out)
+{
+	for (unsigned at = 0; at + 16 <= PAGE_SIZE && out->len < MAX_STRINGS; at += 8) {
+		uint64_t head = load(page + at), to = load(page + at + 8), tag = to >> 21;
+		unsigned length = head & 0xffff, room = head >> 16 & 0xffff;
+		if (to >> 47 != 0x1ffff || head >> 32 || length < 4 || length & 1 || length > 520 || room < length || room > length + 64 || to & 1 ||
+		    (to & PAGE_MASK) + length > PAGE_SIZE || g_hash_table_contains(b->tags, &tag))
+			continue;
+		struct string s = { tag, (uint16_t)(to >> 12 & (ENTRIES - 1)), (uint16_t)(to & PAGE_MASK), (uint16_t)length };
+		g_array_append_val(out, s);
+	}
+}
+
+static bool is_text(const uint8_t *at, unsigned length)
+{
+	for (unsigned i = 0; i < length; i += 2)
+		if (at[i + 1] || at[i] < 0x20 || at[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* Frames of pages that may be page tables of the kernel. */
+static GArray *find_candidates(struct image *image, uint8_t *scratch)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
+	EACH_PAGE(image, scratch, page, pa) {
+		unsigned valid = 0, other = 0;
+		for (unsigned i = 0; i < ENTRIES && other <= valid + 8; i++) {
+			uint64_t entry = load(page + 8 * i);
+			valid += (entry & 5) == PRESENT && !(entry >> 48 & 0x7fff);
+			other += entry && (entry & 5) != PRESENT;
+		}
+		uint64_t frame = pa >> 12;
+		if (valid >= STRING_WITNESSES && other <= valid + 8 && out->len < MAX_CANDIDATES)
+			g_array_append_val(out, frame);
+	}
+	return out;
+}
+
+/* Does the table lead from strings to text? How much better than not; 0: it doesn't. Each look takes one off *budget. */
+static unsigned reads_well(struct builder *b, const uint64_t *table, const struct string *strings, guint n, uint64_t *budget)
+{
+	unsigned good = 0, bad = 0;
+	uint8_t text[520];
+
+	for (guint i = 0; i < n && bad <= good / 8 + 2 && *budget; i++, --*budget) {
+		uint64_t entry = GUINT64_FROM_LE(table[strings[i].index]);
+		if (!(entry & PRESENT))
+			bad++;
+		else if (!image_read(b->image, (pa_t){ (FRAME(entry) << 12) + strings[i].offset }, text, strings[i].length))
+			*(is_text(text, strings[i].length) ? &good : &bad) += 1;
+	}
+	return good >= STRING_WITNESSES && bad <= good / 8 + 2 && good > bad ? good - bad : 0;
+}
+
+static void add_by_strings(struct builder *b)
+{
+	g_autoptr(GArray) strings = g_array_new(FALSE, FALSE, sizeof(struct string));
+	uint64_t table[ENTRIES];
+	guint known = b->rescue->spans->len, end;
+	uint64_t budget = STRING_LOOKS;
+	unsigned tags = 0;
+
+	for (guint i = 0; i < known; i++) {
+		const struct rescued *span = &g_array_index(b->rescue->spans, struct rescued, i);
+		for (unsigned n = 0; n < ENTRIES; n++) {
+			uint64_t entry = span->table ? load(span->table + 8 * n) : span->large.v + n * PAGE_SIZE + PRESENT;
+			const uint8_t *page = entry & PRESENT ? image_page(b->image, (pa_t){ FRAME(entry) << 12 }, b->scratch) : NULL;
+			if (page)
+				find_strings(b, page, strings);
+		}
+	}
+	g_array_sort(strings, compare_strings);
+	g_autoptr(GArray) candidates = strings->len >= STRING_WITNESSES ? find_candidates(b->image, b->scratch) : NULL;
+	for (guint i = 0; i < strings->len && tags < STRING_TAGS; i = end) {
+		const struct string *first = &g_array_index(strings, struct string, i);
+		unsigned best = 0;
+		uint64_t frame = 0;
+		for (end = i; end < strings->len && g_array_index(strings, struct string, end).tag == first->tag; end++)
+			;
+		if (end - i < STRING_WITNESSES)
+			continue;
+		tags++;
+		for (guint n = 0; n < candidates->len; n++) {
+			uint64_t at = g_array_index(candidates, uint64_t, n);
+			if (image_read(b->image, (pa_t){ at << 12 }, table, sizeof(table)))
+				continue;
+			unsigned score = reads_well(b, table, first, end - i, &budget);
+			if (score > best) {
+				best = score;
+				frame = at;
+			}
+		}
+		if (best)
+			add_table(b, first->tag, frame);
+	}
+}
+
+static int compare_tags(const void *a, const void *b)
+{
+	const struct rescued *x = a, *y = b;
+
+	return (x->tag > y->tag) - (x->tag < y->tag);
+}
+
+struct rescue *rescue_tables(struct image *image)
+{
+	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
+	g_autoptr(GArray) lists = find_lists(image, scratch);
+
+	if (!lists->len)
+		return NULL;
+	g_autoptr(GArray) tables = find_tables(image, lists, false, scratch);
+	g_autoptr(GArray) directories = find_tables(image, tables, true, scratch);
+	g_autoptr(GArray) pointers = find_tables(image, directories, true, scratch);
+	struct rescue *rescue = g_new0(struct rescue, 1);
+	struct builder b = { image, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), scratch };
+
+	rescue->spans = g_array_new(FALSE, FALSE, sizeof(struct rescued));
+	rescue->tables = g_ptr_array_new_with_free_func(g_free);
+	rescue->lists = lists->len;
+	/* The upper tables first: what they say is what the processor used; a table that was freed has witnesses too. */
+	for (guint i = 0; i < pointers->len; i++)
+		add_directory_pointers(&b, g_array_index(pointers, struct known, i).number, g_array_index(pointers, struct known, i).frame);
+	for (guint i = 0; i < directories->len; i++)
+		add_directory(&b, g_array_index(directories, struct known, i).number, g_array_index(directories, struct known, i).frame);
+	for (guint i = 0; i < tables->len; i++)
+		add_table(&b, g_array_index(tables, struct known, i).number, g_array_index(tables, struct known, i).frame);
+	g_array_sort(lists, compare_numbers);
+	add_lists(&b, lists);
+	add_by_strings(&b);
+	g_array_sort(rescue->spans, compare_tags);
+	g_hash_table_destroy(b.tags);
+	return rescue;
+}
+
+void rescue_destroy(struct rescue *rescue)
+{
+	if (!rescue)
+		return;
+	g_array_free(rescue->spans, TRUE);
+	g_ptr_array_free(rescue->tables, TRUE);
+	g_free(rescue);
+}
+
+const struct rescued *rescue_at(const struct rescue *rescue, uint64_t tag, uint64_t *next)
+{
+	guint low = 0, high = rescue->spans->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(rescue->spans, struct rescued, mid).tag < tag)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	const struct rescued *span = low < rescue->spans->len ? &g_array_index(rescue->spans, struct rescued, low) : NULL;
+	*next = span ? span->tag : UINT64_MAX;
+	return span && span->tag == tag ? span : NULL;
+}
