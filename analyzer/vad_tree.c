@@ -198,7 +198,7 @@ static int compare_vads(const void *a, const void *b)
 	return (x->node.v > y->node.v) - (x->node.v < y->node.v);
 }
 
-bool vad_tree_read(struct context *c, struct process *process)
+bool vad_tree_read(struct context *c, struct process *process, GArray *lost)
 {
 	struct object proc = object_at(c->space, process->eprocess.v);
 	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -227,6 +227,8 @@ bool vad_tree_read(struct context *c, struct process *process)
 		struct vad vad = { .node = node.va };
 		if (!read_node(c, &node, &vad, true)) {
 			whole = false;
+			if (lost)
+				g_array_append_val(lost, node.va.v);
 			continue;	/* its links are no better than its range */
 		}
 		g_array_append_val(vads, vad);
@@ -330,7 +332,7 @@ static bool fits(const GArray *vads, const struct vad *vad)
 	return true;
 }
 
-void vad_tree_add_orphans(struct context *c, struct process *process, struct vad_pool *pool)
+void vad_tree_add_orphans(struct context *c, struct process *process, struct vad_pool *pool, const GArray *lost)
 {
 	GArray *vads = process->vads.vads;
 	g_autoptr(GArray) from = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -342,6 +344,8 @@ void vad_tree_add_orphans(struct context *c, struct process *process, struct vad
 	g_mutex_unlock(&pool->lock);
 	for (guint i = 0; i < vads->len; i++)
 		g_array_append_val(from, g_array_index(vads, struct vad, i).node.v);
+	/* A node that is not in the dump still has an address, which its children know. */
+	g_array_append_vals(from, lost->data, lost->len);
 	for (guint i = 0; i < from->len && !context_cancelled(c); i++) {
 		const GArray *children = g_hash_table_lookup(pool->by_parent, &g_array_index(from, uint64_t, i));
 		for (guint k = 0; children && k < children->len && vads->len < limit(vad_nodes); k++) {

@@ -8,15 +8,18 @@
 #define MEMSIEVE_VAD_TREE_H
 #include "plugin.h"
 
-/* Fill the process's set: sorted by start, without page counts. What breaks the tree is noted; false then. */
-bool vad_tree_read(struct context *context, struct process *process);
+/*
+ * Fill the process's set: sorted by start, without page counts. What breaks the tree is noted; false then, and the addresses
+ * (uint64_t) of nodes that can't be read are added to `lost`, which may be NULL.
+ */
+bool vad_tree_read(struct context *context, struct process *process, GArray *lost);
 
 /*
- * Of a broken tree: nodes in pool blocks that say that a node of it is their parent, and fit between the others. `sweeps` of
+ * Of a broken tree: nodes in pool blocks that say that a node of it, also one of those lost, is their parent, and fit between the others. `sweeps` of
  * the plugin must have vad_tree_sweeps; one vad_pool serves all processes and threads. The set stays sorted.
  */
 extern const struct sweep_pattern *const vad_tree_sweeps[];
 struct vad_pool *vad_pool_create(void);
 void vad_pool_destroy(struct vad_pool *pool);
-void vad_tree_add_orphans(struct context *context, struct process *process, struct vad_pool *pool);
+void vad_tree_add_orphans(struct context *context, struct process *process, struct vad_pool *pool, const GArray *lost);
 #endif

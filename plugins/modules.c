@@ -30,7 +30,7 @@ static const struct table modules = {
 		[WOW64] = { "wow64", COL_BOOL, "of the 32-bit loader" },
 		[LOAD_TIME] = { "load_time", COL_TIME, "" },
 		[LOAD_REASON] = { "load_reason", COL_INT, "" },
-		[IN_LOAD] = { "in_load_order", COL_BOOL, "" },
+		[IN_LOAD] = { "in_load_order", COL_BOOL, "of the loader's lists; NULL: they can't be read" },
 		[IN_MEMORY] = { "in_memory_order", COL_BOOL, "" },
 		[IN_INIT] = { "in_init_order", COL_BOOL, "" },
 		[VAD] = { "vad_id", COL_REF, "the mapping it lies in", "vads" },
@@ -227,7 +227,8 @@ static void put_entry(struct walker *w, const struct found *f)
 	g_array_append_val(c->process->modules, m);
 }
 
-static void walk_loader(struct context *c, uint64_t peb, const struct loader *l)
+/* False: whether there are lists can't be told. */
+static bool walk_loader(struct context *c, uint64_t peb, const struct loader *l)
 {
 	struct walker w = { c, l, g_array_new(FALSE, TRUE, sizeof(struct found)), NULL };
 	uint64_t ldr;
@@ -247,6 +248,7 @@ static void walk_loader(struct context *c, uint64_t peb, const struct loader *l)
 	}
 	g_hash_table_destroy(w.by_entry);
 	g_array_free(w.found, TRUE);
+	return !fault;
 }
 
 /* Could a loader entry for this image lie at va? Its base is known to stand there. */
@@ -304,8 +306,8 @@ static bool listed(const GArray *modules_, guint n, uint64_t base)
 	return false;
 }
 
-/* Images that are mapped though no loader list has them. */
-static void unlisted(struct context *c, const struct loader *l)
+/* Images that are mapped though no loader list that was read has them. */
+static void unlisted(struct context *c, const struct loader *l, bool lists_read)
 {
 	struct process *process = c->process;
 	struct walker w = { c, l, NULL, NULL };
@@ -325,9 +327,8 @@ static void unlisted(struct context *c, const struct loader *l)
 		row_text(row, FOUND_BY, "vad");
 		row_address(row, BASE, m.base);
 		row_int(row, SIZE, (int64_t)m.size);
-		row_int(row, IN_LOAD, 0);
-		row_int(row, IN_MEMORY, 0);
-		row_int(row, IN_INIT, 0);
+		for (int list = IN_LOAD; lists_read && list <= IN_INIT; list++)
+			row_int(row, list, 0);
 		put_mapping(row, &m, process);
 		g_array_append_val(process->modules, m);
 	}
@@ -336,16 +337,16 @@ static void unlisted(struct context *c, const struct loader *l)
 static bool run_process(struct context *c, GError **error)
 {
 	struct loader native;
-	bool known = native_loader(c->kernel->layout, &native);
+	bool known = native_loader(c->kernel->layout, &native), read = c->user && !c->process->peb.v;
 
 	(void)error;
 	if (c->user && c->process->peb.v) {
 		if (known)
-			walk_loader(c, c->process->peb.v, &native);
+			read = walk_loader(c, c->process->peb.v, &native);
 		if (c->process->peb32.v)
-			walk_loader(c, c->process->peb32.v, &loader32);
+			read &= walk_loader(c, c->process->peb32.v, &loader32);
 	}
-	unlisted(c, known ? &native : NULL);
+	unlisted(c, known ? &native : NULL, read);
 	return true;
 }
 

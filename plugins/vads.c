@@ -297,10 +297,11 @@ static bool run_process(struct context *c, GError **error)
 	GArray *set = process->vads.vads;
 	unsigned made = 0;
 	bool user = c->user && !c->image->facts.no_user_memory;
+	g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
 	(void)error;
-	if (!vad_tree_read(c, process))
-		vad_tree_add_orphans(c, process, context_kept(c));
+	if (!vad_tree_read(c, process, lost))
+		vad_tree_add_orphans(c, process, context_kept(c), lost);
 	if (!c->user && set->len && !c->image->facts.no_user_memory)
 		context_note(c, FAULT_NOT_IN_DUMP, process->eprocess, "vads", "the process's page tables are not readable: its pages are not counted");
 	for (guint i = 0; i < set->len; i++) {

@@ -7,7 +7,7 @@
 -- loaded module are what compatibility layers and security products make (told once for each pair of modules); those that lead to no module
 -- are an implant's, unless the image itself is of a kind that writes its own code (packers keep their imports in private memory).
 WITH hooks AS (
-  SELECT x.*, i.process_id, replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS module, v.type AS target_type, v.vad_id AS target_vad,
+  SELECT x.*, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module, v.type AS target_type, v.vad_id AS target_vad,
          EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id AND s.characteristics & 0xa0000000 = 0xa0000000) AS self_modifying
   FROM image_patches x JOIN images i USING (image_id)
   LEFT JOIN vads v ON v.process_id = i.process_id AND x.target BETWEEN v.start_address AND v.end_address

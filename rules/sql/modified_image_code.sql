@@ -8,7 +8,7 @@
 -- tracing or to the malware scan interface are patched to be blind. One single bit that differs, of the
 -- code or of the page's frame number, may be a memory error.
 WITH code AS (
-  SELECT x.*, i.process_id, replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS module,
+  SELECT x.*, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
          CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' THEN 'T1562.006'
               WHEN x.function LIKE 'Amsi%' THEN 'T1562.001'
               WHEN x.kind = 'inline_hook' THEN 'T1056.004' END AS technique

@@ -6,7 +6,7 @@
 -- Whole stretches of a mapped file's code that are other code in this process. Where the page-table entry names a frame that differs in
 -- a single bit from the original's, the entry itself may be damaged.
 SELECT p.process_id, p.name, p.pid, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length, sum(x.length) AS bytes,
-       replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS module,
+       coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
        iif(max(x.frame_bits) = 1, 'low', 'high') AS severity, iif(max(x.frame_bits) = 1, 30, 85) AS confidence,
        json_object('path', i.path, 'section', x.section, 'function', x.function, 'changed_bits', sum(x.changed_bits), 'frame_bits', max(x.frame_bits), 'places', count(*),
                    'pages_modified', i.pages_modified, 'current', lower(hex(substr(x.current, 1, 64)))) AS detail
