@@ -274,11 +274,7 @@ static void add_lists(struct builder *b, const GArray *lists)
 
 struct string { uint64_t tag; uint16_t index, offset, length; };
 
-#define MAX_STRINGS 65536u
-#define MAX_CANDIDATES 65536u
-#define STRING_TAGS 64u		/* spans looked for */
 #define STRING_WITNESSES 6u
-#define STRING_LOOKS (UINT64_C(1) << 24)	/* honest dumps take some 100,000: a table fails by its first few strings */
 
 static int compare_strings(const void *a, const void *b)
 {
@@ -290,7 +286,7 @@ static int compare_strings(const void *a, const void *b)
 /* UNICODE_STRINGs in a page whose text lies where nothing is known. */
 static void find_strings(struct builder *b, const uint8_t *page, GArray *out)
 {
-	for (unsigned at = 0; at + 16 <= PAGE_SIZE && out->len < MAX_STRINGS; at += 8) {
+	for (unsigned at = 0; at + 16 <= PAGE_SIZE && out->len < FIXED_rescue_strings; at += 8) {
 		uint64_t head = load(page + at), to = load(page + at + 8), tag = to >> 21;
 		unsigned length = head & 0xffff, room = head >> 16 & 0xffff;
 		if (to >> 47 != 0x1ffff || head >> 32 || length < 4 || length & 1 || length > 520 || room < length || room > length + 64 || to & 1 ||
@@ -322,7 +318,7 @@ static GArray *find_candidates(struct image *image, uint8_t *scratch)
 			other += entry && (entry & 5) != PRESENT;
 		}
 		uint64_t frame = pa >> 12;
-		if (valid >= STRING_WITNESSES && other <= valid + 8 && out->len < MAX_CANDIDATES)
+		if (valid >= STRING_WITNESSES && other <= valid + 8 && out->len < FIXED_rescue_candidates)
 			g_array_append_val(out, frame);
 	}
 	return out;
@@ -349,7 +345,7 @@ static void add_by_strings(struct builder *b)
 	g_autoptr(GArray) strings = g_array_new(FALSE, FALSE, sizeof(struct string));
 	uint64_t table[ENTRIES];
 	guint known = b->rescue->spans->len, end;
-	uint64_t budget = STRING_LOOKS;
+	uint64_t budget = limit(rescue_looks);
 	unsigned tags = 0;
 
 	for (guint i = 0; i < known; i++) {
@@ -363,7 +359,7 @@ static void add_by_strings(struct builder *b)
 	}
 	g_array_sort(strings, compare_strings);
 	g_autoptr(GArray) candidates = strings->len >= STRING_WITNESSES ? find_candidates(b->image, b->scratch) : NULL;
-	for (guint i = 0; i < strings->len && tags < STRING_TAGS; i = end) {
+	for (guint i = 0; i < strings->len && tags < FIXED_rescue_spans; i = end) {
 		const struct string *first = &g_array_index(strings, struct string, i);
 		unsigned best = 0;
 		uint64_t frame = 0;
