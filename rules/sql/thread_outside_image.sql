@@ -10,7 +10,9 @@ SELECT p.process_id, p.name, p.pid, t.win32_start_address AS address, 1 AS lengt
                    'pages_executable', v.pages_executable, 'file', v.file_path) AS detail
 FROM threads t JOIN processes p USING (process_id)
 LEFT JOIN vads v ON v.process_id = t.process_id AND t.win32_start_address BETWEEN v.start_address AND v.end_address
-WHERE p.dump_id = :dump_id AND t.win32_start_address > 0 AND p.exit_time IS NULL AND t.exit_time IS NULL
+WHERE p.dump_id = :dump_id AND t.win32_start_address > 0
+  -- a kernel thread of a 32-bit machine, whose addresses aren't extended
+  AND NOT (t.teb = 0 AND t.win32_start_address >= 0x80000000 AND (SELECT architecture FROM dumps WHERE dump_id = :dump_id) LIKE 'x86%') AND p.exit_time IS NULL AND t.exit_time IS NULL
   AND (v.vad_id IS NULL OR v.type <> 'image')
   -- a thread that waits in the loader's thread pool may keep a value of its own here: only code counts
   AND (v.vad_id IS NULL OR v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')
