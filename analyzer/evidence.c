@@ -180,7 +180,7 @@ static void read_image(struct evidence *e)
 	const GArray *exports;
 
 	e->size = k->size;
-	e->image = g_malloc0(e->size);
+	e->image = g_malloc0((gsize)e->size + 1);	/* ends text that is scanned in it, and is there for a kernel without a size */
 	space_read_sparse(k->space, k->base, e->image, e->size);
 	for (guint i = 0; i < pe->sections->len; i++) {
 		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
