@@ -23,10 +23,11 @@ for n in first second third; do
 	"$mksample" "$work/$n.txt" "$work/$n.raw"
 	"$memsieve" analyze -q -o "$work/case.db" "$work/$n.raw"
 done
-sqlite3 "$work/case.db" "SELECT dump_id, printf('0x%x', f.address), severity, json_extract(detail, '\$.path') FROM findings f
-	WHERE rule = 'code_differs_between_dumps' ORDER BY 1, 2" >"$work/found"
+"$memsieve" query "$work/case.db" changed_code --format csv >"$work/rows"
+cut -d, -f1-6 "$work/rows" | tr -d '"\r' | tail -n +2 >"$work/found"
+grep -q 'second.raw' "$work/rows"
 cat >"$work/expected" <<'END'
-2|0xfffff80312342000|low|example.sys
+example.sys,kernel,,0xfffff80312342000,1,2
 END
 diff -u "$work/expected" "$work/found"
 [ "$(sqlite3 "$work/case.db" "SELECT count(*) FROM image_sections WHERE page_hashes IS NOT NULL")" -gt 6 ]

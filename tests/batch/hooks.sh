@@ -17,7 +17,7 @@ SELECT 'stub', p.name, c.name, number, number_from, place, current_number, print
 	JOIN processes p USING (process_id) WHERE hooked ORDER BY c.rowid;
 SELECT 'stubs', count(*), min(number), max(number), sum(hooked) FROM system_call_stubs WHERE NOT hooked;
 SELECT severity, rule, count(*) FROM findings WHERE rule IN ('driver_hooked', 'import_table_hooked', 'export_table_hooked', 'system_call_stub_hooked', 'wiped_header',
-	'code_differs_between_dumps', 'export_outside_image', 'unusual_section_name') GROUP BY rule, severity ORDER BY rule, severity;
+	'export_outside_image', 'unusual_section_name') GROUP BY rule, severity ORDER BY rule, severity;
 SELECT 'wiped', rebuilt_from, import_hash IS NOT NULL, is_64bit, (SELECT count(*) FROM image_exports e WHERE e.image_id = i.image_id),
 	(SELECT count(*) FROM image_imports m WHERE m.image_id = i.image_id) FROM images i WHERE header_state = 'wiped';
 END
