@@ -17,6 +17,7 @@ struct table_state {
 };
 
 struct repeat {
+	guint order;		/* of the first of them */
 	int64_t seen;
 	char *table, *column, *message;
 	enum fault fault;
@@ -675,6 +676,7 @@ static bool first_few(struct store *store, const char *table, const char *column
 
 	if (!r) {
 		r = g_new0(struct repeat, 1);
+		r->order = g_hash_table_size(store->repeats);
 		r->table = g_strdup(table);
 		r->column = g_strdup(column);
 		r->message = g_strdup(message);
@@ -736,20 +738,27 @@ bool store_write(struct store *store, struct rows *rows, const char *plugin, int
 	return true;
 }
 
-static int compare_keys(const void *a, const void *b)
+static int compare_repeats(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	const struct repeat *x = *(const struct repeat *const *)a, *y = *(const struct repeat *const *)b;
+
+	return (x->order > y->order) - (x->order < y->order);
 }
 
 bool store_end_plugin(struct store *store, const char *plugin, GError **error)
 {
+	g_autofree struct repeat **repeats = g_new(struct repeat *, g_hash_table_size(store->repeats) + 1);
+	GHashTableIter iter;
 	guint n = 0;
-	g_autofree char **keys = (char **)g_hash_table_get_keys_as_array(store->repeats, &n);
 	bool ok = true;
 
-	qsort(keys, n, sizeof(*keys), compare_keys);	/* a hash's order isn't the same in every run */
+	g_hash_table_iter_init(&iter, store->repeats);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&repeats[n]))
+		n++;
+	/* As they came: neither a hash's order nor one by process_id is the same in every case. */
+	qsort(repeats, n, sizeof(*repeats), compare_repeats);
 	for (guint i = 0; i < n && ok; i++) {
-		const struct repeat *r = g_hash_table_lookup(store->repeats, keys[i]);
+		const struct repeat *r = repeats[i];
 		if (r->seen > (int64_t)limit(diagnostics_alike))
 			ok = diagnose(store, plugin, r->table, 0, r->column, r->fault, r->at, NULL, r->message,
 				      r->seen - (int64_t)limit(diagnostics_alike), r->process_id, error);
