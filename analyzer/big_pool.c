@@ -13,6 +13,12 @@ static uint64_t field_at(const uint8_t *entry, struct field field)
 	return value;
 }
 
+/* A symbol file may say anything. */
+static bool within(struct field field, uint32_t size)
+{
+	return (uint32_t)field.offset + field.size <= size;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct big_allocation *x = a, *y = b;
@@ -50,7 +56,9 @@ GArray *big_pool_list(const struct context *c, const char *only, enum fault *fau
 	*at = table_at;
 	*fault = FAULT_NO_FIELD;
 	if (!table_at.v || !count_at.v || space_pointer_size(c->space) != 8 || size < 24 || size > 64 || l->pool_tracker_big_pages.Va.size != 8 ||
-	    l->pool_tracker_big_pages.Key.size != 4 || l->pool_tracker_big_pages.NumberOfBytes.size != 8)
+	    l->pool_tracker_big_pages.Key.size != 4 || l->pool_tracker_big_pages.NumberOfBytes.size != 8 ||
+	    !within(l->pool_tracker_big_pages.Va, size) || !within(l->pool_tracker_big_pages.Key, size) ||
+	    !within(l->pool_tracker_big_pages.NumberOfBytes, size) || !within(l->pool_tracker_big_pages.PoolType, size))
 		return NULL;
 	if ((*fault = read_pointer(c->space, table_at, &table)) || (*fault = read_pointer(c->space, count_at, &count)))
 		return NULL;
