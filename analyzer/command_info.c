@@ -33,16 +33,25 @@ static void print_kernel(const struct kernel *k)
 {
 	static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
 
-	g_print("%-16s%u.%u.%u%s%s\n", "OS build", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
-	g_print("%-16s0x%" G_GINT64_MODIFIER "x, %u bytes, found by %s\n", "kernel", k->base.v, k->size, k->found_by);
-	g_print("%-16s%s %s\n", "PDB", k->pdb_name ? k->pdb_name : "?", k->guid_age ? k->guid_age : "?");
+	g_autofree char *version = kernel_version(k);
+
+	g_print("%-16s%s%s%s\n", "OS build", version ? version : "unknown", k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
+	if (k->base.v)
+		g_print("%-16s0x%" G_GINT64_MODIFIER "x, %u bytes, found by %s\n", "kernel", k->base.v, k->size, k->found_by);
+	else
+		g_print("%-16sfound by %s\n", "kernel", k->found_by);
+	if (k->guid_age)
+		g_print("%-16s%s %s\n", "PDB", k->pdb_name ? k->pdb_name : "?", k->guid_age);
+	else
+		g_print("%-16sunknown: the kernel's image is not in the dump\n", "PDB");
 	g_print("%-16s0x%" G_GINT64_MODIFIER "x%s\n", "DTB", k->dtb.v, k->paging == PAGING_X64_LA57 ? " (five levels)" : "");
 	if (k->layout)
 		g_print("%-16s%s:%s%s%s\n", "layout", sources[k->layout->source], k->layout->origin ? k->layout->origin : "",
 		       k->layout->version ? ", " : "", k->layout->version ? k->layout->version : "");
+	else if (k->guid_age)
+		g_print("%-16sunknown: provide the symbol file of %s %s with --symbols\n", "layout", k->pdb_name ? k->pdb_name : "?", k->guid_age);
 	else
-		g_print("%-16sunknown: provide the symbol file of %s %s with --symbols\n", "layout", k->pdb_name ? k->pdb_name : "?",
-		       k->guid_age ? k->guid_age : "?");
+		g_print("%-16snone: what the dump's own headers tell of its structures is used\n", "layout");
 }
 
 static void set_text(json_t *object, const char *name, const char *text)
@@ -63,7 +72,7 @@ static void set_address(json_t *object, const char *name, uint64_t address)
 static json_t *kernel_json(const struct kernel *k)
 {
 	static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
-	g_autofree char *build = g_strdup_printf("%u.%u.%u", k->major, k->minor, k->build);
+	g_autofree char *build = kernel_version(k);
 	json_t *o = json_object();
 
 	set_text(o, "os_build", build);

@@ -221,10 +221,10 @@ static json_t *parts(GString *text, const char *separator)
 /* What the text of `check` says. */
 static json_t *check_json(const struct kernel *k)
 {
-	g_autofree char *build = g_strdup_printf("%u.%u.%u", k->major, k->minor, k->build);
+	g_autofree char *build = kernel_version(k);
 	struct layout *l = k->layout;
 	bool exact = l && l->source != LAYOUT_FAMILY && l->source != LAYOUT_DERIVED;
-	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:b, s:b}", "os_build", build, "os_build_lab", text_or_null(k->build_lab), "pdb_name",
+	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "os_build", text_or_null(build), "os_build_lab", text_or_null(k->build_lab), "pdb_name",
 			      text_or_null(k->pdb_name), "guid_age", text_or_null(k->guid_age), "covered", l != NULL, "exact", exact);
 
 	if (!l)
@@ -286,7 +286,8 @@ static int with_dump(int argc, char **argv, bool write)
 	}
 	if (json)
 		return command_print_json(check_json(k), !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE);
-	g_print("kernel       %u.%u.%u%s%s\n", k->major, k->minor, k->build, k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
+	g_autofree char *version = kernel_version(k);
+	g_print("kernel       %s%s%s\n", version ? version : "of an unknown build", k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
 	if (k->layout)
 		report(k);
 	else

@@ -337,6 +337,7 @@ void image_close(struct image *image)
 	page_files_close(image);
 	g_free(image->facts.detail);
 	g_free(image->facts.secondary_data);
+	g_free(image->facts.registers);
 	g_free(image->facts.comment);
 	if (image->facts.cpus)
 		g_array_free(image->facts.cpus, TRUE);

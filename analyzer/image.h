@@ -69,6 +69,7 @@ struct image_facts {
 	uint64_t exception_address;
 	uint64_t instruction_pointer;	/* of the context record */
 	uint64_t stack_pointer;
+	char *registers;		/* JSON: {"rax": "0x…", …} of the context record, owned */
 	uint32_t product_type, suite_mask;	/* as in OSVERSIONINFOEX; product 1 is a workstation */
 	uint32_t service_pack;
 	uint32_t dump_type, dump_attributes;	/* DUMP_HEADER.DumpType, .Attributes (DUMP_FILE_ATTRIBUTES) */

@@ -630,6 +630,24 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	return g_steal_pointer(&k);
 }
 
+/* The version each build begins; source: Microsoft's table of operating system versions. */
+char *kernel_version(const struct kernel *k)
+{
+	static const struct { uint32_t build, major, minor; } first[] = {
+		{ 10240, 10, 0 }, { 9600, 6, 3 }, { 9200, 6, 2 }, { 7600, 6, 1 }, { 6000, 6, 0 }, { 3790, 5, 2 }, { 2600, 5, 1 }, { 0, 0, 0 },
+	};
+	uint32_t build = k->build ? k->build : k->image->facts.os_build, major = k->major, minor = k->minor;
+
+	for (size_t i = 0; !major && first[i].build; i++)
+		if (build >= first[i].build) {
+			major = first[i].major;
+			minor = first[i].minor;
+		}
+	if (!build)
+		return NULL;
+	return major ? g_strdup_printf("%u.%u.%u", major, minor, build) : g_strdup_printf("%u", build);
+}
+
 enum architecture kernel_architecture(const struct kernel *k)
 {
 	switch (k->paging) {

@@ -49,6 +49,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 va_t kernel_shared_data(const struct kernel *kernel);
 /* The machine's, by how its memory is paged; what the dump's header says where nothing is translated. */
 enum architecture kernel_architecture(const struct kernel *kernel);
+/* "10.0.19041", the caller's; NULL: no build is known. A small dump states the build alone, which tells the version. */
+char *kernel_version(const struct kernel *kernel);
 void kernel_destroy(struct kernel *kernel);
 DEFINE_AUTO(kernel, kernel_destroy)
 

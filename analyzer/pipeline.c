@@ -405,7 +405,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	const struct kernel *k = p->kernel;
 	struct rows *rows = rows_create();
 	struct row *row = rows_add(rows, &table_dumps, NULL);
-	uint32_t build = k->build ? k->build : facts->os_build;
+	g_autofree char *version = kernel_version(k);
 
 	p->dump_id = store_next_id(p->store, &table_dumps);
 	p->run_id = store_next_id(p->store, &table_runs);
@@ -418,10 +418,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	row_text(row, DUMPS_FORMAT_DETAIL, facts->detail);
 	row_text(row, DUMPS_ARCHITECTURE, architecture_name(kernel_architecture(k)));
 	row_int(row, DUMPS_PHYSICAL_MEMORY, (int64_t)p->image->bytes_present);
-	if (build) {
-		g_autofree char *os = k->major ? g_strdup_printf("%u.%u.%u", k->major, k->minor, build) : g_strdup_printf("%u", build);
-		row_text(row, DUMPS_OS_BUILD, os);
-	}
+	row_text(row, DUMPS_OS_BUILD, version);
 	row_text(row, DUMPS_OS_BUILD_LAB, k->build_lab);
 	row_time(row, DUMPS_SYSTEM_TIME, facts->system_time ? facts->system_time : k->system_time);
 	if (k->base.v)

@@ -84,30 +84,49 @@ static void read_machine(struct crashdump *dump)
 		facts->dtb.v = dtb & (facts->architecture == ARCH_X86_PAE ? 0xffffffe0u : 0xfffff000u);
 }
 
-/* Instruction and stack pointer of the CONTEXT record, whose layout is the machine's. */
+/* Registers in a CONTEXT record; source: winnt.h. The first two are the instruction and the stack pointer. */
+struct context_register { const char *name; uint16_t offset; uint8_t width; };
+
+static const struct context_register registers_x64[] = {
+	{ "rip", 0xf8, 8 }, { "rsp", 0x98, 8 }, { "rbp", 0xa0, 8 }, { "rax", 0x78, 8 }, { "rbx", 0x90, 8 }, { "rcx", 0x80, 8 },
+	{ "rdx", 0x88, 8 }, { "rsi", 0xa8, 8 }, { "rdi", 0xb0, 8 }, { "r8", 0xb8, 8 }, { "r9", 0xc0, 8 }, { "r10", 0xc8, 8 },
+	{ "r11", 0xd0, 8 }, { "r12", 0xd8, 8 }, { "r13", 0xe0, 8 }, { "r14", 0xe8, 8 }, { "r15", 0xf0, 8 },
+	{ "eflags", 0x44, 4 }, { "cs", 0x38, 2 }, { "ss", 0x42, 2 }, { NULL, 0, 0 },
+};
+
+static const struct context_register registers_x86[] = {
+	{ "eip", 0xb8, 4 }, { "esp", 0xc4, 4 }, { "ebp", 0xb4, 4 }, { "eax", 0xb0, 4 }, { "ebx", 0xa4, 4 }, { "ecx", 0xac, 4 },
+	{ "edx", 0xa8, 4 }, { "esi", 0xa0, 4 }, { "edi", 0x9c, 4 }, { "eflags", 0xc0, 4 }, { "cs", 0xbc, 2 }, { "ss", 0xc8, 2 },
+	{ NULL, 0, 0 },
+};
+
+static const struct context_register registers_arm64[] = {
+	{ "pc", 0x108, 8 }, { "sp", 0x100, 8 }, { "fp", 0xf0, 8 }, { "lr", 0xf8, 8 }, { "x0", 0x8, 8 }, { "x1", 0x10, 8 },
+	{ "x2", 0x18, 8 }, { "x3", 0x20, 8 }, { "x4", 0x28, 8 }, { "x5", 0x30, 8 }, { "x6", 0x38, 8 }, { "x7", 0x40, 8 },
+	{ "x8", 0x48, 8 }, { "x9", 0x50, 8 }, { "x10", 0x58, 8 }, { "x11", 0x60, 8 }, { "x12", 0x68, 8 }, { "x13", 0x70, 8 },
+	{ "x14", 0x78, 8 }, { "x15", 0x80, 8 }, { "x16", 0x88, 8 }, { "x17", 0x90, 8 }, { "x18", 0x98, 8 }, { "x19", 0xa0, 8 },
+	{ "x20", 0xa8, 8 }, { "x21", 0xb0, 8 }, { "x22", 0xb8, 8 }, { "x23", 0xc0, 8 }, { "x24", 0xc8, 8 }, { "x25", 0xd0, 8 },
+	{ "x26", 0xd8, 8 }, { "x27", 0xe0, 8 }, { "x28", 0xe8, 8 }, { "cpsr", 0x4, 4 }, { NULL, 0, 0 },
+};
+
+/* The CONTEXT record, whose layout is the machine's. One that Windows didn't fill is made of "PAGE". */
 static void read_context(struct crashdump *dump)
 {
 	struct image_facts *facts = &dump->image->facts;
-	struct bytes *h = &dump->header;
-
-	switch (facts->architecture) {
-	case ARCH_X64:
-		facts->instruction_pointer = bytes_at(h, 0x348 + 0xf8, 8);
-		facts->stack_pointer = bytes_at(h, 0x348 + 0x98, 8);
-		break;
-	case ARCH_ARM64:
-		facts->instruction_pointer = bytes_at(h, 0x348 + 0x108, 8);
-		facts->stack_pointer = bytes_at(h, 0x348 + 0x100, 8);
-		break;
-	default:
-		facts->instruction_pointer = bytes_at(h, 0x320 + 0xb8, 4);
-		facts->stack_pointer = bytes_at(h, 0x320 + 0xc4, 4);
-	}
+	const struct context_register *r = facts->architecture == ARCH_X64 ? registers_x64 : facts->architecture == ARCH_ARM64 ? registers_arm64 : registers_x86;
+	const unsigned record = dump->is_64bit ? 0x348 : 0x320;
 	const uint64_t filler = dump->is_64bit ? G_GUINT64_CONSTANT(0x4547415045474150) : 0x45474150;
-	if (facts->instruction_pointer == filler)
-		facts->instruction_pointer = 0;
-	if (facts->stack_pointer == filler)
-		facts->stack_pointer = 0;
+	uint64_t pc = bytes_at(&dump->header, record + r[0].offset, r[0].width), sp = bytes_at(&dump->header, record + r[1].offset, r[1].width);
+
+	facts->instruction_pointer = pc == filler ? 0 : pc;
+	facts->stack_pointer = sp == filler ? 0 : sp;
+	if (!facts->instruction_pointer || !facts->stack_pointer)
+		return;
+	g_autoptr(GString) text = g_string_new("{");
+	for (; r->name; r++)
+		g_string_append_printf(text, "%s\"%s\":\"0x%" G_GINT64_MODIFIER "x\"", text->len > 1 ? "," : "", r->name,
+				       bytes_at(&dump->header, record + r->offset, r->width));
+	facts->registers = g_string_free(g_string_append_c(g_steal_pointer(&text), '}'), FALSE);
 }
 
 static void read_header(struct crashdump *dump)

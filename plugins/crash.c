@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why the machine (or process) stopped, as the dump's header says. */
-#include "plugin.h"
+#include "processor.h"
+#include "object.h"
 
-enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, SECONDARY, COMMENT };
+enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT };
 
 static const struct table crash = {
 	.name = "crash", .doc = "why the machine stopped, as the dump's header says",
@@ -19,6 +20,7 @@ static const struct table crash = {
 		[THREAD] = { "thread", COL_ADDRESS, "_ETHREAD that ran" },
 		[PROCESS] = { "process_id", COL_PROCESS, "that ran" },
 		[UPTIME] = { "uptime", COL_REAL, "seconds" },
+		[REGISTERS] = { "registers", COL_JSON, "of the context record, by name" },
 		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
 		[COMMENT] = { "comment", COL_TEXT, "" },
 	},
@@ -65,6 +67,38 @@ static const char *bugcheck_name(uint32_t code)
 	return NULL;
 }
 
+/* The thread whose kernel stack the context's stack pointer lies in: one of those that run, as each processor's block names them. */
+static va_t running_thread(struct context *c, uint64_t stack_pointer)
+{
+	g_autoptr(GArray) processors = processors_list(c, "crash");
+
+	for (guint i = 0; i < processors->len; i++) {
+		uint64_t thread = 0, base = 0, limit = 0;
+		struct object prcb = object_at(c->space, g_array_index(processors, struct processor, i).prcb.v);
+		if (READ(prcb, kprcb.CurrentThread, &thread))
+			continue;
+		struct object tcb = object_at(c->space, thread);
+		if (!READ(tcb, kthread.StackBase, &base) && !READ(tcb, kthread.StackLimit, &limit) && limit <= stack_pointer && stack_pointer < base)
+			return (va_t){ thread };
+	}
+	return (va_t){ 0 };
+}
+
+static const struct process *process_of(struct context *c, va_t thread)
+{
+	struct object tcb = object_at(c->space, thread.v);
+	uint64_t eprocess = 0;
+
+	if (READ(tcb, kthread.Process, &eprocess))
+		return NULL;
+	for (guint i = 0; i < c->processes->len; i++) {
+		const struct process *process = g_ptr_array_index(c->processes, i);
+		if (process->eprocess.v == eprocess)
+			return process;
+	}
+	return NULL;
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const struct image_facts *f = &c->image->facts;
@@ -86,13 +120,19 @@ static bool run(struct context *c, GError **error)
 		row_int(row, EXCEPTION, f->exception_code);
 	if (f->instruction_pointer)
 		row_address(row, IP, f->instruction_pointer);
-	if (triage && triage->thread.va)
-		row_address(row, THREAD, triage->thread.va);
+	va_t thread = { triage ? triage->thread.va : 0 };
+	if (c->kernel && c->kernel->layout && f->stack_pointer && !thread.v)
+		thread = running_thread(c, f->stack_pointer);
+	if (thread.v)
+		row_address(row, THREAD, thread.v);
 	/* A small dump's and a minidump's one process is the one that ran. */
-	if (c->processes->len == 1)
-		row_process(row, g_ptr_array_index(c->processes, 0));
+	if (triage || c->image->minidump)
+		row_process(row, c->processes->len == 1 ? g_ptr_array_index(c->processes, 0) : NULL);
+	else if (thread.v)
+		row_process(row, process_of(c, thread));
 	if (f->uptime)
 		row_real(row, UPTIME, (double)f->uptime / 1e7);
+	row_text(row, REGISTERS, f->registers);
 	row_text(row, SECONDARY, f->secondary_data);
 	row_text(row, COMMENT, f->comment);
 	return true;

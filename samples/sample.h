@@ -50,7 +50,7 @@ struct sample_vad {
 	const struct sample_file *file;	/* its section; NULL with prototypes: backed by the page file */
 };
 
-struct sample_thread { uint64_t ethread, tid, teb; };
+struct sample_thread { uint64_t ethread, tid, teb; const char *calls; };	/* calls: of the description */
 
 struct sample_process {
 	struct item *item;

@@ -46,7 +46,7 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	g_autofree char *entry = p->main_image ? g_strdup(strrchr(p->main_image->path, '\\') + 1) : NULL;
 	const char *start = item_text(item, "start", kernel ? "ntoskrnl.exe+0x101080" : entry ? entry : "ntdll.dll!RtlUserThreadStart");
 	uint64_t created = GET(s, p->eprocess, eprocess.CreateTime) + 10000 * (number + 1), at, stack, stack_pages = 2;
-	struct sample_thread thread = { 0, item_number(item, "tid", s->next_thread), 0 };
+	struct sample_thread thread = { 0, item_number(item, "tid", s->next_thread), 0, item_text(item, "calls", "") };
 
 	s->next_thread = MAX(s->next_thread, thread.tid + 4);
 	at = thread.ethread = object_alloc(s, OBJECT_THREAD, l->ethread.size_, NULL, 0);
@@ -59,6 +59,9 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	SET(s, at, kthread.StackBase, base);
 	SET(s, at, kthread.StackLimit, stack);
 	SET(s, at, kthread.KernelStack, base - 0x600);
+	g_auto(GStrv) calls = g_strsplit(thread.calls, ",", -1);
+	for (unsigned i = 0; calls[i]; i++)	/* return addresses, with something else between them */
+		memory_put(s->memory, ROOT(s), base - 0x600 + 2 * s->width * (i + 1), address(s, p, item, calls[i]), s->width);
 	SET(s, at, kthread.State, item_number(item, "state", 5));		/* Waiting */
 	SET(s, at, kthread.WaitReason, item_number(item, "wait", 6));		/* UserRequest */
 	SET(s, at, kthread.WaitMode, !kernel);

@@ -164,15 +164,35 @@ static void kernel_lines(struct truth *t)
 	}
 }
 
+/* The way to the crash: where its thread was, and what `calls` left on its stack. */
+static void stack_lines(struct truth *t, struct item *crash)
+{
+	struct sample *s = t->sample;
+
+	if (!item_text(crash, "rip", NULL))
+		line(t, "crash_stack|0|ntoskrnl.exe+0x%x", (unsigned)s->kernel->entry_point);
+	for (guint i = 0; i < s->processes->len; i++) {
+		const struct sample_process *p = s->processes->pdata[i];
+		for (guint n = 0; n < p->threads->len; n++) {
+			const struct sample_thread *thread = &g_array_index(p->threads, struct sample_thread, n);
+			g_auto(GStrv) calls = g_strsplit(thread->ethread == s->current_thread ? thread->calls : "", ",", -1);
+			for (unsigned c = 0; calls[c]; c++)
+				line(t, "crash_stack|%u|%s", c + 1, calls[c]);
+		}
+	}
+}
+
 /* What the header of a crash dump says of the crash. */
 static void crash_line(struct truth *t, const char *format, bool live)
 {
 	struct item *crash = description_item(t->sample->description, "crash");
 
 	for (const struct writer *w = crash_writers; w->format; w++)
-		if (!strcmp(w->format, format))
+		if (!strcmp(w->format, format)) {
 			line(t, "crash|0x%" X "|0x%" X "|0x%" X "|0x%" X "|0x%" X, item_number(crash, "code", live ? 0x161 : 0xe2),
 			     item_number(crash, "p1", 0), item_number(crash, "p2", 0), item_number(crash, "p3", 0), item_number(crash, "p4", 0));
+			stack_lines(t, crash);
+		}
 }
 
 static void unloaded_line(struct truth *t, struct item *item)

@@ -13,6 +13,7 @@ SELECT 'modules', pid, printf('0x%x', base), size, m.name, path, m.wow64, in_loa
 SELECT 'environment', pid, e.name, value FROM environment e JOIN processes USING (process_id);
 SELECT 'crash', printf('0x%x', bugcheck_code), printf('0x%x', parameter1), printf('0x%x', parameter2), printf('0x%x', parameter3),
 	printf('0x%x', parameter4) FROM crash;
+SELECT 'crash_stack', position, CASE WHEN module IS NULL THEN printf('0x%x', value) ELSE printf('%s+0x%x', module, offset) END FROM crash_stack;
 SELECT 'unloaded_drivers', name, printf('0x%x', start), printf('0x%x', end), unload_time FROM unloaded_drivers;
 SELECT 'callbacks', type, CASE WHEN c.module IS NULL THEN printf('0x%x', address) ELSE printf('%s+0x%x', c.module, address - d.base) END
 	FROM callbacks c LEFT JOIN drivers d ON d.name = c.module;
