@@ -223,10 +223,12 @@ static json_t *check_json(const struct kernel *k)
 {
 	g_autofree char *build = kernel_version(k);
 	struct layout *l = k->layout;
-	bool exact = l && l->source != LAYOUT_FAMILY && l->source != LAYOUT_DERIVED;
+	bool exact = l && l->source != LAYOUT_FAMILY && l->source != LAYOUT_DERIVED, small = !l && k->image->triage;
 	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "os_build", text_or_null(build), "os_build_lab", text_or_null(k->build_lab), "pdb_name",
-			      text_or_null(k->pdb_name), "guid_age", text_or_null(k->guid_age), "covered", l != NULL, "exact", exact);
+			      text_or_null(k->pdb_name), "guid_age", text_or_null(k->guid_age), "covered", l || small, "exact", exact);
 
+	if (small)
+		json_object_set_new(o, "source", json_string("small dump"));
 	if (!l)
 		return o;
 	struct count count = { .missing = g_string_new(NULL), .base = !exact && l->base ? layout_family_named(l->base) : NULL };
@@ -284,10 +286,15 @@ static int with_dump(int argc, char **argv, bool write)
 			g_print("%s", text);
 		return text ? OUTCOME_COMPLETE : OUTCOME_FAILED;
 	}
+	enum outcome outcome = k->layout ? k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE : image->triage ? OUTCOME_COMPLETE : OUTCOME_FAILED;
 	if (json)
-		return command_print_json(check_json(k), !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE);
+		return command_print_json(check_json(k), outcome);
 	g_autofree char *version = kernel_version(k);
 	g_print("kernel       %s%s%s\n", version ? version : "of an unknown build", k->build_lab ? ", " : "", k->build_lab ? k->build_lab : "");
+	if (!k->layout && image->triage) {
+		g_print("covered      a small dump says by itself where the few things are that it holds: no symbol file would add to them\n");
+		return outcome;
+	}
 	if (k->layout)
 		report(k);
 	else
@@ -302,7 +309,7 @@ static int with_dump(int argc, char **argv, bool write)
 		else
 			g_print("exact with   the kernel's PDB; its GUID is not in the dump (the debug directory is not readable)\n");
 	}
-	return !k->layout ? OUTCOME_FAILED : k->layout->source == LAYOUT_DERIVED ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+	return outcome;
 }
 
 static int run(int argc, char **argv)

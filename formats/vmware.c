@@ -170,8 +170,8 @@ static bool read_state(const struct file *file, struct vmware *v, GError **error
 	for (uint32_t i = 0; i < groups; i++) {
 		struct bytes group = file_slice(file, 12 + (uint64_t)i * GROUP_SIZE, GROUP_SIZE);
 		uint64_t at = bytes_at(&group, 64, 8);
-		bool memory = !group.bad && !strncmp((const char *)group.p, "memory", 64);
-		bool cpu = !group.bad && !strncmp((const char *)group.p, "cpu", 64);
+		bool memory = !group.bad && !memcmp(group.p, "memory", sizeof("memory"));
+		bool cpu = !group.bad && !memcmp(group.p, "cpu", sizeof("cpu"));
 		if (!memory && !cpu)
 			continue;
 		/* The group's size is not believed: inline memory makes it wrong in some versions. Tags end by themselves. */
