@@ -60,6 +60,27 @@ function user_name(sid, names) {
 	return el('span', {title: sid + (name && !USERS[sid] ? '\nnamed as in its processes\u2019 environment' : '')}, name || (sid.length > 16 ? 'S-…' + sid.slice(-5) : sid));
 }
 
+/* Why it stopped, and the way there: without unwind information each value on the stack that lies in a module, with what speaks for it. */
+function crash_section(m, dump) {
+	const c = dump.crash[0];
+	if (!c)
+		return null;
+	const p = dump.process.get(c.process), registers = c.registers ? JSON.parse(c.registers) : {};
+	const file = path => (path || '').split('\\').pop();
+	return el('section', null, el('h2', null, 'The crash'), facts([
+		['Bugcheck', c.code === '0x0' ? null : (c.name ? c.name + ', ' : '') + c.code], ['Parameters', [c.parameter1, c.parameter2, c.parameter3, c.parameter4].join(', '), true],
+		['Exception', c.exception === '0x0' ? null : c.exception, true], ['Process', p ? process_link(m.id, p.id, p.name, p.pid) : null],
+		['Thread', c.thread === '0x0' ? null : c.thread, true], ['Uptime', c.uptime ? Math.floor(c.uptime / 3600) + ' h ' + Math.floor(c.uptime / 60 % 60) + ' min' : null], ['Comment', c.comment]]),
+		dump.crash_stack.length ? el('details', {open: true}, el('summary', null, 'Where it was, and what its stack holds'), table([
+			{label: 'At', value: r => r.position, cell: r => r.position ? el('span', {class: 'mono'}, r.address) : 'instruction', class: 'nowrap'},
+			{label: 'Value', name: 'value', class: 'mono'},
+			{label: 'Module', value: r => file(r.module), cell: r => el('span', {title: r.module}, file(r.module) + (r.module ? '+' + r.offset : ''))},
+			{label: 'Near', name: 'symbol', class: 'text'},
+			{label: 'Behind a call', value: r => r.after_call, cell: r => r.after_call === null ? '' : r.after_call ? 'yes' : 'no'},
+		], dump.crash_stack, {page: 12, filter: 'Filter the stack', class: r => r.after_call === 0 ? 'gone' : null})) : null,
+		Object.keys(registers).length ? el('details', null, el('summary', null, 'Registers'), facts(Object.entries(registers).map(([name, value]) => [name, value, true]))) : null);
+}
+
 async function machine_page(id) {
 	const m = state.machine.get(Number(id));
 	if (!m)
@@ -77,6 +98,7 @@ async function machine_page(id) {
 			el('section', null, el('h2', null, 'The dump'), facts([
 				['File', m.path], ['Size', bytes(m.size)], ['Format', m.format + (m.format_detail ? ', ' + m.format_detail : '')], ['SHA-256', m.sha256, true],
 				['Findings', el('span', null, link('findings?dump=' + m.id, plural((state.by_dump.get(m.id) || []).length, 'finding')), severity_bar(m.counts))]]))),
+		crash_section(m, dump),
 		kernel.length ? el('section', null, el('h2', null, 'In the kernel'), findings_table(kernel, ['severity', 'confidence', 'title', 'attack', 'address'], {page: 20})) : null,
 		other.length ? el('section', null, el('h2', null, 'In processes'), findings_table(other, ['severity', 'confidence', 'title', 'attack', 'process', 'address'], {page: 10, filter: 'Filter findings'})) : null,
 		process_tree(m, dump),
