@@ -390,6 +390,7 @@ struct pdb *pdb_open_bytes(const void *data, size_t length, const char *name, GE
 	pdb->sections = g_array_new(FALSE, FALSE, sizeof(struct range));
 	pdb->omap = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	pdb->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+	pdb->by_unique_name = g_hash_table_new(g_str_hash, g_str_equal);
 	pdb->symbols = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	if (length > FILE_MAX) {
 		pdb_fail(pdb, error, "larger than the limit pdb_file");
@@ -426,6 +427,7 @@ void pdb_close(struct pdb *pdb)
 		return;
 	g_hash_table_destroy(pdb->symbols);
 	g_hash_table_destroy(pdb->by_name);
+	g_hash_table_destroy(pdb->by_unique_name);
 	g_array_unref(pdb->streams);
 	g_array_unref(pdb->types);
 	g_array_unref(pdb->sections);

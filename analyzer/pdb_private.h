@@ -22,6 +22,7 @@ struct pdb {
 	uint32_t first_type;
 	GArray *types;		/* uint32_t: offset of each record in tpi */
 	GHashTable *by_name;	/* name → type */
+	GHashTable *by_unique_name;	/* the same by the decorated name */
 	/* symbols */
 	GByteArray *records;
 	GArray *sections;	/* struct range of RVAs, of what segments refer to */

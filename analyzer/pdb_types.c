@@ -4,10 +4,14 @@
 #include "pdb_private.h"
 
 #define STREAM_TPI 2u
-#define TPI_VERSION 20040203u
+/* Linkers of Windows XP's time wrote the first, with the same records. */
+#define TPI_VERSION_70 19990903u
+#define TPI_VERSION_80 20040203u
 #define DEPTH_MAX 32	/* of types made of types, and of lists that go on in another */
 #define LISTS_MAX 4096	/* records that one list of members may go on through */
-#define FORWARD 0x80u	/* of a type's properties: declared, defined elsewhere */
+/* Of a type's properties: declared, defined elsewhere; a name of its own (the decorated one) stands behind the name. */
+#define FORWARD 0x80u
+#define UNIQUE_NAME 0x200u
 
 enum leaf {
 	LF_MODIFIER = 0x1001, LF_POINTER = 0x1002, LF_FIELDLIST = 0x1203, LF_BITFIELD = 0x1205, LF_BCLASS = 0x1400,
@@ -87,7 +91,7 @@ static uint16_t open_record(const struct pdb *pdb, uint32_t type, struct bytes *
 
 struct definition {
 	enum pdb_kind kind;
-	const char *name;
+	const char *name, *unique;	/* unique: NULL where it has none */
 	uint32_t fields, properties;
 	uint64_t size;
 };
@@ -98,7 +102,7 @@ static bool read_definition(const struct pdb *pdb, uint32_t type, struct definit
 	struct bytes b;
 	uint16_t leaf = open_record(pdb, type, &b);
 
-	*out = (struct definition){ PDB_OTHER, NULL, 0, 0, 0 };
+	*out = (struct definition){ PDB_OTHER, NULL, NULL, 0, 0, 0 };
 	switch (leaf) {
 	case LF_CLASS: case LF_STRUCTURE: case LF_INTERFACE:
 		out->kind = PDB_STRUCT;
@@ -133,6 +137,8 @@ static bool read_definition(const struct pdb *pdb, uint32_t type, struct definit
 		return false;
 	}
 	out->name = text(&b);
+	if (out->properties & UNIQUE_NAME && !b.bad && b.n)
+		out->unique = text(&b);
 	return !b.bad;
 }
 
@@ -151,7 +157,7 @@ bool pdb_load_types(struct pdb *pdb, GError **error)
 	end = bytes_u32(&header);
 	size = bytes_u32(&header);
 	b = bytes_slice((struct bytes){ pdb->tpi->data, pdb->tpi->len, false }, header_size, size);
-	if (header.bad || b.bad || version != TPI_VERSION || pdb->first_type != 0x1000 || end < pdb->first_type) {
+	if (header.bad || b.bad || (version != TPI_VERSION_70 && version != TPI_VERSION_80) || pdb->first_type != 0x1000 || end < pdb->first_type) {
 		pdb_fail(pdb, error, "its type stream's header makes no sense");
 		return false;
 	}
@@ -177,8 +183,12 @@ bool pdb_load_types(struct pdb *pdb, GError **error)
 			pdb_fail(pdb, error, "type 0x%x is damaged", pdb->first_type + i);
 			return false;
 		}
-		if (!(d.properties & FORWARD) && !g_hash_table_contains(pdb->by_name, d.name))
+		if (d.properties & FORWARD)
+			continue;
+		if (!g_hash_table_contains(pdb->by_name, d.name))
 			g_hash_table_insert(pdb->by_name, (gpointer)d.name, GUINT_TO_POINTER(pdb->first_type + i));
+		if (d.unique && !g_hash_table_contains(pdb->by_unique_name, d.unique))
+			g_hash_table_insert(pdb->by_unique_name, (gpointer)d.unique, GUINT_TO_POINTER(pdb->first_type + i));
 	}
 	return true;
 }
@@ -186,6 +196,14 @@ bool pdb_load_types(struct pdb *pdb, GError **error)
 uint32_t pdb_find_type(const struct pdb *pdb, const char *name)
 {
 	return GPOINTER_TO_UINT(g_hash_table_lookup(pdb->by_name, name));
+}
+
+/* Of a declaration. Several types may share a name (those without one do); then the unique name tells which. 0: none. */
+static uint32_t find_definition(const struct pdb *pdb, const struct definition *declared)
+{
+	if (declared->unique)
+		return GPOINTER_TO_UINT(g_hash_table_lookup(pdb->by_unique_name, declared->unique));
+	return pdb_find_type(pdb, declared->name);
 }
 
 enum pdb_kind pdb_type_kind(const struct pdb *pdb, uint32_t type)
@@ -228,6 +246,14 @@ static bool simple_size(uint32_t type, uint64_t *size)
 	return false;
 }
 
+/* By a pointer's attributes; old ones don't tell its size (0), but whether it is near (0x0a) or of 64 bits (0x0c). */
+static unsigned pointer_size(uint32_t attributes)
+{
+	unsigned size = attributes >> 13 & 0x3f, kind = attributes & 0x1f;
+
+	return size ? size : kind == 0x0a ? 4 : kind == 0x0c ? 8 : 0;
+}
+
 bool pdb_type_size(const struct pdb *pdb, uint32_t type, uint64_t *size)
 {
 	struct definition d;
@@ -242,7 +268,7 @@ bool pdb_type_size(const struct pdb *pdb, uint32_t type, uint64_t *size)
 				*size = d.size;
 				return true;
 			}
-			found = pdb_find_type(pdb, d.name);
+			found = find_definition(pdb, &d);
 			if (!found || found == type)
 				return false;
 			type = found;
@@ -258,7 +284,7 @@ bool pdb_type_size(const struct pdb *pdb, uint32_t type, uint64_t *size)
 			break;
 		case LF_POINTER:
 			bytes_u32(&b);
-			*size = bytes_u32(&b) >> 13 & 0x3f;
+			*size = pointer_size(bytes_u32(&b));
 			return !b.bad && *size;
 		case LF_ARRAY:
 			bytes_take(&b, 8);
@@ -407,7 +433,7 @@ bool pdb_find_member(const struct pdb *pdb, uint32_t type, const char *name, str
 		uint32_t definition = inner.type;
 
 		if (read_definition(pdb, inner.type, &d) && (d.properties & FORWARD))
-			definition = pdb_find_type(pdb, d.name);
+			definition = find_definition(pdb, &d);
 		if (!pdb_each_member(pdb, definition, match, &f, error))
 			return false;
 		for (guint j = before; j < unnamed->len; j++)

@@ -55,18 +55,26 @@ static void add_member(GByteArray *list, uint32_t type, uint64_t offset, const c
 		put(list, 0xf0 + (4 - list->len % 4), 1);
 }
 
-static uint32_t add_struct(struct types *t, uint16_t leaf, uint16_t properties, uint32_t fields, uint64_t size, const char *name)
+/* `unique` may be NULL. */
+static uint32_t add_unique_struct(struct types *t, uint16_t leaf, uint16_t properties, uint32_t fields, uint64_t size, const char *name, const char *unique)
 {
 	GByteArray *b = g_byte_array_new();
 
 	put(b, 0, 2);
-	put(b, properties, 2);
+	put(b, properties | (unique ? 0x200 : 0), 2);
 	put(b, fields, 4);
 	if (leaf != 0x1506)	/* a union isn't derived from anything */
 		put(b, 0, 8);
 	put(b, size, 2);
 	put_text(b, name);
+	if (unique)
+		put_text(b, unique);
 	return add_type(t, leaf, b);
+}
+
+static uint32_t add_struct(struct types *t, uint16_t leaf, uint16_t properties, uint32_t fields, uint64_t size, const char *name)
+{
+	return add_unique_struct(t, leaf, properties, fields, size, name, NULL);
 }
 
 static uint32_t add_bits(struct types *t, uint32_t of, unsigned bits, unsigned bit)
@@ -90,7 +98,8 @@ static uint32_t add_array(struct types *t, uint32_t of, uint64_t size)
 	return add_type(t, 0x1503, b);
 }
 
-static GByteArray *make_types(void)
+/* In the records as they were at Windows XP's time (`old`) a pointer doesn't tell its size. */
+static GByteArray *make_types(bool old)
 {
 	struct types t = { g_byte_array_new(), 0x1000 };
 	GByteArray *b, *tpi = g_byte_array_new();
@@ -98,7 +107,7 @@ static GByteArray *make_types(void)
 	uint32_t forward = add_struct(&t, 0x1505, 0x80, 0, 0, "_LIST_ENTRY");	/* declared before it is defined */
 	b = g_byte_array_new();
 	put(b, forward, 4);
-	put(b, 0x1000c, 4);	/* 8 bytes */
+	put(b, old ? 0xc : 0x1000c, 4);	/* of 64 bits; 8 bytes */
 	uint32_t pointer = add_type(&t, 0x1002, b);
 	b = g_byte_array_new();
 	add_member(b, pointer, 0, "Flink");
@@ -111,7 +120,14 @@ static GByteArray *make_types(void)
 	add_member(b, 0x75, 0, "InUnion");
 	add_member(b, low, 4, "BitInUnion");
 	fields = add_type(&t, 0x1203, b);
-	uint32_t onion = add_struct(&t, 0x1506, 0, fields, 8, "<unnamed-tag>");
+	uint32_t onion = add_unique_struct(&t, 0x1506, 0, fields, 8, "<unnamed-tag>", "first@");
+	/* Another one without a name, declared before it is defined: the unique name tells which it is. */
+	uint32_t declared = add_unique_struct(&t, 0x1505, 0x80, 0, 0, "<unnamed-tag>", "second@");
+	b = g_byte_array_new();
+	add_member(b, 0x75, 0, "InSecond");
+	add_member(b, 0x23, 8, "LaterInSecond");
+	fields = add_type(&t, 0x1203, b);
+	add_unique_struct(&t, 0x1505, 0, fields, 16, "<unnamed-tag>", "second@");
 	b = g_byte_array_new();
 	add_member(b, 0x11, 0, "second");	/* in a second record of the same list */
 	add_member(b, 0x23, 0x9000, "Far");
@@ -123,6 +139,8 @@ static GByteArray *make_types(void)
 	add_member(b, low, 0x464, "ProcessDelete");
 	add_member(b, high, 0x468, "Wide");
 	add_member(b, onion, 0x500, "");
+	add_member(b, declared, 0x510, "");
+	add_member(b, declared, 0x520, "Second");
 	put(b, 0x1502, 2);	/* an enumerator has no place in it; read over all the same */
 	put(b, 3, 2);
 	put(b, 0x8001, 2);
@@ -137,7 +155,7 @@ static GByteArray *make_types(void)
 	add_struct(&t, 0x1505, 0, fields, 0xa40, "_EPROCESS");
 	(void)list;
 
-	put(tpi, 20040203, 4);
+	put(tpi, old ? 19990903 : 20040203, 4);
 	put(tpi, 56, 4);
 	put(tpi, 0x1000, 4);
 	put(tpi, t.next, 4);
@@ -199,7 +217,7 @@ static GByteArray *make_dbi(bool rearranged)
 }
 
 /* The streams in a container; each block of a stream is followed by one of nobody, so that none lie in a row. */
-static GByteArray *make(bool rearranged)
+static GByteArray *make_aged(bool rearranged, bool old)
 {
 	static const uint8_t guid[16] = { 0x30, 0x71, 0x9e, 0xe5, 0x71, 0x24, 0xdf, 0x76, 0xe3, 0x28, 0x3e, 0x5a, 0xbb, 0x4b, 0x30, 0xc6 };
 	GByteArray *streams[STREAMS], *directory = g_byte_array_new(), *out = g_byte_array_new(), *map = g_byte_array_new();
@@ -212,7 +230,7 @@ static GByteArray *make(bool rearranged)
 	put(streams[STREAM_INFO], 2, 4);
 	g_byte_array_append(streams[STREAM_INFO], guid, 16);
 	g_byte_array_unref(streams[STREAM_TPI]);
-	streams[STREAM_TPI] = make_types();
+	streams[STREAM_TPI] = make_types(old);
 	g_byte_array_unref(streams[STREAM_DBI]);
 	streams[STREAM_DBI] = make_dbi(rearranged);
 	add_public(streams[STREAM_RECORDS], "PsActiveProcessHead", 2, 0x60);
@@ -270,14 +288,24 @@ static GByteArray *make(bool rearranged)
 	return out;
 }
 
-static struct pdb *open_made(bool rearranged)
+static GByteArray *make(bool rearranged)
 {
-	g_autoptr(GByteArray) file = make(rearranged);
+	return make_aged(rearranged, false);
+}
+
+static struct pdb *open_aged(bool rearranged, bool old)
+{
+	g_autoptr(GByteArray) file = make_aged(rearranged, old);
 	GError *error = NULL;
 	struct pdb *pdb = pdb_open_bytes(file->data, file->len, "made", &error);
 
 	ck_assert_msg(pdb != NULL, "%s", error ? error->message : "");
 	return pdb;
+}
+
+static struct pdb *open_made(bool rearranged)
+{
+	return open_aged(rearranged, false);
 }
 
 /* Reading it ------------------------------------------------------------------- */
@@ -302,25 +330,29 @@ static const struct { const char *type, *name; uint64_t offset, size; unsigned b
 	{ "_EPROCESS", "Wide", 0x468, 8, 20, 44 },
 	{ "_EPROCESS", "InUnion", 0x500, 4, 0, 0 },
 	{ "_EPROCESS", "BitInUnion", 0x504, 4, 4, 3 },
+	{ "_EPROCESS", "InSecond", 0x510, 4, 0, 0 },	/* by a forward reference, among several of that name */
+	{ "_EPROCESS", "LaterInSecond", 0x518, 8, 0, 0 },
+	{ "_EPROCESS", "Second", 0x520, 16, 0, 0 },
 	{ "_EPROCESS", "second", 0, 2, 0, 0 },
 	{ "_EPROCESS", "Far", 0x9000, 8, 0, 0 },
 };
 
 START_TEST(member)
 {
-	AUTO(pdb) pdb = open_made(false);
-	uint32_t type = pdb_find_type(pdb, members[_i].type);
+	const unsigned i = (unsigned)_i / 2;
+	AUTO(pdb) pdb = open_aged(false, _i % 2);
+	uint32_t type = pdb_find_type(pdb, members[i].type);
 	GError *error = NULL;
 	struct pdb_member m;
 	uint64_t size;
 
 	ck_assert_uint_ne(type, 0);
-	ck_assert_msg(pdb_find_member(pdb, type, members[_i].name, &m, &error), "%s", error ? error->message : members[_i].name);
-	ck_assert_uint_eq(m.offset, members[_i].offset);
+	ck_assert_msg(pdb_find_member(pdb, type, members[i].name, &m, &error), "%s", error ? error->message : members[i].name);
+	ck_assert_uint_eq(m.offset, members[i].offset);
 	ck_assert(pdb_type_size(pdb, m.type, &size));
-	ck_assert_uint_eq(size, members[_i].size);
-	ck_assert_uint_eq(m.bit, members[_i].bit);
-	ck_assert_uint_eq(m.bits, members[_i].bits);
+	ck_assert_uint_eq(size, members[i].size);
+	ck_assert_uint_eq(m.bit, members[i].bit);
+	ck_assert_uint_eq(m.bits, members[i].bits);
 	ck_assert(!pdb_find_member(pdb, type, "minus", &m, &error));
 	ck_assert_ptr_null(error);
 }
@@ -485,7 +517,7 @@ int main(void)
 
 	g_setenv("XDG_DATA_HOME", data, TRUE);
 	tcase_add_test(reading, identity);
-	tcase_add_loop_test(reading, member, 0, (int)G_N_ELEMENTS(members));
+	tcase_add_loop_test(reading, member, 0, (int)2 * G_N_ELEMENTS(members));
 	tcase_add_test(reading, types);
 	tcase_add_test(reading, symbols);
 	tcase_add_test(reading, as_layout);
