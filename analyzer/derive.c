@@ -139,23 +139,40 @@ static int by_offset(const void *a, const void *b)
 
 struct anchor { unsigned old; int shift; };
 
+static bool is_taken(const struct place *chosen, size_t n, unsigned at)
+{
+	for (size_t j = 0; j < n; j++)
+		if (chosen[j].score > 0 && chosen[j].at == at)
+			return true;
+	return false;
+}
+
 /*
  * A probe that is content elsewhere alone, where nothing else of the row lies: members change their places across others
  * between revisions. What it likes is where the field is; liking more than one place it says no more than that the
- * neighbours' shift isn't to be believed.
+ * neighbours' shift isn't to be believed. A place that it likes less by a tenth is none.
  */
-static void choose_strays(const GArray *places, const struct probe *probes, size_t n, const unsigned *rivals, struct place *chosen)
+static void choose_strays(const GArray *places, const struct probe *probes, size_t n, unsigned *rivals, struct place *chosen)
 {
-	for (guint i = 0; i < places->len; i++) {
-		const struct place *p = &g_array_index(places, struct place, i);
-		bool taken = false;
+	for (unsigned probe = 0; probe < n; probe++) {
+		const struct place *best = NULL;
+		unsigned liked = 0;
 
-		if (chosen[p->probe].score > 0 || rivals[p->probe] || p->score < 0.9f || probes[p->probe].weight < 3)
+		if (chosen[probe].score > 0 || probes[probe].weight < 3)
 			continue;
-		for (size_t j = 0; j < n; j++)
-			taken |= chosen[j].score > 0 && chosen[j].at == p->at;
-		if (!taken)
-			chosen[p->probe] = *p;
+		for (guint i = 0; i < places->len; i++) {
+			const struct place *p = &g_array_index(places, struct place, i);
+			if (p->probe == probe && !is_taken(chosen, n, p->at) && (!best || p->score > best->score))
+				best = p;
+		}
+		for (guint i = 0; best && i < places->len; i++) {
+			const struct place *p = &g_array_index(places, struct place, i);
+			liked += p->probe == probe && p->score > best->score - 0.1f && !is_taken(chosen, n, p->at);
+		}
+		if (liked != 1 || best->score < 0.9f)
+			continue;
+		chosen[probe] = *best;
+		rivals[probe] = 0;
 	}
 }
 
@@ -409,6 +426,7 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 	d->threads = instances_create();
 	d->nodes = instances_create();
 	d->areas = instances_create();
+	d->files = instances_create();
 	d->tokens = instances_create();
 	d->tables = instances_create();
 	derive_processes(d);
@@ -420,6 +438,7 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 	g_array_unref(d->threads);
 	g_array_unref(d->nodes);
 	g_array_unref(d->areas);
+	g_array_unref(d->files);
 	g_array_unref(d->tokens);
 	g_array_unref(d->tables);
 }
@@ -428,7 +447,7 @@ static bool probed_type(const char *type)
 {
 	static const char *const probed[] = {
 		"_KPROCESS", "_EPROCESS", "_KTHREAD", "_ETHREAD", "_MMVAD_SHORT", "_MMVAD", "_MMVAD_FLAGS", "_CONTROL_AREA", "_TOKEN",
-		"_HANDLE_TABLE",
+		"_HANDLE_TABLE", "_FILE_OBJECT",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(probed); i++)

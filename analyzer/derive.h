@@ -25,9 +25,11 @@ struct derive {
 	GArray *threads;		/* struct instance */
 	GArray *nodes;			/* struct instance: VAD nodes */
 	GArray *areas;			/* struct instance: control areas; process 1: of an image, else 0 */
+	GArray *files;			/* struct instance: file objects; process 0 */
 	GArray *tokens, *tables;	/* struct instance */
 	/* What is known of the end of the structure about to be fitted: by how much it moved. */
 	struct { bool known; unsigned old; int shift; } end;
+	unsigned node_size;		/* VAD nodes have so many bytes at most */
 	unsigned anchor;		/* an offset found ahead of a fit, for probes that rest on it */
 	unsigned fields, misfits, moved, lost;
 	float worth;			/* how well the structures could be fitted */

@@ -7,6 +7,7 @@
 #define NODES_MAX 160u		/* of one process */
 #define PROTECTION_EXECUTE_WRITECOPY 7u
 #define VAD_TYPE_IMAGE 2u
+#define VAD_BLOCK_MAX 0x800u	/* no node, area or file is larger */
 
 /* The tree ------------------------------------------------------------------ */
 
@@ -183,7 +184,7 @@ static float probe_flags(struct derive *d, unsigned at)
 
 /* Where the flags may be: where they are thought to be, else behind what a node begins with. */
 #define FLAGS_FIRST 0x18u
-#define FLAGS_END 0x58u
+#define FLAGS_END 0x58u	/* or where the node ends, if that is known */
 
 static unsigned find_flags(struct derive *d, const struct layout *l)
 {
@@ -191,7 +192,7 @@ static unsigned find_flags(struct derive *d, const struct layout *l)
 
 	if (old && flags_share(d, l, old) >= 0.95f)
 		return old;
-	for (unsigned at = FLAGS_FIRST; at < FLAGS_END; at += step)
+	for (unsigned at = FLAGS_FIRST; at < MAX(FLAGS_END, d->node_size); at += step)
 		if (flags_share(d, l, at) >= 0.95f)
 			return at;
 	return 0;
@@ -285,7 +286,7 @@ static void derive_flags(struct derive *d)
 	struct layout *l = d->layout;
 	unsigned old = l->mmvad_short.u.offset, word = parent_first(d) ? 64 : 32;
 
-	for (unsigned step = 0; step < 0x40; step += 4) {
+	for (unsigned step = 0; step < MAX(0x40, d->node_size); step += 4) {
 		unsigned at = step ? 0x14 + step : old;
 		int t, p, v;
 
@@ -319,20 +320,52 @@ static void derive_flags(struct derive *d)
 
 /* _MMVAD ---------------------------------------------------------------------- */
 
-/* A subsection names its control area, whose segment names it back. */
+/* A control area's segment names it back. */
+static bool is_area(struct derive *d, uint64_t area)
+{
+	uint64_t back, words[16];
+
+	if (!evidence_kernel_pointer(area) || (area & 7) || space_read(d->e->space, (va_t){ area }, words, sizeof(words), NULL))
+		return false;
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
+		if (derive_read(d, words[i], &back) && back == area)
+			return true;
+	return false;
+}
+
+/* A subsection names its control area; 0: it is none. */
 static uint64_t control_area(struct derive *d, uint64_t subsection)
 {
-	uint64_t area, at, back, words[16];
+	uint64_t area;
 
-	if (!derive_read(d, subsection + d->layout->subsection.ControlArea.offset, &area) || !evidence_kernel_pointer(area) ||
-	    space_read(d->e->space, (va_t){ area }, words, sizeof(words), NULL))
-		return 0;
-	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
-		at = words[i];
-		if (derive_read(d, at, &back) && back == area)
-			return area;
+	return derive_read(d, subsection + d->layout->subsection.ControlArea.offset, &area) && is_area(d, area) ? area : 0;
+}
+
+/* The control area of a node: by its subsection; until Windows 2003 the node names it itself. */
+static uint64_t area_of(struct derive *d, const struct instance *s)
+{
+	const struct field *subsection = &d->layout->mmvad.Subsection, *own = &d->layout->mmvad.ControlArea;
+	uint64_t area;
+
+	if (subsection->size)
+		return control_area(d, instance_value(s, subsection->offset, 8));
+	area = own->size ? instance_value(s, own->offset, 8) : 0;
+	return is_area(d, area) ? area : 0;
+}
+
+static float probe_area(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct instance *s;
+
+	FOR_INSTANCES(d, s) {
+		if (!at_image(d, s, d->anchor))
+			continue;
+		*(is_area(d, instance_value(s, at, 8)) ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
 	}
-	return 0;
+	return derive_share(good, bad, 2);
 }
 
 static float probe_subsection(struct derive *d, unsigned at)
@@ -340,6 +373,9 @@ static float probe_subsection(struct derive *d, unsigned at)
 	unsigned good = 0, bad = 0;
 	const struct instance *s;
 
+	/* The parent's pointer to its child looks like a subsection's to its area. */
+	if (at <= d->anchor)
+		return 0;
 	FOR_INSTANCES(d, s) {
 		if (!at_image(d, s, d->anchor))
 			continue;
@@ -373,11 +409,10 @@ static float probe_prototypes(struct derive *d, unsigned at)
 static void collect_areas(struct derive *d)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	const struct field *f = &d->layout->mmvad.Subsection;
 
-	for (guint i = 0; f->size && i < d->nodes->len && d->areas->len < 128; i++) {
+	for (guint i = 0; i < d->nodes->len && d->areas->len < 128; i++) {
 		const struct instance *s = instance_at(d->nodes, i);
-		uint64_t area = is_short(d, s) ? 0 : control_area(d, instance_value(s, f->offset, 8));
+		uint64_t area = is_short(d, s) ? 0 : area_of(d, s);
 
 		if (area && g_hash_table_add(seen, g_memdup2(&area, sizeof(area))))
 			instances_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
@@ -456,6 +491,118 @@ static float probe_section_flags(struct derive *d, unsigned at)
 	return derive_share(good, bad, 2);
 }
 
+/* _FILE_OBJECT ------------------------------------------------------------------ */
+
+#define IO_TYPE_DEVICE 3u	/* wdm.h: what a DEVICE_OBJECT begins with */
+
+/* A path within its volume. */
+static float probe_file_name(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct instance *s;
+
+	FOR_INSTANCES(d, s) {
+		uint64_t length = instance_value(s, at, 2), room = instance_value(s, at + 2, 2), buffer = instance_value(s, at + 8, 8);
+		uint16_t first;
+
+		*(length && !(length & 1) && room >= length && evidence_kernel_pointer(buffer) &&
+		  !space_read(d->e->space, (va_t){ buffer }, &first, 2, NULL) && first == '\\' ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+static float probe_device(struct derive *d, unsigned at)
+{
+	unsigned good = 0, bad = 0;
+	const struct instance *s;
+
+	FOR_INSTANCES(d, s) {
+		uint64_t device = instance_value(s, at, 8);
+		uint16_t type;
+
+		*(evidence_kernel_pointer(device) && !(device & 15) && !space_read(d->e->space, (va_t){ device }, &type, 2, NULL) &&
+		  type == IO_TYPE_DEVICE ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* _SECTION_OBJECT_POINTERS: one of the three is the control area that names the file. */
+static float probe_section_pointers(struct derive *d, unsigned at)
+{
+	const struct field *file = &d->layout->control_area.FilePointer;
+	unsigned good = 0, bad = 0;
+	const struct instance *s;
+
+	FOR_INSTANCES(d, s) {
+		uint64_t pointers = instance_value(s, at, 8), area[3] = { 0, 0, 0 }, back;
+		bool ok = false;
+
+		if (evidence_kernel_pointer(pointers) && !(pointers & 7) && !space_read(d->e->space, (va_t){ pointers }, area, sizeof(area), NULL))
+			for (unsigned i = 0; i < 3; i++)
+				ok |= area[i] && derive_read(d, area[i] + file->offset, &back) && (back & ~UINT64_C(15)) == s->va;
+		*(ok ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, 2);
+}
+
+/* The files of the control areas. Each says its size itself. */
+static void derive_files(struct derive *d)
+{
+	static const struct probe file[] = {
+		{ FIELD_OF(file_object.DeviceObject), probe_device, 8, 3, 0.8f },
+		{ FIELD_OF(file_object.SectionObjectPointer), probe_section_pointers, 8, 3, 0.8f },
+		{ FIELD_OF(file_object.FileName), probe_file_name, 8, 4, 0.8f },
+	};
+	const struct field *f = &d->layout->control_area.FilePointer;
+	unsigned size = 0;
+
+	for (guint i = 0; f->size && i < d->areas->len && d->files->len < 64; i++)
+		instances_add(d->files, d->e->space, instance_value(instance_at(d->areas, i), f->offset, 8) & ~UINT64_C(15), 0);
+	if (d->files->len)
+		size = (unsigned)instance_value(instance_at(d->files, 0), 2, 2);
+	derive_expect_size(d, d->layout->file_object.size_, size);
+	derive_fit(d, "_FILE_OBJECT", d->files, CLAMP(size, 0x100, VAD_BLOCK_MAX), file, G_N_ELEMENTS(file));
+}
+
+/* Commit charge stands in the word behind the flags; where these moved, it did. What it holds of private memory
+ * is no more than there is, and of some it is something. */
+static void derive_commit(struct derive *d, const struct field *old_flags, const struct field *old)
+{
+	const struct layout *l = d->layout;
+	struct field *f = &d->layout->mmvad_short.u1;
+	unsigned at = (unsigned)l->mmvad_short.u.offset + old->offset - old_flags->offset, good = 0, bad = 0, some = 0;
+	const struct instance *s;
+
+	if (f->size || !old->size || !l->mmvad_short.u.size || !l->mmvad_short.StartingVpn.size || !l->mmvad_short.EndingVpn.size)
+		return;
+	d->instances = d->nodes;
+	FOR_INSTANCES(d, s) {
+		uint64_t pages = instance_value(s, l->mmvad_short.EndingVpn.offset, 4) - instance_value(s, l->mmvad_short.StartingVpn.offset, 4) + 1;
+		uint64_t charge = bits_of(&l->mmvad_flags1.CommitCharge, instance_value(s, at, old->size));
+
+		if (!is_short(d, s))
+			continue;
+		*(charge <= (uint32_t)pages ? &good : &bad) += 1;
+		some += charge != 0;
+	}
+	if (!some || derive_share(good, bad, 2) < 0.95f)
+		return;
+	*f = *old;
+	f->offset = (uint16_t)at;
+	f->derived = 70;
+}
+
+static unsigned block_size(struct derive *d, const char *tag)
+{
+	return (unsigned)MIN(derive_block_size(d, d->nodes, tag), VAD_BLOCK_MAX);
+}
+
 void derive_memory(struct derive *d)
 {
 	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f };
@@ -468,6 +615,7 @@ void derive_memory(struct derive *d)
 	static const struct probe whole[] = {
 		{ FIELD_OF(mmvad.StartingVpn), probe_start, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.EndingVpn), probe_end, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad.ControlArea), probe_area, 8, 4, 0.7f },
 		{ FIELD_OF(mmvad.Subsection), probe_subsection, 8, 4, 0.7f },
 		{ FIELD_OF(mmvad.FirstPrototypePte), probe_prototypes, 8, 2, 0.7f },
 		{ FIELD_OF(mmvad.LastContiguousPte), probe_prototypes, 8, 2, 0.7f },
@@ -477,7 +625,8 @@ void derive_memory(struct derive *d)
 		{ FIELD_OF(control_area.FilePointer), probe_file, 8, 4, 0.8f },
 		{ FIELD_OF(control_area.u), probe_section_flags, 4, 2, 0.8f },
 	};
-	unsigned taken = 0;
+	const struct field flags = d->layout->mmvad_short.u, commit = d->layout->mmvad_short.u1;
+	unsigned taken = 0, size;
 
 	if (!d->layout->eprocess.VadRoot.size)
 		return;
@@ -488,16 +637,23 @@ void derive_memory(struct derive *d)
 		taken += d->nodes->len > before;
 	}
 	d->anchor = d->checking ? d->layout->mmvad_short.StartingVpn.offset : derive_find(d, d->nodes, 0x80, &start);
-	derive_expect_size(d, (d->layout->mmvad_short.size_ + 15) & ~15u, derive_block_size(d, d->nodes, "VadS"));
-	derive_fit(d, "_MMVAD_SHORT", d->nodes, 0x80, node, G_N_ELEMENTS(node));
+	size = block_size(d, "VadS");
+	d->node_size = MAX(size, 0x80);
+	derive_expect_size(d, (d->layout->mmvad_short.size_ + 15) & ~15u, size);
+	derive_fit(d, "_MMVAD_SHORT", d->nodes, d->node_size, node, G_N_ELEMENTS(node));
 	if (d->nodes->len && probe_flags(d, d->layout->mmvad_short.u.offset) < 0.9f) {
 		d->misfits += 4;
 		if (!d->checking && !take_flags(d))
 			derive_flags(d);
 	}
-	derive_expect_size(d, (d->layout->mmvad.size_ + 15) & ~15u, derive_block_size(d, d->nodes, "Vad "));
-	derive_fit(d, "_MMVAD", d->nodes, 0xc0, whole, G_N_ELEMENTS(whole));
+	if (!d->checking)
+		derive_commit(d, &flags, &commit);
+	size = block_size(d, "Vad ");
+	derive_expect_size(d, (d->layout->mmvad.size_ + 15) & ~15u, size);
+	derive_fit(d, "_MMVAD", d->nodes, MAX(size, 0xc0), whole, G_N_ELEMENTS(whole));
 	collect_areas(d);
-	derive_expect_size(d, d->layout->control_area.size_, area_size(d));
-	derive_fit(d, "_CONTROL_AREA", d->areas, 0x100, area, G_N_ELEMENTS(area));
+	size = (unsigned)MIN(area_size(d), VAD_BLOCK_MAX);
+	derive_expect_size(d, d->layout->control_area.size_, size);
+	derive_fit(d, "_CONTROL_AREA", d->areas, MAX(size, 0x100), area, G_N_ELEMENTS(area));
+	derive_files(d);
 }

@@ -576,6 +576,7 @@ struct layout *layout_load_isf(const char *path, GError **error)
 		g_propagate_error(error, isf.error);
 		return NULL;
 	}
+	layout_finish(layout);
 	layout->source = LAYOUT_ISF;
 	layout->origin = g_strdup(path);
 	return g_steal_pointer(&layout);

@@ -161,6 +161,14 @@ void layout_visit_symbols(struct layout *layout, layout_visit_symbol_fn visit, v
 		visit(user, symbols[i].name, at(layout, symbols[i].place));
 }
 
+void layout_finish(struct layout *layout)
+{
+	struct field *root = &layout->kprocess.DirectoryTableBase;
+
+	if (root->size == 2 * layout->pointer_size)
+		root->size = (uint16_t)layout->pointer_size;
+}
+
 struct confidence { const char *const *fields; unsigned least; };
 
 static void weigh(void *user, const char *type, const char *member, struct field *field)

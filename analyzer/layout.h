@@ -72,6 +72,10 @@ void layout_visit_sizes(struct layout *layout, layout_visit_size_fn visit, void 
 typedef void (*layout_visit_symbol_fn)(void *user, const char *name, uint64_t *rva);
 void layout_visit_symbols(struct layout *layout, layout_visit_symbol_fn visit, void *user);
 
+/* For loaders, in the end: what is an array in some builds, and a number in others, is the first element then
+ * (_KPROCESS.DirectoryTableBase until 2003, whose second is hyperspace's). */
+void layout_finish(struct layout *layout);
+
 /* Of these fields ("_EPROCESS.Peb", NULL-terminated) that are known, the least confidence of a derived one; 0: none is derived. */
 unsigned layout_confidence(struct layout *layout, const char *const *fields);
 

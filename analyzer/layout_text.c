@@ -252,6 +252,7 @@ struct layout *layout_text_parse(const char *text, gsize length, const char *nam
 		g_free(p.family);
 		return NULL;
 	}
+	layout_finish(layout);
 	layout->source = layout->guid_age ? LAYOUT_BUILTIN : LAYOUT_FAMILY;
 	layout->origin = g_strdup(layout->guid_age ? layout->guid_age : p.family ? p.family : name);
 	g_free(p.family);

@@ -71,6 +71,7 @@ struct layout *layout_load_pdb(const char *path, GError **error)
 	layout_visit_sizes(layout, load_size, &l);
 	layout_visit_fields(layout, load_field, &l);
 	layout_visit_symbols(layout, load_symbol, &l);
+	layout_finish(layout);
 	/* ntdll's has the types as well. */
 	if (!l.error && (!layout->eprocess.size_ || !layout->symbol.PsActiveProcessHead))
 		l.error = g_error_new(MEMSIEVE_ERROR, MEMSIEVE_ERROR_SYMBOLS,

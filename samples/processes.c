@@ -82,7 +82,7 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 		list_append(s, ROOT(s), GLOBAL(s, PsActiveProcessHead), at + OFFSET(s, eprocess.ActiveProcessLinks));
 	else
 		list_init(s, ROOT(s), at + OFFSET(s, eprocess.ActiveProcessLinks));
-	if (s->layout->symbol.MmProcessList)
+	if (s->layout->symbol.MmProcessList && s->layout->eprocess.MmProcessLinks.size)
 		list_append(s, ROOT(s), GLOBAL(s, MmProcessList), at + OFFSET(s, eprocess.MmProcessLinks));
 	if (!item_flag(item, "no-cid"))
 		handle_table_put(s, s->handle_table, p->pid, at, 0, true);
