@@ -603,6 +603,15 @@ static unsigned block_size(struct derive *d, const char *tag)
 	return (unsigned)MIN(derive_block_size(d, d->nodes, tag), VAD_BLOCK_MAX);
 }
 
+/* Page numbers have 8 bytes until Windows 7 and 4 since Windows 8: where the second stands right behind the first, that tells. */
+static void set_width(struct field *start, struct field *end)
+{
+	unsigned distance = end->offset > start->offset ? end->offset - start->offset : 0;
+
+	if (start->size && end->size && (distance == 4 || distance == 8))
+		start->size = end->size = (uint16_t)MIN(start->size, distance);
+}
+
 void derive_memory(struct derive *d)
 {
 	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f };
@@ -648,9 +657,13 @@ void derive_memory(struct derive *d)
 	}
 	if (!d->checking)
 		derive_commit(d, &flags, &commit);
+	if (!d->checking)
+		set_width(&d->layout->mmvad_short.StartingVpn, &d->layout->mmvad_short.EndingVpn);
 	size = block_size(d, "Vad ");
 	derive_expect_size(d, (d->layout->mmvad.size_ + 15) & ~15u, size);
 	derive_fit(d, "_MMVAD", d->nodes, MAX(size, 0xc0), whole, G_N_ELEMENTS(whole));
+	if (!d->checking)
+		set_width(&d->layout->mmvad.StartingVpn, &d->layout->mmvad.EndingVpn);
 	collect_areas(d);
 	size = (unsigned)MIN(area_size(d), VAD_BLOCK_MAX);
 	derive_expect_size(d, d->layout->control_area.size_, size);

@@ -183,26 +183,105 @@ static void derive_tokens(struct derive *d)
 
 /* _HANDLE_TABLE ---------------------------------------------------------------- */
 
-/* Does a page of handle entries name objects? Windows 7 keeps the address, later ones 48 or 44 bits of it. */
-static bool has_entries(struct derive *d, uint64_t page, bool *empty)
+/* How a handle entry names its object: the address itself until Windows 7, then its bits without the low ones and the upper
+ * ones, at bit 23 in Windows 8 and at bit 20 since. 0: free entries hold small numbers. */
+static uint64_t entry_object(const struct layout *l, uint64_t entry)
+{
+	const struct field *f = &l->handle_table_entry.ObjectPointerBits;
+
+	if (!(entry >> 32))
+		return 0;
+	if (!f->size)
+		return entry & ~UINT64_C(7);
+	return f->bits && f->bits <= 59 && f->bit + f->bits <= 64 ? entry >> f->bit << 4 | G_MAXUINT64 << (f->bits + 4) : 0;
+}
+
+/* Of a page of entries those that are used, and those that name something by that form. False: no page of them. */
+static bool count_entries(struct derive *d, const struct layout *l, uint64_t page, unsigned *used, unsigned *named)
 {
 	uint64_t entries[32], any;
-	unsigned used = 0, named = 0;
 
-	*empty = false;
 	if (!evidence_kernel_pointer(page) || (page & 15) || space_read(d->e->space, (va_t){ page }, entries, sizeof(entries), NULL))
 		return false;
 	/* The first is never used; free ones hold small numbers. */
 	for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2) {
-		uint64_t v = entries[i];
+		uint64_t object = entry_object(l, entries[i]);
 
-		if (v >> 32)
-			used++;
-		named += derive_read(d, v & ~UINT64_C(7), &any) || derive_read(d, (uint64_t)((int64_t)v >> 16) & ~UINT64_C(15), &any) ||
-			 derive_read(d, v >> 20 << 4 | UINT64_C(0xffff000000000000), &any);
+		*used += object != 0;
+		*named += object && derive_read(d, object, &any);
 	}
-	*empty = !used;
-	return named && named * 3 >= used * 2;
+	return true;
+}
+
+/* Layouts of each form there is, of any build. */
+static const struct field entry_forms[] = {
+	{ 0, 0, 0, 0, 0 }, { .size = 8, .bit = 23, .bits = 41 }, { .size = 8, .bit = 20, .bits = 44 },
+};
+
+/* Does a page of handle entries name objects, by any of the forms? */
+static bool has_entries(struct derive *d, uint64_t page, bool *empty)
+{
+	bool any = false;
+
+	*empty = false;
+	for (size_t i = 0; i < G_N_ELEMENTS(entry_forms) && !any; i++) {
+		struct layout form = { .pointer_size = 8 };
+		unsigned used = 0, named = 0;
+
+		form.handle_table_entry.ObjectPointerBits = entry_forms[i];
+		if (!count_entries(d, &form, page, &used, &named))
+			return false;
+		*empty = !used;
+		any = named && named * 3 >= used * 2;
+	}
+	return any;
+}
+
+/* The first page of entries of a table, 0: it has none yet. False: there is no such code. */
+static bool first_page(struct derive *d, const struct instance *s, unsigned at, uint64_t *page)
+{
+	uint64_t code = instance_value(s, at, 8);
+
+	*page = code & ~UINT64_C(7);
+	if (!*page || (code & 7) > 2)
+		return false;
+	for (unsigned level = code & 7; level; level--)
+		if (!derive_read(d, *page, page))
+			return false;
+	return true;
+}
+
+/* Do all tables' entries name objects by this layout's form? */
+static bool entries_fit(struct derive *d, const struct layout *l)
+{
+	const struct field *code = &d->layout->handle_table.TableCode;
+	unsigned used = 0, named = 0;
+
+	for (guint i = 0; code->size && i < d->tables->len; i++) {
+		uint64_t page;
+		if (first_page(d, instance_at(d->tables, i), code->offset, &page))
+			count_entries(d, l, page, &used, &named);
+	}
+	return l->handle_table_entry.size_ && named && named * 3 >= used * 2;
+}
+
+/* The form of another family, where the prior's isn't that of the dump. */
+static void derive_entries(struct derive *d)
+{
+	struct layout *l = d->layout;
+
+	if (!d->tables->len || !l->handle_table.TableCode.size || entries_fit(d, l))
+		return;
+	d->misfits += 4;
+	if (d->checking)
+		return;
+	AUTO(layout) donor = derive_donor(d, entries_fit);
+	if (!donor)
+		return;
+	memcpy(&l->handle_table_entry, &donor->handle_table_entry, sizeof(l->handle_table_entry));
+	l->handle_table_entry.Object.derived = l->handle_table_entry.ObjectPointerBits.derived = 90;
+	l->handle_table_entry.GrantedAccess.derived = l->handle_table_entry.GrantedAccessBits.derived = 90;
+	d->moved++;
 }
 
 /* A page of entries, or of pointers to such, as the low bits tell. */
@@ -212,15 +291,13 @@ static float probe_table_code(struct derive *d, unsigned at)
 	const struct instance *s;
 
 	FOR_INSTANCES(d, s) {
-		uint64_t code = instance_value(s, at, 8), page = code & ~UINT64_C(7);
-		unsigned level = code & 7;
-		bool ok = level <= 2;
+		uint64_t page;
+		bool empty = false, ok = first_page(d, s, at, &page);
 
-		while (ok && level--)
-			ok = derive_read(d, page, &page);
-		bool empty = false;
-		ok = ok && page && has_entries(d, page, &empty);
-		empty |= !page && code;
+		if (ok && !page)
+			empty = true;
+		else if (ok)
+			ok = has_entries(d, page, &empty);
 		if (empty)	/* nothing was ever opened: no sign either way */
 			continue;
 		*(ok ? &good : &bad) += 1;
@@ -361,6 +438,7 @@ static void derive_tables(struct derive *d)
 		instances_add(d->tables, d->e->space, instance_value(instance_at(d->e->processes, i), f->offset, 8), i);
 	derive_expect_size(d, (d->layout->handle_table.size_ + 15) & ~15u, derive_block_size(d, d->tables, NULL));
 	derive_fit(d, "_HANDLE_TABLE", d->tables, 0x100, table, G_N_ELEMENTS(table));
+	derive_entries(d);
 }
 
 void derive_security(struct derive *d)

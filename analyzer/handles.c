@@ -135,8 +135,8 @@ static bool reserved(const uint8_t *entry, unsigned size)
 
 /*
  * Up to Windows 7 the pointer stands there, with attributes in its three low bits.
- * Since then it is a bit field of a kernel address without its low bits (zeros) and, on
- * 64 bits, its upper 16 (all ones): 44 bits are shifted by 4, 29 by 3.
+ * Since then it is a bit field of a kernel address without its low bits (zeros: objects lie at multiples of 16, on 32 bits
+ * of 8) and, on 64 bits, its upper ones (all ones): of 44 bits since Windows 8.1, of 41 in Windows 8, whose addresses are shorter.
  */
 static bool decode(const struct handle_walk *w, const uint8_t *entry, struct handle_entry *out)
 {
@@ -147,10 +147,9 @@ static bool decode(const struct handle_walk *w, const uint8_t *entry, struct han
 		struct field field = l->handle_table_entry.ObjectPointerBits;
 		uint64_t bits = field_of(entry, size, field);
 		bool narrow = space_pointer_size(w->space) == 4;
-		unsigned address_bits = narrow ? 32 : 48;
-		if (!bits || field.bits >= address_bits)
+		if (!bits || field.bits > (narrow ? 29 : 59))
 			return false;
-		out->object.v = bits << (address_bits - field.bits) | (narrow ? 0 : UINT64_C(0xffff000000000000));
+		out->object.v = narrow ? bits << 3 : bits << 4 | G_MAXUINT64 << (field.bits + 4);
 		out->granted_access = (uint32_t)field_of(entry, size, l->handle_table_entry.GrantedAccessBits);
 	} else {
 		out->object.v = field_of(entry, size, l->handle_table_entry.Object) & ~UINT64_C(7);
