@@ -579,7 +579,11 @@ static void derive_commit(struct derive *d, const struct field *old_flags, const
 	unsigned at = (unsigned)l->mmvad_short.u.offset + old->offset - old_flags->offset, good = 0, bad = 0, some = 0;
 	const struct instance *s;
 
-	if (f->size || !old->size || !l->mmvad_short.u.size || !l->mmvad_short.StartingVpn.size || !l->mmvad_short.EndingVpn.size)
+	if (!old->size || !l->mmvad_short.u.size || (f->size && f->offset == at))
+		return;
+	/* Whatever else follows the flags moved nobody knows how far. */
+	*f = d->layout->mmvad_short.EventList = (struct field){ 0 };
+	if (!l->mmvad_short.StartingVpn.size || !l->mmvad_short.EndingVpn.size)
 		return;
 	d->instances = d->nodes;
 	FOR_INSTANCES(d, s) {

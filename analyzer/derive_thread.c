@@ -282,26 +282,38 @@ static bool may_start(const struct derive *d, const struct instance *s, uint64_t
 	return in_system(s) ? evidence_in_module(d->e, va) : evidence_user_pointer(va) && va != instance_value(s, d->layout->kthread.Teb.offset, 8);
 }
 
+/* How many different values user threads have there, and how many of these threads there are. */
+static unsigned differing(struct derive *d, unsigned at, unsigned *users)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+	const struct instance *s;
+
+	*users = 0;
+	FOR_INSTANCES(d, s) {
+		uint64_t v = instance_value(s, at, 8);
+
+		if (in_system(s) || !v || !may_start(d, s, v))
+			continue;
+		++*users;
+		g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)v));
+	}
+	return g_hash_table_size(seen);
+}
+
 /* The kernel's view: user threads all begin in ntdll, so few addresses serve many threads. */
 static float start_address(struct derive *d, unsigned at, bool alike)
 {
-	g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
 	unsigned good = 0, bad = 0, users = 0;
 	const struct instance *s;
 
 	FOR_INSTANCES(d, s) {
 		uint64_t v = instance_value(s, at, 8);
-		bool ok = v && may_start(d, s, v);
 
-		*(ok ? &good : &bad) += 1;
-		if (ok && !in_system(s)) {
-			users++;
-			g_hash_table_add(seen, GSIZE_TO_POINTER((gsize)v));
-		}
+		*(v && may_start(d, s, v) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
-	bool few = g_hash_table_size(seen) * 3 <= users;
+	bool few = differing(d, at, &users) * 3 <= users;
 	return users < 6 || few == alike ? derive_share(good, bad, 2) : derive_share(good, bad, 2) * 0.9f;
 }
 
@@ -313,6 +325,25 @@ static float probe_start(struct derive *d, unsigned at)
 static float probe_win32_start(struct derive *d, unsigned at)
 {
 	return start_address(d, at, false);
+}
+
+/* Where the two have changed places: what differs from thread to thread is the program's own address. */
+static void tell_starts_apart(struct derive *d)
+{
+	struct field *kernel = &d->layout->ethread.StartAddress, *user = &d->layout->ethread.Win32StartAddress;
+	unsigned users, others;
+
+	d->instances = d->threads;
+	if (!kernel->size || !user->size || differing(d, kernel->offset, &users) <= 2 * differing(d, user->offset, &others) || users < 6 || others < 6)
+		return;
+	d->misfits += 3;
+	if (d->checking)
+		return;
+	const struct field before = *kernel;
+	*kernel = *user;
+	*user = before;
+	kernel->derived = user->derived = 80;
+	d->moved += 2;
 }
 
 void derive_threads(struct derive *d)
@@ -357,4 +388,5 @@ void derive_threads(struct derive *d)
 	derive_fit(d, "_KTHREAD", d->threads, 0x800, inner_part, G_N_ELEMENTS(inner_part));
 	derive_expect_size(d, d->layout->ethread.size_, kdbg_value(&d->e->kdbg, KDBG_THREAD_SIZE, 2));
 	derive_fit(d, "_ETHREAD", d->threads, 0x1000, outer, G_N_ELEMENTS(outer));
+	tell_starts_apart(d);
 }
