@@ -37,7 +37,9 @@ static void add(GArray *out, const struct layout *l, struct space *space, const 
 	/* An entry that was never used is 0, or freed without an address. */
 	if ((only && memcmp(&tag, only, 4)) || !big.va.v || (big.va.v & PAGE_MASK) || !space_is_kernel(space, big.va))
 		return;
-	big.size = field_at(entry, l->pool_tracker_big_pages.NumberOfBytes);
+	/* Until Windows Vista pages are counted. */
+	big.size = l->pool_tracker_big_pages.NumberOfBytes.size ? field_at(entry, l->pool_tracker_big_pages.NumberOfBytes) :
+		   field_at(entry, l->pool_tracker_big_pages.NumberOfPages) * PAGE_SIZE;
 	big.pool_type = l->pool_tracker_big_pages.PoolType.size ? (uint32_t)field_at(entry, l->pool_tracker_big_pages.PoolType) : 0;
 	memcpy(big.tag, &tag, 4);
 	if (big.size && big.size < UINT64_C(1) << 47)
@@ -48,17 +50,19 @@ GArray *big_pool_list(const struct context *c, const char *only, enum fault *fau
 {
 	const struct layout *l = c->kernel->layout;
 	va_t table_at = kernel_symbol(c->kernel, PoolBigPageTable), count_at = kernel_symbol(c->kernel, PoolBigPageTableSize);
+	struct field amount = l->pool_tracker_big_pages.NumberOfBytes.size ? l->pool_tracker_big_pages.NumberOfBytes :
+			      l->pool_tracker_big_pages.NumberOfPages;
 	uint32_t size = l->pool_tracker_big_pages.size_, per_read;
+	unsigned w = space_pointer_size(c->space);
 	uint64_t table = 0, count = 0;
 	uint8_t raw[PAGE_SIZE];
 
 	*missing = false;
 	*at = table_at;
 	*fault = FAULT_NO_FIELD;
-	if (!table_at.v || !count_at.v || space_pointer_size(c->space) != 8 || size < 24 || size > 64 || l->pool_tracker_big_pages.Va.size != 8 ||
-	    l->pool_tracker_big_pages.Key.size != 4 || l->pool_tracker_big_pages.NumberOfBytes.size != 8 ||
-	    !within(l->pool_tracker_big_pages.Va, size) || !within(l->pool_tracker_big_pages.Key, size) ||
-	    !within(l->pool_tracker_big_pages.NumberOfBytes, size) || !within(l->pool_tracker_big_pages.PoolType, size))
+	if (!table_at.v || !count_at.v || size < 2 * w + 4 || size > 64 || l->pool_tracker_big_pages.Va.size != w ||
+	    l->pool_tracker_big_pages.Key.size != 4 || (amount.size != w && amount.size != 4) ||
+	    !within(l->pool_tracker_big_pages.Va, size) || !within(l->pool_tracker_big_pages.Key, size) || !within(amount, size) || !within(l->pool_tracker_big_pages.PoolType, size))
 		return NULL;
 	if ((*fault = read_pointer(c->space, table_at, &table)) || (*fault = read_pointer(c->space, count_at, &count)))
 		return NULL;
@@ -68,7 +72,7 @@ GArray *big_pool_list(const struct context *c, const char *only, enum fault *fau
 	if (!table || !count)
 		return g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
 	*fault = FAULT_IMPLAUSIBLE;
-	if (!space_is_kernel(c->space, *at) || count > limit(big_pool_entries) || (table & 15))
+	if (!space_is_kernel(c->space, *at) || count > limit(big_pool_entries) || (table & (2 * w - 1)))
 		return NULL;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
 	per_read = PAGE_SIZE / size;

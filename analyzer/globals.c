@@ -138,13 +138,12 @@ static void find_services(struct globals *g)
 
 	if (!at)
 		at = g->layout->symbol.KeServiceDescriptorTableShadow;
-	if (g->e->width == 4)
-		return;
-	uint32_t table = at ? evidence_rva(g->e, evidence_image(g->e, at, 8)) : 0;
-	uint32_t n = at ? (uint32_t)evidence_image(g->e, at + 16, 4) : 0;
+	const unsigned w = g->e->width;
+	uint32_t table = at ? evidence_rva(g->e, evidence_image(g->e, at, w)) : 0;
+	uint32_t n = at ? (uint32_t)evidence_image(g->e, at + 2 * w, 4) : 0;
 	g->layout->symbol.KiServiceTable = table;
 	if (table)
-		g->layout->symbol.KiServiceLimit = evidence_image(g->e, table + 4 * n, 4) == n ? table + 4 * n : at + 16;
+		g->layout->symbol.KiServiceLimit = evidence_image(g->e, table + 4 * n, 4) == n ? table + 4 * n : at + 2 * w;
 }
 
 void globals_recover(struct evidence *e, struct layout *layout, struct layout *const *siblings, size_t n)

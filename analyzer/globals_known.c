@@ -457,19 +457,18 @@ static bool in_code(const struct globals *g, uint32_t rva)
 	return false;
 }
 
-/* KSERVICE_TABLE_DESCRIPTOR: the table of offsets (28 bits, signed; then how many arguments), a counter that is
- * 0, how many there are, and the arguments' table. */
+/* KSERVICE_TABLE_DESCRIPTOR: the table, a counter that is 0, how many entries there are, and the arguments' table. Entries are
+ * offsets (28 bits, signed; then how many arguments), on 32 bits addresses. */
 static bool is_service_descriptor(const struct globals *g, uint32_t rva)
 {
-	uint32_t table = evidence_rva(g->e, image(g, rva)), n = (uint32_t)image(g, rva + 16), good = 0;
+	const unsigned w = g->e->width;
+	uint32_t table = evidence_rva(g->e, image(g, rva)), n = (uint32_t)image(g, rva + 2 * w), good = 0;
 
-	if (g->e->width == 4)	/* tables of addresses, which the plugin `ssdt` doesn't read */
-		return false;
-	if (!table || image(g, rva + 8) || image(g, rva + 16) > 0x400 || n < 0x80 || !evidence_rva(g->e, image(g, rva + 24)))
+	if (!table || image(g, rva + w) || image(g, rva + 2 * w) > 0x400 || n < 0x80 || !evidence_rva(g->e, image(g, rva + 3 * w)))
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		int32_t entry = (int32_t)evidence_image(g->e, table + 4 * i, 4);
-		good += in_code(g, (uint32_t)((int64_t)table + (entry >> 4)));
+		good += in_code(g, w == 4 ? evidence_rva(g->e, (uint32_t)entry) : (uint32_t)((int64_t)table + (entry >> 4)));
 	}
 	return good * 10 >= n * 9;
 }

@@ -16,8 +16,8 @@ static const struct table idt = {
 		[ADDRESS] = { "address", COL_ADDRESS, "of the handler" },
 		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none (before Windows 10 device interrupts enter in pool)" },
 		[SELECTOR] = { "selector", COL_INT, "code segment" },
-		[STACK] = { "interrupt_stack", COL_INT, "number of its own stack, 0: none" },
-		[TYPE] = { "type", COL_TEXT, "interrupt or trap" },
+		[STACK] = { "interrupt_stack", COL_INT, "number of its own stack, 0: none; NULL: 32-bit processors have no such numbers" },
+		[TYPE] = { "type", COL_TEXT, "interrupt, trap, or (32 bits) task" },
 		[PRIVILEGE] = { "privilege", COL_INT, "least privileged ring that may raise it" },
 		[PLACEMENT] = { "placement", COL_TEXT, "expected: in the kernel; other: in a driver; nowhere: in no module" },
 	},
@@ -39,16 +39,20 @@ static const struct table gdt = {
 };
 
 #define VECTORS 256u
-#define GATE_SIZE 16u
-/* KGDT64_…: Windows' table has 0x70 bytes, 0x80 at most. */
+#define GATE_SIZE 16u		/* half of it on 32 bits */
+#define TASK_GATE 5
+/* KGDT64_…: Windows' table has 0x70 bytes, 0x80 at most; on x86 0x400. */
 #define GDT_BYTES 0x80u
+#define GDT_BYTES_32 0x400u
 
 static void put_gates(struct context *c, const struct processor *p, va_t base)
 {
+	unsigned size = space_pointer_size(c->space) == 4 ? GATE_SIZE / 2 : GATE_SIZE;
+
 	for (unsigned vector = 0; vector < VECTORS; vector++) {
-		va_t at = { base.v + vector * GATE_SIZE };
-		uint8_t raw[GATE_SIZE];
-		enum fault fault = space_read(c->space, at, raw, sizeof(raw), NULL);
+		va_t at = { base.v + vector * size };
+		uint8_t raw[GATE_SIZE] = { 0 };
+		enum fault fault = space_read(c->space, at, raw, size, NULL);
 		struct bytes b = { raw, sizeof(raw), false };
 		if (fault) {
 			context_note(c, fault, at, "idt", "the table of processor %u can't be read from vector %u on", p->number, vector);
@@ -57,34 +61,40 @@ static void put_gates(struct context *c, const struct processor *p, va_t base)
 		if (!(raw[5] & 0x80))	/* not present */
 			continue;
 		uint64_t address = bytes_at(&b, 0, 2) | bytes_at(&b, 6, 2) << 16 | bytes_at(&b, 8, 4) << 32;
+		bool task = size != GATE_SIZE && (raw[5] & 15) == TASK_GATE;
 		struct row *row = row_new(c, &idt);
 		row_int(row, PROCESSOR, p->number);
 		row_int(row, VECTOR, vector);
-		row_address(row, ADDRESS, address);
-		row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
-		row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, c->kernel->base));
+		if (!task) {	/* the handler's address stands in the task's state */
+			row_address(row, ADDRESS, address);
+			row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+			row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, c->kernel->base));
+		}
 		row_int(row, SELECTOR, (int64_t)bytes_at(&b, 2, 2));
-		row_int(row, STACK, raw[4] & 7);
-		row_text(row, TYPE, (raw[5] & 15) == 15 ? "trap" : (raw[5] & 15) == 14 ? "interrupt" : NULL);
+		if (size == GATE_SIZE)
+			row_int(row, STACK, raw[4] & 7);
+		row_text(row, TYPE, task ? "task" : (raw[5] & 15) == 15 ? "trap" : (raw[5] & 15) == 14 ? "interrupt" : NULL);
 		row_int(row, PRIVILEGE, raw[5] >> 5 & 3);
 	}
 }
 
 static void put_segments(struct context *c, const struct processor *p, va_t base)
 {
-	uint8_t raw[GDT_BYTES];
-	enum fault fault = space_read(c->space, base, raw, sizeof(raw), NULL);
-	struct bytes b = { raw, sizeof(raw), false };
+	bool narrow = space_pointer_size(c->space) == 4;
+	unsigned size = narrow ? GDT_BYTES_32 : GDT_BYTES;
+	uint8_t raw[GDT_BYTES_32];
+	enum fault fault = space_read(c->space, base, raw, size, NULL);
+	struct bytes b = { raw, size, false };
 
 	if (fault) {
 		context_note(c, fault, base, "gdt", "the table of processor %u can't be read", p->number);
 		return;
 	}
-	for (unsigned at = 8; at + 8 <= GDT_BYTES; at += 8) {
+	for (unsigned at = 8; at + 8 <= size; at += 8) {
 		uint64_t d = bytes_at(&b, at, 8);
 		if (!(d >> 47 & 1))	/* not present */
 			continue;
-		bool system = !(d >> 44 & 1), wide = system && at + 16 <= GDT_BYTES;
+		bool system = !(d >> 44 & 1), wide = system && !narrow && at + 16 <= size;
 		uint64_t start = (d >> 16 & 0xffffff) | (d >> 56 & 0xff) << 24, limit = (d & 0xffff) | (d >> 48 & 15) << 16;
 		if (wide)	/* 16 bytes in 64-bit mode */
 			start |= bytes_at(&b, at + 8, 4) << 32;
@@ -105,22 +115,22 @@ static void put_segments(struct context *c, const struct processor *p, va_t base
 
 static bool run(struct context *c, GError **error)
 {
-	g_autoptr(GArray) processors = processors_list(c, "idt");
 
 	(void)error;
-	if (c->kernel->paging != PAGING_X64 && c->kernel->paging != PAGING_X64_LA57) {
-		context_note(c, FAULT_NO_FIELD, c->kernel->base, "idt", "descriptor tables are read for x64 alone");
+	if (c->kernel->paging == PAGING_ARM64)	/* whose processors have none */
 		return true;
-	}
+	g_autoptr(GArray) processors = processors_list(c, "idt");
 	for (guint i = 0; i < processors->len; i++) {
 		const struct processor *p = &g_array_index(processors, struct processor, i);
 		struct object pcr = object_at(c->space, p->pcr.v);
 		uint64_t base = 0;
-		enum fault fault = READ(pcr, kpcr.IdtBase, &base);
+		/* 32-bit kernels have other names for the two. */
+		bool narrow = HAS(pcr, kpcr.IDT) && !HAS(pcr, kpcr.IdtBase);
+		enum fault fault = narrow ? READ(pcr, kpcr.IDT, &base) : READ(pcr, kpcr.IdtBase, &base);
 		/* 0: a processor that was never started. */
 		if (!fault && base)
 			put_gates(c, p, (va_t){ base });
-		if (!fault && !(fault = READ(pcr, kpcr.GdtBase, &base)) && base)
+		if (!fault && !(fault = narrow ? READ(pcr, kpcr.GDT, &base) : READ(pcr, kpcr.GdtBase, &base)) && base)
 			put_segments(c, p, (va_t){ base });
 		if (fault)
 			context_note(c, fault, pcr.va, "idt", "the control region of processor %u can't be read", p->number);

@@ -3,7 +3,7 @@
  * System service tables: where each system call leads.
  *
  * On x64 the tables hold 32-bit offsets from the table itself, shifted left by four; the
- * low bits tell the number of arguments on the stack. Their names come from the machine
+ * low bits tell the number of arguments on the stack. On x86 they hold addresses. Their names come from the machine
  * itself: what the kernel exports is known by its address; each Nt function that ntdll
  * (win32u) exports loads its number first. Where both are known they must agree.
  */
@@ -71,15 +71,16 @@ static void kernel_exports(struct names *names, struct context *c)
 	}
 }
 
-/* The number a stub loads: mov r10, rcx; mov eax, imm32. */
+/* The number a stub loads: mov r10, rcx; mov eax, imm32. On x86 the latter alone. */
 static bool stub_number(struct pe *pe, uint32_t rva, uint32_t *number)
 {
 	static const uint8_t moves[2][4] = { { 0x4c, 0x8b, 0xd1, 0xb8 }, { 0x49, 0x89, 0xca, 0xb8 } };
+	bool narrow = pe->machine == PE_MACHINE_I386;
 	uint8_t code[8];
 
-	if (pe_read(pe, rva, code, sizeof(code)) || (memcmp(code, moves[0], 4) && memcmp(code, moves[1], 4)))
+	if (pe_read(pe, rva, code, sizeof(code)) || (narrow ? code[0] != 0xb8 : memcmp(code, moves[0], 4) && memcmp(code, moves[1], 4)))
 		return false;
-	memcpy(number, code + 4, 4);
+	memcpy(number, code + (narrow ? 1 : 4), 4);
 	return true;
 }
 
@@ -125,9 +126,9 @@ static struct names *find_names(struct context *c)
 	return names;
 }
 
-static uint64_t decode(va_t table, int32_t entry)
+static uint64_t decode(const struct space *space, va_t table, int32_t entry)
 {
-	return table.v + (uint64_t)(int64_t)(entry >> 4);
+	return space_pointer_size(space) == 4 ? (uint32_t)entry : table.v + (uint64_t)(int64_t)(entry >> 4);
 }
 
 /* Do the stubs' numbers lead to what the kernel exports by their names? A hook may differ; where most do, or none can
@@ -141,7 +142,7 @@ static bool names_agree(struct context *c, const struct names *names, va_t table
 		int32_t entry;
 		if (!address || space_read(c->space, (va_t){ table.v + 4 * (uint64_t)i }, &entry, sizeof(entry), NULL))
 			continue;
-		if (decode(table, entry) == *address)
+		if (decode(c->space, table, entry) == *address)
 			agree++;
 		else
 			differ++;
@@ -161,7 +162,7 @@ static void put_table(struct context *c, struct space *space, va_t table, uint32
 		va_t at = { table.v + 4 * (uint64_t)i };
 		int32_t entry = 0;
 		enum fault fault = space_read(space, at, &entry, sizeof(entry), NULL);
-		uint64_t address = decode(table, entry);
+		uint64_t address = decode(space, table, entry);
 		const char *function = stubs ? names->name[first + i] : NULL;
 		row_text(row, TABLE_NAME, name);
 		row_int(row, NUMBER, first + i);
@@ -186,11 +187,12 @@ static void put_table(struct context *c, struct space *space, va_t table, uint32
 static void put_win32k(struct context *c, const struct names *names, bool stubs)
 {
 	va_t shadow = kernel_symbol(c->kernel, KeServiceDescriptorTableShadow);
+	unsigned w = space_pointer_size(c->space);
 	uint64_t base = 0;
 	uint32_t limit = 0;
 
-	if (!shadow.v || read_pointer(c->space, (va_t){ shadow.v + 32 }, &base) || !base ||
-	    space_read(c->space, (va_t){ shadow.v + 32 + 16 }, &limit, sizeof(limit), NULL))
+	if (!shadow.v || read_pointer(c->space, (va_t){ shadow.v + 4 * w }, &base) || !base ||
+	    space_read(c->space, (va_t){ shadow.v + 6 * w }, &limit, sizeof(limit), NULL))
 		return;
 	for (guint i = 0; i <= c->processes->len; i++) {
 		int32_t entry;
@@ -214,8 +216,8 @@ static bool run(struct context *c, GError **error)
 	uint32_t count = 0;
 
 	(void)error;
-	if (c->kernel->paging != PAGING_X64 && c->kernel->paging != PAGING_X64_LA57) {
-		context_note(c, FAULT_NO_FIELD, table, "ssdt", "service tables are read for x64 alone");
+	if (c->kernel->paging == PAGING_ARM64 || c->kernel->paging == PAGING_NONE) {
+		context_note(c, FAULT_NO_FIELD, table, "ssdt", "service tables are read for x64 and x86 alone");
 		return true;
 	}
 	if (!table.v || !limit.v) {

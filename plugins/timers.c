@@ -43,7 +43,8 @@ static struct clock read_clock(struct context *c)
 	uint32_t time[2];
 	va_t never = kernel_symbol(c->kernel, KiWaitNever), always = kernel_symbol(c->kernel, KiWaitAlways);
 
-	k.encoded = never.v && always.v && !space_read(c->space, never, &k.wait_never, 8, NULL) &&
+	/* 64-bit kernels alone encode them. */
+	k.encoded = space_pointer_size(c->space) == 8 && never.v && always.v && !space_read(c->space, never, &k.wait_never, 8, NULL) &&
 		!space_read(c->space, always, &k.wait_always, 8, NULL);
 	if (!space_read(c->space, (va_t){ kernel_shared_data(c->kernel).v + INTERRUPT_TIME }, time, sizeof(time), NULL))
 		k.interrupt_time = (uint64_t)time[1] << 32 | time[0];

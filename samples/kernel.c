@@ -394,7 +394,7 @@ void drivers_init(struct sample *s)
 
 /* ---- callbacks */
 
-static uint64_t callback_function(struct sample *s, struct item *item)
+uint64_t sample_function(struct sample *s, struct item *item)
 {
 	const char *where = item_required(item, "function");
 	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
@@ -430,7 +430,7 @@ void callbacks_init(struct sample *s)
 			const unsigned w = s->width;
 			uint64_t block = pool_alloc(s, 3 * w, "Cbrb", true);
 			memory_put(s->memory, ROOT(s), block, 0x20, w);
-			memory_put(s->memory, ROOT(s), block + w, callback_function(s, item), w);
+			memory_put(s->memory, ROOT(s), block + w, sample_function(s, item), w);
 			kernel_set(s, arrays[t].array + w * n++, block | (2 * w - 1), w);
 		}
 		kernel_set(s, arrays[t].count, n, 4);

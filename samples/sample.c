@@ -173,6 +173,8 @@ struct sample *sample_create(struct description *description)
 	s->drivers = g_ptr_array_new();
 	s->processes = g_ptr_array_new();
 	complete_layout(s->layout);
+	s->width = s->layout->pointer_size;
+	tables_place(s);
 	changes_apply(s);
 	create_memory(s);
 	kernel_init(s);
@@ -181,6 +183,7 @@ struct sample *sample_create(struct description *description)
 	processors_init(s);
 	drivers_init(s);
 	callbacks_init(s);
+	tables_init(s);
 	processes_init(s);
 	processors_finish(s);
 	defects_apply(s);

@@ -148,6 +148,13 @@ uint64_t shared_data_address(const struct sample *sample);
 uint64_t wide_address(const struct sample *sample, uint64_t va);
 void drivers_init(struct sample *sample);
 void callbacks_init(struct sample *sample);
+/* What an item's function= names: DRIVER+0x… or an address. */
+uint64_t sample_function(struct sample *sample, struct item *item);
+/* -- tables.c */
+bool tables_wanted(const struct sample *sample);
+void tables_place(struct sample *sample);
+void tables_init(struct sample *sample);
+
 void processors_init(struct sample *sample);
 void processors_finish(struct sample *sample);
 
