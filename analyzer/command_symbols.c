@@ -6,6 +6,7 @@
 #include "command.h"
 #include "layout_store.h"
 #include "pipeline.h"
+#include "plugin.h"
 #include "sandbox.h"
 
 static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
@@ -164,6 +165,59 @@ static void check_symbol(void *user, const char *name, uint64_t *rva)
 			g_string_append_printf(s->missing, "%s%s", s->missing->len ? "; " : "", uses[i].what);
 }
 
+/* What is told of a machine, and the fields that it rests on. */
+static const struct subject { const char *name, *fields[8]; } subjects[] = {
+	{ "processes", { "_EPROCESS.UniqueProcessId", "_EPROCESS.InheritedFromUniqueProcessId", "_EPROCESS.ImageFileName", "_EPROCESS.CreateTime",
+			 "_KPROCESS.DirectoryTableBase", NULL } },
+	{ "command lines", { "_EPROCESS.Peb", "_PEB.ProcessParameters", "_RTL_USER_PROCESS_PARAMETERS.CommandLine", NULL } },
+	{ "threads", { "_ETHREAD.Cid", "_ETHREAD.ThreadListEntry", "_EPROCESS.ThreadListHead", "_ETHREAD.StartAddress", "_KTHREAD.Teb", NULL } },
+	{ "memory regions", { "_EPROCESS.VadRoot", "_MMVAD_SHORT.StartingVpn", "_MMVAD_SHORT.EndingVpn", "_MMVAD_FLAGS.Protection", NULL } },
+	{ "images", { "_EPROCESS.Peb", "_PEB.Ldr", "_LDR_DATA_TABLE_ENTRY.DllBase", NULL } },
+	{ "mapped files", { "_CONTROL_AREA.FilePointer", "_FILE_OBJECT.FileName", NULL } },
+	{ "handles", { "_EPROCESS.ObjectTable", "_HANDLE_TABLE.TableCode", NULL } },
+	{ "users and privileges", { "_EPROCESS.Token", "_TOKEN.UserAndGroups", "_TOKEN.Privileges", NULL } },
+	{ "drivers", { "_KLDR_DATA_TABLE_ENTRY.DllBase", NULL } },
+	{ "driver objects", { "_DRIVER_OBJECT.MajorFunction", NULL } },
+};
+
+/* Is one of its fields unknown? Fields that a build lacks altogether (loader entries of old kernels) are the readers' own. */
+static bool lacks(struct layout *l, struct layout *base, const struct subject *subject)
+{
+	for (const char *const *f = subject->fields; *f; f++) {
+		g_auto(GStrv) parts = g_strsplit(*f, ".", 2);
+		const struct field *own = same_field(l, parts[0], parts[1]), *known = base ? same_field(base, parts[0], parts[1]) : NULL;
+		if (own && !own->size && known && known->size)
+			return true;
+	}
+	return false;
+}
+
+/* The subjects that will be told, with how sure that is, in percent, where it isn't quite; those that won't. */
+static void tell_subjects(struct layout *l, struct layout *base, GString *told, GString *missed)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(subjects); i++) {
+		unsigned confidence = layout_confidence(l, subjects[i].fields);
+		bool missing = lacks(l, base, &subjects[i]);
+		GString *to = missing ? missed : told;
+
+		g_string_append_printf(to, "%s%s", to->len ? ", " : "", subjects[i].name);
+		if (!missing && confidence && confidence < 100)
+			g_string_append_printf(to, " (%u %%)", confidence);
+	}
+}
+
+/* Without structures: what reads none. */
+static void report_uncovered(void)
+{
+	g_autoptr(GString) names = g_string_new(NULL);
+
+	for (size_t i = 0; plugins[i]; i++)
+		if (!plugins[i]->needs_layout)
+			g_string_append_printf(names, "%s%s", names->len ? ", " : "", plugins[i]->name);
+	g_print("not covered  no structures are known for this build, and too little of its kernel is in the dump to derive them\n"
+		"will do      what needs none: %s\n", names->str);
+}
+
 static void report(const struct kernel *k)
 {
 	struct layout *l = k->layout;
@@ -186,7 +240,12 @@ static void report(const struct kernel *k)
 		g_print("covered      exactly, by %s:%s%s%s\n", sources[l->source], l->origin ? l->origin : "", l->version ? ", " : "",
 		       l->version ? l->version : "");
 	}
+	g_autoptr(GString) told = g_string_new(NULL), missed = g_string_new(NULL);
+	tell_subjects(l, count.base, told, missed);
+	g_print("will do      %s\n", told->str);
 	g_print("globals      %u%s\n", symbols.known, count.base ? ", recovered from memory" : "");
+	if (missed->len)
+		g_print("missing      %s\n", missed->str);
 	if (count.base && (count.missing->len || symbols.missing->len)) {
 		if (count.missing->len)
 			g_print("missing      %u fields: %s%s\n", count.missed, count.missing->str, count.missed > NAMED_MAX ? ", …" : "");
@@ -231,11 +290,11 @@ static json_t *check_json(const struct kernel *k)
 		json_object_set_new(o, "source", json_string("small dump"));
 	if (!l)
 		return o;
-	struct count count = { .missing = g_string_new(NULL), .base = !exact && l->base ? layout_family_named(l->base) : NULL };
+	AUTO(layout) base = !exact && l->base ? layout_family_named(l->base) : NULL;
+	struct count count = { .missing = g_string_new(NULL), .base = base };
 	struct symbols symbols = { .missing = g_string_new(NULL) };
 	layout_visit_fields(l, count_field, &count);
 	layout_visit_symbols(l, check_symbol, &symbols);
-	layout_destroy(count.base);
 	json_object_set_new(o, "source", json_string(sources[l->source]));
 	json_object_set_new(o, "origin", text_or_null(l->origin));
 	json_object_set_new(o, "version", text_or_null(l->version));
@@ -244,6 +303,10 @@ static json_t *check_json(const struct kernel *k)
 	json_object_set_new(o, "fields_weak", json_integer(count.weak));
 	json_object_set_new(o, "fields_missing", json_integer(count.missed));
 	json_object_set_new(o, "fields_missing_first", parts(count.missing, ", "));
+	g_autoptr(GString) told = g_string_new(NULL);
+	GString *missed = g_string_new(NULL);
+	tell_subjects(l, base, told, missed);
+	json_object_set_new(o, "missing", parts(missed, ", "));
 	json_object_set_new(o, "globals", json_integer(symbols.known));
 	json_object_set_new(o, "not_done_for_want_of_globals", parts(symbols.missing, "; "));
 	return o;
@@ -298,7 +361,7 @@ static int with_dump(int argc, char **argv, bool write)
 	if (k->layout)
 		report(k);
 	else
-		g_print("not covered  no structures are known for this build, and too little of its kernel is in the dump to derive them\n");
+		report_uncovered();
 	if (!k->layout || k->layout->source == LAYOUT_FAMILY || k->layout->source == LAYOUT_DERIVED) {
 		const char *name = k->pdb_name ? k->pdb_name : "ntkrnlmp.pdb";
 
