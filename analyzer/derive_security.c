@@ -294,7 +294,10 @@ static float probe_table_code(struct derive *d, unsigned at)
 		uint64_t page;
 		bool empty = false, ok = first_page(d, s, at, &page);
 
-		if (ok && !page)
+		/* The owner is full of pointers, too. */
+		if (ok && page == process_of(d, s)->va)
+			ok = false;
+		else if (ok && !page)
 			empty = true;
 		else if (ok)
 			ok = has_entries(d, page, &empty);

@@ -64,13 +64,13 @@ static uint8_t *table_at(struct memory *m, uint64_t pa)
 	return m->bytes + pa;
 }
 
-/* A valid VMSAv8-64 descriptor: bit 1 says page or table, 10 accessed, 8-9 shareable; 7 read-only, 6 for users, 53 and
+/* A valid VMSAv8-64 descriptor: bit 1 says page or table, not block, 10 accessed, 8-9 shareable; 7 read-only, 6 for users, 53 and
  * 54 no execution by the kernel and by users, 55 and 56 Windows' writable and copy-on-write. */
 static uint64_t arm64_entry(uint64_t entry)
 {
 	bool user = entry & PTE_USER, nx = entry & PTE_NX, write = entry & PTE_WRITABLE;
 
-	return (entry & PTE_FRAME) | 3 | 1 << 10 | 3 << 8 | (write ? 0 : 1 << 7) | (user ? 1 << 6 | 1 << 11 : 0) |
+	return (entry & PTE_FRAME) | (entry & PTE_LARGE ? 1 : 3) | 1 << 10 | 3 << 8 | (write ? 0 : 1 << 7) | (user ? 1 << 6 | 1 << 11 : 0) |
 	       (uint64_t)(nx || user) << 53 | (uint64_t)(nx || !user) << 54 | (uint64_t)(write || (entry & PTE_WRITE)) << 55 |
 	       (uint64_t)((entry & PTE_COPY_ON_WRITE) != 0) << 56;
 }
@@ -79,7 +79,7 @@ static uint64_t arm64_plain(uint64_t entry)
 {
 	bool user = entry >> 6 & 1;
 
-	return (entry & PTE_FRAME) | PTE_VALID | (user ? PTE_USER : 0) | (entry >> 7 & 1 ? 0 : PTE_WRITABLE) |
+	return (entry & PTE_FRAME) | PTE_VALID | (entry & 2 ? 0 : PTE_LARGE) | (user ? PTE_USER : 0) | (entry >> 7 & 1 ? 0 : PTE_WRITABLE) |
 	       (entry >> 55 & 1 ? PTE_WRITE : 0) | (entry >> (user ? 54 : 53) & 1 ? PTE_NX : 0) | (entry >> 56 & 1 ? PTE_COPY_ON_WRITE : 0);
 }
 
@@ -269,8 +269,8 @@ void memory_map_large(struct memory *m, uint64_t va, uint64_t pa, uint64_t bits)
 	const struct paging_mode *mode = &paging_modes[m->paging];
 	uint64_t table = m->system_root;
 
-	if (mode->table_shift != 21 || m->paging == PAGING_ARM64)
-		g_error("builder: large pages are made for x64 and PAE alone");
+	if (mode->table_shift != 21)
+		g_error("builder: large pages of x86 without PAE are not made");
 	/* The tables down to the page directory are made by asking for the neighbour's page table, which
 	 * the large entry then replaces. */
 	(void)page_table(m, table, va, true);

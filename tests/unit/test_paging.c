@@ -23,9 +23,18 @@ START_TEST(test_large_pages)
 	/* PAE: the directories', not the pointer table's. */
 	ck_assert(!paging_is_large(PAGING_X86_PAE, 0, 0x1a5081) && paging_is_large(PAGING_X86_PAE, 1, 0x2001e3));
 	ck_assert_uint_eq(paging_large_pfn(PAGING_X86_PAE, UINT64_C(0x80000001402001e3), 2 << 20), UINT64_C(0x140200000));
+	/* x64: the directories and the tables of pointers to them (1 GiB), however many levels are above; bit 12 is then an attribute. */
+	ck_assert(paging_is_large(PAGING_X64, 2, 0x2001e3) && paging_is_large(PAGING_X64, 1, 0x400001e3) && !paging_is_large(PAGING_X64, 0, 0x1a50e3));
+	ck_assert(paging_is_large(PAGING_X64_LA57, 3, 0x2001e3) && paging_is_large(PAGING_X64_LA57, 2, 0x400001e3) &&
+		  !paging_is_large(PAGING_X64_LA57, 1, 0x1a50e3) && !paging_is_large(PAGING_X64_LA57, 0, 0x1a50e3));
+	ck_assert_uint_eq(paging_large_pfn(PAGING_X64_LA57, UINT64_C(0x80000123400011e3), UINT64_C(1) << 30), UINT64_C(0x12340000000));
+	ck_assert_uint_eq(paging_large_pfn(PAGING_X64, UINT64_C(0x80000123402011e3), 2 << 20), UINT64_C(0x12340200000));
 	/* ARM64: a block is what isn't a table, below the topmost level. */
 	ck_assert(!paging_is_large(PAGING_ARM64, 0, 1) && paging_is_large(PAGING_ARM64, 2, 0x40200701) &&
-		  !paging_is_large(PAGING_ARM64, 2, 0x40200703));
+		  !paging_is_large(PAGING_ARM64, 2, 0x40200703) && paging_is_large(PAGING_ARM64, 1, UINT64_C(0x0060000080000701)));
+	ck_assert_uint_eq(paging_large_pfn(PAGING_ARM64, UINT64_C(0x0060000080000701), UINT64_C(1) << 30), UINT64_C(0x80000000));
+	/* TTBR1 may name the upper half of the root that TTBR0 names. */
+	ck_assert_uint_eq(paging_dtb(PAGING_ARM64, UINT64_C(0x946aa800)).v, UINT64_C(0x946aa000));
 }
 END_TEST
 
