@@ -176,6 +176,29 @@ static void choose_strays(const GArray *places, const struct probe *probes, size
 	}
 }
 
+/* Two can't have one place: who likes more places gives way. */
+static void settle_places(size_t n, const unsigned *rivals, struct place *chosen)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < i; j++)
+			if (chosen[i].score > 0 && chosen[j].score > 0 && chosen[i].at == chosen[j].at)
+				chosen[rivals[i] > rivals[j] ? i : j].score = 0;
+}
+
+/* Did a neighbour, of those that were found, move as far? The probes are in the order of the prior. */
+static bool moved_alike(const struct place *chosen, size_t n, size_t p)
+{
+	size_t below = p, above = p + 1;
+
+	while (below && chosen[below - 1].score <= 0)
+		below--;
+	while (above < n && chosen[above].score <= 0)
+		above++;
+	return (below && chosen[below - 1].shift == chosen[p].shift) || (above < n && chosen[above].shift == chosen[p].shift);
+}
+
+#define DOUBTFUL 50	/* confidence of what was found in one of several places, by itself */
+
 /* Fields that have no probe, by the anchors around them. */
 static void move_others(struct derive *d, struct members *m, const bool *probed, const bool *denied, const struct anchor *anchors,
 			unsigned n, bool changed)
@@ -259,6 +282,9 @@ static void apply(struct derive *d, const char *type, const struct probe *probes
 
 		if (chosen[p].score <= 0)
 			continue;
+		/* Nothing but the probe speaks for this place, and it would have another as soon; or it looks at a byte alone. */
+		if ((rivals[p] && chosen[p].shift && !moved_alike(chosen, n, p)) || (d->foreign && probes[p].step == 1 && probes[p].weight <= 2))
+			confidence = MIN(confidence, DOUBTFUL);
 		tell(d, rivals[p] ? "found, with rivals," : "found", f, chosen[p].at, chosen[p].score);
 		if (chosen[p].shift) {
 			f->offset = (uint16_t)chosen[p].at;
@@ -333,6 +359,7 @@ void derive_fit(struct derive *d, const char *type, const GArray *instances, uns
 		liked[p] = places->len > before;
 	}
 	d->worth += choose(places, probes, chosen);
+	settle_places(known, rivals, chosen);
 	choose_strays(places, probes, known, rivals, chosen);
 	d->fields += (unsigned)known;
 	apply(d, type, probes, known, chosen, rivals, liked);

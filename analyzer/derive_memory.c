@@ -323,7 +323,7 @@ static void derive_flags(struct derive *d)
 /* A control area's segment names it back. */
 static bool is_area(struct derive *d, uint64_t area)
 {
-	uint64_t back, words[16];
+	uint64_t back, words[32];
 
 	if (!evidence_kernel_pointer(area) || (area & 7) || space_read(d->e->space, (va_t){ area }, words, sizeof(words), NULL))
 		return false;

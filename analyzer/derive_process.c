@@ -687,7 +687,10 @@ void derive_processes(struct derive *d)
 	/* The _KPROCESS is the first part of it and ends before the pid, so that moves as its end does. */
 	derive_expect_size(d, d->layout->eprocess.UniqueProcessId.offset, e->pid);
 	derive_fit(d, "_KPROCESS", e->processes, MIN(e->pid, 0x800), kernel_part, G_N_ELEMENTS(kernel_part));
-	derive_expect_size(d, d->layout->eprocess.size_, kdbg_value(&e->kdbg, KDBG_PROCESS_SIZE, 2));
-	derive_fit(d, "_EPROCESS", e->processes, MAX(d->layout->eprocess.size_, e->links) + 0x200, first, G_N_ELEMENTS(first));
+	uint64_t size = kdbg_value(&e->kdbg, KDBG_PROCESS_SIZE, 2);
+	derive_expect_size(d, d->layout->eprocess.size_, size);
+	/* Nothing lies behind the end, where the debugger's data tells it. */
+	unsigned limit = d->end.known && size > e->links ? (unsigned)size : MAX(d->layout->eprocess.size_, e->links) + 0x200;
+	derive_fit(d, "_EPROCESS", e->processes, limit, first, G_N_ELEMENTS(first));
 	derive_wow64(d);
 }
