@@ -576,10 +576,13 @@ static void derive_commit(struct derive *d, const struct field *old_flags, const
 {
 	const struct layout *l = d->layout;
 	struct field *f = &d->layout->mmvad_short.u1;
-	unsigned at = (unsigned)l->mmvad_short.u.offset + old->offset - old_flags->offset, good = 0, bad = 0, some = 0;
+	unsigned at, good = 0, bad = 0, some = 0;
 	const struct instance *s;
 
-	if (!old->size || !l->mmvad_short.u.size || (f->size && f->offset == at))
+	if (!old->size || old->offset < old_flags->offset || !l->mmvad_short.u.size)
+		return;
+	at = (unsigned)l->mmvad_short.u.offset + old->offset - old_flags->offset;
+	if (f->size && f->offset == at)
 		return;
 	/* Whatever else follows the flags moved nobody knows how far. */
 	*f = d->layout->mmvad_short.EventList = (struct field){ 0 };

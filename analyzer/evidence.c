@@ -72,7 +72,7 @@ static uint64_t load(const uint8_t *p, unsigned width)
 
 uint64_t instance_value(const struct instance *instance, unsigned offset, unsigned width)
 {
-	return offset + width <= INSTANCE_SIZE ? load(instance->bytes + offset, width) : 0;
+	return offset <= INSTANCE_SIZE && width <= INSTANCE_SIZE - offset ? load(instance->bytes + offset, width) : 0;
 }
 
 uint64_t evidence_image(const struct evidence *e, uint64_t rva, unsigned width)
