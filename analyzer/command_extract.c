@@ -456,7 +456,7 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 			image_remains_apply(&remains, headers = pe);
 	}
 	image_remains_clear(&remains);
-	if (!x->options->mapped && !image_write_file(pe, headers, x->options->new_base, to, missing, &how))
+	if (!x->options->mapped && !image_write_file(pe, headers, x->options->image_base ? &x->options->new_base : NULL, to, missing, &how))
 		return false;
 	if (how == IMAGE_LAYOUT_NONE && !image_write_mapped(pe, pe->size_limit, to, missing))
 		return false;

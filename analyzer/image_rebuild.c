@@ -83,6 +83,11 @@ struct image_fixups *image_fixups_create(struct pe *pe)
 	struct image_fixups *f = g_new0(struct image_fixups, 1);
 	const GArray *relocations = pe_relocations(pe, &f->relocation_fault), *imports = pe_imports(pe, &f->slot_fault);
 
+	/* The loader leaves an image alone that says it has none. */
+	if (pe->has_file_header && pe->characteristics & PE_FILE_RELOCS_STRIPPED) {
+		relocations = NULL;
+		f->relocation_fault = FAULT_NONE;
+	}
 	f->is_64bit = pe->is_64bit;
 	f->relocations = g_array_sized_new(FALSE, FALSE, sizeof(struct pe_relocation), relocations ? relocations->len : 0);
 	if (relocations && relocations->len)
@@ -175,11 +180,12 @@ void image_fixups_unrelocate(const struct image_fixups *f, uint32_t rva, uint8_t
 			break;
 		if ((uint64_t)r->rva + width <= rva)
 			continue;
-		if (r->rva >= rva && r->rva + (uint64_t)width <= end && width > 2) {
-			subtract(bytes + (r->rva - rva), width, delta);
+		bool known = width > 2 || r->type == PE_RELOCATION_HIGH || r->type == PE_RELOCATION_LOW;
+		if (known && r->rva >= rva && r->rva + (uint64_t)width <= end) {
+			subtract(bytes + (r->rva - rva), width, r->type == PE_RELOCATION_HIGH ? delta >> 16 : delta);
 			continue;
 		}
-		if (width == 2 && f->keep_unknown)
+		if (!known && f->keep_unknown)
 			continue;
 		uint32_t from = MAX(r->rva, rva), to = (uint32_t)MIN((uint64_t)r->rva + width, end);
 		memset(bytes + (from - rva), 0, to - from);

@@ -29,7 +29,7 @@ void image_fixups_mask(const struct image_fixups *fixups, uint32_t rva, uint8_t 
 bool image_fixups_touches(const struct image_fixups *fixups, uint32_t rva, uint32_t length);
 /*
  * Subtract delta from each relocated value in bytes, which stand at rva. Of a value that
- * is cut off by an end, and of the 16-bit kinds, the part within is zeroed.
+ * is cut off by an end, and of kinds that nobody uses (HIGHADJ, other processors'), the part within is zeroed.
  */
 void image_fixups_unrelocate(const struct image_fixups *fixups, uint32_t rva, uint8_t *bytes, uint32_t length, uint64_t delta);
 
@@ -65,9 +65,9 @@ enum image_layout {
 };
 /*
  * Write the image as a file that other tools load: `headers` (pe itself, or its section's original where
- * pe's are gone) say how; bytes are pe's. It is relocated to image_base; 0: to the ImageBase of the
+ * pe's are gone) say how; bytes are pe's. It is relocated to *image_base; NULL: to the ImageBase of the
  * headers, where Windows has written the actual one. Headers without a file header but with sections (see image_remains.h) are made. Import slots get back what the import name table
  * holds, unless the image was bound. Missing bytes are told as RVAs. False: writing failed (errno).
  */
-bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FILE *to, GArray *missing, enum image_layout *layout);
+bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_base, FILE *to, GArray *missing, enum image_layout *layout);
 #endif

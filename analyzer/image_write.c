@@ -154,25 +154,59 @@ static uint32_t section_size(const struct pe_section *s)
 	return s->virtual_size ? s->virtual_size : s->raw_size;
 }
 
-/* Could a linker have written this raw layout for an image of that size? */
-static bool raw_layout_sane(const struct pe *pe, uint32_t size)
+/*
+ * The bytes of the file that a section maps: from the start of a sector (the loader reads whole ones), no more than the section's
+ * pages. A section at offset 0 has none.
+ */
+static void raw_range(const struct pe_section *s, uint64_t *offset, uint64_t *length)
 {
-	uint64_t total = 0, most = (uint64_t)size + (16 << 20);
+	*offset = s->raw_offset & ~(uint32_t)(SECTOR - 1);
+	*length = s->raw_offset ? MIN((uint64_t)s->raw_size + (s->raw_offset - (uint32_t)*offset), ((uint64_t)section_size(s) + PAGE - 1) & ~(uint64_t)(PAGE - 1)) : 0;
+}
 
-	for (guint i = 0; i < pe->sections->len; i++) {
-		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
-		if (!s->raw_size)
-			continue;
-		total += s->raw_size;
-		if (s->raw_offset < PAGE / 16 || (uint64_t)s->raw_offset + s->raw_size > most || total > most)
+/* Do the file's bytes [at, at + length) come out the same from both sections? What can't be read contradicts nothing. */
+static bool sections_agree(struct writer *w, const struct pe_section *a, const struct pe_section *b, uint64_t at, uint64_t length)
+{
+	uint64_t first = at - (a->raw_offset & ~(uint32_t)(SECTOR - 1)), second = at - (b->raw_offset & ~(uint32_t)(SECTOR - 1));
+	uint8_t one[SECTOR], other[SECTOR];
+
+	for (uint64_t done = 0; done < length; done += SECTOR) {
+		uint32_t n = (uint32_t)MIN(length - done, SECTOR);
+		uint64_t x = a->virtual_address + first + done, y = b->virtual_address + second + done;
+		if (x > UINT32_MAX - SECTOR || y > UINT32_MAX - SECTOR)
 			return false;
-		for (guint k = 0; k < i; k++) {
-			const struct pe_section *o = &g_array_index(pe->sections, struct pe_section, k);
-			if (o->raw_size && s->raw_offset < (uint64_t)o->raw_offset + o->raw_size && o->raw_offset < (uint64_t)s->raw_offset + s->raw_size)
+		if (file_bytes(w, (uint32_t)x, one, n) && file_bytes(w, (uint32_t)y, other, n) && memcmp(one, other, n))
+			return false;
+	}
+	return true;
+}
+
+/* Could this raw layout be true for an image of that size? Where sections have the same bytes of the file, they must be the same here. */
+static bool raw_layout_sane(struct writer *w, uint32_t size)
+{
+	const GArray *sections = w->headers->sections;
+	uint64_t total = 0, most = (uint64_t)size + (16 << 20), compared = 0;
+
+	for (guint i = 0; i < sections->len; i++) {
+		const struct pe_section *s = &g_array_index(sections, struct pe_section, i);
+		uint64_t offset, length;
+		raw_range(s, &offset, &length);
+		total += length;
+		if (offset + length > most || total > most || (s->raw_size && !s->raw_offset))
+			return false;
+		for (guint k = 0; length && k < i; k++) {
+			const struct pe_section *o = &g_array_index(sections, struct pe_section, k);
+			uint64_t from, n;
+			raw_range(o, &from, &n);
+			if (!n || offset >= from + n || from >= offset + length)
+				continue;
+			uint64_t at = MAX(offset, from), end = MIN(offset + length, from + n);
+			compared += end - at;
+			if (compared > most || !sections_agree(w, s, o, at, end - at))
 				return false;
 		}
 	}
-	return pe->sections->len > 0;
+	return sections->len > 0;
 }
 
 static void put_u32(uint8_t *at, uint32_t value)
@@ -252,6 +286,8 @@ static bool write_headers(struct writer *w, uint32_t size, bool raw)
 			note_missing(w->missing, at, n);
 		}
 	}
+	if (w->delta)
+		image_fixups_unrelocate(w->fixups, 0, headers, length, w->delta);
 	if (!raw)
 		virtual_layout(w, headers, length);
 	uint32_t base_at = pe->nt_offset + 24 + (pe->is_64bit ? 24 : 28), width = pe->is_64bit ? 8 : 4;
@@ -266,16 +302,16 @@ static bool write_sections(struct writer *w, uint32_t size, bool raw)
 
 	for (guint i = 0; i < w->headers->sections->len; i++) {
 		const struct pe_section *s = &g_array_index(w->headers->sections, struct pe_section, i);
-		/* The loader reads whole sectors. */
-		uint64_t offset = raw ? s->raw_offset & ~(uint32_t)(SECTOR - 1) : s->virtual_address;
-		uint64_t length = raw ? MIN(s->raw_size, ((uint64_t)section_size(s) + PAGE - 1) & ~(uint64_t)(PAGE - 1)) : section_size(s);
+		uint64_t offset = s->virtual_address, length = section_size(s);
+		if (raw)
+			raw_range(s, &offset, &length);
 		if (s->virtual_address >= size || !length)
 			continue;
 		length = MIN(MIN(length, size - s->virtual_address), left);
 		left -= length;
 		if (!write_range(w, offset, s->virtual_address, (uint32_t)length))
 			return false;
-		end = MAX(end, offset + (raw ? s->raw_size : length));
+		end = MAX(end, offset + (raw && s->raw_offset && s->raw_size <= size ? s->raw_size : length));
 	}
 	/* Up to where the section table says, whatever is missing. */
 	fflush(w->to);
@@ -286,7 +322,7 @@ static bool write_sections(struct writer *w, uint32_t size, bool raw)
 	return true;
 }
 
-bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FILE *to, GArray *missing, enum image_layout *layout)
+bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_base, FILE *to, GArray *missing, enum image_layout *layout)
 {
 	uint32_t size = pe->size_limit ? pe->size_limit : headers->size_of_image;
 	struct writer w = { .pe = pe, .headers = headers, .to = to, .missing = missing };
@@ -299,14 +335,14 @@ bool image_write_file(struct pe *pe, struct pe *headers, uint64_t image_base, FI
 		return true;
 	if (!size)
 		return true;
-	bool raw = flat || (!made && raw_layout_sane(headers, size));
-	*layout = raw ? IMAGE_LAYOUT_RAW : IMAGE_LAYOUT_VIRTUAL;
-	w.image_base = image_base ? image_base : made ? pe->base : headers->image_base;
+	w.image_base = image_base ? *image_base : made ? pe->base : headers->image_base;
 	w.delta = pe->base - w.image_base;
 	w.fixups = image_fixups_create(headers);
 	w.fixups->keep_unknown = true;
 	w.thunks = g_array_new(FALSE, FALSE, sizeof(struct thunk));
 	collect_thunks(&w);
+	bool raw = flat || (!made && raw_layout_sane(&w, size));
+	*layout = raw ? IMAGE_LAYOUT_RAW : IMAGE_LAYOUT_VIRTUAL;
 	bool ok = flat ? write_range(&w, 0, 0, size) && write_headers(&w, size, raw) :
 		  (made ? make_headers(&w, size) : write_headers(&w, size, raw)) && write_sections(&w, size, raw);
 	g_array_free(w.thunks, TRUE);

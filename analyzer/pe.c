@@ -357,7 +357,7 @@ static bool section_sane(const struct pe *pe, const struct pe_section *section, 
 
 	if (pe->section_alignment < PE_PAGE)
 		return true;
-	return section->virtual_address >= end && section->virtual_address % pe->section_alignment == 0 &&
+	return section->virtual_address && size && section->virtual_address >= end && section->virtual_address % pe->section_alignment == 0 &&
 	       (!pe->size_of_image || section->virtual_address + size <= image);
 }
 

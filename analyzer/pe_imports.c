@@ -150,8 +150,12 @@ static enum fault parse_import_directory(struct pe *pe, GArray *imports)
 		if (t.names < pe->size_of_headers)
 			t.names = 0;
 		t.bound = timestamp != 0;
-		pe_note(&first, pe_read_text(pe, name, PE_MAX_NAME, &t.dll));
+		guint before = imports->len;
+		enum fault name_fault = pe_read_text(pe, name, PE_MAX_NAME, &t.dll);
 		fault = read_thunks(pe, &t, imports);
+		/* The name of a DLL that nothing is imported from doesn't matter, to imphash neither. */
+		if (imports->len > before || fault != FAULT_NONE)
+			pe_note(&first, name_fault);
 		pe_note(&first, fault);
 		if (fault == FAULT_LIMIT && imports->len >= PE_MAX_IMPORTS)
 			return first;

@@ -94,15 +94,18 @@ static const char *map_sections(struct executable *x, const struct headers *h, c
 		if (entry.bad)
 			return "section table cut short";
 		uint32_t virtual_size = (uint32_t)bytes_at(&entry, 8, 4), address = (uint32_t)bytes_at(&entry, 12, 4);
-		uint32_t raw_size = (uint32_t)bytes_at(&entry, 16, 4), raw = (uint32_t)bytes_at(&entry, 20, 4) & ~(SECTOR - 1);
+		uint32_t raw_size = (uint32_t)bytes_at(&entry, 16, 4), offset = (uint32_t)bytes_at(&entry, 20, 4);
 		uint32_t characteristics = (uint32_t)bytes_at(&entry, 36, 4);
+		uint32_t raw = offset & ~(SECTOR - 1);
 		uint64_t size = virtual_size ? virtual_size : raw_size;
 		if (address % PAGE_SIZE || address != next || !size || address + size > x->size)
 			return "sections that don't follow each other";
 		uint64_t pages = (size + PAGE_SIZE - 1) & ~(uint64_t)PAGE_MASK;
 		next = address + ((size + h->section_alignment - 1) & ~(uint64_t)(h->section_alignment - 1));
-		uint64_t filled = MIN((uint64_t)raw_size, pages);
-		/* The file may end within the last sector. */
+		/* Whole sectors are read; the file may end within the last one. */
+		uint64_t filled = MIN(((uint64_t)raw_size + SECTOR - 1) & ~(uint64_t)(SECTOR - 1), pages);
+		if (!offset)
+			filled = 0;
 		if (filled && raw >= length)
 			return "a section past the end of the file";
 		filled = MIN(filled, length - MIN(raw, length));
@@ -140,8 +143,11 @@ static void relocate(struct executable *x, const struct headers *h, uint64_t bas
 			break;
 		for (uint32_t i = 8; i + 2 <= size && !b.bad; i += 2) {
 			unsigned entry = (unsigned)bytes_at(&b, at + i, 2), type = entry >> 12;
-			if ((type == 3 || type == 10) && (uint64_t)page + (entry & 0xfff) < x->size)
-				add(x, page + (entry & 0xfff), type == 3 ? 4 : 8, delta);
+			uint64_t target = (uint64_t)page + (entry & 0xfff);
+			if (target < x->size && (type == 3 || type == 10))
+				add(x, (uint32_t)target, type == 3 ? 4 : 8, delta);
+			else if (target < x->size && (type == 1 || type == 2))	/* the upper and the lower half of an address */
+				add(x, (uint32_t)target, 2, type == 1 ? delta >> 16 : delta);
 		}
 		at += size;
 	}

@@ -420,7 +420,7 @@ static size_t write_back(struct loaded *l, uint64_t image_base, uint8_t *out, si
 	struct pe *pe = open_loaded(l);
 	FILE *file = tmpfile();
 
-	ck_assert(image_write_file(pe, pe, image_base, file, missing, layout));
+	ck_assert(image_write_file(pe, pe, image_base ? &image_base : NULL, file, missing, layout));
 	rewind(file);
 	size_t n = fread(out, 1, room, file);
 	fclose(file);
@@ -475,6 +475,14 @@ START_TEST(test_write_virtual)
 		memcpy(&at, out + TABLE + 20, 4);
 		ck_assert_uint_eq(at.raw[0] | at.raw[1] << 8, TEXT);
 	}
+	/* Two sections of the same bytes of the file are no lie where both have them: the file comes out as it was. */
+	g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	load(&l, UINT64_C(0x7ff800000000), 0);
+	memcpy(l.bytes + DATA, l.bytes + TEXT + 0x200, 0x200);
+	put(l.bytes + TABLE + 2 * 40 + 20, 4, RAW_TEXT + 0x200);
+	write_back(&l, PREFERRED, out, sizeof(out), none, &layout);
+	ck_assert_int_eq(layout, IMAGE_LAYOUT_RAW);
+	ck_assert(!memcmp(out + RAW_TEXT, l.file + RAW_TEXT, 0x1600));
 	/* A wiped header leads to no file at all. */
 	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 	load(&l, UINT64_C(0x7ff800000000), 0);
@@ -601,7 +609,7 @@ START_TEST(test_remains)
 	enum image_layout layout;
 	static uint8_t out[IMAGE + 1];
 	FILE *file = tmpfile();
-	ck_assert(image_write_file(pe, pe, 0, file, missing, &layout));
+	ck_assert(image_write_file(pe, pe, NULL, file, missing, &layout));
 	ck_assert_int_eq(layout, IMAGE_LAYOUT_VIRTUAL);
 	rewind(file);
 	ck_assert_uint_eq(fread(out, 1, sizeof(out), file), IMAGE);
