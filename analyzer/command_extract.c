@@ -449,11 +449,11 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 	enum image_layout how = IMAGE_LAYOUT_NONE;
 	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 
-	if (!headers->has_file_header && !headers->sections->len) {
+	if (image_remains_wanted(headers)) {
 		space_refill(space);
 		pe->base = t->base;
 		if (image_remains_find(space, t->base, pe->size_limit, &remains))
-			image_remains_apply(&remains, headers = pe);
+			image_remains_apply(&remains, headers->has_file_header ? headers : (headers = pe));
 	}
 	image_remains_clear(&remains);
 	if (!x->options->mapped && !image_write_file(pe, headers, x->options->image_base ? &x->options->new_base : NULL, to, missing, &how))

@@ -66,9 +66,9 @@ static void guard_slots(struct pe *pe, struct image_fixups *f)
 		return;
 	f->dynamic = config->dynamic_relocation_table || config->dynamic_relocation_offset;
 	if (config->guard_cf_check_pointer && pe_va_to_rva(pe, config->guard_cf_check_pointer, &rva))
-		add_slot(f->slots, rva, width);
+		add_slot(f->slots, f->guard_check = rva, width);
 	if (config->guard_cf_dispatch_pointer && pe_va_to_rva(pe, config->guard_cf_dispatch_pointer, &rva))
-		add_slot(f->slots, rva, width);
+		add_slot(f->slots, f->guard_dispatch = rva, width);
 	for (unsigned at = XFG_FIRST; pe->is_64bit && at + 8 <= MIN(config->size, XFG_END); at += 8) {
 		uint8_t pointer[8];
 		struct bytes b = { pointer, sizeof pointer, false };

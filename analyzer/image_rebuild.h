@@ -14,6 +14,7 @@ struct image_fixups {
 	bool is_64bit;
 	GArray *relocations;	/* struct pe_relocation, by rva */
 	GArray *slots;		/* struct image_span, by rva, disjoint: import slots and guard pointers */
+	uint32_t guard_check, guard_dispatch;	/* RVAs of the guard pointers that calls through addresses go through, 0: none */
 	/* What kept either from being complete; NONE with an empty array: the image has none. */
 	enum fault relocation_fault, slot_fault;
 	bool keep_unknown;	/* leave values of relocations whose kind isn't known, rather than zero them */

@@ -12,6 +12,10 @@ enum {
 	DESCRIPTORS = 1024,
 	DIRECTORY = 40,		/* IMAGE_EXPORT_DIRECTORY */
 	NAME_MAX_ = 64,
+	ANCHORS = 128,		/* tables that are looked at to tell where images begin */
+	ON_PAGE = 16,		/* of them on one page */
+	CANDIDATES = 16384,	/* pages before a table where its image may begin */
+	SLOTS = 4,		/* relocated addresses that must lead into the image */
 };
 
 struct search { struct space *space; uint64_t base; uint32_t limit; struct image_remains *out; };
@@ -291,24 +295,188 @@ bool image_remains_find(struct space *space, uint64_t base, uint32_t limit, stru
 	return out->functions.rva || out->relocations.rva || out->imports.rva;
 }
 
+/* ---- where images begin */
+
+/* A table that tells where its image begins. */
+struct anchor { enum { ANCHOR_FUNCTIONS, ANCHOR_RELOCATIONS, ANCHOR_IMPORTS, ANCHOR_EXPORTS } kind; uint64_t va; };
+
+/* Do the first relocated values lead into an image that begins at the base? */
+static bool relocations_fit(const struct search *s, uint64_t table)
+{
+	uint8_t raw[8 + 2 * SLOTS];
+	struct bytes b = { raw, sizeof(raw), false };
+	unsigned fit = 0, all = 0;
+
+	if (!read_at(s, table - s->base, raw, sizeof(raw)))
+		return false;
+	uint32_t page = bytes_u32(&b), size = bytes_u32(&b);
+	for (unsigned i = 0; i < SLOTS && 8 + 2 * i < size; i++) {
+		unsigned entry = bytes_u16(&b), width = entry >> 12 == PE_RELOCATION_DIR64 ? 8 : entry >> 12 == PE_RELOCATION_HIGHLOW ? 4 : 0;
+		uint64_t value = 0;
+		if (!width)
+			continue;
+		all++;
+		fit += read_at(s, (uint64_t)page + (entry & 0xfff), &value, width) && value - s->base < s->limit;
+	}
+	return all >= 2 && fit == all;
+}
+
+static bool anchor_fits(const struct search *s, const struct anchor *a)
+{
+	uint8_t raw[FUNCTIONS * 12];
+	bool wide = false;
+
+	if (a->kind == ANCHOR_RELOCATIONS)
+		return relocations_fit(s, a->va);
+	if (!read_at(s, a->va - s->base, raw, sizeof(raw)))
+		return false;
+	return a->kind == ANCHOR_FUNCTIONS ? unwinds(s, raw) : a->kind == ANCHOR_IMPORTS ? descriptor(s, raw, &wide) : export_directory(s, raw);
+}
+
+/* What may be a descriptor of imports or an export directory, wherever the base is. */
+static void collect_on_page(uint64_t va, const uint8_t *bytes, uint32_t limit, GArray *anchors)
+{
+	guint most = MIN(anchors->len + ON_PAGE, ANCHORS);
+
+	for (uint32_t at = 0; at + DIRECTORY <= PAGE_SIZE && anchors->len < most; at += 4) {
+		struct bytes b = { bytes + at, DIRECTORY, false };
+		uint32_t first = bytes_u32(&b), second = bytes_u32(&b), third = bytes_u32(&b), name = bytes_u32(&b), fifth = bytes_u32(&b);
+		uint32_t functions = bytes_u32(&b), names = bytes_u32(&b), table = bytes_u32(&b), name_list = bytes_u32(&b), ordinals = bytes_u32(&b);
+		struct anchor a = { ANCHOR_IMPORTS, va + at };
+		if (name < PAGE_SIZE || name >= limit)
+			continue;
+		if (first >= PAGE_SIZE && first < limit && first % 4 == 0 && fifth >= PAGE_SIZE && fifth < limit && fifth % 4 == 0 &&
+		    (!second || second == UINT32_MAX) && (!third || third == UINT32_MAX)) {
+			g_array_append_val(anchors, a);
+			at += DESCRIPTOR - 4;
+		} else if (!first && fifth <= UINT16_MAX && functions && functions <= PE_MAX_EXPORTS && names && names <= functions &&
+			   table >= PAGE_SIZE && table < limit && name_list >= PAGE_SIZE && name_list < limit && ordinals >= PAGE_SIZE && ordinals < limit) {
+			a.kind = ANCHOR_EXPORTS;
+			g_array_append_val(anchors, a);
+		}
+	}
+}
+
+static bool within_known(const GArray *bases, const GArray *ends, uint64_t va)
+{
+	for (guint i = 0; i < bases->len; i++)
+		if (va >= g_array_index(bases, uint64_t, i) && va < g_array_index(ends, uint64_t, i))
+			return true;
+	return false;
+}
+
+static GArray *collect_anchors(struct space *space, uint64_t start, uint64_t end, const GArray *bases, const GArray *ends)
+{
+	GArray *anchors = g_array_new(FALSE, FALSE, sizeof(struct anchor));
+	uint32_t limit = (uint32_t)MIN(end - start + 1, UINT32_MAX & ~PAGE_MASK);
+	uint8_t scratch[PAGE_SIZE];
+	va_t cursor = { start };
+	struct page page;
+
+	while (anchors->len < ANCHORS && space_next_page(space, &cursor, (va_t){ end }, &page)) {
+		const uint8_t *bytes = page_resident(&page) && page.size == PAGE_SIZE ? image_page(space->image, page.pa, scratch) : NULL;
+		struct anchor a = { ANCHOR_FUNCTIONS, page.va.v };
+		bool wide = false;
+		if (!bytes || within_known(bases, ends, page.va.v))
+			continue;
+		if (!function_table(bytes, limit)) {
+			a.kind = ANCHOR_RELOCATIONS;
+			if (!relocation_blocks(bytes, limit, &wide)) {
+				collect_on_page(page.va.v, bytes, limit, anchors);
+				continue;
+			}
+		}
+		g_array_append_val(anchors, a);
+	}
+	return anchors;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+void image_remains_bases(struct space *space, uint64_t start, uint64_t end, GArray *bases, GArray *ends)
+{
+	g_autoptr(GArray) anchors = collect_anchors(space, start, end, bases, ends);
+	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
+	for (guint i = 0; i < anchors->len; i++) {
+		const struct anchor *a = &g_array_index(anchors, struct anchor, i);
+		/* The nearest that fits: of two images of one layout, a table of the second would fit the first as well. */
+		uint64_t at = a->va & ~(uint64_t)PAGE_MASK;
+		for (unsigned n = 0; n < CANDIDATES && at >= start && !within_known(bases, ends, at) && space_spend(space, 1); n++, at -= PAGE_SIZE) {
+			struct search s = { space, at, (uint32_t)MIN(end - at + 1, UINT32_MAX & ~PAGE_MASK), NULL };
+			bool known = false;
+			if (anchor_fits(&s, a)) {
+				for (guint k = 0; k < found->len && !known; k++)
+					known = g_array_index(found, uint64_t, k) == at;
+				if (!known)
+					g_array_append_val(found, at);
+				break;
+			}
+			if (at < PAGE_SIZE)
+				break;
+		}
+	}
+	g_array_sort(found, compare_addresses);
+	for (guint i = 0; i < found->len; i++) {
+		uint64_t next = i + 1 < found->len ? g_array_index(found, uint64_t, i + 1) : end + 1;
+		g_array_append_val(bases, g_array_index(found, uint64_t, i));
+		g_array_append_val(ends, next);
+	}
+}
+
 void image_remains_clear(struct image_remains *r)
 {
 	g_clear_pointer(&r->sections, g_array_unref);
 }
 
+static bool has_sections(const struct pe *pe)
+{
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		if (s->virtual_address && (s->virtual_size || s->raw_size))
+			return true;
+	}
+	return false;
+}
+
+bool image_remains_wanted(const struct pe *pe)
+{
+	bool directories = false;
+
+	for (unsigned i = 0; i < PE_DIRECTORIES; i++)
+		directories |= pe->directories[i].rva != 0;
+	/* Below a page, sections aren't mapped apart. */
+	return !pe->has_file_header || (!has_sections(pe) && pe->section_alignment >= PAGE_SIZE) || !directories;
+}
+
 void image_remains_apply(const struct image_remains *r, struct pe *pe)
 {
-	pe->is_64bit = r->is_64bit;
-	/* Only x64 has a function table of this form; what 64-bit relocations are for isn't told. */
-	pe->machine = r->is_64bit ? PE_MACHINE_AMD64 : PE_MACHINE_I386;
+	const struct { enum pe_directory_index index; const struct pe_directory *from; } parts[] = {
+		{ PE_DIRECTORY_EXCEPTION, &r->functions }, { PE_DIRECTORY_RELOCATION, &r->relocations }, { PE_DIRECTORY_IMPORT, &r->imports },
+		{ PE_DIRECTORY_EXPORT, &r->exports },
+	};
+
+	if (!pe->has_file_header) {
+		pe->is_64bit = r->is_64bit;
+		/* Only x64 has a function table of this form; what 64-bit relocations are for isn't told. */
+		pe->machine = r->is_64bit ? PE_MACHINE_AMD64 : PE_MACHINE_I386;
+	}
 	if (!pe->size_of_image)
 		pe->size_of_image = pe->size_limit;
-	pe->directories[PE_DIRECTORY_EXCEPTION] = r->functions;
-	pe->directories[PE_DIRECTORY_RELOCATION] = r->relocations;
-	pe->directories[PE_DIRECTORY_IMPORT] = r->imports;
-	pe->directories[PE_DIRECTORY_EXPORT] = r->exports;
-	if (!pe->sections->len && r->sections->len)
-		g_array_append_vals(pe->sections, r->sections->data, r->sections->len);
+	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+		if (!pe->directories[parts[i].index].rva)
+			pe->directories[parts[i].index] = *parts[i].from;
+	if (!has_sections(pe)) {
+		g_array_set_size(pe->sections, 0);
+		if (r->sections->len)
+			g_array_append_vals(pe->sections, r->sections->data, r->sections->len);
+	}
+	pe->rebuilt = true;
 }
 
 char *image_remains_text(const struct image_remains *r)

@@ -235,7 +235,7 @@ static void virtual_layout(const struct writer *w, uint8_t *headers, uint32_t le
 	}
 }
 
-/* Headers for an image that has none: what is known of it, and no entry point. */
+/* Headers for an image that has none, or not all: what is known of it. */
 static bool make_headers(struct writer *w, uint32_t size)
 {
 	enum { NT = 0x80, OPTIONAL = NT + 24 };
@@ -245,6 +245,8 @@ static bool make_headers(struct writer *w, uint32_t size)
 	uint8_t h[PAGE] = { 'M', 'Z', [0x3c] = NT, [NT] = 'P', 'E' };
 
 	put_u32(h + NT + 4, (uint32_t)pe->machine | count << 16);
+	put_u32(h + NT + 8, pe->timestamp);
+	put_u32(h + OPTIONAL + 16, pe->entry_point);
 	put_u32(h + NT + 20, (table - OPTIONAL) | (PE_FILE_EXECUTABLE_IMAGE | (pe->directories[PE_DIRECTORY_EXPORT].rva ? PE_FILE_DLL : 0u)) << 16);
 	put_u32(h + OPTIONAL, pe->is_64bit ? 0x20b : 0x10b);
 	for (uint32_t i = 0; i < width; i++)
@@ -254,7 +256,7 @@ static bool make_headers(struct writer *w, uint32_t size)
 	put_u32(h + OPTIONAL + 48, 6);		/* MajorSubsystemVersion */
 	put_u32(h + OPTIONAL + 56, size);
 	put_u32(h + OPTIONAL + 60, PAGE);
-	put_u32(h + OPTIONAL + 68, 3);		/* console */
+	put_u32(h + OPTIONAL + 68, pe->subsystem ? pe->subsystem : 3u);	/* console */
 	put_u32(h + directories - 4, PE_DIRECTORIES);
 	for (uint32_t i = 0; i < PE_DIRECTORIES; i++) {
 		put_u32(h + directories + 8 * i, pe->directories[i].rva);
@@ -263,6 +265,8 @@ static bool make_headers(struct writer *w, uint32_t size)
 	for (uint32_t i = 0; i < count; i++) {
 		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
 		uint8_t *at = h + table + SECTION_ENTRY * i;
+		if (s->name)
+			memcpy(at, s->name, strnlen(s->name, 8));
 		put_u32(at + 8, section_size(s));
 		put_u32(at + 12, s->virtual_address);
 		put_u32(at + 16, (section_size(s) + PAGE - 1) & ~(uint32_t)(PAGE - 1));
@@ -330,7 +334,7 @@ bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_b
 	*layout = IMAGE_LAYOUT_NONE;
 	/* Below a page, sections aren't mapped apart: the image is the file. */
 	bool flat = headers->section_alignment && headers->section_alignment < PAGE;
-	bool made = !headers->has_file_header && headers->machine && headers->sections->len;
+	bool made = (headers->rebuilt || !headers->has_file_header) && headers->machine && headers->sections->len;
 	if (!made && (!headers->has_file_header || !headers->has_optional_header || (!headers->sections->len && !flat)))
 		return true;
 	if (!size)

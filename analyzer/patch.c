@@ -12,6 +12,7 @@ enum {
 	SHOWN = 8,		/* instructions in the text */
 	HOPS = 8,		/* jumps that lead to jumps */
 	REGISTERS = 4,		/* whose values are remembered */
+	LOWEST = 0x10000,	/* the lowest address of user memory */
 };
 
 const char *patch_kind_name(enum patch_kind kind)
@@ -21,6 +22,7 @@ const char *patch_kind_name(enum patch_kind kind)
 		[PATCH_BREAKPOINT] = "breakpoint", [PATCH_NOP] = "nop", [PATCH_STOMPED] = "stomped",
 		[PATCH_DATA] = "data", [PATCH_HEADER] = "header", [PATCH_UNKNOWN] = "unknown",
 		[PATCH_IMPORT] = "import_hook", [PATCH_EXPORT] = "export_hook",
+		[PATCH_POINTER] = "pointer_hook",
 	};
 
 	return (unsigned)kind < G_N_ELEMENTS(names) ? names[kind] : NULL;
@@ -36,6 +38,11 @@ struct tracer {
 	bool pushed;
 	uint64_t top;		/* what was pushed last */
 };
+
+static bool leaves(const struct tracer *t, uint64_t va)
+{
+	return va < t->source->start || va >= t->source->end;
+}
 
 /* How a run of instructions ends. */
 enum ending { ENDS_OPEN, ENDS_TRANSFER, ENDS_UNKNOWN_TRANSFER, ENDS_RETURN, ENDS_BREAKPOINT };
@@ -152,16 +159,77 @@ static void track_move(struct tracer *t, const cs_insn *insn)
 		learn(t, to->reg, to->size == 4 ? value & UINT32_MAX : value);
 }
 
+/* Arithmetic on what is known: addresses are hidden that way. */
+static void track_arithmetic(struct tracer *t, const cs_insn *insn)
+{
+	const cs_x86_op *to = &insn->detail->x86.operands[0], *from = &insn->detail->x86.operands[1];
+	bool two = insn->detail->x86.op_count == 2;
+	uint64_t a = 0, b = 0;
+	bool known = to->type == X86_OP_REG && (to->size == 8 || to->size == 4) && recall(t, to->reg, &a) && (!two || operand(t, insn, from, &b));
+
+	switch (insn->id) {
+	case X86_INS_ADD: a += b; break;
+	case X86_INS_SUB: a -= b; break;
+	case X86_INS_XOR: a ^= b; break;
+	case X86_INS_AND: a &= b; break;
+	case X86_INS_OR: a |= b; break;
+	case X86_INS_NOT: a = ~a; break;
+	case X86_INS_NEG: a = 0 - a; break;
+	case X86_INS_INC: a++; break;
+	case X86_INS_DEC: a--; break;
+	default: known = false;
+	}
+	if (to->type != X86_OP_REG)
+		return;
+	bool zeroed = two && from->type == X86_OP_REG && from->reg == to->reg && (insn->id == X86_INS_XOR || insn->id == X86_INS_SUB);
+	forget(t, to->reg);
+	if (known || zeroed)
+		learn(t, to->reg, zeroed ? 0 : to->size == 4 ? a & UINT32_MAX : a);
+}
+
+/* With the stack's top, as in push rax; mov rax, X; xchg rax, [rsp]; ret. */
+static void track_exchange(struct tracer *t, const cs_insn *insn)
+{
+	const cs_x86_op *a = &insn->detail->x86.operands[0], *b = &insn->detail->x86.operands[1];
+	const cs_x86_op *memory = a->type == X86_OP_MEM ? a : b, *reg = a->type == X86_OP_MEM ? b : a;
+	uint64_t value, top = t->top;
+	bool on_top = memory->type == X86_OP_MEM && (memory->mem.base == X86_REG_RSP || memory->mem.base == X86_REG_ESP) &&
+		      memory->mem.index == X86_REG_INVALID && !memory->mem.disp, had = t->pushed;
+
+	if (on_top) {
+		t->pushed = recall(t, reg->reg, &value);
+		t->top = value;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		if (insn->detail->x86.operands[i].type == X86_OP_REG)
+			forget(t, insn->detail->x86.operands[i].reg);
+	if (on_top && had)
+		learn(t, reg->reg, top);
+}
+
+static bool is_conditional(unsigned id)
+{
+	return (id >= X86_INS_JAE && id <= X86_INS_JS && id != X86_INS_JMP) || id == X86_INS_LOOP || id == X86_INS_LOOPE || id == X86_INS_LOOPNE;
+}
+
 /* Follow one instruction. */
 static enum ending step(struct tracer *t, const cs_insn *insn, uint64_t *target)
 {
 	const cs_x86 *x = &insn->detail->x86;
 
 	switch (insn->id) {
-	case X86_INS_JMP: case X86_INS_CALL:
+	case X86_INS_CALL:
+		/* To the next instruction: that only asks where it is. */
+		if (x->op_count && x->operands[0].type == X86_OP_IMM && operand(t, insn, &x->operands[0], target) && *target == insn->address + insn->size) {
+			t->pushed = true;
+			t->top = *target;
+			return ENDS_OPEN;
+		}
+		/* fall through */
+	case X86_INS_JMP:
 		return x->op_count && operand(t, insn, &x->operands[0], target) ? ENDS_TRANSFER : ENDS_UNKNOWN_TRANSFER;
-	case X86_INS_LJMP: case X86_INS_LCALL:
-		return ENDS_UNKNOWN_TRANSFER;
+	case X86_INS_LJMP: case X86_INS_LCALL:	/* selector:offset */
+		return x->op_count == 2 && x->operands[1].type == X86_OP_IMM && operand(t, insn, &x->operands[1], target) ? ENDS_TRANSFER : ENDS_UNKNOWN_TRANSFER;
 	case X86_INS_RET: case X86_INS_RETF: case X86_INS_RETFQ:
 		*target = t->top;
 		return t->pushed ? ENDS_TRANSFER : ENDS_RETURN;
@@ -181,9 +249,19 @@ static enum ending step(struct tracer *t, const cs_insn *insn, uint64_t *target)
 	case X86_INS_MOV: case X86_INS_MOVABS: case X86_INS_LEA:
 		track_move(t, insn);
 		break;
+	case X86_INS_ADD: case X86_INS_SUB: case X86_INS_XOR: case X86_INS_AND: case X86_INS_OR: case X86_INS_NOT: case X86_INS_NEG: case X86_INS_INC:
+	case X86_INS_DEC:
+		track_arithmetic(t, insn);
+		break;
+	case X86_INS_XCHG:
+		track_exchange(t, insn);
+		break;
 	case X86_INS_NOP:
 		break;
 	default:
+		/* Compilers keep conditional jumps within the image. */
+		if (is_conditional(insn->id))
+			return t->source->end && operand(t, insn, &x->operands[0], target) && leaves(t, *target) ? ENDS_TRANSFER : ENDS_OPEN;
 		for (unsigned i = 0; i < x->op_count; i++)
 			if (x->operands[i].type == X86_OP_REG && x->operands[i].access & CS_AC_WRITE)
 				forget(t, x->operands[i].reg);
@@ -263,20 +341,37 @@ static uint64_t instruction_start(const struct tracer *t, uint64_t function, uin
 	return start;
 }
 
+/* A transfer to a place within the image is believed only where none leads out of it. */
+static bool settles(const struct tracer *t, enum ending ending, uint64_t target)
+{
+	return ending == ENDS_RETURN || ending == ENDS_BREAKPOINT || (ending == ENDS_TRANSFER && (!t->source->end || leaves(t, target)));
+}
+
 static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t length, struct patch_code *out)
 {
 	cs_insn *insns;
 	size_t n = decode(t, start, INSTRUCTIONS, &insns);
 	enum ending ending = ENDS_OPEN;
-	unsigned nops = 0, touched = 0;
+	unsigned nops = 0, touched = 0, shown = 0;
 	g_autoptr(GString) text = g_string_new(NULL);
 
+	out->start = start;
 	reset(t);
-	for (size_t i = 0; i < n && insns[i].address < va + length && ending == ENDS_OPEN; i++) {
-		if (touched++ < SHOWN)
-			g_string_append_printf(text, "%s%s%s%s", text->len ? "; " : "", insns[i].mnemonic, insns[i].op_str[0] ? " " : "", insns[i].op_str);
+	for (size_t i = 0; i < n && insns[i].address < va + length && !settles(t, ending, out->target); i++) {
+		uint64_t target = 0;
+		uint8_t there;
+		touched++;
 		nops += insns[i].id == X86_INS_NOP;
-		ending = step(t, &insns[i], &out->target);
+		enum ending next = step(t, &insns[i], &target);
+		/* What stands behind a jump may be no code: only a jump that leads to memory outside of the image counts there. */
+		if (ending != ENDS_OPEN && !(next == ENDS_TRANSFER && settles(t, next, target) && t->source->read(t->source->user, target, &there, 1)))
+			continue;
+		if (shown++ < SHOWN)
+			g_string_append_printf(text, "%s%s%s%s", text->len ? "; " : "", insns[i].mnemonic, insns[i].op_str[0] ? " " : "", insns[i].op_str);
+		if (next != ENDS_OPEN) {
+			ending = next;
+			out->target = target;
+		}
 	}
 	/* Only the address may have been changed: the jump through the register it went to stands behind it. */
 	for (size_t i = touched; i < n && i < touched + 2 && touched && ending == ENDS_OPEN; i++) {
@@ -299,7 +394,8 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 		out->kind = PATCH_BREAKPOINT;
 	else if (nops == touched)
 		out->kind = PATCH_NOP;
-	if (ending == ENDS_TRANSFER) {
+	/* Nothing is ever mapped at the lowest addresses: what was read there was no pointer. */
+	if (ending == ENDS_TRANSFER && out->target >= LOWEST) {
 		out->target = final_target(t, out->target);
 		out->has_target = true;
 	}
@@ -331,7 +427,7 @@ void patch_decode(const struct patch_source *source, uint16_t machine, uint64_t 
 {
 	struct tracer t = { .source = source };
 
-	*out = (struct patch_code){ .kind = PATCH_OTHER };
+	*out = (struct patch_code){ .kind = PATCH_OTHER, .start = va };
 	if (!open_engine(&t, machine))
 		return;
 	decode_x86(&t, instruction_start(&t, function, va), va, length, out);

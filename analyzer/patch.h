@@ -18,6 +18,7 @@ enum patch_kind {
 	PATCH_UNKNOWN,		/* "unknown": a private executable copy, with nothing to compare it to */
 	PATCH_IMPORT,		/* "import_hook": an import slot that leads elsewhere */
 	PATCH_EXPORT,		/* "export_hook": an entry of an export table that leads elsewhere */
+	PATCH_POINTER,		/* "pointer_hook": an address in data that nobody writes to leads to other code */
 };
 const char *patch_kind_name(enum patch_kind kind);	/* as image_patches.kind */
 
@@ -26,10 +27,13 @@ struct patch_source {
 	void *user;
 	/* Read at most length bytes at va, up to the first that can't be read; returns how many. */
 	size_t (*read)(void *user, uint64_t va, void *buffer, size_t length);
+	/* The image that the code is part of, [start, end): jumps out of it matter more than those within. Both 0: not known. */
+	uint64_t start, end;
 };
 
 struct patch_code {
 	enum patch_kind kind;	/* OTHER, HOOK, RETURN, BREAKPOINT, NOP */
+	uint64_t start;		/* of the first instruction that the patch touches: va, or before it where its first bytes are as they were */
 	bool has_target;
 	uint64_t target;	/* where control ends up, jumps that only lead on followed */
 	char *text;		/* the instructions that the patch touches, "; " between them; owned, NULL: no code we know */

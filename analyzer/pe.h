@@ -128,6 +128,7 @@ struct pe {
 	enum fault fault;		/* why headers could not be read, if they could not */
 	bool has_file_header, has_optional_header, has_section_table;
 	bool is_64bit;			/* PE32+ */
+	bool rebuilt;			/* what the headers lack was put in from elsewhere: see image_remains.h */
 
 	uint64_t base;			/* where the image lies: VAs in it refer to this */
 	uint32_t size_limit;		/* bytes known to be mapped, 0: unknown */

@@ -103,8 +103,8 @@ struct found_patch {
 	const struct pe_section *section;	/* of subject->original, or NULL */
 	uint32_t changed_bits, frame_bits;
 	GByteArray *original, *current;		/* at most PATCH_BYTES of each; original may be NULL */
-	char *export;		/* PATCH_EXPORT: which; or NULL */
-	bool has_target;	/* PATCH_EXPORT, and pointers of drivers: where it leads now */
+	char *export;		/* PATCH_EXPORT: which; of guard pointers: their name; or NULL */
+	bool has_target;	/* PATCH_EXPORT and pointers: where it leads now */
 	uint64_t target;
 	GByteArray *hashes;	/* PATCH_UNKNOWN: of its pages, as image_page_hashes makes them; or NULL */
 };
@@ -190,14 +190,21 @@ bool is_api_set(const char *dll);
 
 /* ---- images_hooks.c */
 void put_import_hooks(struct subject *s);
-/* Functions of a driver that begin with a jump out of it, and pointers that lead out of all drivers. */
+/*
+ * Where there is no original to compare with: functions that begin with a jump out of the image, to no module; of a driver also to other
+ * drivers, and pointers that lead out of all drivers.
+ */
 void put_entry_hooks(struct subject *s);
+/* Guard pointers of a process's image, which the loader sets, that lead to no module. */
+void put_guard_hooks(struct subject *s);
 /* Is the function table of original's export directory known? Then it is in export_table. */
 bool export_table_find(struct subject *s);
 /* Read at most length bytes of the process; for patch_source. */
 size_t subject_read(void *subject, uint64_t va, void *buffer, size_t length);
 
 /* ---- images_stubs.c */
+/* Is none of its executable pages changed, or without an original? */
+bool untouched(const struct subject *s);
 void put_stubs(struct subject *s);
 
 /* The hashes of its executable sections' pages: GByteArray * by section number. */

@@ -5,10 +5,13 @@
 #include "images.h"
 
 enum {
-	GAP = 8,		/* equal bytes between two differences that are one patch */
+	GAP = 7,		/* equal bytes between two differences that are one patch; system-call stubs have 8 between them */
 	STOMPED = 256,		/* bytes of one difference that make it more than a patch */
 	OTHERS = 32,		/* mappings looked at for an original … */
 	SEARCHES = 64,		/* … of so many pages of an image */
+	MAX_INSTRUCTION = 15,	/* bytes, of x86 */
+	LOWEST = 0x10000,	/* the lowest address of user memory */
+	ROOM_BEFORE = 16,	/* bytes before a function that compilers leave for hot patches */
 };
 
 /* ---- the original of a page ---- */
@@ -209,6 +212,48 @@ static void take_exports(struct subject *s, uint32_t rva, const struct pe_sectio
 	g_array_set_size(runs, kept);
 }
 
+/* Is that memory of the process that code runs in? */
+static bool leads_to_code(const struct subject *s, uint64_t va)
+{
+	const struct vad *vad = va >= LOWEST && s->c->process ? vad_find(&s->c->process->vads, (va_t){ va }) : NULL;
+
+	return vad && (vad->pages_executable || image_vad(vad) || protection_executable(vad->protection));
+}
+
+/*
+ * Take from the differences in read-only data the addresses that led into the image, or to another module, and lead to other code
+ * now (tables of methods and of callbacks), each a patch of its own. A run goes when all that differs in it is such.
+ */
+static void take_pointers(struct subject *s, uint32_t rva, const struct pe_section *section, const uint8_t *original, const uint8_t *current, GArray *runs)
+{
+	unsigned width = pe_slot_size(s->original);
+	uint64_t home = s->original->image_base;
+	guint kept = 0;
+
+	for (guint i = 0; i < runs->len; i++) {
+		struct difference d = g_array_index(runs, struct difference, i);
+		bool all = true;
+		for (uint32_t at = d.offset & ~(width - 1); at < d.offset + d.length && at + width <= PAGE_SIZE; at += width) {
+			struct bytes before = { original + at, width, false }, after = { current + at, width, false };
+			uint64_t was = bytes_le(&before, width), is = bytes_le(&after, width);
+			if (was == is)
+				continue;
+			if (!(was - home < s->size || was - s->base < s->size || module_at(s->c, was)) || !leads_to_code(s, is)) {
+				all = false;
+				continue;
+			}
+			struct found_patch *p = add_patch(s, rva + at, width, PATCH_POINTER, section, original + at, current + at);
+			if (!p)
+				break;
+			p->has_target = true;
+			p->target = is;
+		}
+		if (!all)
+			g_array_index(runs, struct difference, kept++) = d;
+	}
+	g_array_set_size(runs, kept);
+}
+
 static void compare_page(struct subject *s, uint32_t index, enum view_page what, const struct page *page, const struct page *section_page)
 {
 	uint32_t rva = index * PAGE_SIZE;
@@ -235,6 +280,10 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	if (!runs->len)
 		return;
 	bool code = section && section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE), large = false;
+	if (section && !code)
+		take_pointers(s, rva, section, original, current, runs);
+	if (!runs->len)
+		return;
 	uint32_t frame_bits = page_resident(section_page) ? (uint32_t)__builtin_popcountll(page->pa.v ^ section_page->pa.v) : 0;
 	for (guint i = 0; i < runs->len; i++)
 		large |= g_array_index(runs, struct difference, i).length >= STOMPED;
@@ -308,20 +357,42 @@ static char *function_at(struct subject *s, uint32_t rva, uint32_t *start)
 	return g_strdup_printf("sub_%x", function.begin);
 }
 
-static void put_code(struct subject *s, struct row *row, struct found_patch *p, uint32_t start)
+/*
+ * A patch of the room before a function and of its start, as hot patches are made: name the function, whose offset is negative then.
+ * The code is read from the patch's first byte.
+ */
+static char *function_within(struct subject *s, const struct found_patch *p, int64_t *offset)
 {
-	struct patch_source source = { s, subject_read };
-	struct patch_code code;
+	const struct pe_export *export = p->kind == PATCH_OTHER ? pe_nearest_export(s->original, p->rva + p->length - 1) : NULL;
 
-	patch_decode(&source, s->original->machine, s->base + start, s->base + p->rva, p->length, &code);
-	if (p->kind == PATCH_OTHER)
-		p->kind = code.kind;
-	row_text(row, P_DISASSEMBLY, code.text);
-	if (code.has_target) {
-		row_address(row, P_TARGET, code.target);
-		row_text(row, P_TARGET_MODULE, module_at(s->c, code.target));
-	}
-	g_free(code.text);
+	if (!export || !export->name || export->rva <= p->rva || export->rva - p->rva > ROOM_BEFORE)
+		return NULL;
+	*offset = (int64_t)p->rva - export->rva;
+	return g_strdup(export->name);
+}
+
+/* Where the changed bytes begin within an instruction, the patch is the whole of it: those before are the same in both. */
+static void widen(struct subject *s, struct found_patch *p, uint32_t by)
+{
+	uint8_t before[MAX_INSTRUCTION];
+
+	if (!by || by > sizeof(before) || pe_read(s->pe, p->rva - by, before, by))
+		return;
+	p->rva -= by;
+	p->length += by;
+	g_byte_array_prepend(p->current, before, by);
+	if (p->original)
+		g_byte_array_prepend(p->original, before, by);
+}
+
+static void decode_patch(struct subject *s, struct found_patch *p, uint32_t start, struct patch_code *code)
+{
+	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+
+	patch_decode(&source, s->original->machine, s->base + start, s->base + p->rva, p->length, code);
+	if (code->start < s->base + p->rva)
+		widen(s, p, (uint32_t)(s->base + p->rva - code->start));
+	p->kind = code->kind;
 }
 
 void put_patches(struct subject *s)
@@ -329,21 +400,30 @@ void put_patches(struct subject *s)
 	for (guint i = 0; i < s->patches->len; i++) {
 		struct found_patch *p = &g_array_index(s->patches, struct found_patch, i);
 		struct row *row = row_new(s->c, &table_image_patches);
-		bool code = p->kind != PATCH_EXPORT && p->section && p->section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE);
+		bool code = p->kind != PATCH_EXPORT && p->kind != PATCH_POINTER && p->section && p->section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE);
 		uint32_t start = p->rva;
+		int64_t offset = 0;
+		g_autofree char *function = code ? function_within(s, p, &offset) : NULL;
+		if (code && !function)
+			function = function_at(s, p->rva, &start);
+		struct patch_code decoded = { 0 };
+		if (code && p->kind == PATCH_OTHER)
+			decode_patch(s, p, start, &decoded);
 		row_ref(row, P_IMAGE, s->ordinal);
 		row_address(row, P_ADDRESS, s->base + p->rva);
 		row_int(row, P_LENGTH, p->length);
 		row_text(row, P_SECTION, p->section ? p->section->name : NULL);
-		if (code) {
-			g_autofree char *function = function_at(s, p->rva, &start);
+		if (function) {
 			row_text(row, P_FUNCTION, function);
-			if (function)
-				row_int(row, P_FUNCTION_OFFSET, p->rva - start);
-			if (p->kind == PATCH_OTHER)
-				put_code(s, row, p, start);
+			row_int(row, P_FUNCTION_OFFSET, offset ? offset : p->rva - start);
 		}
-		if (p->kind == PATCH_EXPORT)
+		row_text(row, P_DISASSEMBLY, decoded.text);
+		if (decoded.has_target) {
+			row_address(row, P_TARGET, decoded.target);
+			row_text(row, P_TARGET_MODULE, module_at(s->c, decoded.target));
+		}
+		g_free(decoded.text);
+		if (p->export)
 			row_text(row, P_FUNCTION, p->export);
 		if (p->has_target) {
 			row_address(row, P_TARGET, p->target);

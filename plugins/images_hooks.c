@@ -61,7 +61,7 @@ static void put_import_hook(struct subject *s, const struct pe_import *import, u
 	g_autofree char *name = import_name(import), *function = g_strdup_printf("%s!%s", import->dll ? import->dll : "", name ? name : "");
 	const struct pe_section *section = pe_section_at(s->facts, import->iat_rva);
 	struct row *row = row_new(s->c, &table_image_patches);
-	struct patch_source source = { s, subject_read };
+	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
 	uint64_t target = patch_follow(&source, s->facts->machine, value);
 	uint64_t original = GUINT64_TO_LE(expected), current = GUINT64_TO_LE(value);
 
@@ -145,12 +145,43 @@ bool export_table_find(struct subject *s)
 	return s->export_count != 0;
 }
 
-/* ---- functions of drivers */
+/* ---- guard pointers */
+
+static void check_guard(struct subject *s, uint32_t rva, const char *name)
+{
+	unsigned width = pe_slot_size(s->facts);
+	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	uint64_t value = 0;
+
+	if (!rva || pe_read(s->pe, rva, &value, width) || !slot_is_address(s, value) || module_at(s->c, value) || !vad_find(&s->c->process->vads, (va_t){ value }))
+		return;
+	if (s->patches->len >= limit(image_patches)) {
+		s->patches_cut = true;
+		return;
+	}
+	struct found_patch p = {
+		.rva = rva, .length = width, .kind = PATCH_POINTER, .section = pe_section_at(s->facts, rva), .current = g_byte_array_new(),
+		.has_target = true, .target = patch_follow(&source, s->facts->machine, value), .export = g_strdup(name),
+	};
+	g_byte_array_append(p.current, (const guint8 *)&value, width);
+	g_array_append_val(s->patches, p);
+}
+
+void put_guard_hooks(struct subject *s)
+{
+	if (!s->space || !s->c->process || !s->content || !s->content->fixups)
+		return;
+	check_guard(s, s->content->fixups->guard_check, "__guard_check_icall_fptr");
+	check_guard(s, s->content->fixups->guard_dispatch, "__guard_dispatch_icall_fptr");
+}
+
+/* ---- functions that nothing can be compared with */
 
 /* Could this begin a jump that no compiler writes at a function's start, or one that may lead out of the image? */
 static bool jump_like(const uint8_t *code)
 {
-	return code[0] == 0xe9 || (code[0] == 0xff && code[1] == 0x25) || (code[0] == 0x68 && (code[5] == 0xc3 || code[5] == 0xc7)) ||
+	return code[0] == 0xe9 || (code[0] == 0xeb && code[1] >= 0x80) || (code[0] == 0xff && code[1] == 0x25) ||
+	       (code[0] == 0x68 && (code[5] == 0xc3 || code[5] == 0xc7)) || (code[0] == 0xb8 && code[5] == 0xff) ||
 	       ((code[0] == 0x48 || code[0] == 0x49) && code[1] >= 0xb8 && code[1] <= 0xbf);
 }
 
@@ -172,9 +203,25 @@ static bool is_import(struct subject *s, uint64_t va)
 	return false;
 }
 
+/* Memory of the process that belongs to no module, and no image either. */
+static bool leads_nowhere_listed(const struct subject *s, uint64_t va)
+{
+	const struct vad *vad = vad_find(&s->c->process->vads, (va_t){ va });
+
+	return vad && !image_vad(vad) && !module_at(s->c, va);
+}
+
+/* Was the function's page compared with its original, or is it looked at in another process? */
+static bool compared(const struct subject *s, uint32_t rva)
+{
+	unsigned flags = rva / PAGE_SIZE < s->n ? s->pages[rva / PAGE_SIZE] : 0;
+
+	return flags & PAGE_FLAG_MODIFIED || (!s->first && !(flags & PAGE_FLAG_ALONE));
+}
+
 static bool check_entry(struct subject *s, uint32_t rva)
 {
-	struct patch_source source = { s, subject_read };
+	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
 	const struct pe_section *section = pe_section_at(s->facts, rva);
 	uint8_t code[ENTRY_BYTES];
 	struct patch_code out;
@@ -184,7 +231,8 @@ static bool check_entry(struct subject *s, uint32_t rva)
 	if (!section || !(section->characteristics & (PE_SECTION_EXECUTE | PE_SECTION_CODE)) || section->characteristics & PE_SECTION_DISCARDABLE || pe_read(s->pe, rva, code, sizeof(code)) || !jump_like(code))
 		return true;
 	patch_decode(&source, s->facts->machine, s->base + rva, s->base + rva, ENTRY_BYTES - 2, &out);
-	if (out.kind == PATCH_HOOK && out.has_target && !within(s, out.target) && !is_import(s, out.target)) {
+	/* In a process, other modules are where imports and forwarders lead that were made direct. */
+	if (out.kind == PATCH_HOOK && out.has_target && !within(s, out.target) && (s->c->process ? leads_nowhere_listed(s, out.target) : !is_import(s, out.target))) {
 		hooked = true;
 		if (s->patches->len >= limit(image_patches)) {
 			s->patches_cut = true;
@@ -213,7 +261,7 @@ static void check_pointers(struct subject *s)
 {
 	enum fault fault;
 	const GArray *relocations = pe_relocations(s->facts, &fault);
-	struct patch_source source = { s, subject_read };
+	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
 
 	for (guint i = 0; relocations && i < relocations->len && !context_cancelled(s->c); i++) {
 		const struct pe_relocation *r = &g_array_index(relocations, struct pe_relocation, i);
@@ -241,20 +289,22 @@ void put_entry_hooks(struct subject *s)
 	g_autoptr(GArray) starts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	uint32_t last = 0;
 
-	if (!s->space || !s->pages || s->facts->machine != PE_MACHINE_AMD64)
+	if (!s->space || !s->pages || (s->c->process && !s->content) || (!s->first && untouched(s)) ||
+	    (s->facts->machine != PE_MACHINE_AMD64 && (s->facts->machine != PE_MACHINE_I386 || !s->c->process)))
 		return;
-	check_pointers(s);
+	if (!s->c->process)
+		check_pointers(s);
 	for (guint i = 0; exports && i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
 		if (e->rva && !e->forwarder)
 			g_array_append_val(starts, e->rva);
 	}
-	for (guint i = 0; functions && i < functions->len; i++)
+	for (guint i = 0; functions && i < functions->len && !s->c->process; i++)
 		g_array_append_val(starts, g_array_index(functions, struct pe_function, i).begin);
 	g_array_sort(starts, compare_rvas);
 	for (guint i = 0; i < starts->len; i++) {
 		uint32_t rva = g_array_index(starts, uint32_t, i);
-		if (rva == last)
+		if (rva == last || (s->c->process && compared(s, rva)))
 			continue;
 		last = rva;
 		if (!check_entry(s, rva))

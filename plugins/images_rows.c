@@ -335,12 +335,12 @@ static void put_resources(struct subject *s)
 		context_note(s->c, fault, (va_t){ s->base }, "image_resources", "not all resources of the image can be read");
 }
 
-/* Neither the process nor the section has headers: then from what stays. */
+/* Neither the process nor the section has headers, or all of them: then from what stays. */
 static void rebuild(struct subject *s)
 {
 	struct image_remains remains;
 
-	if (!s->space || s->rebuilt_from || s->facts->has_file_header || s->facts->sections->len)
+	if (!s->space || s->rebuilt_from || !image_remains_wanted(s->facts))
 		return;
 	if (image_remains_find(s->space, s->base, s->size, &remains)) {
 		image_remains_apply(&remains, s->facts);
@@ -384,8 +384,8 @@ void put_image(struct subject *s)
 		put_debug(s);
 		put_resources(s);
 	}
-	if (!s->c->process)
-		put_entry_hooks(s);
+	put_entry_hooks(s);
+	put_guard_hooks(s);
 	put_import_hooks(s);
 	put_stubs(s);
 	put_patches(s);

@@ -15,6 +15,7 @@ struct search {
 	found_image_fn each;
 	void *user;
 	uint64_t found, looked;		/* images, and pages that began like one's header */
+	GArray *bases, *ends;		/* uint64_t: of the images found by header in the region at hand */
 };
 
 static bool limit_reached(struct search *s)
@@ -34,17 +35,20 @@ static bool header_like(const uint8_t *bytes)
 
 	if (bytes_at(&b, 0, 2) == 0x5a4d)	/* MZ */
 		return true;
-	for (unsigned at = 0x40; at < 0x400; at += 8)
-		if (bytes_at(&b, at, 4) == 0x4550 && at + 26 < PAGE_SIZE) {	/* PE\0\0, magic of the optional header */
-			uint64_t magic = bytes_at(&b, at + 24, 2);
-			if (magic == 0x10b || magic == 0x20b)
-				return true;
-		}
+	/* The signatures are what is taken first: then machine, size and magic of the optional header tell. */
+	for (unsigned at = 0x40; at < 0x400; at += 8) {
+		uint64_t magic = bytes_at(&b, at + 24, 2), machine = bytes_at(&b, at + 4, 2), size = bytes_at(&b, at + 20, 2);
+		if (magic != 0x10b && magic != 0x20b)
+			continue;
+		if (bytes_at(&b, at, 4) == 0x4550 || ((machine == PE_MACHINE_AMD64 || machine == PE_MACHINE_ARM64) && magic == 0x20b && size >= 0x60 && size <= 0x200) ||
+		    (machine == PE_MACHINE_I386 && magic == 0x10b && size >= 0x60 && size <= 0x200))
+			return true;
+	}
 	return false;
 }
 
 /* A closer look, which takes a thousand times as long as the first: one page can be mapped a million times. */
-static bool is_header(struct search *s, uint64_t base, uint32_t size_limit)
+static bool is_header(struct search *s, uint64_t base, uint32_t size_limit, uint32_t *size)
 {
 	if (s->looked > limit(image_headers))
 		return false;
@@ -56,9 +60,12 @@ static bool is_header(struct search *s, uint64_t base, uint32_t size_limit)
 	struct pe_space at = { s->c->user, { base } };
 	AUTO_PE pe = pe_space_open(&at, size_limit);
 
-	return pe->has_file_header && pe->has_optional_header &&
-	       (pe->header_state == PE_HEADER_INTACT ||
-		(pe->header_state == PE_HEADER_PARTIAL && !(pe->damage & (PE_DAMAGE_FILE_HEADER | PE_DAMAGE_OPTIONAL_HEADER))));
+	if (!pe->has_file_header || !pe->has_optional_header || pe->header_state > PE_HEADER_PARTIAL)
+		return false;
+	unsigned headers = pe->damage & (PE_DAMAGE_FILE_HEADER | PE_DAMAGE_OPTIONAL_HEADER);
+	/* Either of both may be damaged where all that is around it is as it should be. */
+	*size = pe->size_of_image;
+	return !headers || (headers == pe->damage && headers != (PE_DAMAGE_FILE_HEADER | PE_DAMAGE_OPTIONAL_HEADER) && pe->sections->len && pe->size_of_image);
 }
 
 static const uint8_t *resident_bytes(const struct search *s, const struct page *page, uint8_t *scratch)
@@ -68,27 +75,33 @@ static const uint8_t *resident_bytes(const struct search *s, const struct page *
 	return image_page(s->c->image, page->pa, scratch);
 }
 
-/* An image whose header is gone, at the start of a region. */
+/* Images whose headers are gone, anywhere in a region, beside those that were found by their headers. */
 static void search_remains(struct search *s, const struct vad *vad)
 {
-	struct remains r = { .base = vad->start.v, .limit = (uint32_t)MIN(vad->end.v - vad->start.v + 1, UINT32_MAX & ~PAGE_MASK) };
+	guint known = s->bases->len;
 
-	if (image_remains_find(s->c->user, r.base, r.limit, &r.parts) && !limit_reached(s)) {
-		s->found++;
-		s->each(s->user, &r);
+	image_remains_bases(s->c->user, vad->start.v, vad->end.v, s->bases, s->ends);
+	for (guint i = known; i < s->bases->len; i++) {
+		struct remains r = { .base = g_array_index(s->bases, uint64_t, i) };
+		r.limit = (uint32_t)MIN(g_array_index(s->ends, uint64_t, i) - r.base, UINT32_MAX & ~PAGE_MASK);
+		if (image_remains_find(s->c->user, r.base, r.limit, &r.parts) && !limit_reached(s)) {
+			s->found++;
+			s->each(s->user, &r);
+		}
+		image_remains_clear(&r.parts);
 	}
-	image_remains_clear(&r.parts);
 }
 
 /* ---- */
 
-static uint64_t search_range(struct search *s, uint64_t start, uint64_t end, bool executable_only)
+static void search_range(struct search *s, uint64_t start, uint64_t end, bool executable_only)
 {
 	va_t cursor = { start };
 	struct page page;
 	uint8_t scratch[PAGE_SIZE];
-	uint64_t before = s->found;
 
+	g_array_set_size(s->bases, 0);
+	g_array_set_size(s->ends, 0);
 	while (cursor.v >= start && cursor.v <= end && space_next_page(s->c->user, &cursor, (va_t){ end }, &page)) {
 		if (context_cancelled(s->c))
 			break;
@@ -97,19 +110,22 @@ static uint64_t search_range(struct search *s, uint64_t start, uint64_t end, boo
 		const uint8_t *bytes = resident_bytes(s, &page, scratch);
 		if (!bytes || !header_like(bytes))
 			continue;
-		uint32_t limit = (uint32_t)MIN(end - page.va.v + 1, UINT32_MAX & ~PAGE_MASK);
-		if (!is_header(s, page.va.v, limit) || limit_reached(s))
+		uint32_t limit = (uint32_t)MIN(end - page.va.v + 1, UINT32_MAX & ~PAGE_MASK), size;
+		if (!is_header(s, page.va.v, limit, &size) || limit_reached(s))
 			continue;
 		s->found++;
+		uint64_t image_end = page.va.v + MAX(MIN(size, limit), PAGE_SIZE);
+		g_array_append_val(s->bases, page.va.v);
+		g_array_append_val(s->ends, image_end);
 		struct remains r = { .base = page.va.v, .limit = limit, .has_header = true };
 		s->each(s->user, &r);
 	}
-	return s->found - before;
 }
 
 void search_images(struct context *c, found_image_fn each, void *user)
 {
-	struct search s = { c, each, user, 0, 0 };
+	g_autoptr(GArray) bases = g_array_new(FALSE, FALSE, sizeof(uint64_t)), ends = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	struct search s = { c, each, user, 0, 0, bases, ends };
 	const GArray *vads = c->process->vads.vads;
 	uint64_t at = 0x10000;
 
@@ -121,7 +137,8 @@ void search_images(struct context *c, found_image_fn each, void *user)
 		if (image_vad(vad) || vad->type == VAD_DEVICE_PHYSICAL_MEMORY ||
 		    (!vad->pages_executable && !protection_executable(vad->protection)))
 			continue;
-		if (!search_range(&s, vad->start.v, vad->end.v, false) && vad->is_private && vad->pages_present > 1)
+		search_range(&s, vad->start.v, vad->end.v, false);
+		if (vad->pages_present > 1)
 			search_remains(&s, vad);
 	}
 	/* What the process can reach above its last VAD. */

@@ -50,7 +50,7 @@ static bool stub_number(uint16_t machine, const uint8_t code[STUB_BYTES], uint32
 	return is;
 }
 
-static bool untouched(const struct subject *s)
+bool untouched(const struct subject *s)
 {
 	for (uint32_t i = 0; i < s->n; i++)
 		if (s->pages[i] & (PAGE_FLAG_MODIFIED | PAGE_FLAG_ALONE) && s->pages[i] & PAGE_FLAG_EXECUTABLE)
@@ -121,7 +121,7 @@ static void infer(GArray *stubs)
 static void put_stub(struct subject *s, const struct stub *stub, guint place)
 {
 	struct row *row = row_new(s->c, &table_system_call_stubs);
-	struct patch_source source = { s, subject_read };
+	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
 	struct patch_code code;
 
 	row_ref(row, C_IMAGE, s->ordinal);

@@ -120,7 +120,7 @@ const struct table table_image_patches = {
 		[P_LENGTH] = { "length", COL_INT, "bytes" },
 		[P_SECTION] = { "section", COL_TEXT, "" },
 		[P_FUNCTION] = { "function", COL_TEXT, "the export at or before it, or sub_ and the runtime function's RVA; of an import slot DLL!name" },
-		[P_FUNCTION_OFFSET] = { "function_offset", COL_INT, "from that function's start" },
+		[P_FUNCTION_OFFSET] = { "function_offset", COL_INT, "from that function's start; negative: the room before it was written to as well" },
 		[P_ORIGINAL] = { "original", COL_BLOB, "at most 512 bytes; NULL: no original is in the dump" },
 		[P_CURRENT] = { "current", COL_BLOB, "at most 512 bytes" },
 		[P_CHANGED_BITS] = { "changed_bits", COL_INT, "how many bits differ: one may be a memory error" },
@@ -129,7 +129,7 @@ const struct table table_image_patches = {
 		[P_KIND] = { "kind", COL_TEXT, "inline_hook, return, breakpoint, nop, patch, stomped (a large part is other code), data (no code there), "
 			     "header, unknown (private and executable, with no original to compare to), import_hook (an import slot leads elsewhere than to "
 			     "what it names: original is what the loader would put there, NULL if that isn't known), export_hook (an entry of the export "
-			     "table leads elsewhere)" },
+			     "table leads elsewhere), pointer_hook (an address in read-only data, a table of methods or a guard pointer, leads elsewhere)" },
 		[P_TARGET] = { "target", COL_ADDRESS, "where the new code leads, jumps to jumps followed" },
 		[P_TARGET_MODULE] = { "target_module", COL_TEXT, "the module that lies in; NULL: none" },
 		[P_DISASSEMBLY] = { "disassembly", COL_TEXT, "the new instructions" },

@@ -410,8 +410,18 @@ struct executable *executable_create(const struct executable_spec *spec)
 	put(x, x->sections[RELOC].rva, spec->pointer ? spec->pointer & ~0xfffu : x->sections[TEXT].rva, 4);
 	put(x, x->sections[RELOC].rva + 4, 12, 4);
 	if (spec->pointer) {
-		put(x, x->sections[RELOC].rva + 8, 0xa000 | (spec->pointer & 0xfff), 2);	/* IMAGE_REL_BASED_DIR64 */
-		put(x, spec->pointer, x->base + function_rva(x, 0), 8);
+		put(x, x->sections[RELOC].rva + 8, (x->is_64bit ? 0xa000 : 0x3000) | (spec->pointer & 0xfff), 2);	/* DIR64, HIGHLOW */
+		put(x, spec->pointer, x->base + function_rva(x, 0), x->is_64bit ? 8 : 4);
+	}
+	if (spec->guard) {	/* IMAGE_LOAD_CONFIG_DIRECTORY up to GuardCFDispatchFunctionPointer */
+		unsigned w = x->is_64bit ? 8 : 4;
+		uint32_t size = x->is_64bit ? 0x80 : 0x50, config = spec->guard - size, pointers = config + (x->is_64bit ? 0x70 : 0x48);
+		put(x, config, size, 4);
+		write_directory(x, 10, config, size);
+		for (unsigned i = 0; i < 2; i++) {
+			put(x, pointers + w * i, x->base + spec->guard + w * i, w);
+			put(x, spec->guard + w * i, x->base + function_rva(x, 0), w);
+		}
 	}
 	write_directory(x, 5, x->sections[RELOC].rva, 12);
 	for (uint32_t i = 0; i < x->sections[DATA].size && !spec->size; i += 8)
@@ -430,6 +440,28 @@ void executable_destroy(struct executable *x)
 	g_free(x->sections);
 	g_free(x->bytes);
 	g_free(x);
+}
+
+void executable_wipe(struct executable *x, const char *what, uint64_t seed)
+{
+	uint32_t optional = NT_HEADERS + 0x18, directories = optional + (x->is_64bit ? 0x70 : 0x60), table = directories + 0x80;
+	const struct { const char *name; uint32_t from, end; } parts[] = {
+		{ "dos", 0, 2 }, { "lfanew", 0x3c, 0x40 }, { "pe", NT_HEADERS, NT_HEADERS + 4 }, { "machine", NT_HEADERS + 4, NT_HEADERS + 6 },
+		{ "optional", optional, optional + 2 }, { "directories", directories, table }, { "sections", table, table + 0x28 * x->section_count },
+		{ "header", 0, 0x1000 },
+	};
+	g_auto(GStrv) names = g_strsplit(what, "+", -1);
+
+	for (unsigned i = 0; names[i] && *names[i]; i++) {
+		bool known = !strcmp(names[i], "noise");
+		for (unsigned k = 0; k < 0x1000 && known; k++)
+			x->bytes[k] = (uint8_t)random_of(seed, "noise", k);
+		for (unsigned k = 0; k < G_N_ELEMENTS(parts) && !known; k++)
+			if ((known = !strcmp(parts[k].name, names[i])))
+				memset(x->bytes + parts[k].from, 0, parts[k].end - parts[k].from);
+		if (!known)
+			g_error("builder: wipe: \"%s\" is no part of the headers", names[i]);
+	}
 }
 
 uint32_t executable_export(const struct executable *x, const char *name)

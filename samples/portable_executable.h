@@ -45,6 +45,7 @@ struct executable_spec {
 	 * there is room for two pages of what this file writes. */
 	uint32_t size, code, data, tables;
 	uint32_t pointer;		/* where an address of the first function stands, relocated; 0: nowhere */
+	uint32_t guard;			/* where two guard pointers stand, with a load config before them that names them; 0: nowhere */
 	bool is_64bit, arm64, dll, native;
 	struct { const char *name; uint32_t rva; } data_exports[1];	/* names of variables; rva 0: none */
 };
@@ -55,6 +56,11 @@ void executable_destroy(struct executable *executable);
 struct executable *executable_load(const char *path, uint64_t base, const char **why);
 /* The same of a file that Windows refuses: its bytes as they are, in one piece. */
 struct executable *executable_load_flat(const char *path, uint64_t base, const char **why);
+/*
+ * Take what tells that it is an image: "dos" (MZ), "lfanew", "pe" (PE\0\0), "machine", "optional" (the magic), "sections" (the table), "directories",
+ * "header" (all of the page), "noise" (the same, random); more than one with + between.
+ */
+void executable_wipe(struct executable *executable, const char *what, uint64_t seed);
 /* RVA of an export, 0: it has none of that name. */
 uint32_t executable_export(const struct executable *executable, const char *name);
 /* The section that the page at rva lies in; NULL: the headers. */

@@ -224,6 +224,26 @@ static const uint8_t shellcode[] = {
 	0x48, 0x8b, 0x40, 0x18, 0x48, 0x8b, 0x70, 0x20, 0x48, 0x31, 0xc9, 0xac, 0x41, 0xc1, 0xc9, 0x0d, 0x41, 0x01, 0xc1, 0xcc,
 };
 
+/* Images one after the other, as pe:A.dll+B.dll names them, each at a page, without the parts of the headers that wipe= takes. */
+static void append_images(struct sample *s, struct item *item, const char *names, bool wide, uint64_t start, GByteArray *bytes)
+{
+	g_auto(GStrv) list = g_strsplit(names, "+", -1);
+
+	for (unsigned i = 0; list[i]; i++) {
+		const char *name = list[i];
+		struct executable_spec spec = {
+			.name = name, .is_64bit = wide, .dll = g_str_has_suffix(name, ".dll"), .base = start + bytes->len,
+			.imports = (const char *const[]){ "kernel32.dll!VirtualAlloc", "kernel32.dll!WriteProcessMemory", NULL },
+			.exports = g_str_has_suffix(name, ".dll") ? (const char *const[]){ "ReflectiveLoader", "Start", NULL } : NULL,
+			.version = "1.0.0.0", .company = "", .product = "", .seed = s->seed,
+		};
+		struct executable *x = executable_create(&spec);
+		executable_wipe(x, item_flag(item, "wiped") ? "header" : item_text(item, "wipe", ""), s->seed);
+		g_byte_array_append(bytes, x->bytes, x->size);
+		executable_destroy(x);
+	}
+}
+
 /* `content=`: zero, random, code, text:…, hex:…, shellcode, pe:NAME, pe32:NAME. */
 static GByteArray *content(struct sample *s, struct item *item, uint64_t start, uint64_t pages)
 {
@@ -246,18 +266,7 @@ static GByteArray *content(struct sample *s, struct item *item, uint64_t start, 
 		g_byte_array_unref(bytes);
 		bytes = parse_hex(item, what + 4);
 	} else if (g_str_has_prefix(what, "pe:") || g_str_has_prefix(what, "pe32:")) {
-		const char *name = strchr(what, ':') + 1;
-		struct executable_spec spec = {
-			.name = name, .is_64bit = what[2] == ':', .dll = g_str_has_suffix(name, ".dll"), .base = start,
-			.imports = (const char *const[]){ "kernel32.dll!VirtualAlloc", "kernel32.dll!WriteProcessMemory", NULL },
-			.exports = g_str_has_suffix(name, ".dll") ? (const char *const[]){ "ReflectiveLoader", "Start", NULL } : NULL,
-			.version = "1.0.0.0", .company = "", .product = "", .seed = s->seed,
-		};
-		struct executable *x = executable_create(&spec);
-		if (item_flag(item, "wiped"))
-			memset(x->bytes, 0, PAGE_SIZE);
-		g_byte_array_append(bytes, x->bytes, x->size);
-		executable_destroy(x);
+		append_images(s, item, strchr(what, ':') + 1, what[2] == ':', start + item_number(item, "at", 0), bytes);
 	} else {
 		item_fail(item, "content: \"%s\" is none of zero, random, text:…, hex:…, shellcode, pe:NAME, pe32:NAME", what);
 	}

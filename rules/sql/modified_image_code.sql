@@ -4,35 +4,45 @@
 -- attack: T1574
 -- title: {name} ({pid}): code of {module} was changed in memory: {what}
 -- A private copy of a code page that differs from the section's. Where the new code leads decides: to no module (an implant), or to
--- a loaded one (security products do that in many functions: told once for each pair of modules). Functions that report to event
--- tracing or to the malware scan interface are patched to be blind. One single bit that differs, of the
--- code or of the page's frame number, may be a memory error.
-WITH code AS (
-  SELECT x.*, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
+-- another loaded one (security products do that in many functions: told once for each pair of modules), unless what stands there was
+-- changed itself. Functions that report to event tracing or to the malware scan interface are patched to be blind. What is longer than a hook
+-- needs is other code. One single bit that differs, of the code or of the page's frame number, may be a memory error.
+WITH landed AS (	-- hooks that lead to other changed code
+  SELECT DISTINCT x.rowid AS id
+  FROM image_patches x JOIN images i USING (image_id)
+  JOIN images k ON k.process_id = i.process_id AND x.target BETWEEN k.base AND k.base + k.size - 1
+  JOIN image_patches y ON y.image_id = k.image_id AND x.target BETWEEN y.address AND y.address + y.length - 1 AND y.rowid <> x.rowid
+  WHERE i.dump_id = :dump_id AND x.kind = 'inline_hook' AND x.target_module IS NOT NULL),
+code AS (
+  SELECT x.*, x.rowid IN (SELECT id FROM landed) AS to_changed, x.target BETWEEN i.base AND i.base + i.size - 1 AS to_itself, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
          CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' THEN 'T1562.006'
               WHEN x.function LIKE 'Amsi%' THEN 'T1562.001'
+              WHEN x.length >= 64 AND x.kind <> 'unknown' THEN 'T1055'
               WHEN x.kind = 'inline_hook' THEN 'T1056.004' END AS technique
   FROM image_patches x JOIN images i USING (image_id)
   WHERE i.dump_id = :dump_id AND i.process_id IS NOT NULL AND x.kind IN ('inline_hook', 'return', 'breakpoint', 'nop', 'patch', 'unknown')),
 judged AS (
   SELECT code.*,
-         CASE WHEN changed_bits = 1 OR frame_bits = 1 THEN 'low'
-              WHEN kind = 'unknown' OR kind = 'breakpoint' THEN 'low'
-              WHEN technique LIKE 'T1562%' THEN 'high'
-              WHEN kind = 'inline_hook' AND target IS NOT NULL AND target_module IS NULL THEN 'high'
-              WHEN kind = 'inline_hook' AND target_module IS NOT NULL THEN 'low'
+         CASE WHEN frame_bits = 1 THEN 'low'
+              WHEN changed_bits = 1 THEN iif(technique LIKE 'T1562%' AND kind <> 'unknown', 'medium', 'low')	-- one bit inverts a jump
+              WHEN kind = 'unknown' OR (kind = 'breakpoint' AND coalesce(function_offset, 1) > 0) THEN 'low'
+              WHEN kind = 'breakpoint' THEN 'medium'
+              WHEN technique LIKE 'T1562%' OR technique = 'T1055' THEN 'high'
+              WHEN kind = 'inline_hook' AND target IS NOT NULL AND (target_module IS NULL OR to_changed) THEN 'high'
+              WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND NOT to_itself THEN 'low'
               ELSE 'medium' END AS severity,
-         CASE WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND coalesce(technique, '') NOT LIKE 'T1562%' THEN target_module
+         CASE WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND NOT to_itself AND NOT to_changed AND technique = 'T1056.004' THEN target_module
               WHEN kind = 'unknown' THEN '' ELSE address END AS together
   FROM code)
 SELECT p.process_id, p.name, p.pid, j.module, min(j.address) AS address, iif(count(*) = 1, j.length, max(j.address + j.length) - min(j.address)) AS length,
        j.severity, j.technique AS attack,
        CASE j.severity WHEN 'high' THEN 90 WHEN 'low' THEN 30 ELSE 70 END AS confidence,
-       CASE j.kind WHEN 'inline_hook' THEN coalesce(j.function, 'code') || iif(count(*) > 1, printf(' and %d more places lead', count(*) - 1), ' leads')
-                     || ' to ' || coalesce(j.target_module, printf('0x%x', j.target) || ', in no module', 'where can''t be told')
+       CASE iif(j.technique = 'T1055', '', j.kind) WHEN 'inline_hook' THEN coalesce(j.function, 'code') || iif(count(*) > 1, printf(' and %d more places lead', count(*) - 1), ' leads')
+                     || ' to ' || CASE WHEN j.target IS NULL THEN 'where can''t be told' WHEN j.target_module IS NULL THEN printf('0x%x, in no module', j.target)
+                                       WHEN j.to_changed THEN j.target_module || ', where other code was put' ELSE j.target_module END
                    WHEN 'return' THEN coalesce(j.function, 'a function') || ' returns at once'
                    WHEN 'unknown' THEN printf('%d private executable places, with no original to compare to', count(*))
-                   ELSE j.kind || ' in ' || coalesce(j.function, j.section, 'no section') || iif(j.changed_bits = 1, ', a single bit', '') END AS what,
+                   ELSE iif(j.technique = 'T1055', printf('%d bytes of other code', j.length), j.kind) || ' in ' || coalesce(j.function, j.section, 'no section') || iif(j.changed_bits = 1, ', a single bit', '') END AS what,
        json_object('kind', j.kind, 'functions', json_group_array(j.function), 'length', j.length, 'original', lower(hex(j.original)),
                    'current', lower(hex(substr(j.current, 1, 64))), 'disassembly', j.disassembly, 'changed_bits', j.changed_bits, 'frame_bits', j.frame_bits, 'section', j.section,
                    'target', iif(j.target IS NULL, NULL, printf('0x%x', j.target)), 'target_module', j.target_module, 'places', count(*)) AS detail

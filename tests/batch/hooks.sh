@@ -29,7 +29,7 @@ table.sys|data|.rdata|||0|0xffff800000002000|
 victim.exe|import_hook|.rdata|api-ms-win-core-file-l1-1-0.dll!CreateFileW||1|0x20000040|
 victim.exe|export_hook|.rdata|Beta||1|0x7ffb20000000|
 victim.exe|inline_hook|.text|NtClose|0|1|0x20000040|
-victim.exe|patch|.text|NtWriteVirtualMemory|4|1|0x0|
+victim.exe|patch|.text|NtWriteVirtualMemory|3|1|0x0|
 shimmed.exe|import_hook|.rdata|kernel32.dll!ReadFile||1|0x7ffb10011040|apphelp.dll
 stub|victim.exe|NtClose|4|original|1||0x20000040
 stub|victim.exe|NtWriteVirtualMemory|12|original|9|5|0x0
