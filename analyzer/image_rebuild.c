@@ -78,6 +78,66 @@ static void guard_slots(struct pe *pe, struct image_fixups *f)
 	}
 }
 
+/* Values in [base, end) within the bytes, which stand at rva; the last may reach over the page by less than a value's width. */
+static void recognise_page(struct image_fixups *f, uint32_t rva, const uint8_t *bytes, size_t length, uint64_t base, uint64_t end)
+{
+	uint32_t high[2] = { GUINT32_TO_LE((uint32_t)(base >> 32)), GUINT32_TO_LE((uint32_t)((end - 1) >> 32)) };
+
+	for (unsigned i = 0; i < (high[0] == high[1] ? 1u : 2u); i++) {
+		const uint8_t *at = bytes + 4;
+		while (at + 4 <= bytes + length && (at = memmem(at, (size_t)(bytes + length - at), &high[i], 4))) {
+			struct bytes b = { at - 4, 8, false };
+			uint64_t value = bytes_u64(&b);
+			struct pe_relocation r = { rva + (uint32_t)(at - 4 - bytes), PE_RELOCATION_DIR64 };
+			if (value >= base && value < end && f->relocations->len < PE_MAX_RELOCATIONS) {
+				g_array_append_val(f->relocations, r);
+				at += 4;
+			} else {
+				at++;
+			}
+		}
+	}
+}
+
+/*
+ * Drivers lose their table of relocations once they run, and that of a DLL is seldom in memory. Of a 64-bit image what it
+ * would say is there to be seen: among 2^64 values, those within the image are its addresses.
+ */
+static void recognise(struct pe *pe, struct image_fixups *f)
+{
+	uint32_t size = pe->size_limit ? pe->size_limit : pe->size_of_image;
+	uint64_t left = 2 * (uint64_t)size;
+
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		uint64_t end = MIN((uint64_t)s->virtual_address + (s->virtual_size ? s->virtual_size : s->raw_size), size);
+		for (uint64_t at = s->virtual_address; at < end && left >= PAGE; at = (at | (PAGE - 1)) + 1, left -= PAGE) {
+			uint8_t bytes[PAGE + WIDEST] = { 0 };
+			size_t n = (size_t)MIN(end - at, PAGE - at % PAGE), more = (size_t)MIN(end - at - n, WIDEST - 1);
+			if (pe_read(pe, (uint32_t)at, bytes, n))
+				continue;
+			if (more && pe_read(pe, (uint32_t)(at + n), bytes + n, more))
+				more = 0;
+			recognise_page(f, (uint32_t)at, bytes, n + more, pe->base, pe->base + size);
+		}
+	}
+	f->recognised = true;
+	f->relocation_fault = FAULT_NONE;
+}
+
+/* Sorted; one relocation at a place, where what was read and what was recognised say the same. */
+static void drop_doubles(GArray *relocations)
+{
+	guint kept = 0;
+
+	for (guint i = 0; i < relocations->len; i++) {
+		struct pe_relocation r = g_array_index(relocations, struct pe_relocation, i);
+		if (!kept || g_array_index(relocations, struct pe_relocation, kept - 1).rva != r.rva)
+			g_array_index(relocations, struct pe_relocation, kept++) = r;
+	}
+	g_array_set_size(relocations, kept);
+}
+
 struct image_fixups *image_fixups_create(struct pe *pe)
 {
 	struct image_fixups *f = g_new0(struct image_fixups, 1);
@@ -92,7 +152,12 @@ struct image_fixups *image_fixups_create(struct pe *pe)
 	f->relocations = g_array_sized_new(FALSE, FALSE, sizeof(struct pe_relocation), relocations ? relocations->len : 0);
 	if (relocations && relocations->len)
 		g_array_append_vals(f->relocations, relocations->data, relocations->len);
+	/* Below 4 GiB too much else looks like an address. */
+	if (f->relocation_fault && pe->is_64bit && pe->base >> 32)
+		recognise(pe, f);
 	g_array_sort(f->relocations, compare_relocations);
+	if (f->recognised)
+		drop_doubles(f->relocations);
 	f->slots = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 	for (guint i = 0; imports && i < imports->len; i++)
 		add_slot(f->slots, g_array_index(imports, struct pe_import, i).iat_rva, pe_slot_size(pe));
@@ -200,25 +265,6 @@ static uint32_t image_base_at(const struct pe *pe)
 	return pe->nt_offset + 4 + 20 + (pe->is_64bit ? 24 : 28);
 }
 
-static enum fault hash_range(struct pe *pe, const struct image_fixups *f, EVP_MD_CTX *md, uint32_t rva, uint32_t length, uint32_t *at)
-{
-	uint64_t end = (uint64_t)rva + length;
-	uint8_t page[PAGE];
-
-	for (uint64_t from = rva; from < end; ) {
-		uint32_t n = (uint32_t)MIN(end - from, PAGE - from % PAGE);
-		enum fault fault = from > UINT32_MAX - PAGE ? FAULT_IMPLAUSIBLE : pe_read(pe, (uint32_t)from, page, n);
-		*at = (uint32_t)from;
-		if (fault)
-			return fault;
-		image_fixups_mask(f, (uint32_t)from, page, n);
-		image_fixups_unrelocate(f, (uint32_t)from, page, n, pe->base);
-		EVP_DigestUpdate(md, page, n);
-		from += n;
-	}
-	return FAULT_NONE;
-}
-
 /* ---- pages ---- */
 
 enum {
@@ -255,6 +301,44 @@ static guint undo_direct_calls(const struct image_fixups *f, uint32_t rva, uint8
 	return n;
 }
 
+/* A page without what loading did to it; bytes: AROUND + PAGE + AROUND, of which the middle is the page. */
+static enum fault normal_page(struct pe *pe, const struct image_fixups *f, uint32_t from, bool direct, uint8_t *bytes, guint *direct_calls)
+{
+	uint32_t before = MIN(from, AROUND);
+	enum fault fault = from > UINT32_MAX - PAGE - AROUND ? FAULT_IMPLAUSIBLE : pe_read(pe, from, bytes + AROUND, PAGE);
+
+	if (fault)
+		return fault;
+	if (direct) {
+		if (before && pe_read(pe, from - before, bytes + AROUND - before, before))
+			memset(bytes, 0, AROUND);
+		if (pe_read(pe, from + PAGE, bytes + AROUND + PAGE, AROUND))
+			memset(bytes + AROUND + PAGE, 0, AROUND);
+		*direct_calls += undo_direct_calls(f, from - before, bytes + AROUND - before, before + PAGE + AROUND);
+	}
+	image_fixups_mask(f, from, bytes + AROUND, PAGE);
+	image_fixups_unrelocate(f, from, bytes + AROUND, PAGE, pe->base);
+	return FAULT_NONE;
+}
+
+static enum fault hash_range(struct pe *pe, const struct image_fixups *f, EVP_MD_CTX *md, uint32_t rva, uint32_t length, uint32_t *at)
+{
+	uint64_t end = (uint64_t)rva + length;
+
+	for (uint64_t from = rva; from < end; ) {
+		uint8_t bytes[AROUND + PAGE + AROUND] = { 0 };
+		uint32_t within = (uint32_t)(from % PAGE), n = (uint32_t)MIN(end - from, PAGE - within);
+		guint direct = 0;
+		enum fault fault = normal_page(pe, f, (uint32_t)(from - within), f->driver && pe->is_64bit, bytes, &direct);
+		*at = (uint32_t)from;
+		if (fault)
+			return fault;
+		EVP_DigestUpdate(md, bytes + AROUND + within, n);
+		from += n;
+	}
+	return FAULT_NONE;
+}
+
 GByteArray *image_page_hashes(struct pe *pe, const struct image_fixups *f, uint32_t rva, uint32_t length, uint32_t most_pages, guint *direct_calls)
 {
 	GByteArray *hashes = g_byte_array_new();
@@ -265,17 +349,7 @@ GByteArray *image_page_hashes(struct pe *pe, const struct image_fixups *f, uint3
 	*direct_calls = 0;
 	for (uint32_t i = 0; i < pages && from <= UINT32_MAX - PAGE - AROUND; i++, from += PAGE) {
 		uint8_t bytes[AROUND + PAGE + AROUND] = { 0 }, digest[EVP_MAX_MD_SIZE] = { 0 };
-		uint32_t before = MIN(from, AROUND);
-		if (!pe_read(pe, from, bytes + AROUND, PAGE)) {
-			if (pe->is_64bit) {
-				if (before && pe_read(pe, from - before, bytes + AROUND - before, before))
-					memset(bytes, 0, AROUND);
-				if (pe_read(pe, from + PAGE, bytes + AROUND + PAGE, AROUND))
-					memset(bytes + AROUND + PAGE, 0, AROUND);
-				*direct_calls += undo_direct_calls(f, from - before, bytes + AROUND - before, before + PAGE + AROUND);
-			}
-			image_fixups_mask(f, from, bytes + AROUND, PAGE);
-			image_fixups_unrelocate(f, from, bytes + AROUND, PAGE, pe->base);
+		if (!normal_page(pe, f, from, pe->is_64bit, bytes, direct_calls)) {
 			if (!EVP_DigestInit_ex(md, sha1, NULL) || !EVP_DigestUpdate(md, bytes + AROUND, PAGE) || !EVP_DigestFinal_ex(md, digest, NULL))
 				memset(digest, 0, sizeof(digest));
 		}

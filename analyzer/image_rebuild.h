@@ -17,7 +17,9 @@ struct image_fixups {
 	uint32_t guard_check, guard_dispatch;	/* RVAs of the guard pointers that calls through addresses go through, 0: none */
 	/* What kept either from being complete; NONE with an empty array: the image has none. */
 	enum fault relocation_fault, slot_fault;
+	bool recognised;	/* relocations of a 64-bit image whose table can't be read: every address within the image that stands in it is one */
 	bool keep_unknown;	/* leave values of relocations whose kind isn't known, rather than zero them */
+	bool driver;		/* calls of imports may have been made direct: image_sha256 undoes that too */
 	bool dynamic;		/* it has dynamic relocations, which rewrite its code on some processors */
 };
 

@@ -47,6 +47,13 @@ static void put_headers(struct subject *s, struct row *row)
 	}
 }
 
+static void put_relocations(struct row *row, const struct image_fixups *fixups)
+{
+	row_int(row, I_RELOCATIONS_KNOWN, !fixups->relocation_fault);
+	if (!fixups->relocation_fault && fixups->relocations->len)
+		row_text(row, I_RELOCATIONS_FROM, fixups->recognised ? "addresses" : "table");
+}
+
 static void put_content(struct subject *s, struct row *row)
 {
 	const struct content *k = s->content;
@@ -60,7 +67,7 @@ static void put_content(struct subject *s, struct row *row)
 	row_text(row, I_DESCRIPTION, k->description);
 	row_text(row, I_IMPORT_HASH, k->import_hash);
 	row_int(row, I_IS_DOTNET, k->is_dotnet);
-	row_int(row, I_RELOCATIONS_KNOWN, !k->fixups->relocation_fault);
+	put_relocations(row, k->fixups);
 }
 
 static void put_own(struct subject *s, struct row *row)
@@ -152,11 +159,13 @@ static void put_hash(struct subject *s, struct row *row)
 		struct image_fixups *fixups = image_fixups_create(s->pe);
 		if (!s->c->process) {
 			s->hashes_of_pages = page_hashes(s->pe, fixups, &s->direct_calls);
-			row_int(row, I_RELOCATIONS_KNOWN, !fixups->relocation_fault);
+			put_relocations(row, fixups);
 			row_int(row, I_DIRECT_CALLS, s->direct_calls);
+			fixups->driver = true;
 		}
-		if (fixups->dynamic && !s->c->process)
-			fault = FAULT_NONE;	/* its code depends on the processor */
+		/* The kernel's own code has addresses of its page tables and more that are drawn at each boot. */
+		if (fixups->dynamic && !s->c->process && s->base == s->c->kernel->base.v)
+			fault = FAULT_NONE;
 		else
 			sha256 = image_sha256(s->pe, fixups, &fault, &at);
 		image_fixups_destroy(fixups);

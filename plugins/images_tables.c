@@ -42,10 +42,12 @@ const struct table table_images = {
 		[I_DESCRIPTION] = { "file_description", COL_TEXT, "" },
 		[I_IMPORT_HASH] = { "import_hash", COL_TEXT, "imphash" },
 		[I_SHA256] = { "sha256", COL_TEXT, "of headers and sections that are neither writable nor discardable, relocated to base 0, import "
-			       "slots and guard pointers zeroed; NULL unless every byte of it is in the dump" },
+			       "slots and guard pointers zeroed, of drivers calls of imports as the file has them; NULL unless every byte of it is in the dump" },
 		[I_IMPORTS_BOUND] = { "imports_bound", COL_BOOL, "import slots hold addresses: it was loaded to run" },
 		[I_RELOCATIONS_KNOWN] = { "relocations_known", COL_BOOL, "its relocations could be undone: hashes of pages are those of the file, wherever it "
 					  "lies; else they are comparable where the base is the same" },
+		[I_RELOCATIONS_FROM] = { "relocations_from", COL_TEXT, "table (its own), addresses (the table isn't in memory: all values in a 64-bit image that "
+					 "are addresses within it); NULL: it has none, or they aren't known" },
 		[I_DIRECT_CALLS] = { "direct_import_calls", COL_INT, "in executable sections: calls of imports that the kernel made direct when it loaded the driver "
 				     "(import optimisation, retpolines); they are no modification" },
 		[I_PAGES] = { "pages", COL_INT, "mapped" },

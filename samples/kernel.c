@@ -307,7 +307,7 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 		driver->base = spec.base;
 		driver->size = driver->executable->size;
 		s->driver_space = ((driver->base + driver->size + 0xffff) & ~UINT64_C(0xffff)) + 0x10000;
-		map_driver(s, driver, spec.pointer != 0);
+		map_driver(s, driver, spec.pointer && !item_flag(item, "discarded"));
 		bind_driver(s, driver);
 		driver_patch(s, driver, item);
 	}

@@ -12,13 +12,14 @@ cat >"$work/first.txt" <<'END'
 # A machine.
 machine build=10.0.19041.1466 ram=3M
 driver name=example.sys text=2 timestamp=0x5f000000 exports=One,Two base=0xfffff80312340000
-driver name=other.sys timestamp=0x5f000001
+driver name=other.sys timestamp=0x5f000001 pointer=0x1f04 discarded base=0xfffff80345670000
 process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare
 END
 # One driver has other code on its second page.
 sed 's/0xfffff80312340000/0xfffff80312340000 patch=0x2104:90/' "$work/first.txt" >"$work/second.txt"
-# The same as the first but for where drivers lie: they are comparable only as far as relocations are known, and don't differ.
-sed 's/0xfffff80312340000/0xfffff80399990000/' "$work/first.txt" >"$work/third.txt"
+# The same as the first but for where drivers lie. Their relocations were discarded: addresses within the image, one of them in code, are
+# recognised, and they don't differ; nor does their hash.
+sed 's/0xfffff80312340000/0xfffff80399990000/; s/0xfffff80345670000/0xfffff803abc50000/' "$work/first.txt" >"$work/third.txt"
 for n in first second third; do
 	"$mksample" "$work/$n.txt" "$work/$n.raw"
 	"$memsieve" analyze -q -o "$work/case.db" "$work/$n.raw"
@@ -31,3 +32,5 @@ example.sys,kernel,,0xfffff80312342000,1,2
 END
 diff -u "$work/expected" "$work/found"
 [ "$(sqlite3 "$work/case.db" "SELECT count(*) FROM image_sections WHERE page_hashes IS NOT NULL")" -gt 6 ]
+[ "$(sqlite3 "$work/case.db" "SELECT count(*) || '|' || count(DISTINCT base) || '|' || count(DISTINCT sha256) || '|' || min(relocations_from) || '|' || min(relocations_known)
+	FROM images WHERE path LIKE '%other.sys'")" = '3|2|1|addresses|1' ]
