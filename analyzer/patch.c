@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "patch.h"
+#include "patch_private.h"
 #include <string.h>
 #include <capstone.h>
 #include <glib.h>
@@ -12,7 +12,6 @@ enum {
 	SHOWN = 8,		/* instructions in the text */
 	HOPS = 8,		/* jumps that lead to jumps */
 	REGISTERS = 4,		/* whose values are remembered */
-	LOWEST = 0x10000,	/* the lowest address of user memory */
 };
 
 const char *patch_kind_name(enum patch_kind kind)
@@ -43,9 +42,6 @@ static bool leaves(const struct tracer *t, uint64_t va)
 {
 	return va < t->source->start || va >= t->source->end;
 }
-
-/* How a run of instructions ends. */
-enum ending { ENDS_OPEN, ENDS_TRANSFER, ENDS_UNKNOWN_TRANSFER, ENDS_RETURN, ENDS_BREAKPOINT };
 
 /* eax and rax are one. */
 static unsigned whole_register(unsigned reg)
@@ -213,7 +209,7 @@ static bool is_conditional(unsigned id)
 }
 
 /* Follow one instruction. */
-static enum ending step(struct tracer *t, const cs_insn *insn, uint64_t *target)
+static enum patch_ending step(struct tracer *t, const cs_insn *insn, uint64_t *target)
 {
 	const cs_x86 *x = &insn->detail->x86;
 
@@ -296,7 +292,7 @@ static bool passes_on(struct tracer *t, uint64_t va, uint64_t *target)
 	for (size_t i = 0; i < n; i++) {
 		bool plain = insns[i].id == X86_INS_MOV || insns[i].id == X86_INS_MOVABS || insns[i].id == X86_INS_LEA ||
 			     insns[i].id == X86_INS_PUSH || insns[i].id == X86_INS_NOP || insns[i].id == X86_INS_ENDBR64;
-		enum ending ending = insns[i].id == X86_INS_CALL ? ENDS_UNKNOWN_TRANSFER : step(t, &insns[i], target);
+		enum patch_ending ending = insns[i].id == X86_INS_CALL ? ENDS_UNKNOWN_TRANSFER : step(t, &insns[i], target);
 		on = ending == ENDS_TRANSFER;
 		if (ending != ENDS_OPEN || !plain)
 			break;
@@ -342,7 +338,7 @@ static uint64_t instruction_start(const struct tracer *t, uint64_t function, uin
 }
 
 /* A transfer to a place within the image is believed only where none leads out of it. */
-static bool settles(const struct tracer *t, enum ending ending, uint64_t target)
+static bool settles(const struct tracer *t, enum patch_ending ending, uint64_t target)
 {
 	return ending == ENDS_RETURN || ending == ENDS_BREAKPOINT || (ending == ENDS_TRANSFER && (!t->source->end || leaves(t, target)));
 }
@@ -351,7 +347,7 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 {
 	cs_insn *insns;
 	size_t n = decode(t, start, INSTRUCTIONS, &insns);
-	enum ending ending = ENDS_OPEN;
+	enum patch_ending ending = ENDS_OPEN;
 	unsigned nops = 0, touched = 0, shown = 0;
 	g_autoptr(GString) text = g_string_new(NULL);
 
@@ -362,7 +358,7 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 		uint8_t there;
 		touched++;
 		nops += insns[i].id == X86_INS_NOP;
-		enum ending next = step(t, &insns[i], &target);
+		enum patch_ending next = step(t, &insns[i], &target);
 		/* What stands behind a jump may be no code: only a jump that leads to memory outside of the image counts there. */
 		if (ending != ENDS_OPEN && !(next == ENDS_TRANSFER && settles(t, next, target) && t->source->read(t->source->user, target, &there, 1)))
 			continue;
@@ -374,9 +370,11 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 		}
 	}
 	/* Only the address may have been changed: the jump through the register it went to stands behind it. */
+	const struct tracer changed = *t;
 	for (size_t i = touched; i < n && i < touched + 2 && touched && ending == ENDS_OPEN; i++) {
 		const cs_x86 *x = &insns[i].detail->x86;
-		bool through = insns[i].id == X86_INS_RET || (x->op_count == 1 && x->operands[0].type == X86_OP_REG);
+		uint64_t value;
+		bool through = insns[i].id == X86_INS_RET || (x->op_count == 1 && x->operands[0].type == X86_OP_REG && recall(&changed, x->operands[0].reg, &value));
 		ending = step(t, &insns[i], &out->target);
 		if (ending != ENDS_OPEN && (ending != ENDS_TRANSFER || !through))
 			ending = ENDS_OPEN, i = n;
@@ -394,8 +392,7 @@ static void decode_x86(struct tracer *t, uint64_t start, uint64_t va, uint32_t l
 		out->kind = PATCH_BREAKPOINT;
 	else if (nops == touched)
 		out->kind = PATCH_NOP;
-	/* Nothing is ever mapped at the lowest addresses: what was read there was no pointer. */
-	if (ending == ENDS_TRANSFER && out->target >= LOWEST) {
+	if (ending == ENDS_TRANSFER && out->target >= PATCH_LOWEST) {
 		out->target = final_target(t, out->target);
 		out->has_target = true;
 	}
@@ -415,6 +412,8 @@ uint64_t patch_follow(const struct patch_source *source, uint16_t machine, uint6
 {
 	struct tracer t = { .source = source };
 
+	if (machine == PE_MACHINE_ARM64)
+		return patch_follow_arm64(source, va);
 	if (!open_engine(&t, machine))
 		return va;
 	va = final_target(&t, va);
@@ -428,6 +427,8 @@ void patch_decode(const struct patch_source *source, uint16_t machine, uint64_t 
 	struct tracer t = { .source = source };
 
 	*out = (struct patch_code){ .kind = PATCH_OTHER, .start = va };
+	if (machine == PE_MACHINE_ARM64)
+		patch_decode_arm64(source, va, length, out);
 	if (!open_engine(&t, machine))
 		return;
 	decode_x86(&t, instruction_start(&t, function, va), va, length, out);

@@ -2,8 +2,8 @@
 /*
  * System-call stubs: the functions of ntdll and win32u (and of copies of them) that do nothing but enter the kernel with a
  * number. Security products and malware alike write over their first bytes; others need their numbers to
- * call the kernel past such hooks. Forms: x64 since Windows 7 and since 10 1511, the 32-bit ones below WoW64 of Windows 7, 8
- * and 10, ARM64 (as their ntdll has them).
+ * call the kernel past such hooks. Forms: x64 since Windows 7 and since 10 1511, x86 (int 2e, SystemCallStub, sysenter), the 32-bit ones
+ * below WoW64 of Windows 7, 8 and 10, ARM64 (as their ntdll has them).
  */
 #include <string.h>
 #include "bytes.h"
@@ -36,9 +36,10 @@ static bool stub_number(uint16_t machine, const uint8_t code[STUB_BYTES], uint32
 		     (starts(code + 8, "\x0f\x05", 2) || starts(code + 8, "\xf6\x04\x25\x08\x03\xfe\x7f", 7));
 		*number = (uint32_t)bytes_at(&b, 4, 4);
 		break;
-	case PE_MACHINE_I386:	/* mov eax, number; then mov edx, … ; call edx, or xor/mov ecx; lea edx; call fs:[0xc0] */
+	case PE_MACHINE_I386:	/* mov eax, number; then mov edx, … ; call edx, or xor/mov ecx; lea edx; call fs:[0xc0], or lea edx; int 2e */
 		is = code[0] == 0xb8 && (code[5] == 0xba || starts(code + 5, "\x64\xff\x15\xc0", 4) || starts(code + 5, "\x33\xc9\x8d\x54", 4) ||
-					 (code[5] == 0xb9 && starts(code + 10, "\x8d\x54\x24", 3)) || code[5] == 0xe8);
+					 (code[5] == 0xb9 && starts(code + 10, "\x8d\x54\x24", 3)) || code[5] == 0xe8 ||
+					 starts(code + 5, "\x8d\x54\x24\x04\xcd\x2e", 6));
 		*number = (uint32_t)bytes_at(&b, 1, 2);	/* above it: how WoW64 passes the arguments */
 		break;
 	case PE_MACHINE_ARM64:	/* svc number; ret */
@@ -136,8 +137,10 @@ static void put_stub(struct subject *s, const struct stub *stub, guint place)
 	row_blob(row, C_CURRENT, stub->current, STUB_BYTES);
 	if (!stub->inferred)
 		row_int(row, C_CHANGED_BITS, stub->changed_bits);
-	if (stub->current_known)
+	if (stub->current_known) {
 		row_int(row, C_CURRENT_NUMBER, stub->current_number);
+		return;		/* where a stub leads is the kernel */
+	}
 	patch_decode(&source, s->original->machine, s->base + stub->rva, s->base + stub->rva, STUB_BYTES, &code);
 	if (code.kind == PATCH_HOOK && code.has_target) {
 		row_address(row, C_TARGET, code.target);

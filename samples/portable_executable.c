@@ -30,13 +30,56 @@ static uint32_t put_text(struct executable *x, uint32_t at, const char *text)
 
 /* ---- code: short functions that return a number, and stubs for system calls */
 
+/* System-call stubs as the ntdll of each system has them; the number's place, and how many bits of it. */
+static const struct stub_form { const char *name; unsigned length, operand; uint8_t code[24]; } stub_forms[] = {
+	/* mov eax, n; lea edx, [esp+4]; int 2e; ret 18: NT */
+	{ "int2e", 14, 1, { 0xb8, 0, 0, 0, 0, 0x8d, 0x54, 0x24, 0x04, 0xcd, 0x2e, 0xc2, 0x18, 0 } },
+	/* mov eax, n; mov edx, SystemCallStub; call [edx]; ret 18: XP SP2 to 7 */
+	{ "sysenter", 15, 1, { 0xb8, 0, 0, 0, 0, 0xba, 0x00, 0x03, 0xfe, 0x7f, 0xff, 0x12, 0xc2, 0x18, 0 } },
+	/* mov eax, n; call next; ret 18; mov edx, esp; sysenter; ret: 8 and later */
+	{ "call", 18, 1, { 0xb8, 0, 0, 0, 0, 0xe8, 0x03, 0, 0, 0, 0xc2, 0x18, 0, 0x8b, 0xd4, 0x0f, 0x34, 0xc3 } },
+	/* mov eax, n; xor ecx, ecx; lea edx, [esp+4]; call fs:[c0]; add esp, 4; ret 18: below 7's WoW64 */
+	{ "wow64-7", 24, 1, { 0xb8, 0, 0, 0, 0, 0x33, 0xc9, 0x8d, 0x54, 0x24, 0x04, 0x64, 0xff, 0x15, 0xc0, 0, 0, 0, 0x83, 0xc4, 0x04, 0xc2, 0x18, 0 } },
+	/* mov eax, n; call fs:[c0]; ret 18: below 8's */
+	{ "wow64-8", 15, 1, { 0xb8, 0, 0, 0, 0, 0x64, 0xff, 0x15, 0xc0, 0, 0, 0, 0xc2, 0x18, 0 } },
+	/* mov eax, n; mov edx, Wow64SystemServiceCall; call edx; ret 18: below 10's */
+	{ "wow64-10", 15, 1, { 0xb8, 0, 0, 0, 0, 0xba, 0x70, 0x8a, 0x2e, 0x77, 0xff, 0xd2, 0xc2, 0x18, 0 } },
+	/* svc n; ret: ARM64 */
+	{ "svc", 8, 0, { 0x01, 0, 0, 0xd4, 0xc0, 0x03, 0x5f, 0xd6 } },
+};
+
+static const struct stub_form *stub_form(const char *name)
+{
+	for (unsigned i = 0; name && i < G_N_ELEMENTS(stub_forms); i++)
+		if (!strcmp(stub_forms[i].name, name))
+			return &stub_forms[i];
+	if (name)
+		g_error("builder: stubs: \"%s\" is no form that is known", name);
+	return NULL;
+}
+
+static bool is_call(const struct executable *x, const char *name)
+{
+	return name && x->dll && g_str_has_prefix(name, "Nt") && g_ascii_isupper(name[2]);
+}
+
+static void write_stub(struct executable *x, uint32_t at, const struct stub_form *form, uint32_t number)
+{
+	memset(x->bytes + at, 0xcc, FUNCTION_SIZE);
+	memcpy(x->bytes + at, form->code, form->length);
+	if (form->operand)
+		put(x, at + form->operand, number, 2);
+	else
+		put(x, at, 0xd4000001u | number << 5, 4);
+}
+
 static void write_function(struct executable *x, uint32_t at, const char *name, uint32_t number)
 {
 	static const uint8_t plain64[] = { 0x48, 0x83, 0xec, 0x28, 0xb8, 0, 0, 0, 0, 0x48, 0x83, 0xc4, 0x28, 0xc3 };
 	static const uint8_t plain32[] = { 0x8b, 0xff, 0x55, 0x8b, 0xec, 0xb8, 0, 0, 0, 0, 0x5d, 0xc3 };
 	static const uint8_t call64[] = { 0x4c, 0x8b, 0xd1, 0xb8, 0, 0, 0, 0, 0xf6, 0x04, 0x25, 0x08, 0x03, 0xfe, 0x7f, 0x01,
 					  0x75, 0x03, 0x0f, 0x05, 0xc3, 0xcd, 0x2e, 0xc3 };
-	bool call = name && x->is_64bit && x->dll && g_str_has_prefix(name, "Nt") && g_ascii_isupper(name[2]);
+	bool call = x->is_64bit && is_call(x, name);
 	const uint8_t *code = call ? call64 : x->is_64bit ? plain64 : plain32;
 	unsigned length = call ? sizeof(call64) : x->is_64bit ? sizeof(plain64) : sizeof(plain32);
 	unsigned operand = call ? 4 : x->is_64bit ? 5 : 6;
@@ -57,10 +100,15 @@ static void write_code(struct executable *x, const struct executable_spec *spec)
 
 	if (x->exports->len + 1 > room)
 		g_error("builder: %s: more exports than its code has room for", spec->name);
-	for (unsigned i = 0; i < room; i++)
-		write_function(x, x->sections[TEXT].rva + FUNCTION_SIZE * i,
-			       i && i <= x->exports->len ? x->exports->pdata[i - 1] : NULL,
-			       i && i <= x->exports->len ? i : (uint32_t)(random_of(spec->seed, spec->name, i) & 0xffff));
+	const struct stub_form *form = stub_form(spec->stubs);
+	for (unsigned i = 0; i < room; i++) {
+		const char *name = i && i <= x->exports->len ? x->exports->pdata[i - 1] : NULL;
+		uint32_t at = x->sections[TEXT].rva + FUNCTION_SIZE * i;
+		if (form && is_call(x, name))
+			write_stub(x, at, form, i);
+		else
+			write_function(x, at, name, i && i <= x->exports->len ? i : (uint32_t)(random_of(spec->seed, spec->name, i) & 0xffff));
+	}
 }
 
 /* ---- headers */

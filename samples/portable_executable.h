@@ -47,6 +47,7 @@ struct executable_spec {
 	uint32_t pointer;		/* where an address of the first function stands, relocated; 0: nowhere */
 	uint32_t guard;			/* where two guard pointers stand, with a load config before them that names them; 0: nowhere */
 	bool is_64bit, arm64, dll, native;
+	const char *stubs;		/* how its Nt… functions enter the kernel, see stub_forms; NULL: as x64 does */
 	struct { const char *name; uint32_t rva; } data_exports[1];	/* names of variables; rva 0: none */
 };
 

@@ -129,7 +129,7 @@ static void create_executable(struct sample *s, struct sample_file *f, struct it
 		.product = item_text(item, "product", NULL), .version = item_text(item, "version", s->layout->version),
 		.seed = s->seed + (wow64 ? 32 : 0), .timestamp = (uint32_t)item_number(item, "timestamp", 0),
 		.text_pages = (uint32_t)item_number(item, "text", 0), .pointer = (uint32_t)item_number(item, "pointer", 0),
-		.guard = (uint32_t)item_number(item, "guard", 0),
+		.guard = (uint32_t)item_number(item, "guard", 0), .stubs = item_text(item, "stubs", NULL),
 	};
 
 	/* Where it goes depends on what it is, and its header says where it went. */

@@ -259,9 +259,9 @@ static void add_module(struct sample *s, struct sample_process *p, struct item *
 		}
 	}
 	/* Every process has this one, so no line of its own is needed. */
-	if (!item && !wow64 && !g_ascii_strcasecmp(base, "ntdll.dll")) {
+	if (!item && !g_ascii_strcasecmp(base, "ntdll.dll")) {
 		m.item = p->item;
-		patch(s, p, &m, item_text(p->item, "ntdll-patch", NULL));
+		patch(s, p, &m, item_text(p->item, wow64 ? "ntdll32-patch" : "ntdll-patch", NULL));
 		m.item = NULL;
 	}
 	g_array_append_val(p->modules, m);

@@ -78,6 +78,12 @@ static const struct patch_case {
 	{ "nop", true, 0, 0, 2, { 0x90, 0x90, 0xc3 }, PATCH_NOP, false, 0 },
 	{ "jump after the patch is the function's own", true, 0, 0, 3, { 0x48, 0x31, 0xd2, 0xe9, 0, 1, 0, 0 }, PATCH_OTHER, false, 0 },
 	{ "within an instruction, from the function's start", true, 0, 4, 4, { 0x48, 0x89, 0xc8, 0xe9, 0xf8, 0x0f, 0, 0 }, PATCH_HOOK, true, CODE + 0x1000 },
+	{ "an address computed", true, 0, 0, 18, { 0x48, 0xb8, 0, 0, 0, 0x20, 0, 0, 0, 0, 0x48, 0x05, 0x30, 1, 0, 0, 0xff, 0xe0 }, PATCH_HOOK, true, 0x20000130 },
+	{ "xchg with the stack's top", true, 0, 0, 16, { 0x50, 0x48, 0xb8, 0, 0xb, 0, 0x20, 0, 0, 0, 0, 0x48, 0x87, 0x04, 0x24, 0xc3 }, PATCH_HOOK, true, 0x20000b00 },
+	{ "call next; pop; add; jmp", true, 0, 0, 14, { 0xe8, 0, 0, 0, 0, 0x58, 0x48, 0x05, 0, 0x10, 0, 0, 0xff, 0xe0 }, PATCH_HOOK, true, CODE + 0x1005 },
+	{ "a far jump", false, 0, 0, 7, { 0xea, 0, 0xa, 0, 0x21, 0x33, 0 }, PATCH_HOOK, true, 0x21000a00 },
+	{ "the register jumped through isn't what was changed", false, 0, 1, 1, { 0xb8, 5, 0, 0, 0, 0xba, 0x70, 0x8a, 0x2e, 0x77, 0xff, 0xd2 }, PATCH_OTHER, false, 0 },
+	{ "no pointer", true, 0, 0, 6, { 0xff, 0x25, 2, 0, 0, 0, 0xcc, 0xcc, 0, 0, 0, 0, 0, 0, 0, 0 }, PATCH_HOOK, false, 0 },
 	{ "no instruction", true, 0, 0, 2, { 0x06, 0x06 }, PATCH_OTHER, false, 0 },
 };
 
@@ -85,7 +91,7 @@ START_TEST(test_patch)
 {
 	const struct patch_case *c = &patch_cases[_i];
 	struct code code = { .base = c->wide ? CODE : 0x401000 };
-	struct patch_source source = { &code, read_code };
+	struct patch_source source = { .user = &code, .read = read_code };
 	struct patch_code out;
 
 	memset(code.bytes, 0xcc, sizeof(code.bytes));
@@ -98,11 +104,52 @@ START_TEST(test_patch)
 }
 END_TEST
 
+/* Of instructions; the first `length` bytes are the patch. */
+static const struct arm64_case {
+	const char *what;
+	unsigned at, length;
+	uint32_t words[6];
+	enum patch_kind kind;
+	uint64_t target;	/* 0: none */
+} arm64_cases[] = {
+	{ "b", 0, 4, { 0x14000400 }, PATCH_HOOK, CODE + 0x1000 },
+	{ "bl", 0, 4, { 0x94000400 }, PATCH_HOOK, CODE + 0x1000 },
+	{ "ldr x16, 8; br x16", 0, 16, { 0x58000050, 0xd61f0200, 0x00001000, 0x00000123 }, PATCH_HOOK, UINT64_C(0x12300001000) },
+	{ "movz; movk; br", 0, 12, { 0xd2800810, 0xf2a40010, 0xd61f0200 }, PATCH_HOOK, 0x20000040 },
+	{ "adrp; add; br", 0, 12, { 0xb0000010, 0x91008210, 0xd61f0200 }, PATCH_HOOK, CODE + 0x1020 },
+	{ "only the address in movz; movk; br", 1, 2, { 0xd2800810, 0xf2a40010, 0xd61f0200 }, PATCH_HOOK, 0x20000040 },
+	{ "a branch to where nobody knows", 0, 4, { 0xd61f0200 }, PATCH_HOOK, 0 },
+	{ "a branch to a branch", 0, 4, { 0x14000003, 0, 0, 0x14000400 }, PATCH_HOOK, CODE + 0x100c },
+	{ "mov w0, 0; ret", 0, 8, { 0x52800000, 0xd65f03c0 }, PATCH_RETURN, 0 },
+	{ "brk", 0, 4, { 0xd4200000 }, PATCH_BREAKPOINT, 0 },
+	{ "nop", 0, 4, { 0xd503201f, 0xd65f03c0 }, PATCH_NOP, 0 },
+	{ "another number", 0, 4, { 0xd40000a1, 0xd65f03c0 }, PATCH_OTHER, 0 },
+};
+
+START_TEST(test_patch_arm64)
+{
+	const struct arm64_case *c = &arm64_cases[_i];
+	struct code code = { .base = CODE };
+	struct patch_source source = { .user = &code, .read = read_code };
+	struct patch_code out;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(c->words); i++)
+		for (unsigned b = 0; b < 4; b++)
+			code.bytes[4 * i + b] = (uint8_t)(c->words[i] >> 8 * b);
+	patch_decode(&source, PE_MACHINE_ARM64, CODE, CODE + c->at, c->length, &out);
+	ck_assert_msg(out.kind == c->kind, "%s: %s (%s)", c->what, patch_kind_name(out.kind), out.text ? out.text : "");
+	ck_assert_msg(out.has_target == (c->target != 0), "%s: target %d", c->what, out.has_target);
+	ck_assert_msg(!c->target || out.target == c->target, "%s: 0x%" G_GINT64_MODIFIER "x", c->what, out.target);
+	ck_assert_uint_eq(out.start, CODE);
+	g_free(out.text);
+}
+END_TEST
+
 /* Jumps to jumps are followed, and those that go round are left. */
 START_TEST(test_trampolines)
 {
 	struct code code = { .base = CODE };
-	struct patch_source source = { &code, read_code };
+	struct patch_source source = { .user = &code, .read = read_code };
 	struct patch_code out;
 
 	memset(code.bytes, 0xcc, sizeof(code.bytes));
@@ -118,7 +165,7 @@ START_TEST(test_trampolines)
 	ck_assert(out.has_target && out.target >= CODE + 0x100 && out.target <= CODE + 0x110);
 	g_free(out.text);
 	/* Code we can't decode is no error. */
-	patch_decode(&source, PE_MACHINE_ARM64, CODE, CODE, 4, &out);
+	patch_decode(&source, PE_MACHINE_ARMNT, CODE, CODE, 4, &out);
 	ck_assert(out.kind == PATCH_OTHER && !out.text);
 	patch_decode(&source, PE_MACHINE_AMD64, 0, 0, 4, &out);
 	ck_assert(out.kind == PATCH_OTHER && !out.text);
@@ -653,6 +700,7 @@ int main(void)
 
 	tcase_add_test(tests, test_differences);
 	tcase_add_loop_test(tests, test_patch, 0, G_N_ELEMENTS(patch_cases));
+	tcase_add_loop_test(tests, test_patch_arm64, 0, G_N_ELEMENTS(arm64_cases));
 	tcase_add_test(tests, test_trampolines);
 	tcase_add_test(tests, test_hash);
 	tcase_add_test(tests, test_page_hashes);
