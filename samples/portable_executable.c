@@ -376,6 +376,12 @@ static void place_sections(struct executable *x, const struct executable_spec *s
 
 	x->sections = g_memdup2(kinds, sizeof(kinds));
 	x->section_count = SECTIONS;
+	if (spec->code_name)
+		x->sections[TEXT].name = g_intern_string(spec->code_name);
+	if (spec->code_writable) {
+		x->sections[TEXT].characteristics |= 0x80000000;
+		x->sections[TEXT].protection = MM_EXECUTE_WRITECOPY;
+	}
 	x->sections[TEXT].size = (spec->text_pages ? spec->text_pages : 2) * 0x1000;
 	if (spec->size) {
 		/* Where the symbols say; resources and relocations behind them. */
@@ -445,7 +451,7 @@ struct executable *executable_create(const struct executable_spec *spec)
 	g_ptr_array_sort(x->exports, compare_text);
 	place_sections(x, spec);
 	x->bytes = g_malloc0(x->size);
-	x->entry_point = x->sections[TEXT].rva;
+	x->entry_point = spec->entry ? spec->entry : x->sections[TEXT].rva;
 	write_headers(x, spec);
 	write_code(x, spec);
 	at = write_imports(x, spec);
@@ -460,6 +466,14 @@ struct executable *executable_create(const struct executable_spec *spec)
 	if (spec->pointer) {
 		put(x, x->sections[RELOC].rva + 8, (x->is_64bit ? 0xa000 : 0x3000) | (spec->pointer & 0xfff), 2);	/* DIR64, HIGHLOW */
 		put(x, spec->pointer, x->base + function_rva(x, 0), x->is_64bit ? 8 : 4);
+	}
+	if (spec->tls) {	/* IMAGE_TLS_DIRECTORY, and its table of callbacks */
+		unsigned w = x->is_64bit ? 8 : 4;
+		uint32_t directory = x->sections[DATA].rva - 0x80, table = directory + 0x40;
+		put(x, directory + 2 * w, x->base + x->sections[DATA].rva, w);
+		put(x, directory + 3 * w, x->base + table, w);
+		put(x, table, spec->tls, w);
+		write_directory(x, 9, directory, 4 * w + 8);
 	}
 	if (spec->guard) {	/* IMAGE_LOAD_CONFIG_DIRECTORY up to GuardCFDispatchFunctionPointer */
 		unsigned w = x->is_64bit ? 8 : 4;

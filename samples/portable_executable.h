@@ -47,6 +47,10 @@ struct executable_spec {
 	uint32_t pointer;		/* where an address of the first function stands, relocated; 0: nowhere */
 	uint32_t guard;			/* where two guard pointers stand, with a load config before them that names them; 0: nowhere */
 	bool is_64bit, arm64, dll, native;
+	uint64_t tls;			/* a TLS callback's address, in a directory at the end of .rdata; 0: none */
+	uint32_t entry;			/* RVA of the entry point; 0: where code begins */
+	const char *code_name;		/* of its section of code; NULL: .text */
+	bool code_writable;
 	const char *stubs;		/* how its Nt… functions enter the kernel, see stub_forms; NULL: as x64 does */
 	struct { const char *name; uint32_t rva; } data_exports[1];	/* names of variables; rva 0: none */
 };

@@ -48,6 +48,7 @@ struct sample_vad {
 	bool is_private, mem_commit, image;
 	uint64_t commit;
 	const struct sample_file *file;	/* its section; NULL with prototypes: backed by the page file */
+	bool unbound;		/* an image that nobody loaded: its import slots are as the file has them */
 };
 
 struct sample_thread { uint64_t ethread, tid, teb; const char *calls; };	/* calls: of the description */

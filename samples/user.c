@@ -199,7 +199,7 @@ static uint64_t patch_one(struct sample *s, struct sample_process *p, const stru
 		item_fail(m->item, "patch: EXPORT:HEX");
 	g_autofree char *where = g_strndup(text, (gsize)(colon - text));
 	uint32_t rva = g_str_has_prefix(where, "0x") ? (uint32_t)g_ascii_strtoull(where, NULL, 0) : executable_export(m->file->executable, where);
-	if (!rva || rva >= m->file->executable->size)
+	if ((!rva && strcmp(where, "0x0")) || rva >= m->file->executable->size)
 		item_fail(m->item, "patch: %s is no export and no offset within the image", where);
 	uint64_t page = m->base + (rva & ~PAGE_MASK);
 	if (page != copied) {
@@ -252,6 +252,7 @@ static void add_module(struct sample *s, struct sample_process *p, struct item *
 	if (!item_flag(item, "unmapped")) {
 		struct sample_vad *vad = vad_add(s, p, m.base, f->pages, MM_EXECUTE_WRITECOPY, f);
 		vad->commit = 2;
+		vad->unbound = item && item_flag(item, "unbound");
 		vad_map_image(s, p, vad);
 		if (item) {
 			patch(s, p, &m, item_text(item, "patch", NULL));
@@ -264,7 +265,8 @@ static void add_module(struct sample *s, struct sample_process *p, struct item *
 		patch(s, p, &m, item_text(p->item, wow64 ? "ntdll32-patch" : "ntdll-patch", NULL));
 		m.item = NULL;
 	}
-	g_array_append_val(p->modules, m);
+	if (!item || !item_flag(item, "unbound"))	/* the loader knows nothing of those */
+		g_array_append_val(p->modules, m);
 }
 
 /* What every process maps: its program, ntdll and kernel32; a 32-bit one also the layer between. */
@@ -284,6 +286,9 @@ static void add_images(struct sample *s, struct sample_process *p)
 		struct sample_vad *vad = vad_add(s, p, main_image->base, main_image->pages, MM_EXECUTE_WRITECOPY, main_image);
 		vad->commit = 2;
 		vad_map_image(s, p, vad);
+		m.item = p->item;
+		patch(s, p, &m, item_text(p->item, "image-patch", NULL));
+		m.item = NULL;
 	}
 	g_array_append_val(p->modules, m);
 	if (p->wow64) {

@@ -199,7 +199,8 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 	for (uint64_t n = 0; n < f->pages; n++)
 		if (is_private(f, executable_section_at(f->executable, (uint32_t)(n * PAGE_SIZE)), n))
 			private_copy(s, p, vad, n, holds_imports(f, n) ? MM_READONLY : MM_READWRITE);
-	bind_imports(s, p, vad);
+	if (!vad->unbound)
+		bind_imports(s, p, vad);
 }
 
 /* ---- `vad` lines */
