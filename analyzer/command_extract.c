@@ -19,6 +19,7 @@
 #include "image_compare.h"
 #include "image_rebuild.h"
 #include "image_remains.h"
+#include "image_section.h"
 #include "page_file.h"
 #include "pe_space.h"
 #include "pipeline.h"
@@ -450,10 +451,15 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 
 	if (image_remains_wanted(headers)) {
+		struct view kernel = { x->kernel_space, vad };
+		struct image_section object = { 0 };
+		if (original && image_section_read(&kernel, &object))
+			image_section_apply(&object, headers);
+		image_section_clear(&object);
 		space_refill(space);
 		pe->base = t->base;
 		if (image_remains_find(space, t->base, pe->size_limit, &remains))
-			image_remains_apply(&remains, headers->has_file_header ? headers : (headers = pe));
+			image_remains_apply(&remains, headers->machine ? headers : (headers = pe));
 	}
 	image_remains_clear(&remains);
 	if (!x->options->mapped && !image_write_file(pe, headers, x->options->image_base ? &x->options->new_base : NULL, to, missing, &how))

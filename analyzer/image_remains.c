@@ -102,15 +102,20 @@ static uint32_t relocation_blocks(const uint8_t *bytes, uint32_t limit, bool *is
 
 /* ---- imports and exports: anywhere */
 
-/* Does a name table of imports begin at rva? Its entries lead to a hint and a name; in 64-bit images they have 8 bytes. */
-static bool name_table(const struct search *s, uint64_t rva, bool *is_64bit)
+/*
+ * Does a name table of imports begin at rva? Its entries lead to a hint and a name; in 64-bit images they have 8 bytes. One name and the
+ * zero after it look the same in both: *is_64bit unless a table of 8-byte entries would reach into another one that begins at `next`.
+ */
+static bool name_table(const struct search *s, uint64_t rva, uint32_t next, bool *is_64bit)
 {
 	uint64_t first;
 	unsigned names = 0, width = 4;
 
 	if (!read_at(s, rva, &first, sizeof(first)))
 		return false;
-	*is_64bit = first < s->limit || first >> 63;
+	*is_64bit = space_pointer_size(s->space) == 8 && (first < s->limit || first >> 63);
+	if (*is_64bit && next == rva + 8 && !(first >> 63))
+		*is_64bit = false;
 	if (*is_64bit)
 		width = 8;
 	for (unsigned i = 0; i < THUNKS; i++, rva += width) {
@@ -130,13 +135,13 @@ static bool name_table(const struct search *s, uint64_t rva, bool *is_64bit)
 	return true;
 }
 
-static bool descriptor(const struct search *s, const uint8_t *raw, bool *is_64bit)
+static bool descriptor(const struct search *s, const uint8_t *raw, uint32_t next, bool *is_64bit)
 {
 	struct bytes b = { raw, DESCRIPTOR, false };
 	uint32_t names = bytes_u32(&b), stamp = bytes_u32(&b), chain = bytes_u32(&b), name = bytes_u32(&b), slots = bytes_u32(&b);
 
 	return names >= PAGE_SIZE && names < s->limit && names % 4 == 0 && slots >= PAGE_SIZE && slots < s->limit && slots % 4 == 0 && name < s->limit &&
-	       (!stamp || stamp == UINT32_MAX) && (!chain || chain == UINT32_MAX) && read_library_name(s, name) && name_table(s, names, is_64bit);
+	       (!stamp || stamp == UINT32_MAX) && (!chain || chain == UINT32_MAX) && read_library_name(s, name) && name_table(s, names, next, is_64bit);
 }
 
 static uint32_t import_table(const struct search *s, uint32_t rva, bool *is_64bit)
@@ -144,12 +149,18 @@ static uint32_t import_table(const struct search *s, uint32_t rva, bool *is_64bi
 	static const uint8_t zeros[DESCRIPTOR];
 	uint8_t raw[DESCRIPTOR];
 	uint32_t n = 0;
+	bool narrow = false;
 
 	while (n < DESCRIPTORS && read_at(s, rva + (uint64_t)n * DESCRIPTOR, raw, sizeof(raw)) && memcmp(raw, zeros, sizeof(raw))) {
-		if (!descriptor(s, raw, is_64bit))
+		uint32_t next = 0;
+		bool wide;
+		(void)!read_at(s, rva + (uint64_t)(n + 1) * DESCRIPTOR, &next, sizeof(next));
+		if (!descriptor(s, raw, GUINT32_FROM_LE(next), &wide))
 			return 0;
+		narrow |= !wide;
 		n++;
 	}
+	*is_64bit = !narrow;
 	return n ? (n + 1) * DESCRIPTOR : 0;
 }
 
@@ -330,7 +341,7 @@ static bool anchor_fits(const struct search *s, const struct anchor *a)
 		return relocations_fit(s, a->va);
 	if (!read_at(s, a->va - s->base, raw, sizeof(raw)))
 		return false;
-	return a->kind == ANCHOR_FUNCTIONS ? unwinds(s, raw) : a->kind == ANCHOR_IMPORTS ? descriptor(s, raw, &wide) : export_directory(s, raw);
+	return a->kind == ANCHOR_FUNCTIONS ? unwinds(s, raw) : a->kind == ANCHOR_IMPORTS ? descriptor(s, raw, 0, &wide) : export_directory(s, raw);
 }
 
 /* What may be a descriptor of imports or an export directory, wherever the base is. */
@@ -434,16 +445,6 @@ void image_remains_clear(struct image_remains *r)
 	g_clear_pointer(&r->sections, g_array_unref);
 }
 
-static bool has_sections(const struct pe *pe)
-{
-	for (guint i = 0; i < pe->sections->len; i++) {
-		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
-		if (s->virtual_address && (s->virtual_size || s->raw_size))
-			return true;
-	}
-	return false;
-}
-
 bool image_remains_wanted(const struct pe *pe)
 {
 	bool directories = false;
@@ -451,7 +452,7 @@ bool image_remains_wanted(const struct pe *pe)
 	for (unsigned i = 0; i < PE_DIRECTORIES; i++)
 		directories |= pe->directories[i].rva != 0;
 	/* Below a page, sections aren't mapped apart. */
-	return !pe->has_file_header || (!has_sections(pe) && pe->section_alignment >= PAGE_SIZE) || !directories;
+	return !pe->has_file_header || (!pe_has_sections(pe) && pe->section_alignment >= PAGE_SIZE) || !directories;
 }
 
 void image_remains_apply(const struct image_remains *r, struct pe *pe)
@@ -461,7 +462,7 @@ void image_remains_apply(const struct image_remains *r, struct pe *pe)
 		{ PE_DIRECTORY_EXPORT, &r->exports },
 	};
 
-	if (!pe->has_file_header) {
+	if (!pe->has_file_header && !pe->machine) {
 		pe->is_64bit = r->is_64bit;
 		/* Only x64 has a function table of this form; what 64-bit relocations are for isn't told. */
 		pe->machine = r->is_64bit ? PE_MACHINE_AMD64 : PE_MACHINE_I386;
@@ -471,7 +472,7 @@ void image_remains_apply(const struct image_remains *r, struct pe *pe)
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
 		if (!pe->directories[parts[i].index].rva)
 			pe->directories[parts[i].index] = *parts[i].from;
-	if (!has_sections(pe)) {
+	if (!pe_has_sections(pe)) {
 		g_array_set_size(pe->sections, 0);
 		if (r->sections->len)
 			g_array_append_vals(pe->sections, r->sections->data, r->sections->len);

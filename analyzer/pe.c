@@ -494,6 +494,16 @@ const struct pe_section *pe_section_at(const struct pe *pe, uint32_t rva)
 	return NULL;
 }
 
+bool pe_has_sections(const struct pe *pe)
+{
+	for (guint i = 0; i < pe->sections->len; i++) {
+		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
+		if (s->virtual_address && (s->virtual_size || s->raw_size))
+			return true;
+	}
+	return false;
+}
+
 /* ---- entropy ---- */
 
 static double entropy_of(const uint64_t counts[256], uint64_t total)

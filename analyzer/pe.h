@@ -165,6 +165,8 @@ enum fault pe_read(struct pe *pe, uint32_t rva, void *buffer, size_t length) G_G
 bool pe_va_to_rva(const struct pe *pe, uint64_t va, uint32_t *rva);
 /* The section an RVA lies in, or NULL. */
 const struct pe_section *pe_section_at(const struct pe *pe, uint32_t rva);
+/* Does any of its sections have a place? */
+bool pe_has_sections(const struct pe *pe);
 /* Shannon entropy, in bits per byte, of those pages of the range that can be read; a
  * fault, and *entropy untouched, when none can. */
 enum fault pe_entropy(struct pe *pe, uint32_t rva, uint32_t length, double *entropy);

@@ -5,6 +5,7 @@
 #include "image_compare.h"
 #include "image_rebuild.h"
 #include "image_remains.h"
+#include "image_section.h"
 #include "limit.h"
 #include "patch.h"
 #include "pe_space.h"

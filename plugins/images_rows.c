@@ -32,19 +32,20 @@ static void put_headers(struct subject *s, struct row *row)
 	}
 	row_int(row, I_MACHINE, pe->machine);
 	row_int(row, I_IS_64BIT, pe->is_64bit);
-	if (pe->has_file_header) {
+	if (pe->has_file_header)
 		row_int(row, I_TIMESTAMP, pe->timestamp);
+	if (pe->has_file_header || pe->characteristics) {
 		row_int(row, I_CHARACTERISTICS, pe->characteristics);
 		row_int(row, I_IS_DLL, (pe->characteristics & PE_FILE_DLL) != 0);
 	}
 	if (pe->has_optional_header) {
 		row_address(row, I_PREFERRED_BASE, pe->image_base);
-		if (pe->entry_point)
-			row_address(row, I_ENTRY, s->base + pe->entry_point);
 		row_int(row, I_SIZE_OF_IMAGE, pe->size_of_image);
 		row_int(row, I_CHECKSUM, pe->checksum);
 		row_int(row, I_SUBSYSTEM, pe->subsystem);
 	}
+	if (pe->entry_point)
+		row_address(row, I_ENTRY, s->base + pe->entry_point);
 }
 
 static void put_relocations(struct row *row, const struct image_fixups *fixups)
@@ -348,14 +349,25 @@ static void put_resources(struct subject *s)
 static void rebuild(struct subject *s)
 {
 	struct image_remains remains;
+	struct image_section section;
+	const char *by_section = NULL;
 
 	if (!s->space || s->rebuilt_from || !image_remains_wanted(s->facts))
 		return;
+	if (s->vad && image_vad(s->vad)) {
+		struct view view = { s->c->space, s->vad };
+		if (image_section_read(&view, &section) && image_section_apply(&section, s->facts))
+			by_section = "section_object";
+		image_section_clear(&section);
+	}
+	g_autofree char *tables = NULL;
 	if (image_remains_find(s->space, s->base, s->size, &remains)) {
 		image_remains_apply(&remains, s->facts);
-		s->rebuilt_from = image_remains_text(&remains);
+		tables = image_remains_text(&remains);
 	}
 	image_remains_clear(&remains);
+	if (by_section || tables)
+		s->rebuilt_from = g_strconcat(by_section ? by_section : tables, by_section && tables ? "," : NULL, tables, NULL);
 }
 
 void put_image(struct subject *s)

@@ -20,8 +20,8 @@ const struct table table_images = {
 				 "remains (the same, its header gone), driver" },
 		[I_HEADER_STATE] = { "header_state", COL_TEXT, "intact, partial, wiped (readable, but no PE header), absent (not readable)" },
 		[I_HEADER_DAMAGE] = { "header_damage", COL_TEXT, "which parts are damaged" },
-		[I_REBUILT_FROM] = { "rebuilt_from", COL_TEXT, "where no header is left: what its parts and sections were told from (functions, relocations, imports, "
-				     "exports, protections of pages)" },
+		[I_REBUILT_FROM] = { "rebuilt_from", COL_TEXT, "what the headers lack was told from this: section_object (the memory manager's own of the file), functions, "
+				     "relocations, imports, exports, protections of pages" },
 		[I_MACHINE] = { "machine", COL_INT, "34404 x64, 332 x86, 43620 ARM64" },
 		[I_IS_64BIT] = { "is_64bit", COL_BOOL, "PE32+" },
 		[I_TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp" },

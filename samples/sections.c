@@ -208,6 +208,22 @@ static void create_section(struct sample *s, struct sample_file *f)
 	}
 }
 
+/* file … information: what the memory manager keeps of the headers. */
+static void create_information(struct sample *s, struct sample_file *f, struct item *item)
+{
+	const struct executable *x = f->executable;
+
+	if (!x || !item || !item_flag(item, "information"))
+		return;
+	unsigned size = s->layout->mi_section_image_information.size_;
+	uint64_t at = pool_alloc(s, size ? size : s->layout->section_image_information.size_, "MmIm", true);
+	SET(s, at, section_image_information.TransferAddress, f->base + x->entry_point);
+	SET(s, at, section_image_information.ImageCharacteristics, 0x22 | (x->dll ? 0x2000 : 0) | (x->is_64bit ? 0 : 0x100));
+	SET(s, at, section_image_information.Machine, x->arm64 ? 0xaa64 : x->is_64bit ? 0x8664 : 0x14c);
+	SET(s, at, section_image_information.CheckSum, x->checksum);
+	SET(s, f->segment, segment.u2, at);
+}
+
 static void set_prototype(struct sample *s, struct sample_file *f, uint64_t n, uint64_t pte)
 {
 	memory_put(s->memory, ROOT(s), f->prototypes + s->pte_width * n, memory_encode(s->memory, pte), s->pte_width);
@@ -263,6 +279,7 @@ struct sample_file *file_get(struct sample *s, const char *path, bool image, boo
 	else
 		f->pages = item_number(item, "pages", 4);
 	create_section(s, f);
+	create_information(s, f, item);
 	fill_section(s, f);
 	g_ptr_array_add(s->files, f);
 	return f;

@@ -93,3 +93,31 @@ cat >"$work/expected" <<'END'
 1500|tls_callback_outside_image|high|T1055.005|0x20000040|1
 END
 diff -u "$work/expected" "$work/found"
+
+# A mapped image whose headers are not in the dump at all: the section object has what they said, tables the rest.
+for build in 6.1.7601.17514-x86 6.1.7601.24540 6.3.9600.20144 10.0.14393.5291 10.0.19041.1466 10.0.22000.1219; do
+	case $build in
+	*-x86) base=0x10000000 machine=332 ;;
+	*) base=0x7ffb10000000 machine=34404 ;;
+	esac
+	case $build in 6.1.7601.24540) base=0x7fefc000000 ;; esac
+	cat >"$work/description" <<END
+# Headers that are gone.
+machine build=$build ram=6M
+file path=C:\\Windows\\System32\\helper.dll exports=HelpA,HelpB imports=ntdll.dll!NtClose,kernel32.dll!ReadFile base=$base information
+process name=host.exe pid=1000 ppid=4 path=C:\\Windows\\System32\\host.exe
+ image file=C:\\Windows\\System32\\helper.dll
+output format=full
+defect kind=hole pid=1000 va=$base
+END
+	"$mksample" "$work/description" "$work/dump"
+	rm -f "$work/case.db"
+	"$memsieve" analyze -q -o "$work/case.db" "$work/dump" || [ $? = 3 ]	# 3: a page is missing
+	sqlite3 "$work/case.db" >"$work/found" <<'END'
+SELECT header_state, rebuilt_from, machine, is_dll, printf('0x%x', entry_point - base), (SELECT group_concat(printf('0x%x 0x%x 0x%x %x', virtual_address, virtual_size, raw_offset,
+	characteristics >> 28 & 15), ', ') FROM image_sections s WHERE s.image_id = i.image_id), (SELECT count(*) FROM image_imports m WHERE m.image_id = i.image_id),
+	(SELECT count(*) FROM image_exports m WHERE m.image_id = i.image_id) FROM images i WHERE path LIKE '%helper.dll';
+END
+	echo "absent|section_object,imports,exports,protections|$machine|1|0x1000|0x1000 0x2000 0x1000 6, 0x3000 0x2000 0x3000 4, 0x5000 0x1000 0x5000 c, 0x6000 0x1000 0x6000 4, 0x7000 0x1000 0x7000 4|2|2" >"$work/expected"
+	diff -u "$work/expected" "$work/found" || { echo "FAIL build $build"; exit 1; }
+done
