@@ -66,15 +66,15 @@ static void guard_slots(struct pe *pe, struct image_fixups *f)
 		return;
 	f->dynamic = config->dynamic_relocation_table || config->dynamic_relocation_offset;
 	if (config->guard_cf_check_pointer && pe_va_to_rva(pe, config->guard_cf_check_pointer, &rva))
-		add_slot(f->slots, f->guard_check = rva, width);
+		add_slot(f->slots, f->guards[0] = rva, width);
 	if (config->guard_cf_dispatch_pointer && pe_va_to_rva(pe, config->guard_cf_dispatch_pointer, &rva))
-		add_slot(f->slots, f->guard_dispatch = rva, width);
+		add_slot(f->slots, f->guards[1] = rva, width);
 	for (unsigned at = XFG_FIRST; pe->is_64bit && at + 8 <= MIN(config->size, XFG_END); at += 8) {
 		uint8_t pointer[8];
 		struct bytes b = { pointer, sizeof pointer, false };
 		uint32_t from = pe->directories[PE_DIRECTORY_LOAD_CONFIG].rva;
 		if (from <= UINT32_MAX - at && !pe_read(pe, from + at, pointer, sizeof pointer) && pe_va_to_rva(pe, bytes_u64(&b), &rva) && rva)
-			add_slot(f->slots, rva, width);
+			add_slot(f->slots, f->guards[2 + (at - XFG_FIRST) / 8] = rva, width);
 	}
 }
 

@@ -14,7 +14,8 @@ struct image_fixups {
 	bool is_64bit;
 	GArray *relocations;	/* struct pe_relocation, by rva */
 	GArray *slots;		/* struct image_span, by rva, disjoint: import slots and guard pointers */
-	uint32_t guard_check, guard_dispatch;	/* RVAs of the guard pointers that calls through addresses go through, 0: none */
+	/* RVAs of the guard pointers that calls through addresses go through, 0: none. First those of CFG (check, dispatch), then XFG's. */
+	uint32_t guards[2 + 5];
 	/* What kept either from being complete; NONE with an empty array: the image has none. */
 	enum fault relocation_fault, slot_fault;
 	bool recognised;	/* relocations of a 64-bit image whose table can't be read: every address within the image that stands in it is one */

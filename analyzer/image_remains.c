@@ -12,9 +12,10 @@ enum {
 	DESCRIPTORS = 1024,
 	DIRECTORY = 40,		/* IMAGE_EXPORT_DIRECTORY */
 	NAME_MAX_ = 64,
-	ANCHORS = 128,		/* tables that are looked at to tell where images begin */
+	ANCHORS = 64,		/* tables that are looked at to tell where images begin */
 	ON_PAGE = 16,		/* of them on one page */
-	CANDIDATES = 16384,	/* pages before a table where its image may begin */
+	CANDIDATES = 4096,	/* pages before a table where its image may begin */
+	CANDIDATE_STEPS = 2,	/* of the space, that looking at one costs */
 	SLOTS = 4,		/* relocated addresses that must lead into the image */
 };
 
@@ -418,7 +419,7 @@ void image_remains_bases(struct space *space, uint64_t start, uint64_t end, GArr
 		const struct anchor *a = &g_array_index(anchors, struct anchor, i);
 		/* The nearest that fits: of two images of one layout, a table of the second would fit the first as well. */
 		uint64_t at = a->va & ~(uint64_t)PAGE_MASK;
-		for (unsigned n = 0; n < CANDIDATES && at >= start && !within_known(bases, ends, at) && space_spend(space, 1); n++, at -= PAGE_SIZE) {
+		for (unsigned n = 0; n < CANDIDATES && at >= start && !within_known(bases, ends, at) && space_spend(space, CANDIDATE_STEPS); n++, at -= PAGE_SIZE) {
 			struct search s = { space, at, (uint32_t)MIN(end - at + 1, UINT32_MAX & ~PAGE_MASK), NULL };
 			bool known = false;
 			if (anchor_fits(&s, a)) {

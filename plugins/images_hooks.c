@@ -169,10 +169,17 @@ static void check_guard(struct subject *s, uint32_t rva, const char *name)
 
 void put_guard_hooks(struct subject *s)
 {
-	if (!s->space || !s->c->process || !s->content || !s->content->fixups)
-		return;
-	check_guard(s, s->content->fixups->guard_check, "__guard_check_icall_fptr");
-	check_guard(s, s->content->fixups->guard_dispatch, "__guard_dispatch_icall_fptr");
+	/* As the compiler's library names them; CastGuard's is no function. */
+	static const char *const names[] = {
+		"__guard_check_icall_fptr", "__guard_dispatch_icall_fptr", "__guard_xfg_check_icall_fptr", "__guard_xfg_dispatch_icall_fptr",
+		"__guard_xfg_table_dispatch_icall_fptr", NULL, "__guard_memcpy_fptr",
+	};
+	const uint32_t *guards = s->content && s->content->fixups ? s->content->fixups->guards : NULL;
+
+	G_STATIC_ASSERT(G_N_ELEMENTS(names) == sizeof(s->content->fixups->guards) / sizeof(guards[0]));
+	for (size_t i = 0; s->space && s->c->process && guards && i < G_N_ELEMENTS(names); i++)
+		if (names[i])
+			check_guard(s, guards[i], names[i]);
 }
 
 /* ---- functions that nothing can be compared with */
