@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "driver_set.h"
 #include <string.h>
+#include "big_pool.h"
+#include "bytes.h"
+#include "image_remains.h"
 #include "pe_space.h"
 #include "pool.h"
 #include "limit.h"
@@ -10,10 +13,11 @@
 #define NATIVE 1u		/* IMAGE_SUBSYSTEM_NATIVE */
 
 /* The first page of an image that runs without a subsystem: drivers, the kernel, and the session manager. */
-static bool native_image(const uint8_t *page)
+static bool native_image(const uint8_t *page, uint64_t pa)
 {
 	uint32_t at;
 
+	(void)pa;
 	if (page[0] != 'M' || page[1] != 'Z')
 		return false;
 	memcpy(&at, page + PE_OFFSET, sizeof(at));
@@ -23,7 +27,9 @@ static bool native_image(const uint8_t *page)
 
 static const struct sweep_pattern native_images = { SWEEP_PAGE, "", 0, 0, native_image };
 
-const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_loader_entry, &native_images, NULL };
+static const struct sweep_pattern debug_records = { SWEEP_SIGNATURE, "RSDS", 0, 0, NULL };
+
+const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_loader_entry, &native_images, &debug_records, NULL };
 
 #define IO_TYPE_DRIVER 4	/* ntddk.h: the first word of a _DRIVER_OBJECT */
 #define MAX_IMAGE (UINT64_C(1) << 30)
@@ -91,6 +97,8 @@ static void loaded_clear(void *data)
 
 	g_free(d->name);
 	g_free(d->path);
+	g_free(d->pdb_name);
+	g_free(d->pdb_guid_age);
 }
 
 static int compare_loaded(const void *a, const void *b)
@@ -216,4 +224,121 @@ GArray *driver_set_images(struct context *c, const char *table)
 		context_note(c, FAULT_LIMIT, (va_t){ 0 }, table, "more than %u traces of drivers: the rest is left out", MAX_DRIVERS);
 	g_array_sort(out, compare_loaded);
 	return out;
+}
+
+/* ---- debug records */
+
+/* IMAGE_DEBUG_TYPE_CODEVIEW's record: "RSDS", GUID, age, name of the PDB. */
+enum { RECORD_GUID = 4, RECORD_AGE = 20, RECORD_NAME = 24, RECORD_NAME_MAX = 260 };
+
+/* A record as linkers write it; false: these four letters are of something else. */
+static bool read_record(struct context *c, va_t at, struct loaded_driver *d)
+{
+	uint8_t raw[RECORD_NAME + RECORD_NAME_MAX + 1] = { 0 };
+	size_t room = sizeof(raw) - 1;
+	struct bytes b = { raw, RECORD_NAME, false };
+	const char *name = (const char *)raw + RECORD_NAME;
+
+	/* It may end with the last page that is there. */
+	if (space_read(c->space, at, raw, room, NULL) &&
+	    space_read(c->space, at, raw, room = MIN(room, PAGE_SIZE - (at.v & PAGE_MASK)), NULL))
+		return false;
+	size_t length = room > RECORD_NAME ? strnlen(name, room - RECORD_NAME) : 0;
+	if (length < 5 || length == room - RECORD_NAME || g_ascii_strcasecmp(name + length - 4, ".pdb") || !g_utf8_validate(name, (gssize)length, NULL))
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if ((uint8_t)name[i] < ' ')
+			return false;
+	uint64_t age = bytes_at(&b, RECORD_AGE, 4);
+	if (!age || age > UINT16_MAX || !(bytes_at(&b, RECORD_GUID, 8) | bytes_at(&b, RECORD_GUID + 8, 8)))
+		return false;
+	d->pdb_name = g_strdup(name);
+	d->pdb_guid_age = g_strdup_printf("%08X%04X%04X%02X%02X%02X%02X%02X%02X%02X%02X%X", (unsigned)bytes_at(&b, 4, 4), (unsigned)bytes_at(&b, 8, 2),
+					  (unsigned)bytes_at(&b, 10, 2), raw[12], raw[13], raw[14], raw[15], raw[16], raw[17], raw[18], raw[19], (unsigned)age);
+	return true;
+}
+
+#define RUN_PAGES ((uint64_t)limit(driver_run))
+
+static bool mapped(struct context *c, uint64_t va, struct page *page)
+{
+	return space_is_kernel(c->space, (va_t){ va }) && !space_page(c->space, (va_t){ va }, page) && page->state != PAGE_ABSENT;
+}
+
+/* What is mapped around the record without a gap. False: none of it runs. */
+static bool find_run(struct context *c, va_t at, const GArray *big, struct loaded_driver *d)
+{
+	uint64_t first = at.v & ~(uint64_t)PAGE_MASK, end = first + PAGE_SIZE, low = 0, high = UINT64_MAX;
+	bool executable = false, constant = false;
+	struct page page;
+
+	for (guint i = 0; big && i < big->len; i++) {
+		const struct big_allocation *b = &g_array_index(big, struct big_allocation, i);
+		if (!b->freed && at.v - b->va.v < b->size) {
+			low = b->va.v;
+			high = (b->va.v + b->size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+		}
+	}
+	for (uint64_t n = 0; n < RUN_PAGES && first > low && mapped(c, first - PAGE_SIZE, &page); n++)
+		first -= PAGE_SIZE;
+	for (uint64_t n = 0; n < RUN_PAGES && end < high && mapped(c, end, &page); n++)
+		end += PAGE_SIZE;
+	for (uint64_t va = first; va < end && !executable; va += PAGE_SIZE)
+		executable = mapped(c, va, &page) && page_resident(&page) && page.executable;
+	if (!executable || end - first > MAX_IMAGE)
+		return false;
+	d->base = first;
+	d->size = end - first;
+	/* Data that is read by chance beside code (a file in pool that can be run, as Windows 7's) has no constant pages. */
+	constant = mapped(c, at.v, &page) && !page.writable;
+	if (!constant) {
+		struct image_remains remains;
+		constant = image_remains_find(c->space, first, (uint32_t)(end - first), &remains);
+		image_remains_clear(&remains);
+	}
+	return constant;
+}
+
+static bool in_range(uint64_t va, uint64_t base, uint64_t size)
+{
+	return va - base < size;
+}
+
+static bool accounted_for(uint64_t va, const GArray *known, const GArray *images)
+{
+	for (guint i = 0; i < known->len; i++)
+		if (in_range(va, g_array_index(known, struct driver_range, i).base, g_array_index(known, struct driver_range, i).size))
+			return true;
+	for (guint i = 0; i < images->len; i++)
+		if (in_range(va, g_array_index(images, struct loaded_driver, i).base, g_array_index(images, struct loaded_driver, i).size))
+			return true;
+	return false;
+}
+
+void driver_set_records(struct context *c, const GArray *known, GArray *images, const char *table)
+{
+	const GArray *hits = sweep_hits(c->sweep, &debug_records);
+	enum fault fault;
+	va_t at[4], big_at;
+	bool missing;
+	g_autoptr(GArray) big = big_pool_list(c, NULL, &fault, &big_at, &missing);
+	uint64_t looked = 0;
+
+	for (guint i = 0; i < hits->len && images->len < MAX_DRIVERS && looked < limit(driver_records) && !context_cancelled(c); i++) {
+		unsigned n = sweep_addresses(c->sweep, g_array_index(hits, struct sweep_hit, i).pa, at, G_N_ELEMENTS(at));
+		for (unsigned k = 0; k < n; k++) {
+			struct loaded_driver d = { .in_debug_scan = true };
+			if (accounted_for(at[k].v, known, images) || !read_record(c, at[k], &d))
+				continue;
+			looked++;
+			if (find_run(c, at[k], big, &d) && !accounted_for(d.base, known, images))
+				g_array_append_val(images, d);
+			else
+				loaded_clear(&d);
+		}
+	}
+	if (looked >= limit(driver_records))
+		context_note(c, FAULT_LIMIT, (va_t){ 0 }, table, "more than %" G_GUINT64_FORMAT " debug records that belong to no known driver: the rest is left out",
+			     limit(driver_records));
+	g_array_sort(images, compare_loaded);
 }

@@ -25,13 +25,23 @@ struct loaded_driver {
 	va_t driver_object;	/* or 0 */
 	uint64_t base, size, entry_point;
 	char *name, *path;	/* or NULL */
+	char *pdb_name, *pdb_guid_age;	/* of a debug record that told of it, else NULL */
 	bool in_pool_scan;	/* the loader entry was found by its pool block */
 	bool in_driver_objects;	/* a driver object says that its image is there */
 	bool listed;		/* for the caller's use */
 	bool in_image_scan;	/* its header was found in memory, and its code is mapped to run */
+	bool in_debug_scan;	/* its debug record was, and its code is */
 };
+
+struct driver_range { uint64_t base, size; };
 
 /* struct loaded_driver, one a trace, by base (of one base, loader entries first): loader entries in allocated pool, the images of
  * driver objects, and images by their headers. Each image starts in memory that the kernel maps. */
 GArray *driver_set_images(struct context *context, const char *table);
+/*
+ * More of them, into `images` (as of driver_set_images; it stays sorted): debug records (CodeView, "RSDS") in kernel memory
+ * that belong to none of these and to none of `known` (struct driver_range), with code beside them that is mapped to run. No header
+ * says where such an image begins: it is taken for what is mapped without a gap, or for the pool allocation it lies in.
+ */
+void driver_set_records(struct context *context, const GArray *known, GArray *images, const char *table);
 #endif

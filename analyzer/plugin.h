@@ -13,7 +13,7 @@
 #include "sweep.h"
 #include "table.h"
 
-#define MEMSIEVE_PLUGIN_ABI 1
+#define MEMSIEVE_PLUGIN_ABI 2
 
 struct context {
 	struct image *image;

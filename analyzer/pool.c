@@ -4,6 +4,7 @@
 #include "big_pool.h"
 #include "limit.h"
 #include "paging.h"
+#include "segment_heap.h"
 
 /* Tags of ob\…\type.c and mm, as pooltag.txt of the debugger's tools lists them. The sizes bound what an x64 object of
  * the kind with its headers can measure. */
@@ -130,7 +131,7 @@ static size_t read_block(const struct context *c, const struct sweep_hit *hit, v
 }
 
 static void resolve(const struct context *c, const struct sweep_hit *hit, const struct object_types *types, const char *type,
-		    uint32_t first, uint32_t mask, GArray *out)
+		    uint32_t first, uint32_t mask, const struct segment_heap *heap, GArray *out)
 {
 	uint8_t block[MAX_HEADERS + 0x80];
 	size_t size = MIN(sizeof(block), hit->size), have;
@@ -147,6 +148,7 @@ static void resolve(const struct context *c, const struct sweep_hit *hit, const 
 		if (here && (best.typed || !at)) {
 			at = here;
 			best.va.v = va[i].v + here;
+			best.freed = hit->freed || segment_heap_state(heap, c->space, va[i], hit->size) == BLOCK_FREE;
 		}
 	}
 	if (!n) {
@@ -214,11 +216,13 @@ GArray *pool_objects(const struct context *c, const struct sweep_pattern *patter
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct pool_object));
 	const struct layout *l = c->kernel->layout;
 	const GArray *hits = c->sweep && l ? sweep_hits(c->sweep, pattern) : NULL;
+	struct segment_heap heap;
 
 	if (!hits || !pool_scannable(c))
 		return out;
+	segment_heap_init(&heap, c->kernel, c->space);
 	for (guint i = 0; i < hits->len && !context_cancelled(c); i++)
-		resolve(c, &g_array_index(hits, struct sweep_hit, i), types, type, first, mask, out);
+		resolve(c, &g_array_index(hits, struct sweep_hit, i), types, type, first, mask, &heap, out);
 	add_big(c, pattern, types, type, first, mask, out);
 	return out;
 }
@@ -228,13 +232,16 @@ GArray *pool_blocks(const struct context *c, const struct sweep_pattern *pattern
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct pool_object));
 	const struct layout *l = c->kernel->layout;
 	const GArray *hits = c->sweep && l ? sweep_hits(c->sweep, pattern) : NULL;
+	struct segment_heap heap = { .known = false };
 
+	if (hits)
+		segment_heap_init(&heap, c->kernel, c->space);
 	for (guint i = 0; hits && i < hits->len; i++) {
 		const struct sweep_hit *hit = &g_array_index(hits, struct sweep_hit, i);
 		va_t va = { 0 };
 		unsigned n = sweep_addresses(c->sweep, hit->pa, &va, 1);
 		struct pool_object object = { hit->pa, { hit->pa.v + l->pool_header.size_ }, { n ? va.v + l->pool_header.size_ : 0 },
-			hit->size, hit->freed, false };
+			hit->size, hit->freed || segment_heap_state(&heap, c->space, va, hit->size) == BLOCK_FREE, false };
 		g_array_append_val(out, object);
 	}
 	enum fault fault;
@@ -325,9 +332,45 @@ static bool read_thread(const struct context *c, struct thread_candidate *t)
 	return ok;
 }
 
+/* Is it in a list, so that the entry after it points back? */
+static bool entry_belongs(struct space *space, va_t va, uint32_t offset)
+{
+	struct object entry = object_at(space, va.v + offset);
+	uint64_t next = 0;
+
+	return !READ(entry, list_entry.Flink, &next) && next != entry.va.v && list_belongs(space, va, offset);
+}
+
+/*
+ * Does anything in it know where it is? A copy of an object (someone planted it, or it was copied with its pool) has the
+ * links of another: none of its lists belongs to it. One is enough, for lists may be smeared. A field that the build lacks is passed over.
+ */
+static bool is_itself(const struct context *c, va_t va, bool process)
+{
+	const struct layout *l = c->kernel->layout;
+	const uint32_t pcb = l->eprocess.Pcb.offset, tcb = l->ethread.Tcb.offset;
+	const struct { struct field field; uint32_t base; bool entry; } of_process[] = {
+		{ l->eprocess.ThreadListHead, 0, false }, { l->kprocess.ThreadListHead, pcb, false }, { l->kprocess.ProfileListHead, pcb, false },
+		{ l->dispatcher_header.WaitListHead, pcb + l->kprocess.Header.offset, false }, { l->eprocess.ActiveProcessLinks, 0, true },
+	}, of_thread[] = {
+		{ l->kapc_state.ApcListHead, tcb + l->kthread.ApcState.offset, false },
+		{ l->dispatcher_header.WaitListHead, tcb + l->kthread.Header.offset, false },
+		{ l->kthread.ThreadListEntry, tcb, true }, { l->ethread.ThreadListEntry, 0, true },
+	};
+
+	for (size_t i = 0; i < (process ? G_N_ELEMENTS(of_process) : G_N_ELEMENTS(of_thread)); i++) {
+		struct field field = process ? of_process[i].field : of_thread[i].field;
+		uint32_t offset = (process ? of_process[i].base : of_thread[i].base) + field.offset;
+		bool entry = process ? of_process[i].entry : of_thread[i].entry;
+		if (field.size && (entry ? entry_belongs(c->space, va, offset) : list_belongs(c->space, va, offset)))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Every mapped, allocated block whose header has the right type is an object, so long as somebody refers to it (a freed
- * one's index is 1, that of no type); without types (an unknown build) the links tell.
+ * one's index is 1, that of no type) and it is no copy; without types (an unknown build) the links tell.
  */
 static enum pool_state state_of(const struct context *c, const struct pool_object *o, const struct object_types *types,
 				const char *type, uint32_t list, bool exited)
@@ -336,7 +379,8 @@ static enum pool_state state_of(const struct context *c, const struct pool_objec
 	struct object header = object_header_of(c->space, o->va);
 	int64_t pointers = 1, handles = 1;
 
-	if (o->freed || !o->va.v || (known && !o->typed) || (!known && list && !list_belongs(c->space, o->va, list)))
+	if (o->freed || !o->va.v || (known && !o->typed) || (!known && list && !list_belongs(c->space, o->va, list)) ||
+	    !is_itself(c, o->va, list != 0))
 		return POOL_REMNANT;
 	if (!READ(header, object_header.PointerCount, &pointers) && !READ(header, object_header.HandleCount, &handles) && !pointers && !handles)
 		return POOL_REMNANT;
@@ -357,6 +401,27 @@ static gint compare_candidates(gconstpointer a, gconstpointer b)
 	return (x->pa.v > y->pa.v) - (x->pa.v < y->pa.v);
 }
 
+/*
+ * No two processes have the same page tables. Of two that say so, who has threads is one; what has none, and claims to live, is
+ * made up, however well.
+ */
+static void refuse_copies(const struct context *c, GArray *candidates)
+{
+	g_autoptr(GHashTable) owned = g_hash_table_new(g_int64_hash, g_int64_equal);
+	const uint32_t list = c->kernel->layout->eprocess.ThreadListHead.offset;
+
+	for (guint i = 0; i < candidates->len; i++) {
+		struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
+		if (p->state == POOL_LIVE && entry_belongs(c->space, p->object.va, list))
+			g_hash_table_add(owned, &p->dtb.v);
+	}
+	for (guint i = 0; i < candidates->len; i++) {
+		struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
+		if (p->state == POOL_LIVE && g_hash_table_contains(owned, &p->dtb.v) && !entry_belongs(c->space, p->object.va, list))
+			p->state = POOL_REMNANT;
+	}
+}
+
 GArray *process_candidates(const struct context *c)
 {
 	AUTO(object_types) types = object_types_load(c->kernel, c->space);
@@ -372,6 +437,7 @@ GArray *process_candidates(const struct context *c)
 			p.state = POOL_REMNANT;
 		g_array_append_val(out, p);
 	}
+	refuse_copies(c, out);
 	g_array_sort(out, compare_candidates);
 	return out;
 }

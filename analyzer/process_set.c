@@ -5,6 +5,8 @@
 #include "cid.h"
 #include "handles.h"
 #include "limit.h"
+#include "page_frames.h"
+#include "paging.h"
 #include "walk.h"
 
 const struct sweep_pattern *const process_set_sweeps[] = { &pool_process, &pool_thread, NULL };
@@ -251,6 +253,60 @@ static void find_owners(struct set *s, const GArray *cid)
 		add_if_plausible(s, g_array_index(owners, uint64_t, i), SOURCE_THREADS);
 }
 
+/* Page-table roots --------------------------------------------------------- */
+
+static bool root_of(const struct set *s, guint i, pa_t *root)
+{
+	struct object proc = object_at(s->context->space, g_array_index(s->found, struct process_found, i).va.v), pcb = MEMBER(proc, eprocess.Pcb);
+	uint64_t dtb = 0;
+
+	if (READ(pcb, kprocess.DirectoryTableBase, &dtb) || !dtb)
+		return false;
+	*root = paging_dtb(s->context->kernel->paging, dtb);
+	return true;
+}
+
+/* How the database names processes, by those that are known already; OWNER_FORMS: it names none of them. */
+static enum page_owner_form owner_form(const struct set *s, struct page_frames *frames)
+{
+	unsigned votes[OWNER_FORMS] = { 0, 0 };
+
+	for (guint i = 0; i < s->found->len; i++) {
+		struct page_frame frame;
+		pa_t root;
+		if (!root_of(s, i, &root) || page_frames_at(frames, root, &frame) || !frame.is_root)
+			continue;
+		for (unsigned form = 0; form < OWNER_FORMS; form++)
+			votes[form] += page_owner(frame.u1, form).v == g_array_index(s->found, struct process_found, i).va.v;
+	}
+	if (!votes[OWNER_POINTER] && !votes[OWNER_BUDDY])
+		return OWNER_FORMS;
+	return votes[OWNER_POINTER] > votes[OWNER_BUDDY] ? OWNER_POINTER : OWNER_BUDDY;
+}
+
+static void find_by_frames(struct set *s)
+{
+	enum fault fault;
+	va_t at;
+	AUTO(page_frames) frames = page_frames_open(s->context, &fault, &at);	/* why not the plugin `address_spaces` says */
+	enum page_owner_form form = frames ? owner_form(s, frames) : OWNER_FORMS;
+
+	if (form == OWNER_FORMS)
+		return;
+	g_autoptr(GArray) roots = page_frames_roots(frames);
+	for (guint i = 0; i < roots->len; i++)
+		add_if_plausible(s, page_owner(g_array_index(roots, struct page_frame, i).u1, form).v, SOURCE_FRAMES);
+	for (guint i = 0; i < s->found->len; i++) {
+		struct process_found *f = &g_array_index(s->found, struct process_found, i);
+		struct page_frame frame;
+		pa_t root;
+		/* The System process was there before the memory manager: whether its entry names it is no matter. */
+		if (f->in & 1u << SOURCE_FRAMES ||
+		    (f->va.v != s->context->kernel->system_process.v && root_of(s, i, &root) && !page_frames_at(frames, root, &frame)))
+			f->asked |= 1u << SOURCE_FRAMES;
+	}
+}
+
 GArray *process_set_find(struct context *c, const GArray *candidates)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
@@ -277,6 +333,7 @@ GArray *process_set_find(struct context *c, const GArray *candidates)
 		if (p->state != POOL_REMNANT && p->object.va.v)
 			add(&s, p->object.va.v, SOURCE_POOL);
 	}
+	find_by_frames(&s);
 	bool tables = find_by_tables(&s);
 	bool handles = find_by_handles(&s, &csrss);
 	find_in_sessions(&s);

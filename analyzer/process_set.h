@@ -16,6 +16,7 @@ enum process_source {
 	SOURCE_TABLES,		/* owner of a handle table that is linked from HandleTableListHead */
 	SOURCE_CSRSS,		/* a csrss.exe, which has one to each process of its session, holds a handle to it */
 	SOURCE_HANDLES,		/* another process holds a handle to it */
+	SOURCE_FRAMES,		/* owner of a page-table root, by the page frame database (page_frames.h) */
 	PROCESS_SOURCES
 };
 

@@ -100,13 +100,33 @@ static void check_header(const struct sweep *s, struct chunk *chunk, const uint8
 	}
 }
 
+/* The first look has no branches, so that the compiler can make it look at several at once. */
+static void sweep_signature(const struct sweep *s, struct chunk *chunk, guint target, const uint8_t *page, uint64_t pa)
+{
+	const uint32_t tag = g_array_index(s->targets, struct target, target).tag;
+	uint32_t found = 0, value;
+
+	for (unsigned at = 0; at < PAGE_SIZE; at += sizeof(value)) {
+		memcpy(&value, page + at, sizeof(value));
+		found |= value == tag;
+	}
+	for (unsigned at = 0; found && at < PAGE_SIZE; at += sizeof(value)) {
+		struct sweep_hit hit = { { pa + at }, sizeof(value), false };
+		memcpy(&value, page + at, sizeof(value));
+		if (value == tag)
+			add_hit(chunk, s, target, &hit);
+	}
+}
+
 static void sweep_page(const struct sweep *s, struct chunk *chunk, const uint8_t *page, uint64_t pa)
 {
 	for (guint i = 0; i < s->targets->len; i++) {
 		const struct sweep_pattern *p = g_array_index(s->targets, struct target, i).pattern;
-		if (p->kind == SWEEP_PAGE && p->page(page)) {
+		if (p->kind == SWEEP_PAGE && p->page(page, pa)) {
 			struct sweep_hit hit = { { pa }, PAGE_SIZE, false };
 			add_hit(chunk, s, i, &hit);
+		} else if (p->kind == SWEEP_SIGNATURE) {
+			sweep_signature(s, chunk, i, page, pa);
 		}
 	}
 	if (!s->pool)
@@ -195,6 +215,8 @@ static void add_targets(struct sweep *s, const struct sweep_pattern *const *patt
 			memcpy(&t.tag, t.pattern->tag, sizeof(t.tag));
 			t.tag = plain_tag(t.tag);
 			s->filter[filter_slot(t.tag)] = 1;
+		} else if (t.pattern->kind == SWEEP_SIGNATURE) {
+			memcpy(&t.tag, t.pattern->tag, sizeof(t.tag));
 		}
 		t.hits = g_array_new(FALSE, FALSE, sizeof(struct sweep_hit));
 		g_array_append_val(s->targets, t);

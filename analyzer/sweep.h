@@ -4,7 +4,11 @@
  *
  * Plugins name their patterns (struct plugin.sweeps); the pass runs once, before the
  * first plugin, on all cores. What it found comes sorted by physical address, whatever the
- * number of threads: context_swept().
+ * number of threads: sweep_hits().
+ *
+ * Before it can run, the kernel must be known: pool headers are not the same in every build. So the search for a kernel
+ * that neither header nor low stub tells of (kernel.c; it ends at the first that is one), and for one whose page tables
+ * or image are missing (rescue.c, remains.c; each pass needs what the one before it found), read memory by themselves.
  */
 #ifndef MEMSIEVE_SWEEP_H
 #define MEMSIEVE_SWEEP_H
@@ -16,18 +20,19 @@ enum sweep_kind {
 	SWEEP_END,
 	SWEEP_POOL,	/* a pool header with this tag and a block of this size */
 	SWEEP_PAGE,	/* a page that `page` says yes to */
+	SWEEP_SIGNATURE,	/* these four bytes, at a multiple of four */
 };
 
 /* Static: hits are kept by its address. */
 struct sweep_pattern {
 	enum sweep_kind kind;
-	char tag[5];				/* the protected bit of tags is ignored */
+	char tag[5];				/* the protected bit of tags is ignored; SWEEP_SIGNATURE: the bytes */
 	uint32_t minimum, maximum;		/* SWEEP_POOL: bytes of the block with its header; maximum 0: any */
-	bool (*page)(const uint8_t *page);	/* SWEEP_PAGE: asked for each page, so quick to say no */
+	bool (*page)(const uint8_t *page, uint64_t pa);	/* SWEEP_PAGE: asked for each page, so quick to say no */
 };
 
 struct sweep_hit {
-	pa_t pa;		/* of the pool header, or of the page */
+	pa_t pa;		/* of the pool header, of the page, or of the signature */
 	uint32_t size;		/* SWEEP_POOL: bytes of the block with its header */
 	bool freed;		/* SWEEP_POOL: the header says the block is free */
 };

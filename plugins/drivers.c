@@ -6,7 +6,7 @@
 
 #define MAX_IMAGE (UINT64_C(1) << 30)
 
-enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL, TIMESTAMP, CHECKSUM, IN_OBJECTS, IN_IMAGES, WRITABLE };
+enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL, TIMESTAMP, CHECKSUM, IN_OBJECTS, IN_IMAGES, WRITABLE, IN_RECORDS, PDB_NAME, PDB_GUID_AGE };
 
 static const struct table drivers = {
 	.name = "drivers", .key = "driver_id", .doc = "kernel modules",
@@ -23,6 +23,10 @@ static const struct table drivers = {
 		[CHECKSUM] = { "checksum", COL_INT, "of its PE header, where the dump lists it" },
 		[IN_OBJECTS] = { "in_driver_objects", COL_BOOL, "a driver object says that its image is there" },
 		[IN_IMAGES] = { "in_image_scan", COL_BOOL, "its header was found in memory, and code mapped to run" },
+		[IN_RECORDS] = { "in_debug_scan", COL_BOOL, "its debug record was found in memory, code mapped to run beside it, and no other "
+				 "trace: base and size are of what is mapped there; NULL: it was not looked for" },
+		[PDB_NAME] = { "pdb_name", COL_TEXT, "of that record" },
+		[PDB_GUID_AGE] = { "pdb_guid_age", COL_TEXT, "of that record" },
 		[WRITABLE] = { "pages_writable_executable", COL_INT, "pages of its image that can be both written and run" },
 	},
 };
@@ -73,7 +77,8 @@ static void put_traces(struct row *row, bool pool, bool objects, bool headers)
 	row_int(row, IN_IMAGES, headers);
 }
 
-static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry, GArray *images)
+static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry, GArray *images,
+		       GArray *ranges)
 {
 	struct row *row = row_new(c, &drivers);
 	struct object name = object_member(entry, l->base_name), path = object_member(entry, l->full_name);
@@ -103,20 +108,29 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 	}
 	put_traces(row, pool, objects, headers);
 	put_writable(c, row, base, size);
-	if (known)
+	if (known) {
+		struct driver_range range = { base, size };
+		g_array_append_val(ranges, range);
 		context_add_driver(c, base, size, name_text);
+	}
 }
 
 /* The `n` traces of one image. */
 static void put_unlisted(struct context *c, const struct loaded_driver *traces, guint n)
 {
 	struct row *row = row_new(c, &drivers);
-	bool pool = false, objects = false, headers = false;
+	bool pool = false, objects = false, headers = false, record = false;
 
 	for (guint i = 0; i < n; i++) {
 		pool |= traces[i].in_pool_scan;
 		objects |= traces[i].in_driver_objects;
 		headers |= traces[i].in_image_scan;
+		record |= traces[i].in_debug_scan;
+	}
+	if (record) {
+		row_int(row, IN_RECORDS, 1);
+		row_text(row, PDB_NAME, traces->pdb_name);
+		row_text(row, PDB_GUID_AGE, traces->pdb_guid_age);
 	}
 	row_address(row, BASE, traces->base);
 	row_int(row, SIZE, (int64_t)traces->size);
@@ -132,7 +146,7 @@ static void put_unlisted(struct context *c, const struct loaded_driver *traces, 
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsLoadedModuleList), entry;
-	g_autoptr(GArray) images = driver_set_images(c, "drivers");
+	g_autoptr(GArray) images = driver_set_images(c, "drivers"), ranges = g_array_new(FALSE, FALSE, sizeof(struct driver_range));
 
 	(void)error;
 	if (!head.va.v)
@@ -140,7 +154,8 @@ static bool run(struct context *c, GError **error)
 	struct entry_layout l = entry_layout(c->kernel->layout);
 	/* Both structures begin with the links of this list. */
 	WALK_LIST(c, "drivers", entry, head, ldr_data_table_entry.InLoadOrderLinks)
-		put_driver(c, &l, &entry, images);
+		put_driver(c, &l, &entry, images, ranges);
+	driver_set_records(c, ranges, images, "drivers");
 	for (guint i = 0, n; i < images->len; i += n) {
 		const struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
 		for (n = 1; i + n < images->len && image[n].base == image->base; n++)

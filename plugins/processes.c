@@ -14,7 +14,7 @@ enum {
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
 	DERIVED,
-	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN,
+	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES,
 };
 
 static const char *const indices[] = { "pid", NULL };
@@ -66,6 +66,7 @@ static const struct table processes = {
 		[STATE] = { "state", COL_TEXT, "live or exited; what is left of freed ones is in `remnants`" },
 		[EXITED_TOKEN] = { "exited_token", COL_JSON, "groups and privileges that the token of an exited process still has; "
 				   "those of live ones are in `groups` and `privileges`" },
+		[IN_FRAMES] = { "in_frame_database", COL_BOOL, "owner of a page-table root, by MmPfnDatabase" },
 		[JOB] = { "job", COL_ADDRESS, "the _EJOB it is in; NULL: in none" },
 	},
 };
@@ -358,6 +359,7 @@ static void put(struct context *c, const struct process_found *found)
 	static const int columns[PROCESS_SOURCES] = {
 		[SOURCE_ACTIVE] = IN_ACTIVE, [SOURCE_CID] = IN_CID, [SOURCE_POOL] = IN_POOL, [SOURCE_THREADS] = IN_THREADS,
 		[SOURCE_SESSION] = IN_SESSION, [SOURCE_TABLES] = IN_TABLES, [SOURCE_CSRSS] = IN_CSRSS, [SOURCE_HANDLES] = IN_HANDLES,
+		[SOURCE_FRAMES] = IN_FRAMES,
 	};
 	struct object proc = object_at(c->space, found->va.v);
 	struct row *row = put_process(c, &proc);

@@ -9,7 +9,8 @@ static const struct { const char *kind; bool child; } kinds[] = {
 	{ "machine", false }, { "kernel", false }, { "file", false }, { "driver", false }, { "unloaded", false },
 	{ "callback", false }, { "crash", false }, { "process", false }, { "defect", false }, { "output", false },
 	{ "expect", false }, { "insert", false }, { "remove", false }, { "swap", false }, { "gate", false }, { "timer", false }, { "big", false },
-	{ "vad", true }, { "image", true }, { "thread", true }, { "env", true }, { "handle", true },
+	{ "descriptors", false }, { "interrupt", false }, { "etw", false }, { "minifilter", false }, { "pool", false }, { "remnant", false }, { "decoy", false },
+	{ "vad", true }, { "image", true }, { "thread", true }, { "env", true }, { "handle", true }, { "apc", true },
 };
 
 static void item_destroy(void *data)
@@ -137,6 +138,16 @@ struct item *description_item(const struct description *d, const char *kind)
 	for (guint i = 0; i < d->items->len; i++)
 		if (item_is(d->items->pdata[i], kind))
 			return d->items->pdata[i];
+	return NULL;
+}
+
+struct item *description_next(const struct description *description, guint *i, const char *kind)
+{
+	while (*i < description->items->len) {
+		struct item *item = description->items->pdata[(*i)++];
+		if (item_is(item, kind))
+			return item;
+	}
 	return NULL;
 }
 

@@ -34,6 +34,8 @@ struct description *description_parse(const char *text, const char *name, GError
 void description_destroy(struct description *description);
 /* The first item of a kind, or NULL. */
 struct item *description_item(const struct description *description, const char *kind);
+/* The next one at or after *i, which moves past it; NULL: there is none. */
+struct item *description_next(const struct description *description, guint *i, const char *kind);
 /* Ends the program when an attribute was never read, naming it. */
 void description_check(const struct description *description);
 

@@ -241,12 +241,12 @@ void kernel_init(struct sample *s)
 
 /* ---- drivers */
 
-static void driver_object(struct sample *s, const struct sample_driver *driver)
+static uint64_t driver_object(struct sample *s, const struct sample_driver *driver, bool named)
 {
 	g_autofree char *service = g_strndup(driver->name, strcspn(driver->name, "."));
 	g_autofree char *full = g_strdup_printf("\\Driver\\%s", service);
 	uint64_t extension_size = MAX(s->layout->driver_extension.size_, OFFSET(s, driver_extension.ServiceKeyName) + 2 * s->width);
-	uint64_t object = object_alloc(s, OBJECT_DRIVER, s->layout->driver_object.size_ + extension_size, service, s->driver_directory);
+	uint64_t object = object_alloc(s, OBJECT_DRIVER, s->layout->driver_object.size_ + extension_size, named ? service : NULL, named ? s->driver_directory : 0);
 	uint64_t extension = object + s->layout->driver_object.size_, majors = object + OFFSET(s, driver_object.MajorFunction);
 
 	SET(s, object, driver_object.Type, 4);
@@ -266,6 +266,7 @@ static void driver_object(struct sample *s, const struct sample_driver *driver)
 			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + s->kernel->entry_point + 64,
 			   s->width);
 	}
+	return object;
 }
 
 static void map_driver(struct sample *s, const struct sample_driver *driver, bool relocations)
@@ -326,8 +327,16 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 		list_init(s, ROOT(s), links);
 	else
 		list_append(s, ROOT(s), GLOBAL(s, PsLoadedModuleList), links);
-	if (!kernel && !library)
-		driver_object(s, driver);
+	if (!kernel && !library && !(item && item_flag(item, "no-object")))
+		driver->object = driver_object(s, driver, !(item && item_flag(item, "no-directory")));
+	/* What is done to hide it. */
+	if (item && item_flag(item, "untagged")) {
+		pool_untag(s, entry);
+		if (driver->object)
+			pool_untag(s, object_block(s, driver->object));
+	}
+	for (uint32_t at = 0; item && item_flag(item, "headerless") && at < PAGE_SIZE; at += 8)
+		memory_put(s->memory, ROOT(s), driver->base + at, 0, 8);
 	g_ptr_array_add(s->drivers, driver);
 }
 

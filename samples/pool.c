@@ -95,6 +95,35 @@ void list_remove(struct sample *s, uint64_t root, uint64_t entry)
 	list_init(s, root, entry);
 }
 
+/* ---- the segment heap */
+
+/*
+ * A chunk of variable size begins with _HEAP_VS_CHUNK_HEADER, the same from 17763 to 22000 by the public symbols: what it costs, its
+ * size and that of the one before it in 16 bytes, whether it is allocated. The key of the heaps (RtlpHpHeapGlobals.HeapKey) and its
+ * own address hide that.
+ */
+#define CHUNK_HEADER 16u
+
+static void chunk_header(struct sample *s, uint64_t at, unsigned size, unsigned previous, bool allocated)
+{
+	uint64_t bits = 1 | (uint64_t)size << 16 | (uint64_t)previous << 32 | (uint64_t)allocated << 48;
+
+	memory_put(s->memory, ROOT(s), at, bits ^ at ^ s->heap_key, 8);
+	memory_put(s->memory, ROOT(s), at + 8, allocated ? (at >> 12 & 0xff) ^ (s->heap_key & 0xff) : 0, 4);
+}
+
+static void segment_heap_init(struct sample *s)
+{
+	s->segment_heap = item_flag(s->machine, "segment-heap");
+	if (!s->segment_heap)
+		return;
+	if (!s->layout->symbol.RtlpHpHeapGlobals)
+		item_fail(s->machine, "segment-heap: this build's symbols tell nothing of it");
+	s->heap_key = random_of(s->seed, "heap", 0);
+	SET_GLOBAL(s, RtlpHpHeapGlobals, s->heap_key, 8);
+	kernel_set(s, s->layout->symbol.RtlpHpHeapGlobals + 8, random_of(s->seed, "heap", 1), 8);
+}
+
 /* ---- pool */
 
 /* Where the kernel's kinds of memory lie: fixed until Windows 8.1, drawn at boot since. */
@@ -129,6 +158,7 @@ void pool_init(struct sample *s)
 		s->driver_space = (s->kernel_base & ~UINT64_C(0x1fffffff)) + 0x40000000 + (random_of(s->seed, "drivers", 0) % 0x1000 << 16);
 	}
 	s->paged.paged = true;
+	segment_heap_init(s);
 }
 
 static void block_header(struct sample *s, uint64_t at, unsigned previous, unsigned size, unsigned type, const char *tag)
@@ -148,7 +178,10 @@ static uint64_t large_block(struct sample *s, struct pool *pool, size_t pages)
 	uint64_t at;
 
 	if (pool->next & PAGE_MASK) {
-		block_header(s, pool->next, pool->previous, (PAGE_SIZE - (pool->next & PAGE_MASK)) / s->layout->pool_header.size_, 0, "Free");
+		if (s->segment_heap)
+			chunk_header(s, pool->next, (PAGE_SIZE - (pool->next & PAGE_MASK)) / 16, pool->previous, false);
+		else
+			block_header(s, pool->next, pool->previous, (PAGE_SIZE - (pool->next & PAGE_MASK)) / s->layout->pool_header.size_, 0, "Free");
 		pool->next = (pool->next | PAGE_MASK) + 1;
 	}
 	at = pool->next;
@@ -163,12 +196,19 @@ uint64_t pool_alloc(struct sample *s, size_t size, const char *tag, bool paged)
 	struct pool *pool = paged ? &s->paged : &s->nonpaged;
 	/* Blocks are multiples of a header's size, 16 bytes or, of 32 bits, 8. */
 	unsigned header = s->layout->pool_header.size_, total = (unsigned)(size + 2 * header - 1) & ~(header - 1);
-	unsigned used = pool->next & PAGE_MASK;
+	unsigned used = pool->next & PAGE_MASK, chunk = s->segment_heap ? CHUNK_HEADER : 0;
 
-	if (size > PAGE_SIZE - 2 * header)
-		return large_block(s, pool, (size + PAGE_MASK) / PAGE_SIZE);
-	if (used && used + total > PAGE_SIZE) {
-		block_header(s, pool->next, pool->previous, (PAGE_SIZE - used) / header, 0, "Free");
+	if (size > PAGE_SIZE - 2 * header - chunk) {
+		struct sample_block block = { large_block(s, pool, (size + PAGE_MASK) / PAGE_SIZE), (size + PAGE_MASK) & ~(size_t)PAGE_MASK, "", paged, false };
+		memcpy(block.tag, tag, 4);
+		g_array_append_val(s->big, block);
+		return block.va;
+	}
+	if (used && used + total + chunk > PAGE_SIZE) {
+		if (chunk)
+			chunk_header(s, pool->next, (PAGE_SIZE - used) / 16, pool->previous, false);
+		else
+			block_header(s, pool->next, pool->previous, (PAGE_SIZE - used) / header, 0, "Free");
 		pool->next += PAGE_SIZE - used;
 		used = 0;
 	}
@@ -177,11 +217,30 @@ uint64_t pool_alloc(struct sample *s, size_t size, const char *tag, bool paged)
 		pool->previous = 0;
 	}
 	/* PoolType of a block in use: nonpaged 2, paged 3; one less before Vista. */
-	uint64_t at = pool->next;
-	block_header(s, at, pool->previous, total / header, (paged ? 3 : 2) - (s->build < 6000), tag);
-	pool->previous = total / header;
-	pool->next += total;
+	uint64_t at = pool->next + chunk;
+	if (chunk)
+		chunk_header(s, pool->next, (total + chunk) / 16, pool->previous, true);
+	/* The size of the block before it, and the pool's number, mean nothing in a segment heap. */
+	block_header(s, at, chunk ? 0 : pool->previous, total / header, (paged ? 3 : 2) - (s->build < 6000), tag);
+	pool->previous = (total + chunk) / header;
+	pool->next += total + chunk;
 	return at + header;
+}
+
+void pool_free(struct sample *s, uint64_t block)
+{
+	uint64_t at = block - s->layout->pool_header.size_;
+
+	/* The segment heap leaves the pool's own header as it was. */
+	if (s->segment_heap)
+		chunk_header(s, at - CHUNK_HEADER, (unsigned)GET(s, at, pool_header.BlockSize) + 1, 0, false);
+	else
+		SET(s, at, pool_header.PoolType, 0);
+}
+
+void pool_untag(struct sample *s, uint64_t block)
+{
+	SET(s, block - s->layout->pool_header.size_, pool_header.PoolTag, 0x20202020);
 }
 
 uint64_t kernel_pages(struct sample *s, unsigned pages)
@@ -252,6 +311,18 @@ uint64_t object_alloc(struct sample *s, enum object_kind kind, size_t size, cons
 	if (s->types[kind])
 		SET(s, s->types[kind], object_type.TotalNumberOfObjects, GET(s, s->types[kind], object_type.TotalNumberOfObjects) + 1);
 	return object;
+}
+
+/* The farthest optional header is the quota's, then the name's, then the creator's. */
+uint64_t object_block(struct sample *s, uint64_t object)
+{
+	const struct layout *l = s->layout;
+	uint64_t header = sample_object_header(s, object), mask = GET(s, header, object_header.InfoMask);
+
+	if (HAS_FIELD(s, object_header.NameInfoOffset))
+		return header - MAX(GET(s, header, object_header.QuotaInfoOffset), GET(s, header, object_header.NameInfoOffset));
+	return header - (mask & 1 ? l->object_header_creator_info.size_ : 0) - (mask & 2 ? l->object_header_name_info.size_ : 0) -
+	       (mask & 8 ? l->object_header_quota_info.size_ : 0);
 }
 
 #define HASH_BUCKETS 37

@@ -75,7 +75,7 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 	if (!p->kernel_only) {
 		uint64_t space = session_of(s, session);
 		SET(s, at, eprocess.Session, space);
-		if (HAS_FIELD(s, mm_session_space.ProcessList) && !p->exited)
+		if (HAS_FIELD(s, mm_session_space.ProcessList) && !p->exited && !item_flag(item, "no-session"))
 			list_append(s, ROOT(s), space + OFFSET(s, mm_session_space.ProcessList), at + OFFSET(s, eprocess.SessionProcessLinks));
 	}
 	if (!p->hidden)
@@ -107,6 +107,8 @@ static void process_create(struct sample *s, struct item *item, unsigned number)
 			item_fail(item, "pid: there is a process %" G_GUINT64_FORMAT " already", p->pid);
 	p->root = p->pid == 4 ? s->memory->system_root : memory_new_root(s->memory);
 	p->eprocess = object_alloc(s, OBJECT_PROCESS, s->layout->eprocess.size_, NULL, 0);
+	if (item_flag(item, "untagged"))
+		pool_untag(s, object_block(s, p->eprocess));
 	g_ptr_array_add(s->processes, p);
 	kernel_part(s, p, number);
 	if (p->pid == 4)
@@ -147,6 +149,8 @@ void processes_init(struct sample *s)
 			continue;
 		uint64_t table = handle_table_create(s, p->eprocess, p->pid);
 		SET(s, p->eprocess, eprocess.ObjectTable, table);
+		if (item_flag(p->item, "no-table"))
+			list_remove(s, ROOT(s), table + OFFSET(s, handle_table.HandleTableList));
 		handles_add(s, p, table);
 	}
 }

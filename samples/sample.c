@@ -169,6 +169,7 @@ struct sample *sample_create(struct description *description)
 	s->invalid_pte_mask = item_number(s->machine, "invalid-pte-mask", 0);
 	s->next_thread = 0x1000;
 	s->untyped = g_array_new(FALSE, FALSE, 2 * sizeof(uint64_t));
+	s->big = g_array_new(FALSE, FALSE, sizeof(struct sample_block));
 	s->files = g_ptr_array_new();
 	s->drivers = g_ptr_array_new();
 	s->processes = g_ptr_array_new();
@@ -185,7 +186,10 @@ struct sample *sample_create(struct description *description)
 	callbacks_init(s);
 	tables_init(s);
 	processes_init(s);
+	remains_init(s);
+	integrity_init(s);
 	processors_finish(s);
+	frames_init(s);
 	defects_apply(s);
 	return s;
 }
@@ -213,6 +217,7 @@ void sample_destroy(struct sample *s)
 		g_free(p);
 	}
 	g_array_free(s->untyped, TRUE);
+	g_array_free(s->big, TRUE);
 	g_ptr_array_free(s->files, TRUE);
 	g_ptr_array_free(s->drivers, TRUE);
 	g_ptr_array_free(s->processes, TRUE);

@@ -23,6 +23,9 @@ struct pool {
 	bool paged;
 };
 
+/* A pool allocation of a page and more. */
+struct sample_block { uint64_t va, size; char tag[4]; bool paged, freed; };
+
 /* A file on the machine's disk that something maps. */
 struct sample_file {
 	char *path;			/* below the volume: \Windows\System32\ntdll.dll */
@@ -38,6 +41,7 @@ struct sample_file {
 struct sample_driver {
 	const char *name, *path;
 	uint64_t base, size, entry;	/* entry: its KLDR_DATA_TABLE_ENTRY */
+	uint64_t object;		/* its _DRIVER_OBJECT, 0: none */
 	struct executable *executable;
 };
 
@@ -51,7 +55,7 @@ struct sample_vad {
 	bool unbound;		/* an image that nobody loaded: its import slots are as the file has them */
 };
 
-struct sample_thread { uint64_t ethread, tid, teb; const char *calls; };	/* calls: of the description */
+struct sample_thread { uint64_t ethread, tid, teb; bool unlinked, no_cid, untagged; const char *calls; };	/* calls: of the description */
 
 struct sample_process {
 	struct item *item;
@@ -84,6 +88,10 @@ struct sample {
 	bool kernel_shadow;			/* KVAS */
 	uint8_t cookie;				/* ObHeaderCookie */
 	struct pool nonpaged, paged;
+	GArray *big;				/* struct sample_block */
+	bool segment_heap;			/* pool blocks are chunks of one */
+	uint64_t heap_key;			/* that hides their headers */
+	uint64_t tss;				/* of `descriptors` */
 	uint64_t paged_start;			/* MmPagedPoolStart */
 	uint64_t system_space;			/* kernel addresses for stacks and whole pages */
 	uint64_t driver_space;
@@ -111,6 +119,12 @@ void changes_apply(struct sample *sample);
 void pool_init(struct sample *sample);
 /* A block of pool, zeroed: the address behind its header (or of whole pages, for large ones). */
 uint64_t pool_alloc(struct sample *sample, size_t size, const char *tag, bool paged);
+/* Given back: what was written to it stays. */
+void pool_free(struct sample *sample, uint64_t block);
+/* Somebody wrote over its tag. */
+void pool_untag(struct sample *sample, uint64_t block);
+/* The block that an object made by object_alloc lies in. */
+uint64_t object_block(struct sample *sample, uint64_t object);
 /* Mapped kernel pages; the one before them is not mapped. */
 uint64_t kernel_pages(struct sample *sample, unsigned pages);
 uint64_t object_alloc(struct sample *sample, enum object_kind kind, size_t size, const char *name, uint64_t directory);
@@ -201,6 +215,16 @@ void user_modules(struct sample *sample, struct sample_process *process);
 uint64_t user_alloc(struct sample *sample, struct sample_process *process, size_t size, bool low);
 void user_stack(struct sample *sample, struct sample_process *process, uint64_t *base, uint64_t *limit, uint64_t *allocation);
 uint64_t user_teb(struct sample *sample, struct sample_process *process, uint64_t tid);
+
+/* -- frames.c: the page frame database; integrity.c: timers, descriptors, APCs, tracing sessions, minifilters, large pool */
+void frames_init(struct sample *sample);
+void integrity_init(struct sample *sample);
+/* Lines of the truth, in the form of truth.c. */
+void integrity_lines(struct sample *sample, GPtrArray *lines);
+
+/* -- remains.c: what is left of objects, and what only looks like one */
+void remains_init(struct sample *sample);
+void remains_lines(struct sample *sample, GPtrArray *lines);
 
 /* -- defects.c */
 void defects_apply(struct sample *sample);

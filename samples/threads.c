@@ -46,7 +46,8 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	g_autofree char *entry = p->main_image ? g_strdup(strrchr(p->main_image->path, '\\') + 1) : NULL;
 	const char *start = item_text(item, "start", kernel ? "ntoskrnl.exe+0x101080" : entry ? entry : "ntdll.dll!RtlUserThreadStart");
 	uint64_t created = GET(s, p->eprocess, eprocess.CreateTime) + 10000 * (number + 1), at, stack, stack_pages = 2;
-	struct sample_thread thread = { 0, item_number(item, "tid", s->next_thread), 0, item_text(item, "calls", "") };
+	struct sample_thread thread = { 0, item_number(item, "tid", s->next_thread), 0, item_flag(item, "unlinked"), item_flag(item, "no-cid"),
+					item_flag(item, "untagged"), item_text(item, "calls", "") };
 
 	s->next_thread = MAX(s->next_thread, thread.tid + 4);
 	at = thread.ethread = object_alloc(s, OBJECT_THREAD, l->ethread.size_, NULL, 0);
@@ -90,7 +91,14 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 		thread.teb = user_teb(s, p, thread.tid);
 		SET(s, at, kthread.Teb, thread.teb);
 	}
-	handle_table_put(s, s->handle_table, thread.tid, at, 0, true);
+	if (thread.unlinked) {
+		list_remove(s, ROOT(s), at + OFFSET(s, kthread.ThreadListEntry));
+		list_remove(s, ROOT(s), at + OFFSET(s, ethread.ThreadListEntry));
+	}
+	if (thread.untagged)
+		pool_untag(s, object_block(s, at));
+	if (!thread.no_cid)
+		handle_table_put(s, s->handle_table, thread.tid, at, 0, true);
 	g_array_append_val(p->threads, thread);
 	if (!s->current_thread || (item && item_flag(item, "current"))) {
 		s->current_thread = at;

@@ -97,6 +97,23 @@ static const char *protection_text(uint8_t mm)
 	return mm == 0x18 ? "PAGE_NOACCESS" : names[mm & 7];
 }
 
+/* Who knows of a process or thread: told where the page frame database is, which is asked last. */
+static void source_lines(struct truth *t, const struct sample_process *p)
+{
+	bool threads = false, live = !p->exited;
+
+	if (!item_flag(t->sample->machine, "frames"))
+		return;
+	for (guint i = 0; i < p->threads->len; i++) {
+		const struct sample_thread *thread = &g_array_index(p->threads, struct sample_thread, i);
+		threads |= !thread->no_cid || !thread->untagged;
+		line(t, "thread_sources|%" U "|%d|%d|%d", thread->tid, !thread->unlinked, !thread->no_cid, !thread->untagged);
+	}
+	line(t, "sources|%" U "|%d|%d|%d|%d|%s|%d|1", p->pid, !p->hidden, !item_flag(p->item, "no-cid"), !item_flag(p->item, "untagged"), threads,
+	     p->kernel_only || p->exited || !HAS_FIELD(t->sample, mm_session_space.ProcessList) ? "" : item_flag(p->item, "no-session") ? "0" : "1",
+	     live && !item_flag(p->item, "no-table"));
+}
+
 static void vad_lines(struct truth *t, const struct sample_process *p)
 {
 	for (guint i = 0; i < p->vads->len; i++) {
@@ -152,6 +169,27 @@ static void handle_lines(struct truth *t, const struct sample_process *p)
 	}
 }
 
+/* True: nothing of it has a name, or says how large it is; what is left is its debug record, in what is mapped without a gap. */
+static bool driver_source_line(struct truth *t, const struct sample_driver *d)
+{
+	struct sample *s = t->sample;
+	struct item *item = NULL, *other;
+	uint64_t end = d->base;
+
+	for (guint i = 0; (other = description_next(s->description, &i, "driver")); )
+		if (!strcmp(item_text(other, "name", ""), d->name))
+			item = other;
+	bool listed = !item_flag(item, "unlinked"), tagged = !item_flag(item, "untagged"), header = !item_flag(item, "headerless");
+	bool object = d->object && (tagged || !item_flag(item, "no-directory")), record = !listed && !tagged && !header && !object;
+	line(t, "driver_sources|%s|%d|%d|%d|%d|%s", record ? "" : d->name, listed, tagged, object, header, record ? "1" : "");
+	if (!record)
+		return false;
+	while (memory_mapped(s->memory, s->memory->system_root, end))
+		end += PAGE_SIZE;
+	line(t, "drivers||0x%" X "|%" U "|", d->base, end - d->base);
+	return true;
+}
+
 static void kernel_lines(struct truth *t)
 {
 	struct sample *s = t->sample;
@@ -160,6 +198,8 @@ static void kernel_lines(struct truth *t)
 	line(t, "dumps|%u|%s|0x%" X "|%s|0x%" X, s->build, time, s->kernel_base, s->layout->guid_age, s->memory->system_root);
 	for (guint i = 0; i < s->drivers->len; i++) {
 		const struct sample_driver *d = s->drivers->pdata[i];
+		if (item_flag(s->machine, "frames") && driver_source_line(t, d))
+			continue;
 		line(t, "drivers|%s|0x%" X "|%" U "|%s", d->name, d->base, d->size, d->path);
 	}
 }
@@ -222,6 +262,7 @@ char *sample_truth(struct sample *s)
 		const struct sample_process *p = s->processes->pdata[i];
 		process_line(&t, p);
 		thread_lines(&t, p);
+		source_lines(&t, p);
 		handle_lines(&t, p);
 		vad_lines(&t, p);
 		if (p->kernel_only || p->exited || t.kernel_only)
@@ -229,6 +270,8 @@ char *sample_truth(struct sample *s)
 		environment_lines(&t, p);
 		user_module_lines(p, t.lines);
 	}
+	integrity_lines(s, t.lines);
+	remains_lines(s, t.lines);
 	crash_line(&t, item_text(output, "format", "raw"), item_flag(output, "live"));
 	for (guint i = 0; i < s->description->items->len; i++) {
 		struct item *item = s->description->items->pdata[i];

@@ -3,10 +3,10 @@
 -- confidence: 85
 -- attack: T1014
 -- title: The driver {name} at {address} is loaded but not in the kernel's list of modules
-SELECT NULL AS process_id, coalesce(d.name, '(without a name)') AS name, d.base AS address, d.size AS length,
+SELECT NULL AS process_id, coalesce(d.name, 'of ' || d.pdb_name, '(without a name)') AS name, d.base AS address, d.size AS length,
        CASE WHEN b.damage IS NULL THEN 'high' ELSE 'low' END AS severity, CASE WHEN b.damage IS NULL THEN 85 ELSE 30 END AS confidence,
        json_object('base', printf('0x%x', d.base), 'size', d.size, 'path', d.path, 'entry_point', printf('0x%x', d.entry_point),
-                   'in_pool_scan', d.in_pool_scan, 'list_damage', b.damage,
+                   'in_pool_scan', d.in_pool_scan, 'in_debug_scan', d.in_debug_scan, 'pdb_name', d.pdb_name, 'list_damage', b.damage,
                    'driver_objects', (SELECT json_group_array(json_object('address', printf('0x%x', o.address), 'name', o.name, 'service', o.service))
                                       FROM driver_objects o WHERE o.dump_id = d.dump_id AND o.start BETWEEN d.base AND d.base + d.size - 1)) AS detail
 FROM drivers d

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include "hash.h"
 #include "mapped_memory.h"
+#include "page_frames.h"
 #include "pool.h"
+#include "segment_heap.h"
 #include "sweep.h"
 
 #define BASE UINT64_C(0xffffc00000000000)
@@ -13,8 +15,9 @@ static const struct sweep_pattern small = { SWEEP_POOL, "Abcd", 0x40, 0x100, NUL
 static const struct sweep_pattern any = { SWEEP_POOL, "Abcd", 0, 0, NULL };
 static const struct sweep_pattern other = { SWEEP_POOL, "Wxyz", 0, 0, NULL };
 
-static bool starts_with_mz(const uint8_t *page)
+static bool starts_with_mz(const uint8_t *page, uint64_t pa)
 {
+	(void)pa;
 	return page[0] == 'M' && page[1] == 'Z';
 }
 
@@ -67,6 +70,32 @@ START_TEST(finds_blocks)
 		ck_assert_uint_eq(sweep_total(s), 7);
 		ck_assert(!sweep_cut_short(s));
 	}
+	memory_clear(&m);
+}
+END_TEST
+
+START_TEST(finds_signatures_and_roots)
+{
+	static const struct sweep_pattern records = { SWEEP_SIGNATURE, "RSDS", 0, 0, NULL };
+	static const struct sweep_pattern *const some[] = { &records, &page_roots, NULL };
+
+	memory_init(&m, 19041);
+	memcpy(m.bytes + 0x100ffc, "RSDS", 4);		/* at a page's end */
+	memcpy(m.bytes + 0x100024, "RSDS", 4);
+	memcpy(m.bytes + 0x100042, "RSDS", 4);		/* at no multiple of four */
+	memory_put(&m, 0x120000 + 8 * 0x1ed, 0x120063, 8);
+	memory_put(&m, 0x130000 + 8 * 0x1f0, 0x130062, 8);	/* not valid */
+	memory_put(&m, 0x140000 + 8 * 0x0f0, 0x140063, 8);	/* in the half that programs have */
+	memory_put(&m, 0x150000 + 8 * 511, UINT64_C(0x8000000000150863), 8);
+	memory_open(&m);
+	AUTO(sweep) s = sweep_run(m.image, m.layout, some, 2, NULL, NULL);
+	const GArray *found = sweep_hits(s, &records), *roots = sweep_hits(s, &page_roots);
+	ck_assert_uint_eq(found->len, 2);
+	ck_assert_uint_eq(hit(found, 0)->pa.v, 0x100024);
+	ck_assert_uint_eq(hit(found, 1)->pa.v, 0x100ffc);
+	ck_assert_uint_eq(roots->len, 2);
+	ck_assert_uint_eq(hit(roots, 0)->pa.v, 0x120000);
+	ck_assert_uint_eq(hit(roots, 1)->pa.v, 0x150000);
 	memory_clear(&m);
 }
 END_TEST
@@ -267,12 +296,62 @@ START_TEST(processes)
 }
 END_TEST
 
+#define HEAP_KEY UINT64_C(0x1234567890abcdef)
+#define LFH_KEY UINT64_C(0xfedcba0987654321)
+#define SEGMENT (BASE + 0x100000)
+
+/* Blocks of the segment heap: chunks of variable size, and those of a bucket, by its bitmap. */
+START_TEST(segment_heap)
+{
+	struct segment_heap heap;
+
+	memory_init(&m, 19041);
+	uint64_t globals = memory_map_new(&m, BASE), chunks = memory_map_new(&m, BASE + 0x1000);
+	memory_put(&m, globals + 0x40, HEAP_KEY, 8);
+	memory_put(&m, globals + 0x48, LFH_KEY, 8);
+	m.layout->symbol.RtlpHpHeapGlobals = 0x40;
+	/* Sizes: 0x200 bytes with both headers, in use; as many, given back; one that is none. */
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t at = BASE + 0x1000 + 0x200 * i, bits = UINT64_C(0x20) << 16 | (uint64_t)(i == 0) << 48 | (uint64_t)(i == 2) << 60;
+		memory_put(&m, chunks + 0x200 * i, bits ^ at ^ HEAP_KEY, 8);
+	}
+	/* A segment whose pages 4 and 5 are a bucket of blocks of 0x60 bytes from 0x80 on; of its blocks 0 and 40 are in use. */
+	uint64_t segment = memory_map_new(&m, SEGMENT), subsegment = memory_map_new(&m, SEGMENT + 0x4000);
+	memory_put(&m, segment + 0x10, SEGMENT ^ (BASE + 0x500) ^ HEAP_KEY ^ UINT64_C(0xa2e64eada2e64ead), 8);
+	memory_put(&m, segment + 4 * 0x20 + 0x18, 0xf, 1);
+	memory_put(&m, segment + 5 * 0x20 + 0x18, 0x7, 1);
+	memory_put(&m, segment + 5 * 0x20 + 0x1f, 1, 1);
+	memory_put(&m, subsegment + 0x22, 80, 2);
+	memory_put(&m, subsegment + 0x28, (uint32_t)(0x60 | 0x80 << 16) ^ (uint32_t)LFH_KEY ^ (uint32_t)((SEGMENT + 0x4000) >> 12), 4);
+	memory_put(&m, subsegment + 0x30, 1, 8);
+	memory_put(&m, subsegment + 0x38, UINT64_C(1) << (80 - 64), 8);
+	memory_open(&m);
+	struct kernel kernel = { .image = m.image, .layout = m.layout, .base = { BASE } };
+	segment_heap_init(&heap, &kernel, m.space);
+	ck_assert(heap.known);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ BASE + 0x1010 }, 0x1f0), BLOCK_USED);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ BASE + 0x1210 }, 0x1f0), BLOCK_FREE);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ BASE + 0x1410 }, 0x1f0), BLOCK_UNKNOWN);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ BASE + 0x1010 }, 0x100), BLOCK_UNKNOWN);	/* the chunk is larger */
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x4080 }, 0x60), BLOCK_USED);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x40e0 }, 0x50), BLOCK_FREE);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x4080 + 40 * 0x60 }, 0x60), BLOCK_USED);	/* counted from the page before */
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x4080 + 41 * 0x60 }, 0x60), BLOCK_FREE);
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x4090 }, 0x60), BLOCK_UNKNOWN);		/* no block begins there */
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x4080 }, 0x70), BLOCK_UNKNOWN);	/* larger than the bucket's */
+	ck_assert_int_eq(segment_heap_state(&heap, m.space, (va_t){ SEGMENT + 0x5000 + 0x80 + 0x1000 }, 0x60), BLOCK_UNKNOWN);
+	memory_clear(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sweep");
 	TCase *tests = tcase_create("sweep");
 
 	tcase_add_test(tests, finds_blocks);
+	tcase_add_test(tests, finds_signatures_and_roots);
+	tcase_add_test(tests, segment_heap);
 	tcase_add_test(tests, too_many);
 	tcase_add_test(tests, without_a_layout);
 	tcase_add_test(tests, stops_when_told);

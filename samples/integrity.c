@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs in the kernel without a process of its own: timers, interrupt and segment descriptors, APCs, tracing
+ * sessions, minifilters; and the kernel's table of large pool allocations. Each is there only where the description
+ * names it.
+ *
+ * Sources: the kernels' public symbols for _KTIMER, _KDPC, _KTIMER_TABLE, _KAPC, _WMI_LOGGER_CONTEXT, _ETW_SILODRIVERSTATE
+ * and _POOL_TRACKER_BIG_PAGES; those of fltmgr for _FLT_FILTER; Intel's SDM, volume 3, for descriptors.
+ */
+#include <string.h>
+#include "sample.h"
+
+#define X G_GINT64_MODIFIER "x"
+#define U G_GUINT64_FORMAT
+
+/* DRIVER+0x…, or an address. */
+static uint64_t address(struct sample *s, struct item *item, const char *key, const char *otherwise)
+{
+	const char *where = item_text(item, key, otherwise);
+	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
+
+	if (g_str_has_prefix(where, "0x"))
+		return g_ascii_strtoull(where, NULL, 0);
+	for (guint i = 0; i < s->drivers->len; i++) {
+		const struct sample_driver *d = s->drivers->pdata[i];
+		if (!g_ascii_strcasecmp(d->name, module))
+			return d->base + (strchr(where, '+') ? g_ascii_strtoull(strchr(where, '+') + 1, NULL, 0) : 0);
+	}
+	item_fail(item, "%s: \"%s\" is no driver of this machine, and no 0x… address", key, where);
+}
+
+/* The same the other way round, for the truth: what it lies in, and where there. */
+static char *place(const struct sample *s, uint64_t va)
+{
+	for (guint i = 0; i < s->drivers->len; i++) {
+		const struct sample_driver *d = s->drivers->pdata[i];
+		if (va - d->base < d->size)
+			return g_strdup_printf("%s+0x%" X, d->name, va - d->base);
+	}
+	return g_strdup_printf("0x%" X, va);
+}
+
+#define EACH_ITEM(s, it, kind) \
+	struct item *it = NULL; \
+	for (guint i_##it = 0; (it = description_next((s)->description, &i_##it, (kind))); )
+
+static void need(struct item *item, bool there, const char *what)
+{
+	if (!there)
+		item_fail(item, "this build's symbols tell nothing of %s", what);
+}
+
+/* ---- timers */
+
+/* KTIMER.Dpc since Windows 7 is hidden: what KiWaitAlways and KiWaitNever, drawn at boot, and its own address make of it. */
+static uint64_t encode_dpc(uint64_t dpc, uint64_t timer, uint64_t never, uint64_t always)
+{
+	uint64_t value = GUINT64_SWAP_LE_BE(dpc ^ always) ^ timer;
+	unsigned turn = never & 63;
+
+	return (turn ? value >> turn | value << (64 - turn) : value) ^ never;
+}
+
+static void timers(struct sample *s)
+{
+	uint64_t never = random_of(s->seed, "never", 0), always = random_of(s->seed, "always", 0), table = 0;
+	unsigned entry_size = s->layout->ktimer_table_entry.size_;
+
+	EACH_ITEM(s, item, "timer") {
+		if (!table) {
+			need(item, HAS_FIELD(s, kprcb.TimerTable) && s->layout->symbol.KiWaitNever && s->width == 8, "timers");
+			SET_GLOBAL(s, KiWaitNever, never, 8);
+			SET_GLOBAL(s, KiWaitAlways, always, 8);
+			table = s->prcb + OFFSET(s, kprcb.TimerTable) + OFFSET(s, ktimer_table.TimerEntries);
+			for (unsigned n = 0; n < s->layout->ktimer_table.TimerEntries.size / entry_size; n++)
+				list_init(s, ROOT(s), table + n * entry_size + OFFSET(s, ktimer_table_entry.Entry));
+		}
+		uint64_t due = s->time - s->boot_time + item_number(item, "after", 1) * 10000000;
+		uint64_t timer = pool_alloc(s, s->layout->ktimer.size_, "TiMr", false), dpc = 0;
+		SET(s, timer + OFFSET(s, ktimer.Header), dispatcher_header.Type, 8);
+		list_init(s, ROOT(s), timer + OFFSET(s, ktimer.Header) + OFFSET(s, dispatcher_header.WaitListHead));
+		SET(s, timer, ktimer.DueTime, due);
+		SET(s, timer, ktimer.Period, item_number(item, "period", 0));
+		if (item_has(item, "routine")) {
+			dpc = pool_alloc(s, s->layout->kdpc.size_, "TiMr", false);
+			SET(s, dpc, kdpc.Type, 19);		/* DpcObject */
+			SET(s, dpc, kdpc.DeferredRoutine, address(s, item, "routine", ""));
+			SET(s, dpc, kdpc.DeferredContext, item_number(item, "context", 0));
+			SET(s, timer, ktimer.Dpc, encode_dpc(dpc, timer, never, always));
+		} else {
+			SET(s, timer, ktimer.Dpc, encode_dpc(0, timer, never, always));
+		}
+		/* Lists go by bits 18 to 25 of the time at which they are due. */
+		list_append(s, ROOT(s), table + (due >> 18 & 255) * entry_size + OFFSET(s, ktimer_table_entry.Entry), timer + OFFSET(s, ktimer.TimerListEntry));
+	}
+}
+
+static void timer_lines(struct sample *s, GPtrArray *lines)
+{
+	EACH_ITEM(s, item, "timer") {
+		g_autofree char *routine = item_has(item, "routine") ? place(s, address(s, item, "routine", "")) : g_strdup("");
+		g_ptr_array_add(lines, g_strdup_printf("timers|%s|%" U "|0x%" X "|%" U, routine, item_number(item, "period", 0),
+						       item_number(item, "context", 0), item_number(item, "after", 1)));
+	}
+}
+
+/* ---- descriptors */
+
+/* The exceptions of the processor that Windows has gates for, and its own software interrupts: those that programs may raise are
+ * of ring 3, and those that need a stack of their own have one. */
+static const struct { uint8_t vector, ring, stack; } gates[] = {
+	{ 0, 0, 0 }, { 1, 0, 4 }, { 2, 0, 3 }, { 3, 3, 0 }, { 4, 3, 0 }, { 5, 0, 0 }, { 6, 0, 0 }, { 7, 0, 0 }, { 8, 0, 1 }, { 9, 0, 0 },
+	{ 10, 0, 0 }, { 11, 0, 0 }, { 12, 0, 0 }, { 13, 0, 0 }, { 14, 0, 0 }, { 16, 0, 0 }, { 17, 0, 0 }, { 18, 0, 2 }, { 19, 0, 0 },
+	{ 0x1f, 0, 0 }, { 0x29, 3, 0 }, { 0x2c, 3, 0 }, { 0x2d, 3, 0 }, { 0x2f, 0, 0 },
+};
+
+/* KGDT64_…: kernel code and data, programs' 32-bit code, data and 64-bit code. */
+static const struct { unsigned selector; uint64_t descriptor; } segments[] = {
+	{ 0x10, UINT64_C(0x00209b0000000000) }, { 0x18, UINT64_C(0x0040930000000000) }, { 0x20, UINT64_C(0x00cffb000000ffff) },
+	{ 0x28, UINT64_C(0x00cff3000000ffff) }, { 0x30, UINT64_C(0x0020fb0000000000) }, { 0x50, UINT64_C(0x0040f30000003c00) },
+};
+
+#define TSS_SELECTOR 0x40u
+#define TSS_SIZE 0x68u
+
+static uint64_t default_handler(const struct sample *s, unsigned vector)
+{
+	return s->kernel_base + s->kernel->entry_point + 16 * vector;
+}
+
+static void put_gate(struct sample *s, uint64_t table, unsigned vector, uint64_t handler, unsigned ring, unsigned stack)
+{
+	uint64_t at = table + 16 * vector;
+
+	memory_put(s->memory, ROOT(s), at, handler & 0xffff, 2);
+	memory_put(s->memory, ROOT(s), at + 2, 0x10, 2);
+	memory_put(s->memory, ROOT(s), at + 4, stack | (0x8e | ring << 5) << 8, 2);
+	memory_put(s->memory, ROOT(s), at + 6, handler >> 16, 6);
+}
+
+static void descriptors(struct sample *s)
+{
+	struct item *item = description_item(s->description, "descriptors");
+	struct field block = s->layout->kpcr.PrcbData.size ? s->layout->kpcr.PrcbData : s->layout->kpcr.Prcb;
+
+	if (!item)
+		return;
+	need(item, HAS_FIELD(s, kpcr.IdtBase) && s->width == 8, "descriptor tables");
+	uint64_t pcr = s->prcb - block.offset, tables = kernel_pages(s, 3), gdt = tables + PAGE_SIZE, tss = tables + 2 * PAGE_SIZE;
+	for (size_t i = 0; i < G_N_ELEMENTS(gates); i++)
+		put_gate(s, tables, gates[i].vector, default_handler(s, gates[i].vector), gates[i].ring, gates[i].stack);
+	for (size_t i = 0; i < G_N_ELEMENTS(segments); i++)
+		memory_put(s->memory, ROOT(s), gdt + segments[i].selector, segments[i].descriptor, 8);
+	/* A busy task state segment: 16 bytes. */
+	memory_put(s->memory, ROOT(s), gdt + TSS_SELECTOR, (TSS_SIZE - 1) | (tss & 0xffffff) << 16 | UINT64_C(0x8b) << 40 | (tss >> 24 & 0xff) << 56, 8);
+	memory_put(s->memory, ROOT(s), gdt + TSS_SELECTOR + 8, tss >> 32, 8);
+	EACH_ITEM(s, gate, "interrupt")
+		put_gate(s, tables, (unsigned)item_number(gate, "vector", 0) & 255, address(s, gate, "handler", ""), (unsigned)item_number(gate, "ring", 0) & 3,
+			 (unsigned)item_number(gate, "stack", 0) & 7);
+	SET(s, pcr, kpcr.IdtBase, tables);
+	SET(s, pcr, kpcr.GdtBase, gdt);
+	s->tss = tss;
+}
+
+static void gate_line(const struct sample *s, GPtrArray *lines, unsigned vector, uint64_t handler, unsigned ring, unsigned stack)
+{
+	g_autofree char *text = place(s, handler);
+
+	g_ptr_array_add(lines, g_strdup_printf("idt|%u|%s|%u|%u", vector, text, ring, stack));
+}
+
+static void descriptor_lines(struct sample *s, GPtrArray *lines)
+{
+	bool set[256] = { false };
+
+	if (!description_item(s->description, "descriptors"))
+		return;
+	EACH_ITEM(s, gate, "interrupt") {
+		unsigned vector = (unsigned)item_number(gate, "vector", 0) & 255;
+		set[vector] = true;
+		gate_line(s, lines, vector, address(s, gate, "handler", ""), (unsigned)item_number(gate, "ring", 0), (unsigned)item_number(gate, "stack", 0));
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(gates); i++)
+		if (!set[gates[i].vector])
+			gate_line(s, lines, gates[i].vector, default_handler(s, gates[i].vector), gates[i].ring, gates[i].stack);
+	/* selector, base, last byte, type, system, ring, 64-bit code: as the manual reads the words above. */
+	static const char *const plain[] = {
+		"gdt|16|0x0|0|11|0|0|1", "gdt|24|0x0|0|3|0|0|0", "gdt|32|0x0|4294967295|11|0|3|0", "gdt|40|0x0|4294967295|3|0|3|0",
+		"gdt|48|0x0|0|11|0|3|1", "gdt|80|0x0|15360|3|0|3|0",
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(plain); i++)
+		g_ptr_array_add(lines, g_strdup(plain[i]));
+	g_ptr_array_add(lines, g_strdup_printf("gdt|64|0x%" X "|%u|11|1|0|0", s->tss, TSS_SIZE - 1));
+}
+
+/* ---- APCs */
+
+static void apcs(struct sample *s, struct sample_process *p)
+{
+	for (guint i = 0; p->item && i < p->item->children->len; i++) {
+		struct item *item = p->item->children->pdata[i];
+		uint64_t tid = item_is(item, "apc") ? item_number(item, "tid", 0) : 0, thread = 0;
+		bool user = item_is(item, "apc") && !strcmp(item_text(item, "mode", "user"), "user");
+		if (!item_is(item, "apc"))
+			continue;
+		for (guint t = 0; t < p->threads->len; t++)
+			if (g_array_index(p->threads, struct sample_thread, t).tid == tid)
+				thread = g_array_index(p->threads, struct sample_thread, t).ethread;
+		if (!thread)
+			item_fail(item, "tid: the process has no such thread");
+		uint64_t at = pool_alloc(s, s->layout->kapc.size_, "kapc", false);
+		SET(s, at, kapc.Type, 18);		/* ApcObject */
+		SET(s, at, kapc.Thread, thread);
+		SET(s, at, kapc.KernelRoutine, address(s, item, "kernel", "ntoskrnl.exe+0x101080"));
+		SET(s, at, kapc.NormalRoutine, address(s, item, "normal", "0x0"));
+		SET(s, at, kapc.NormalContext, item_number(item, "context", 0));
+		SET(s, at, kapc.ApcMode, user);
+		SET(s, at, kapc.Inserted, 1);
+		list_append(s, ROOT(s), thread + OFFSET(s, kthread.ApcState) + OFFSET(s, kapc_state.ApcListHead) + 2 * s->width * user,
+			    at + OFFSET(s, kapc.ApcListEntry));
+	}
+}
+
+static void apc_lines(struct sample *s, const struct sample_process *p, GPtrArray *lines)
+{
+	for (guint i = 0; p->item && i < p->item->children->len; i++) {
+		struct item *item = p->item->children->pdata[i];
+		if (!item_is(item, "apc"))
+			continue;
+		g_autofree char *kernel = place(s, address(s, item, "kernel", "ntoskrnl.exe+0x101080"));
+		g_ptr_array_add(lines, g_strdup_printf("apcs|%" U "|%" U "|%s|%s|0x%" X "|0x%" X, p->pid, item_number(item, "tid", 0),
+						       item_text(item, "mode", "user"), kernel, address(s, item, "normal", "0x0"), item_number(item, "context", 0)));
+	}
+}
+
+/* ---- tracing sessions */
+
+#define LOGGERS 64u
+
+/* Where the pointers to sessions are: a global before Windows 10, then in what EtwpHostSiloState leads to, itself or by another pointer. */
+static uint64_t loggers(struct sample *s, struct item *item)
+{
+	if (!s->layout->symbol.EtwpHostSiloState) {
+		need(item, s->layout->symbol.WmipLoggerContext, "tracing sessions");
+		(void)kernel_global(s, s->layout->symbol.WmipLoggerContext + LOGGERS * s->width);	/* it may reach into a second page */
+		return GLOBAL(s, WmipLoggerContext);
+	}
+	uint64_t state = pool_alloc(s, MAX(s->layout->etw_silodriverstate.size_, 0x1000), "EtwS", false);
+	POINT_GLOBAL(s, EtwpHostSiloState, state);
+	SET(s, state, etw_silodriverstate.MaxLoggers, LOGGERS);
+	if (HAS_FIELD(s, etw_silodriverstate.WmipLoggerContext))
+		return state + OFFSET(s, etw_silodriverstate.WmipLoggerContext);
+	need(item, HAS_FIELD(s, etw_silodriverstate.EtwpLoggerContext), "tracing sessions");
+	uint64_t array = pool_alloc(s, LOGGERS * s->width, "EtwL", false);
+	SET(s, state, etw_silodriverstate.EtwpLoggerContext, array);
+	return array;
+}
+
+static void sessions(struct sample *s)
+{
+	uint64_t array = 0;
+
+	EACH_ITEM(s, item, "etw") {
+		if (!array) {
+			array = loggers(s, item);
+			for (unsigned i = 0; i < LOGGERS; i++)	/* free */
+				memory_put(s->memory, ROOT(s), array + s->width * i, 1, s->width);
+		}
+		uint64_t id = item_number(item, "id", 2), at = pool_alloc(s, s->layout->wmi_logger_context.size_, "EtwC", false);
+		if (id >= LOGGERS)
+			item_fail(item, "id: less than %u", LOGGERS);
+		SET(s, at, wmi_logger_context.LoggerId, id);
+		SET(s, at, wmi_logger_context.BufferSize, item_number(item, "buffer", 0x10000));
+		SET(s, at, wmi_logger_context.LoggerMode, item_number(item, "mode", 0x100));
+		SET(s, at, wmi_logger_context.AcceptNewEvents, !item_flag(item, "stopped"));
+		SET(s, at, wmi_logger_context.LoggerThread, s->current_thread);
+		SET(s, at, wmi_logger_context.StartTime, item_time(item, "start", s->boot_time));
+		put_string(s, at + OFFSET(s, wmi_logger_context.LoggerName), item_required(item, "name"));
+		if (item_has(item, "file"))
+			put_string(s, at + OFFSET(s, wmi_logger_context.LogFileName), item_text(item, "file", ""));
+		memory_put(s->memory, ROOT(s), array + s->width * id, at, s->width);
+	}
+}
+
+static void session_lines(struct sample *s, GPtrArray *lines)
+{
+	EACH_ITEM(s, item, "etw")
+		g_ptr_array_add(lines, g_strdup_printf("etw_sessions|%" U "|%s|%s|%" U "|%" U "|%d", item_number(item, "id", 2), item_text(item, "name", ""),
+						       item_text(item, "file", ""), item_number(item, "mode", 0x100),
+						       item_number(item, "buffer", 0x10000), !item_flag(item, "stopped")));
+}
+
+/* ---- minifilters */
+
+/* _FLT_FILTER of fltmgr's symbols for 64-bit Windows 10 and later. */
+enum {
+	FILTER_FRAME = 0x30, FILTER_NAME = 0x38, FILTER_ALTITUDE = 0x48, FILTER_FLAGS = 0x58, FILTER_DRIVER = 0x60, FILTER_OPERATIONS = 0x1a8,
+	FILTER_SIZE = 0x2b0, OPERATION_SIZE = 0x20,
+};
+
+static uint64_t driver_object_of(struct sample *s, struct item *item)
+{
+	const char *name = item_required(item, "driver");
+
+	for (guint i = 0; i < s->drivers->len; i++) {
+		const struct sample_driver *d = s->drivers->pdata[i];
+		if (!g_ascii_strcasecmp(d->name, name) && d->object)
+			return d->object;
+	}
+	item_fail(item, "driver: \"%s\" is none, or has no object", name);
+}
+
+/* MAJOR:PRE:POST of each; PRE and POST may be left empty. */
+static GPtrArray *operations(struct item *item)
+{
+	g_auto(GStrv) list = g_strsplit(item_text(item, "operations", ""), ",", -1);
+	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+
+	for (unsigned i = 0; list[i] && *list[i]; i++) {
+		char **parts = g_strsplit(list[i], ":", 3);
+		if (g_strv_length(parts) != 3)
+			item_fail(item, "operations: MAJOR:PRE:POST,…");
+		g_ptr_array_add(out, parts);
+	}
+	return out;
+}
+
+static uint64_t function_at(struct sample *s, struct item *item, const char *where)
+{
+	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
+
+	if (!*where || g_str_has_prefix(where, "0x"))
+		return g_ascii_strtoull(where, NULL, 0);
+	for (guint i = 0; i < s->drivers->len; i++) {
+		const struct sample_driver *d = s->drivers->pdata[i];
+		if (!g_ascii_strcasecmp(d->name, module))
+			return d->base + (strchr(where, '+') ? g_ascii_strtoull(strchr(where, '+') + 1, NULL, 0) : 0);
+	}
+	item_fail(item, "operations: \"%s\" is no driver of this machine, and no 0x… address", where);
+}
+
+static void minifilters(struct sample *s)
+{
+	EACH_ITEM(s, item, "minifilter") {
+		g_autoptr(GPtrArray) list = operations(item);
+		if (s->width != 8 || s->build < 10240)
+			item_fail(item, "minifilters: of 64-bit Windows 10 and later");
+		/* The registration is copied behind the filter. */
+		uint64_t at = pool_alloc(s, FILTER_SIZE + (list->len + 1) * OPERATION_SIZE, "FMfl", false), operation = at + FILTER_SIZE;
+		memory_put(s->memory, ROOT(s), at, 0x2000000, 4);
+		memory_put(s->memory, ROOT(s), at + 4, 1, 4);
+		list_init(s, ROOT(s), at + 0x10);
+		memory_put(s->memory, ROOT(s), at + FILTER_FRAME, s->volume, 8);
+		put_string(s, at + FILTER_NAME, item_required(item, "name"));
+		put_string(s, at + FILTER_ALTITUDE, item_required(item, "altitude"));
+		memory_put(s->memory, ROOT(s), at + FILTER_FLAGS, 2, 4);
+		memory_put(s->memory, ROOT(s), at + FILTER_DRIVER, driver_object_of(s, item), 8);
+		memory_put(s->memory, ROOT(s), at + FILTER_OPERATIONS, operation, 8);
+		for (guint i = 0; i < list->len; i++, operation += OPERATION_SIZE) {
+			char **parts = list->pdata[i];
+			memory_put(s->memory, ROOT(s), operation, g_ascii_strtoull(parts[0], NULL, 0), 1);
+			memory_put(s->memory, ROOT(s), operation + 8, function_at(s, item, parts[1]), 8);
+			memory_put(s->memory, ROOT(s), operation + 16, function_at(s, item, parts[2]), 8);
+		}
+		memory_put(s->memory, ROOT(s), operation, 0x80, 1);	/* IRP_MJ_OPERATION_END */
+	}
+}
+
+static void minifilter_lines(struct sample *s, GPtrArray *lines)
+{
+	EACH_ITEM(s, item, "minifilter") {
+		g_autoptr(GPtrArray) list = operations(item);
+		const char *driver = item_text(item, "driver", ""), *name = item_text(item, "name", "");
+		g_ptr_array_add(lines, g_strdup_printf("minifilters|%s|%s|\\Driver\\%.*s|%s", name, item_text(item, "altitude", ""),
+						       (int)strcspn(driver, "."), driver, driver));
+		for (guint i = 0; i < list->len; i++) {
+			char **parts = list->pdata[i];
+			uint64_t functions[2] = { function_at(s, item, parts[1]), function_at(s, item, parts[2]) };
+			g_autofree char *pre = functions[0] ? place(s, functions[0]) : g_strdup(""), *post = functions[1] ? place(s, functions[1]) : g_strdup("");
+			g_ptr_array_add(lines, g_strdup_printf("minifilter_operations|%s|%s|%s|%s", name, parts[0], pre, post));
+		}
+	}
+}
+
+/* ---- large pool allocations */
+
+static void big_pool(struct sample *s)
+{
+	const unsigned size = s->layout->pool_tracker_big_pages.size_;
+	unsigned slots = 64;
+
+	if (!item_flag(s->machine, "big-pool"))
+		return;
+	need(s->machine, s->layout->symbol.PoolBigPageTable && size, "large pool allocations");
+	EACH_ITEM(s, item, "pool") {
+		uint64_t bytes = item_number(item, "size", 0x2000);
+		uint64_t at = pool_alloc(s, bytes, item_required(item, "tag"), item_flag(item, "paged"));
+		struct sample_block *block = &g_array_index(s->big, struct sample_block, s->big->len - 1);
+		if (block->va != at)
+			item_fail(item, "size: more than a page");
+		block->freed = item_flag(item, "freed");
+	}
+	while (slots < 2 * s->big->len)		/* it doubles when it is half full */
+		slots *= 2;
+	uint64_t table = kernel_pages(s, (slots * size + PAGE_MASK) / PAGE_SIZE);
+	for (guint i = 0; i < s->big->len; i++) {
+		const struct sample_block *b = &g_array_index(s->big, struct sample_block, i);
+		unsigned slot = (unsigned)(b->va >> 12 ^ b->va >> 27) % slots;
+		while (GET(s, table + slot * size, pool_tracker_big_pages.Va))
+			slot = (slot + 1) % slots;
+		uint64_t at = table + slot * size;
+		uint32_t key;
+		memcpy(&key, b->tag, 4);
+		SET(s, at, pool_tracker_big_pages.Va, b->va | b->freed);
+		SET(s, at, pool_tracker_big_pages.Key, GUINT32_FROM_LE(key));
+		SET(s, at, pool_tracker_big_pages.NumberOfBytes, b->size);
+		SET(s, at, pool_tracker_big_pages.PoolType, b->paged);
+	}
+	POINT_GLOBAL(s, PoolBigPageTable, table);
+	SET_GLOBAL(s, PoolBigPageTableSize, slots, 8);
+}
+
+static void big_pool_lines(struct sample *s, GPtrArray *lines)
+{
+	for (guint i = 0; item_flag(s->machine, "big-pool") && i < s->big->len; i++) {
+		const struct sample_block *b = &g_array_index(s->big, struct sample_block, i);
+		g_autofree char *type = HAS_FIELD(s, pool_tracker_big_pages.PoolType) ? g_strdup_printf("%d", b->paged) : g_strdup("");
+		g_ptr_array_add(lines, g_strdup_printf("big_pool|0x%" X "|%" U "|%.4s|%s|%d", b->va, b->size, b->tag, type, b->freed));
+	}
+}
+
+void integrity_init(struct sample *s)
+{
+	timers(s);
+	descriptors(s);
+	for (guint i = 0; i < s->processes->len; i++)
+		apcs(s, s->processes->pdata[i]);
+	sessions(s);
+	minifilters(s);
+	big_pool(s);
+}
+
+void integrity_lines(struct sample *s, GPtrArray *lines)
+{
+	timer_lines(s, lines);
+	descriptor_lines(s, lines);
+	for (guint i = 0; i < s->processes->len; i++)
+		apc_lines(s, s->processes->pdata[i], lines);
+	session_lines(s, lines);
+	minifilter_lines(s, lines);
+	big_pool_lines(s, lines);
+}
