@@ -38,21 +38,29 @@ static const struct table callbacks = {
 #define NOTIFY_SLOTS 64
 #define MAX_CHAIN limit32(callback_chain)
 
-/* Takes detail. `owner`: an address in the module that registered it, 0 where nothing tells. */
-static void put_owned(struct context *c, const char *type, uint64_t address, uint64_t owner, json_t *detail)
+/* Takes detail. */
+static struct row *put_registration(struct context *c, const char *type, json_t *detail)
 {
-	g_autofree char *symbol = symbolizer_name(context_kept(c), (va_t){ address });
 	struct row *row = row_new(c, &callbacks);
 
 	row_text(row, TYPE, type);
-	row_address(row, ADDRESS, address);
-	row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
-	row_text(row, SYMBOL_NAME, symbol);
-	row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, (va_t){ owner }));
 	char *text = json_dumps(detail, JSON_COMPACT);
 	row_text(row, DETAIL, text);
 	free(text);
 	json_decref(detail);
+	return row;
+}
+
+/* The same with its function. `owner`: an address in the module that registered it, 0 where nothing tells. */
+static void put_owned(struct context *c, const char *type, uint64_t address, uint64_t owner, json_t *detail)
+{
+	g_autofree char *symbol = symbolizer_name(context_kept(c), (va_t){ address });
+	struct row *row = put_registration(c, type, detail);
+
+	row_address(row, ADDRESS, address);
+	row_text(row, MODULE, context_driver_at(c, (va_t){ address }));
+	row_text(row, SYMBOL_NAME, symbol);
+	row_text(row, PLACEMENT, context_placement(c, (va_t){ address }, (va_t){ owner }));
 }
 
 static void put(struct context *c, const char *type, uint64_t address, json_t *detail)
@@ -90,11 +98,14 @@ static void notify_routines(struct context *c, va_t array, const char *type, con
 		uint64_t block = fast_ref(c->space, reference);
 		if (!block)
 			continue;
-		if ((fault = read_pointer(c->space, (va_t){ block + width }, &function))) {
-			context_note(c, fault, (va_t){ block }, "callbacks", "%s: the block of slot %u can't be read", what, slot);
+		fault = read_pointer(c->space, (va_t){ block + width }, &function);
+		json_t *detail = json_pack("{s:s, s:i, s:o}", "array", what, "slot", (int)slot, "block", hex(block));
+		/* Somebody is registered, but who can't be told: a page that is missing from a raw image reads as zeros. */
+		if (fault || !function) {
+			row_fault(put_registration(c, type, detail), ADDRESS, fault ? fault : FAULT_IMPLAUSIBLE, (va_t){ block + width },
+				  "_EX_CALLBACK_ROUTINE_BLOCK.Function");
 			continue;
 		}
-		json_t *detail = json_pack("{s:s, s:i, s:o}", "array", what, "slot", (int)slot, "block", hex(block));
 		/* For processes this says which of the three forms of the routine it is. */
 		if (!read_pointer(c->space, (va_t){ block + 2 * width }, &registration))
 			json_object_set_new(detail, "context", hex(registration));
@@ -277,6 +288,10 @@ static void chain(struct context *c, va_t head, const char *type, const char *wh
 
 	if (!head.v || read_pointer(c->space, head, &at))
 		return;
+	if (at && (!space_is_kernel(c->space, (va_t){ at }) || at % space_pointer_size(c->space))) {
+		context_note(c, FAULT_UNMAPPED, head, "callbacks", "%s holds 0x%" G_GINT64_MODIFIER "x, which is no address of an entry", what, at);
+		return;
+	}
 	while (at) {
 		struct object entry = object_at(c->space, at);
 		uint64_t function = 0;

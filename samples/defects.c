@@ -51,6 +51,8 @@ static uint64_t structure(struct sample *s, struct item *item, const char *what,
 		return s->files->len ? ((struct sample_file *)s->files->pdata[n % s->files->len])->file_object : 0;
 	if (!strcmp(what, "section"))
 		return s->files->len ? ((struct sample_file *)s->files->pdata[n % s->files->len])->control_area : 0;
+	if (!strcmp(what, "callback"))		/* of processes */
+		return memory_get(s->memory, ROOT(s), GLOBAL(s, PspCreateProcessNotifyRoutine) + s->width * n, s->width) & ~UINT64_C(15);
 	if (!strcmp(what, "directory"))
 		return s->root_directory;
 	if (!strcmp(what, "peb"))
@@ -59,7 +61,7 @@ static uint64_t structure(struct sample *s, struct item *item, const char *what,
 		return p->heap;
 	if (!strcmp(what, "memory"))
 		return item_number(item, "start", 0);
-	item_fail(item, "what: \"%s\" is none of eprocess, vad, thread, handle-table, handle-entries, token, driver, file, section, directory, peb, heap, "
+	item_fail(item, "what: \"%s\" is none of eprocess, vad, thread, handle-table, handle-entries, token, driver, file, section, callback, directory, peb, heap, "
 		  "memory", what);
 }
 

@@ -8,7 +8,7 @@ SELECT NULL AS process_id, c.type, c.address, 1 AS length,
        json_object('type', c.type, 'registration', json(c.detail), 'driver', d.name, 'driver_base', printf('0x%x', d.base)) AS detail
 FROM callbacks c
 LEFT JOIN drivers d ON d.dump_id = c.dump_id AND c.address BETWEEN d.base AND d.base + d.size - 1
-WHERE c.dump_id = :dump_id AND (d.driver_id IS NULL OR d.in_loaded_list = 0)
+WHERE c.dump_id = :dump_id AND c.address IS NOT NULL AND (d.driver_id IS NULL OR d.in_loaded_list = 0)
   AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = c.dump_id AND x.in_loaded_list = 1)
   -- a list of drivers that ends early says nothing of what it lacks
   AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = c.dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')

@@ -15,7 +15,7 @@ SELECT 'crash', printf('0x%x', bugcheck_code), printf('0x%x', parameter1), print
 	printf('0x%x', parameter4) FROM crash;
 SELECT 'crash_stack', position, CASE WHEN module IS NULL THEN printf('0x%x', value) ELSE printf('%s+0x%x', module, offset) END FROM crash_stack;
 SELECT 'unloaded_drivers', name, printf('0x%x', start), printf('0x%x', end), unload_time FROM unloaded_drivers;
-SELECT 'callbacks', type, CASE WHEN c.module IS NULL THEN printf('0x%x', address) ELSE printf('%s+0x%x', c.module, address - d.base) END
+SELECT 'callbacks', type, CASE WHEN address IS NULL THEN NULL WHEN c.module IS NULL THEN printf('0x%x', address) ELSE printf('%s+0x%x', c.module, address - d.base) END
 	FROM callbacks c LEFT JOIN drivers d ON d.name = c.module;
 -- What only samples with these structures have rows of.
 SELECT 'sources', pid, in_active_list, in_cid_table, in_pool_scan, in_thread_scan, in_session_list, in_handle_table_list, in_frame_database
