@@ -114,13 +114,44 @@ static int compare_loaded(const void *a, const void *b)
 	return (x->entry.v > y->entry.v) - (x->entry.v < y->entry.v);
 }
 
-/* Does an image start there still? Its headers may be gone (discarded or wiped), its first page is not. */
-static bool image_at(struct context *c, uint64_t base, uint64_t size)
+/* ---- sessions */
+
+struct space *driver_set_session_space(const struct context *c, va_t base)
+{
+	struct page page;
+	unsigned asked = 0;
+
+	if (!base.v || !space_is_kernel(c->space, base) || !space_page(c->space, base, &page))
+		return NULL;
+	for (guint i = 0; i < c->processes->len && asked < FIXED_session_processes; i++) {
+		const struct process *process = g_ptr_array_index(c->processes, i);
+		if (process->exited || !process->user_readable || !process->peb.v)
+			continue;
+		AUTO(space) own = process_space(process, c->kernel, c->space);
+		asked++;
+		if (!space_page(own, base, &page) && page_resident(&page))
+			return g_steal_pointer(&own);
+	}
+	return NULL;
+}
+
+/* ---- traces */
+
+/* Does an image start there still? Its headers may be gone (discarded or wiped), its first page is not. Of those that the kernel's
+ * own page tables don't have, some are looked for in session space: Windows has five there. */
+static bool image_at(struct context *c, uint64_t base, uint64_t size, unsigned *sessions)
 {
 	struct page page;
 
-	return base && !(base & PAGE_MASK) && size && size <= MAX_IMAGE && !(size & PAGE_MASK) &&
-	       space_is_kernel(c->space, (va_t){ base }) && !space_page(c->space, (va_t){ base }, &page);
+	if (!base || (base & PAGE_MASK) || !size || size > MAX_IMAGE || (size & PAGE_MASK) || !space_is_kernel(c->space, (va_t){ base }))
+		return false;
+	if (!space_page(c->space, (va_t){ base }, &page))
+		return true;
+	if (*sessions >= FIXED_session_images)
+		return false;
+	++*sessions;
+	AUTO(space) session = driver_set_session_space(c, (va_t){ base });
+	return session != NULL;
 }
 
 /* Before Windows 10 its symbols name the structure only by its user-mode twin, whose first fields are the same. */
@@ -167,6 +198,7 @@ static bool runs(struct context *c, const struct pe *pe)
 static void add_headers(struct context *c, GArray *out)
 {
 	const GArray *hits = sweep_hits(c->sweep, &native_images);
+	unsigned sessions = FIXED_session_images;	/* the kernel maps them */
 
 	for (guint i = 0; i < hits->len && out->len < MAX_DRIVERS && !context_cancelled(c); i++) {
 		va_t at[4];
@@ -176,7 +208,7 @@ static void add_headers(struct context *c, GArray *out)
 			AUTO_PE pe = pe_space_open(&where, 0);
 			struct loaded_driver d = { .base = at[k].v, .size = pe->size_of_image, .in_image_scan = true };
 			d.size = (d.size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
-			if (!pe->has_section_table || !image_at(c, d.base, d.size) || !runs(c, pe))
+			if (!pe->has_section_table || !image_at(c, d.base, d.size, &sessions) || !runs(c, pe))
 				continue;
 			d.entry_point = pe->entry_point ? d.base + pe->entry_point : 0;
 			d.name = g_strdup(pe_export_dll(pe));
@@ -190,6 +222,8 @@ GArray *driver_set_images(struct context *c, const char *table)
 	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct loaded_driver));
 	g_autoptr(GArray) entries = pool_blocks(c, &pool_loader_entry), drivers = driver_set_find(c, table);
 
+	unsigned sessions = 0;
+
 	g_array_set_clear_func(out, loaded_clear);
 	for (guint i = 0; i < entries->len && out->len < MAX_DRIVERS; i++) {
 		const struct pool_object *o = &g_array_index(entries, struct pool_object, i);
@@ -197,7 +231,7 @@ GArray *driver_set_images(struct context *c, const char *table)
 		if (!o->va.v || o->freed)
 			continue;
 		read_entry(c, o->va, &d);
-		if (!image_at(c, d.base, d.size) || !d.name || !*d.name) {
+		if (!d.name || !*d.name || !image_at(c, d.base, d.size, &sessions)) {
 			loaded_clear(&d);
 			continue;
 		}
@@ -211,7 +245,7 @@ GArray *driver_set_images(struct context *c, const char *table)
 		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size))
 			continue;
 		d.size = ((uint64_t)size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
-		if (!image_at(c, d.base, d.size))
+		if (!image_at(c, d.base, d.size, &sessions))
 			continue;
 		if (READ(driver, driver_object.DriverInit, &d.entry_point))
 			d.entry_point = 0;

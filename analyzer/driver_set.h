@@ -44,4 +44,9 @@ GArray *driver_set_images(struct context *context, const char *table);
  * says where such an image begins: it is taken for what is mapped without a gap, or for the pool allocation it lies in.
  */
 void driver_set_records(struct context *context, const GArray *known, GArray *images, const char *table);
+/*
+ * Where an image at `base` is read that the kernel's own page tables don't have: session space (win32k's) is in those of a
+ * session's processes alone, and the first that has it serves. To be destroyed; NULL: the kernel has it, or nobody does.
+ */
+struct space *driver_set_session_space(const struct context *context, va_t base);
 #endif

@@ -22,7 +22,7 @@ static const struct table drivers = {
 		[TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp of its PE header, where the dump lists it" },
 		[CHECKSUM] = { "checksum", COL_INT, "of its PE header, where the dump lists it" },
 		[IN_OBJECTS] = { "in_driver_objects", COL_BOOL, "a driver object says that its image is there" },
-		[IN_IMAGES] = { "in_image_scan", COL_BOOL, "its header was found in memory, and code mapped to run" },
+		[IN_IMAGES] = { "in_image_scan", COL_BOOL, "its header was found in memory, and code mapped to run; NULL: it lies in session space" },
 		[IN_RECORDS] = { "in_debug_scan", COL_BOOL, "its debug record was found in memory, code mapped to run beside it, and no other "
 				 "trace: base and size are of what is mapped there; NULL: it was not looked for" },
 		[PDB_NAME] = { "pdb_name", COL_TEXT, "of that record" },
@@ -54,27 +54,33 @@ static struct entry_layout entry_layout(const struct layout *l)
 static void put_writable(struct context *c, struct row *row, uint64_t base, uint64_t size)
 {
 	va_t cursor = { base }, last = { base + (size - 1) };
+	AUTO(space) own = NULL;
 	struct page page;
 	int64_t pages = 0;
 	bool any = false;
 
 	if (!base || !size || last.v < base || size > MAX_IMAGE)
 		return;
-	while (cursor.v >= base && cursor.v <= last.v && space_next_page(c->space, &cursor, last, &page)) {
+	own = driver_set_session_space(c, cursor);
+	while (cursor.v >= base && cursor.v <= last.v && space_next_page(own ? own : c->space, &cursor, last, &page)) {
 		any |= page_resident(&page);
 		uint64_t from = MAX(page.va.v, base), to = MIN(page.va.v + (page.size - 1), last.v);
 		if (page_resident(&page) && page.writable && page.executable)
 			pages += (int64_t)((to - from) / PAGE_SIZE + 1);
 	}
-	if (any)	/* drivers of sessions lie in none of the kernel's own tables */
+	if (any)
 		row_int(row, WRITABLE, pages);
 }
 
-static void put_traces(struct row *row, bool pool, bool objects, bool headers)
+/* Headers are looked for where the kernel's own page tables lead, not in session space. */
+static void put_traces(struct context *c, struct row *row, uint64_t base, bool pool, bool objects, bool headers)
 {
+	struct page page;
+
 	row_int(row, IN_POOL, pool);
 	row_int(row, IN_OBJECTS, objects);
-	row_int(row, IN_IMAGES, headers);
+	if (headers || !base || !space_page(c->space, (va_t){ base }, &page))
+		row_int(row, IN_IMAGES, headers);
 }
 
 static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry, GArray *images,
@@ -106,7 +112,7 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 		if (known && image->base - base < MAX(size, 1))
 			image->listed = true;
 	}
-	put_traces(row, pool, objects, headers);
+	put_traces(c, row, base, pool, objects, headers);
 	put_writable(c, row, base, size);
 	if (known) {
 		struct driver_range range = { base, size };
@@ -138,7 +144,7 @@ static void put_unlisted(struct context *c, const struct loaded_driver *traces, 
 	row_text(row, NAME, traces->name);
 	row_text(row, PATH, traces->path);
 	row_int(row, IN_LIST, 0);
-	put_traces(row, pool, objects, headers);
+	put_traces(c, row, traces->base, pool, objects, headers);
 	put_writable(c, row, traces->base, traces->size);
 	context_add_driver(c, traces->base, traces->size, traces->name);
 }
@@ -170,6 +176,7 @@ const struct plugin plugin_drivers = {
 	.name = "drivers",
 	.doc = "kernel modules",
 	.fills = { &drivers },
+	.needs = { "processes" },	/* those of sessions have what the kernel's own page tables have not */
 	.sweeps = driver_set_sweeps,
 	.needs_layout = true,
 	.run = run,

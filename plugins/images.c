@@ -7,6 +7,7 @@
  * have in common (names, versions, exports, relocations) is found once, from its first mapping.
  */
 #include <string.h>
+#include "driver_set.h"
 #include "images.h"
 
 static const struct module *module_of(const struct process *process, uint64_t base)
@@ -169,8 +170,9 @@ static bool run_process(struct context *c, GError **error)
 
 static void put_driver(const struct owner *o, uint64_t base, uint64_t size, const char *name)
 {
+	AUTO(space) session = driver_set_session_space(o->c, (va_t){ base });
 	struct subject s = {
-		.c = o->c, .images = o->images, .neighbours = o->neighbours, .space = o->c->space, .base = base, .size = clamp_size(size),
+		.c = o->c, .images = o->images, .neighbours = o->neighbours, .space = session ? session : o->c->space, .base = base, .size = clamp_size(size),
 		.path = name, .vad_index = -1, .found_by = "driver", .first = true,
 	};
 

@@ -269,16 +269,43 @@ static uint64_t driver_object(struct sample *s, const struct sample_driver *driv
 	return object;
 }
 
+/*
+ * Images of a session (win32k.sys) lie in a part of the kernel's half that only the session's processes have: its page tables
+ * are made under a root of their own, in a slot that programs would have, which each of those processes then gets.
+ */
+#define SESSION_SLOT UINT64_C(1)
+
+static uint64_t session_index(const struct sample *s)
+{
+	uint64_t index = s->build < 10240 ? 0x1f2 : 0x189;
+
+	return index + (index == s->memory->self_map);
+}
+
+static uint64_t session_view(uint64_t va)
+{
+	return (va & ((UINT64_C(1) << 39) - 1)) | SESSION_SLOT << 39;
+}
+
+void session_map(struct sample *s, uint64_t root, unsigned session)
+{
+	if (s->session_tables && session == s->session_driver)
+		memcpy(s->memory->bytes + root + 8 * session_index(s), s->memory->bytes + s->session_tables + 8 * SESSION_SLOT, 8);
+}
+
 static void map_driver(struct sample *s, const struct sample_driver *driver, bool relocations)
 {
+	uint64_t root = driver->session ? s->session_tables : ROOT(s);
+
 	for (uint32_t rva = 0; rva < driver->size; rva += PAGE_SIZE) {
 		const struct executable_section *section = executable_section_at(driver->executable, rva);
 		uint64_t bits = !section || section->protection == MM_READONLY ? PTE_KERNEL_CODE | PTE_NX :
 				section->protection == MM_EXECUTE_READ ? PTE_KERNEL_CODE : PTE_KERNEL_DATA;
 		if (section && !strcmp(section->name, ".reloc") && !relocations)
 			continue;	/* discarded once it was loaded */
-		memory_map_new(s->memory, ROOT(s), driver->base + rva, bits);
-		memory_write(s->memory, ROOT(s), driver->base + rva, driver->executable->bytes + rva, PAGE_SIZE);
+		uint64_t va = driver->session ? session_view(driver->base + rva) : driver->base + rva;
+		memory_map_new(s->memory, root, va, bits);
+		memory_write(s->memory, root, va, driver->executable->bytes + rva, PAGE_SIZE);
 	}
 }
 
@@ -295,9 +322,18 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 		driver->base = s->kernel_base;
 		driver->size = s->kernel_size;
 	} else {
+		if (item && item_has(item, "session")) {
+			if (s->memory->paging != PAGING_X64)
+				item_fail(item, "session: of x64 machines with four levels of page tables");
+			driver->session = true;
+			s->session_driver = item_number(item, "session", 1);
+			if (!s->session_tables)
+				s->session_tables = memory_frame(s->memory, 0, 0, false);
+		}
+		uint64_t session_base = UINT64_C(0xffff000040000000) + (session_index(s) << 39) + ((uint64_t)s->drivers->len << 24);
 		struct executable_spec spec = {
 			.name = name, .version = s->layout->version, .seed = s->seed, .text_pages = (uint32_t)item_number(item, "text", 1),
-			.base = item_number(item, "base", s->driver_space), .is_64bit = s->width == 8, .native = true, .dll = library,
+			.base = item_number(item, "base", driver->session ? session_base : s->driver_space), .is_64bit = s->width == 8, .native = true, .dll = library,
 			.arm64 = s->memory->paging == PAGING_ARM64,
 			.timestamp = (uint32_t)item_number(item, "timestamp", 0),
 			.company = item_text(item, "company", "Microsoft Corporation"),
@@ -307,10 +343,13 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 		driver->executable = executable_create(&spec);
 		driver->base = spec.base;
 		driver->size = driver->executable->size;
-		s->driver_space = ((driver->base + driver->size + 0xffff) & ~UINT64_C(0xffff)) + 0x10000;
+		if (!driver->session)
+			s->driver_space = ((driver->base + driver->size + 0xffff) & ~UINT64_C(0xffff)) + 0x10000;
 		map_driver(s, driver, spec.pointer && !item_flag(item, "discarded"));
-		bind_driver(s, driver);
-		driver_patch(s, driver, item);
+		if (!driver->session) {
+			bind_driver(s, driver);
+			driver_patch(s, driver, item);
+		}
 	}
 	uint64_t entry = driver->entry = pool_alloc(s, s->layout->kldr_data_table_entry.size_, "MmLd", false);
 	const struct executable *x = kernel ? kernel : driver->executable;

@@ -74,6 +74,7 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 		image_names(s, p, path);
 	if (!p->kernel_only) {
 		uint64_t space = session_of(s, session);
+		session_map(s, p->root, session);
 		SET(s, at, eprocess.Session, space);
 		if (HAS_FIELD(s, mm_session_space.ProcessList) && !p->exited && !item_flag(item, "no-session"))
 			list_append(s, ROOT(s), space + OFFSET(s, mm_session_space.ProcessList), at + OFFSET(s, eprocess.SessionProcessLinks));

@@ -42,6 +42,7 @@ struct sample_driver {
 	const char *name, *path;
 	uint64_t base, size, entry;	/* entry: its KLDR_DATA_TABLE_ENTRY */
 	uint64_t object;		/* its _DRIVER_OBJECT, 0: none */
+	bool session;			/* in session space */
 	struct executable *executable;
 };
 
@@ -102,6 +103,7 @@ struct sample {
 	uint64_t handle_table, cid_count;	/* PspCidTable's */
 	uint64_t prcb, kdbg, low_stub;
 	uint64_t sessions[16];
+	uint64_t session_tables, session_driver;	/* page tables of a session's images; which session has them */
 	uint64_t shared_data;			/* physical, of KUSER_SHARED_DATA */
 	uint64_t current_process, current_thread, next_thread;
 	GPtrArray *files, *drivers, *processes;
@@ -162,6 +164,8 @@ uint64_t shared_data_address(const struct sample *sample);
 /* An address as the debugger's structures have it: sign-extended to 64 bits. */
 uint64_t wide_address(const struct sample *sample, uint64_t va);
 void drivers_init(struct sample *sample);
+/* The process sees what its session has of its own. */
+void session_map(struct sample *sample, uint64_t root, unsigned session);
 void callbacks_init(struct sample *sample);
 /* What an item's function= names: DRIVER+0x… or an address. */
 uint64_t sample_function(struct sample *sample, struct item *item);

@@ -190,6 +190,12 @@ static bool driver_source_line(struct truth *t, const struct sample_driver *d)
 	return true;
 }
 
+/* Its headers are there, and all know of it; nobody looks for headers there. */
+static void session_line(struct truth *t, const struct sample_driver *d)
+{
+	line(t, "session_images|%s|intact|1|1|1||0", d->name);
+}
+
 static void kernel_lines(struct truth *t)
 {
 	struct sample *s = t->sample;
@@ -198,6 +204,8 @@ static void kernel_lines(struct truth *t)
 	line(t, "dumps|%u|%s|0x%" X "|%s|0x%" X, s->build, time, s->kernel_base, s->layout->guid_age, s->memory->system_root);
 	for (guint i = 0; i < s->drivers->len; i++) {
 		const struct sample_driver *d = s->drivers->pdata[i];
+		if (d->session)
+			session_line(t, d);
 		if (item_flag(s->machine, "frames") && driver_source_line(t, d))
 			continue;
 		line(t, "drivers|%s|0x%" X "|%" U "|%s", d->name, d->base, d->size, d->path);

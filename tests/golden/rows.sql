@@ -41,3 +41,5 @@ SELECT 'minifilter_operations', m.name, number,
 	CASE WHEN post_operation IS NULL THEN NULL WHEN post_module IS NULL THEN printf('0x%x', post_operation) ELSE printf('%s+0x%x', post_module, post_operation - b.base) END
 	FROM minifilter_operations JOIN minifilters m USING (minifilter_id) LEFT JOIN drivers a ON a.name = pre_module LEFT JOIN drivers b ON b.name = post_module;
 SELECT 'big_pool', printf('0x%x', address), size, tag, pool_type, freed FROM big_pool;
+SELECT 'session_images', i.path, header_state, in_loaded_list, in_pool_scan, in_driver_objects, in_image_scan, pages_writable_executable
+	FROM images i JOIN drivers d ON d.base = i.base WHERE process_id IS NULL AND i.path = 'win32k.sys';
