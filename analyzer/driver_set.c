@@ -114,44 +114,14 @@ static int compare_loaded(const void *a, const void *b)
 	return (x->entry.v > y->entry.v) - (x->entry.v < y->entry.v);
 }
 
-/* ---- sessions */
-
-struct space *driver_set_session_space(const struct context *c, va_t base)
-{
-	struct page page;
-	unsigned asked = 0;
-
-	if (!base.v || !space_is_kernel(c->space, base) || !space_page(c->space, base, &page))
-		return NULL;
-	for (guint i = 0; i < c->processes->len && asked < FIXED_session_processes; i++) {
-		const struct process *process = g_ptr_array_index(c->processes, i);
-		if (process->exited || !process->user_readable || !process->peb.v)
-			continue;
-		AUTO(space) own = process_space(process, c->kernel, c->space);
-		asked++;
-		if (!space_page(own, base, &page) && page_resident(&page))
-			return g_steal_pointer(&own);
-	}
-	return NULL;
-}
-
-/* ---- traces */
-
-/* Does an image start there still? Its headers may be gone (discarded or wiped), its first page is not. Of those that the kernel's
- * own page tables don't have, some are looked for in session space: Windows has five there. */
-static bool image_at(struct context *c, uint64_t base, uint64_t size, unsigned *sessions)
+/* Does an image start there still? Its headers may be gone (discarded or wiped), its first page is not. `sessions`: or NULL. */
+static bool image_at(struct context *c, uint64_t base, uint64_t size, struct session_spaces *sessions)
 {
 	struct page page;
 
 	if (!base || (base & PAGE_MASK) || !size || size > MAX_IMAGE || (size & PAGE_MASK) || !space_is_kernel(c->space, (va_t){ base }))
 		return false;
-	if (!space_page(c->space, (va_t){ base }, &page))
-		return true;
-	if (*sessions >= FIXED_session_images)
-		return false;
-	++*sessions;
-	AUTO(space) session = driver_set_session_space(c, (va_t){ base });
-	return session != NULL;
+	return !space_page(c->space, (va_t){ base }, &page) || (sessions && session_spaces_find(sessions, (va_t){ base }) != c->space);
 }
 
 /* Before Windows 10 its symbols name the structure only by its user-mode twin, whose first fields are the same. */
@@ -198,7 +168,6 @@ static bool runs(struct context *c, const struct pe *pe)
 static void add_headers(struct context *c, GArray *out)
 {
 	const GArray *hits = sweep_hits(c->sweep, &native_images);
-	unsigned sessions = FIXED_session_images;	/* the kernel maps them */
 
 	for (guint i = 0; i < hits->len && out->len < MAX_DRIVERS && !context_cancelled(c); i++) {
 		va_t at[4];
@@ -208,7 +177,7 @@ static void add_headers(struct context *c, GArray *out)
 			AUTO_PE pe = pe_space_open(&where, 0);
 			struct loaded_driver d = { .base = at[k].v, .size = pe->size_of_image, .in_image_scan = true };
 			d.size = (d.size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
-			if (!pe->has_section_table || !image_at(c, d.base, d.size, &sessions) || !runs(c, pe))
+			if (!pe->has_section_table || !image_at(c, d.base, d.size, NULL) || !runs(c, pe))
 				continue;
 			d.entry_point = pe->entry_point ? d.base + pe->entry_point : 0;
 			d.name = g_strdup(pe_export_dll(pe));
@@ -217,12 +186,11 @@ static void add_headers(struct context *c, GArray *out)
 	}
 }
 
-GArray *driver_set_images(struct context *c, const char *table)
+GArray *driver_set_images(struct context *c, struct session_spaces *sessions, const char *table)
 {
 	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct loaded_driver));
 	g_autoptr(GArray) entries = pool_blocks(c, &pool_loader_entry), drivers = driver_set_find(c, table);
 
-	unsigned sessions = 0;
 
 	g_array_set_clear_func(out, loaded_clear);
 	for (guint i = 0; i < entries->len && out->len < MAX_DRIVERS; i++) {
@@ -231,7 +199,7 @@ GArray *driver_set_images(struct context *c, const char *table)
 		if (!o->va.v || o->freed)
 			continue;
 		read_entry(c, o->va, &d);
-		if (!d.name || !*d.name || !image_at(c, d.base, d.size, &sessions)) {
+		if (!d.name || !*d.name || !image_at(c, d.base, d.size, sessions)) {
 			loaded_clear(&d);
 			continue;
 		}
@@ -245,7 +213,7 @@ GArray *driver_set_images(struct context *c, const char *table)
 		if (READ(driver, driver_object.DriverStart, &d.base) || READ(driver, driver_object.DriverSize, &size))
 			continue;
 		d.size = ((uint64_t)size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
-		if (!image_at(c, d.base, d.size, &sessions))
+		if (!image_at(c, d.base, d.size, sessions))
 			continue;
 		if (READ(driver, driver_object.DriverInit, &d.entry_point))
 			d.entry_point = 0;
@@ -299,6 +267,26 @@ static bool mapped(struct context *c, uint64_t va, struct page *page)
 	return space_is_kernel(c->space, (va_t){ va }) && !space_page(c->space, (va_t){ va }, page) && page->state != PAGE_ABSENT;
 }
 
+/* The large allocation that the address lies in; NULL: none. They are sorted, and don't overlap but for what is left of freed ones. */
+static const struct big_allocation *allocation_at(const GArray *big, va_t at)
+{
+	guint low = 0, high = big->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(big, struct big_allocation, mid).va.v <= at.v)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (guint n = 0; low && n < 4; n++) {
+		const struct big_allocation *b = &g_array_index(big, struct big_allocation, --low);
+		if (!b->freed && at.v - b->va.v < b->size)
+			return b;
+	}
+	return NULL;
+}
+
 /* What is mapped around the record without a gap. False: none of it runs. */
 static bool find_run(struct context *c, va_t at, const GArray *big, struct loaded_driver *d)
 {
@@ -306,12 +294,10 @@ static bool find_run(struct context *c, va_t at, const GArray *big, struct loade
 	bool executable = false, constant = false;
 	struct page page;
 
-	for (guint i = 0; big && i < big->len; i++) {
-		const struct big_allocation *b = &g_array_index(big, struct big_allocation, i);
-		if (!b->freed && at.v - b->va.v < b->size) {
-			low = b->va.v;
-			high = (b->va.v + b->size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
-		}
+	const struct big_allocation *b = big ? allocation_at(big, at) : NULL;
+	if (b) {
+		low = b->va.v;
+		high = (b->va.v + b->size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 	}
 	for (uint64_t n = 0; n < RUN_PAGES && first > low && mapped(c, first - PAGE_SIZE, &page); n++)
 		first -= PAGE_SIZE;
@@ -333,20 +319,51 @@ static bool find_run(struct context *c, va_t at, const GArray *big, struct loade
 	return constant;
 }
 
-static bool in_range(uint64_t va, uint64_t base, uint64_t size)
+static int compare_ranges(const void *a, const void *b)
 {
-	return va - base < size;
+	const struct driver_range *x = a, *y = b;
+
+	return (x->base > y->base) - (x->base < y->base);
 }
 
-static bool accounted_for(uint64_t va, const GArray *known, const GArray *images)
+/* All that is accounted for, sorted and without overlaps. */
+static GArray *merge_ranges(const GArray *known, const GArray *images)
 {
-	for (guint i = 0; i < known->len; i++)
-		if (in_range(va, g_array_index(known, struct driver_range, i).base, g_array_index(known, struct driver_range, i).size))
-			return true;
-	for (guint i = 0; i < images->len; i++)
-		if (in_range(va, g_array_index(images, struct loaded_driver, i).base, g_array_index(images, struct loaded_driver, i).size))
-			return true;
-	return false;
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct driver_range));
+	guint kept = 0;
+
+	g_array_append_vals(out, known->data, known->len);
+	for (guint i = 0; i < images->len; i++) {
+		const struct loaded_driver *d = &g_array_index(images, struct loaded_driver, i);
+		struct driver_range range = { d->base, d->size };
+		g_array_append_val(out, range);
+	}
+	g_array_sort(out, compare_ranges);
+	for (guint i = 0; i < out->len; i++) {
+		struct driver_range range = g_array_index(out, struct driver_range, i);
+		struct driver_range *last = kept ? &g_array_index(out, struct driver_range, kept - 1) : NULL;
+		range.size = MIN(range.size, UINT64_MAX - range.base);
+		if (last && range.base - last->base <= last->size)
+			last->size = MAX(last->size, range.base + range.size - last->base);
+		else
+			g_array_index(out, struct driver_range, kept++) = range;
+	}
+	g_array_set_size(out, kept);
+	return out;
+}
+
+static bool accounted_for(uint64_t va, const GArray *ranges)
+{
+	guint low = 0, high = ranges->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(ranges, struct driver_range, mid).base <= va)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low && va - g_array_index(ranges, struct driver_range, low - 1).base < g_array_index(ranges, struct driver_range, low - 1).size;
 }
 
 void driver_set_records(struct context *c, const GArray *known, GArray *images, const char *table)
@@ -355,17 +372,21 @@ void driver_set_records(struct context *c, const GArray *known, GArray *images, 
 	enum fault fault;
 	va_t at[4], big_at;
 	bool missing;
-	g_autoptr(GArray) big = big_pool_list(c, NULL, &fault, &big_at, &missing);
+	g_autoptr(GArray) big = big_pool_list(c, NULL, &fault, &big_at, &missing), ranges = merge_ranges(known, images);
+	const guint before = images->len;
 	uint64_t looked = 0;
 
 	for (guint i = 0; i < hits->len && images->len < MAX_DRIVERS && looked < limit(driver_records) && !context_cancelled(c); i++) {
 		unsigned n = sweep_addresses(c->sweep, g_array_index(hits, struct sweep_hit, i).pa, at, G_N_ELEMENTS(at));
 		for (unsigned k = 0; k < n; k++) {
 			struct loaded_driver d = { .in_debug_scan = true };
-			if (accounted_for(at[k].v, known, images) || !read_record(c, at[k], &d))
+			bool again = accounted_for(at[k].v, ranges) || !read_record(c, at[k], &d);
+			if (again)
 				continue;
 			looked++;
-			if (find_run(c, at[k], big, &d) && !accounted_for(d.base, known, images))
+			for (guint f = before; f < images->len && !again; f++)	/* of one that was found just now */
+				again = at[k].v - g_array_index(images, struct loaded_driver, f).base < g_array_index(images, struct loaded_driver, f).size;
+			if (!again && find_run(c, at[k], big, &d) && !accounted_for(d.base, ranges))
 				g_array_append_val(images, d);
 			else
 				loaded_clear(&d);

@@ -6,6 +6,7 @@
 #ifndef MEMSIEVE_DRIVER_SET_H
 #define MEMSIEVE_DRIVER_SET_H
 #include "plugin.h"
+#include "session_spaces.h"
 
 /* For the `sweeps` of a plugin that calls one of these. */
 extern const struct sweep_pattern *const driver_set_sweeps[];
@@ -37,16 +38,11 @@ struct driver_range { uint64_t base, size; };
 
 /* struct loaded_driver, one a trace, by base (of one base, loader entries first): loader entries in allocated pool, the images of
  * driver objects, and images by their headers. Each image starts in memory that the kernel maps. */
-GArray *driver_set_images(struct context *context, const char *table);
+GArray *driver_set_images(struct context *context, struct session_spaces *sessions, const char *table);
 /*
  * More of them, into `images` (as of driver_set_images; it stays sorted): debug records (CodeView, "RSDS") in kernel memory
  * that belong to none of these and to none of `known` (struct driver_range), with code beside them that is mapped to run. No header
  * says where such an image begins: it is taken for what is mapped without a gap, or for the pool allocation it lies in.
  */
 void driver_set_records(struct context *context, const GArray *known, GArray *images, const char *table);
-/*
- * Where an image at `base` is read that the kernel's own page tables don't have: session space (win32k's) is in those of a
- * session's processes alone, and the first that has it serves. To be destroyed; NULL: the kernel has it, or nobody does.
- */
-struct space *driver_set_session_space(const struct context *context, va_t base);
 #endif

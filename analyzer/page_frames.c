@@ -24,12 +24,16 @@ struct page_frames {
 
 static bool maps_itself(const uint8_t *page, uint64_t pa)
 {
-	uint64_t entry, found = 0;
+	const uint64_t mask = ENTRY_FRAME | ENTRY_VALID;
+	bool found = false;
 
-	/* No branches: it is asked for every page. */
-	for (unsigned at = PAGE_SIZE / 2; at < PAGE_SIZE; at += sizeof(entry)) {
+	/* The lower half of such an entry is a word that few pages have. */
+	if (G_LIKELY(!sweep_has_word(page + PAGE_SIZE / 2, PAGE_SIZE / 2, (uint32_t)mask, (uint32_t)pa | ENTRY_VALID)))
+		return false;
+	for (unsigned at = PAGE_SIZE / 2; at < PAGE_SIZE && !found; at += sizeof(uint64_t)) {
+		uint64_t entry;
 		memcpy(&entry, page + at, sizeof(entry));
-		found |= ((entry ^ (pa | ENTRY_VALID)) & (ENTRY_FRAME | ENTRY_VALID)) == 0;
+		found = (entry & mask) == (pa | ENTRY_VALID);
 	}
 	return found && pa;
 }
@@ -128,7 +132,7 @@ static void look_at(struct page_frames *f, va_t va, uint64_t frames, GArray *out
 	}
 }
 
-GArray *page_frames_roots(struct page_frames *f)
+GArray *page_frames_roots(struct page_frames *f, bool *cut)
 {
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct page_frame));
 	struct range range = { 0, 0 };
@@ -141,15 +145,23 @@ GArray *page_frames_roots(struct page_frames *f)
 	}
 	uint64_t frames = MIN(end / PAGE_SIZE, FRAME_BITS);
 	va_t cursor = f->base, last = { f->base.v + (frames * f->size - 1) };
+	/* An entry for each frame that is there, and some room for those that are not in the dump. */
+	uint64_t budget = 4 * (f->context->image->bytes_present / PAGE_SIZE * f->size / PAGE_SIZE) + 4096;
 	struct page page;
+	*cut = false;
 	if (!frames || last.v < f->base.v)
 		return out;
 	/* What of it has no memory behind it, for there are holes in physical memory, is not mapped. */
 	while (cursor.v >= f->base.v && cursor.v <= last.v && space_next_page(f->space, &cursor, last, &page)) {
 		for (uint64_t at = 0; page_resident(&page) && at < page.size && !context_cancelled(f->context); at += PAGE_SIZE) {
 			va_t va = { page.va.v + at };
-			if (va.v + PAGE_MASK >= f->base.v && va.v <= last.v)
-				look_at(f, va, frames, out);
+			if (va.v + PAGE_MASK < f->base.v || va.v > last.v)
+				continue;
+			if (!budget--) {
+				*cut = true;
+				return out;
+			}
+			look_at(f, va, frames, out);
 		}
 	}
 	return out;

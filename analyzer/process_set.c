@@ -293,7 +293,8 @@ static void find_by_frames(struct set *s)
 
 	if (form == OWNER_FORMS)
 		return;
-	g_autoptr(GArray) roots = page_frames_roots(frames);
+	bool cut;	/* the plugin `address_spaces` says so */
+	g_autoptr(GArray) roots = page_frames_roots(frames, &cut);
 	for (guint i = 0; i < roots->len; i++)
 		add_if_plausible(s, page_owner(g_array_index(roots, struct page_frame, i).u1, form).v, SOURCE_FRAMES);
 	for (guint i = 0; i < s->found->len; i++) {

@@ -100,17 +100,14 @@ static void check_header(const struct sweep *s, struct chunk *chunk, const uint8
 	}
 }
 
-/* The first look has no branches, so that the compiler can make it look at several at once. */
 static void sweep_signature(const struct sweep *s, struct chunk *chunk, guint target, const uint8_t *page, uint64_t pa)
 {
 	const uint32_t tag = g_array_index(s->targets, struct target, target).tag;
-	uint32_t found = 0, value;
+	uint32_t value;
 
+	if (G_LIKELY(!sweep_has_word(page, PAGE_SIZE, UINT32_MAX, tag)))
+		return;
 	for (unsigned at = 0; at < PAGE_SIZE; at += sizeof(value)) {
-		memcpy(&value, page + at, sizeof(value));
-		found |= value == tag;
-	}
-	for (unsigned at = 0; found && at < PAGE_SIZE; at += sizeof(value)) {
 		struct sweep_hit hit = { { pa + at }, sizeof(value), false };
 		memcpy(&value, page + at, sizeof(value));
 		if (value == tag)

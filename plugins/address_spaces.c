@@ -38,14 +38,16 @@ static int compare_roots(const void *a, const void *b)
 	return (int)y->swept - (int)x->swept;
 }
 
-static const struct process *process_of(const struct context *c, uint64_t root)
+/* Processes by their roots; of several with the same the first. */
+static GHashTable *processes_by_root(const struct context *c)
 {
-	for (guint i = 0; i < c->processes->len; i++) {
-		const struct process *p = g_ptr_array_index(c->processes, i);
-		if (p->dtb.v == root)
-			return p;
+	GHashTable *out = g_hash_table_new(g_int64_hash, g_int64_equal);
+
+	for (guint i = c->processes->len; i-- > 0; ) {
+		struct process *p = g_ptr_array_index(c->processes, i);
+		g_hash_table_replace(out, &p->dtb.v, p);
 	}
-	return NULL;
+	return out;
 }
 
 /* The entry of a root that leads to the kernel's image. */
@@ -68,9 +70,10 @@ static enum page_owner_form form_of(const struct context *c, struct page_frames 
 	return votes[OWNER_POINTER] > votes[OWNER_BUDDY] ? OWNER_POINTER : OWNER_BUDDY;
 }
 
-static void put(struct context *c, const struct root *root, struct page_frames *frames, enum page_owner_form form, const uint64_t *kernel)
+static void put(struct context *c, const struct root *root, GHashTable *by_root, struct page_frames *frames, enum page_owner_form form,
+		const uint64_t *kernel)
 {
-	const struct process *process = process_of(c, root->pa);
+	const struct process *process = g_hash_table_lookup(by_root, &root->pa);
 	uint64_t table[512];
 	struct page_frame frame;
 	bool readable = !image_read(c->image, (pa_t){ root->pa }, table, sizeof(table));
@@ -121,7 +124,11 @@ static bool run(struct context *c, GError **error)
 		struct root root = { g_array_index(swept, struct sweep_hit, i).pa.v, true };
 		g_array_append_val(roots, root);
 	}
-	g_autoptr(GArray) known = frames ? page_frames_roots(frames) : NULL;
+	bool cut = false;
+	g_autoptr(GArray) known = frames ? page_frames_roots(frames, &cut) : NULL;
+	if (cut)
+		context_note(c, FAULT_LIMIT, at, "address_spaces", "MmPfnDatabase has many times the entries that this memory needs: the rest is left out");
+	g_autoptr(GHashTable) by_root = processes_by_root(c);
 	for (guint i = 0; known && i < known->len; i++) {
 		struct root root = { g_array_index(known, struct page_frame, i).number * PAGE_SIZE, false };
 		g_array_append_val(roots, root);
@@ -131,7 +138,7 @@ static bool run(struct context *c, GError **error)
 	for (guint i = 0; i < roots->len && !context_cancelled(c); i++) {
 		const struct root *root = &g_array_index(roots, struct root, i);
 		if (!i || root[-1].pa != root->pa)
-			put(c, root, frames, form, have ? kernel : NULL);
+			put(c, root, by_root, frames, form, have ? kernel : NULL);
 	}
 	return true;
 }

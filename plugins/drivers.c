@@ -51,18 +51,18 @@ static struct entry_layout entry_layout(const struct layout *l)
 }
 
 /* What the page tables allow, whatever the image's header asked for. */
-static void put_writable(struct context *c, struct row *row, uint64_t base, uint64_t size)
+static void put_writable(struct session_spaces *sessions, struct row *row, uint64_t base, uint64_t size)
 {
 	va_t cursor = { base }, last = { base + (size - 1) };
-	AUTO(space) own = NULL;
+	struct space *own;
 	struct page page;
 	int64_t pages = 0;
 	bool any = false;
 
 	if (!base || !size || last.v < base || size > MAX_IMAGE)
 		return;
-	own = driver_set_session_space(c, cursor);
-	while (cursor.v >= base && cursor.v <= last.v && space_next_page(own ? own : c->space, &cursor, last, &page)) {
+	own = session_spaces_find(sessions, cursor);
+	while (cursor.v >= base && cursor.v <= last.v && space_next_page(own, &cursor, last, &page)) {
 		any |= page_resident(&page);
 		uint64_t from = MAX(page.va.v, base), to = MIN(page.va.v + (page.size - 1), last.v);
 		if (page_resident(&page) && page.writable && page.executable)
@@ -84,7 +84,7 @@ static void put_traces(struct context *c, struct row *row, uint64_t base, bool p
 }
 
 static void put_driver(struct context *c, const struct entry_layout *l, const struct object *entry, GArray *images,
-		       GArray *ranges)
+		       GArray *ranges, struct session_spaces *sessions)
 {
 	struct row *row = row_new(c, &drivers);
 	struct object name = object_member(entry, l->base_name), path = object_member(entry, l->full_name);
@@ -113,7 +113,7 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 			image->listed = true;
 	}
 	put_traces(c, row, base, pool, objects, headers);
-	put_writable(c, row, base, size);
+	put_writable(sessions, row, base, size);
 	if (known) {
 		struct driver_range range = { base, size };
 		g_array_append_val(ranges, range);
@@ -122,7 +122,7 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 }
 
 /* The `n` traces of one image. */
-static void put_unlisted(struct context *c, const struct loaded_driver *traces, guint n)
+static void put_unlisted(struct context *c, const struct loaded_driver *traces, guint n, struct session_spaces *sessions)
 {
 	struct row *row = row_new(c, &drivers);
 	bool pool = false, objects = false, headers = false, record = false;
@@ -145,14 +145,15 @@ static void put_unlisted(struct context *c, const struct loaded_driver *traces, 
 	row_text(row, PATH, traces->path);
 	row_int(row, IN_LIST, 0);
 	put_traces(c, row, traces->base, pool, objects, headers);
-	put_writable(c, row, traces->base, traces->size);
+	put_writable(sessions, row, traces->base, traces->size);
 	context_add_driver(c, traces->base, traces->size, traces->name);
 }
 
 static bool run(struct context *c, GError **error)
 {
 	struct object head = kernel_object(c->kernel, c->space, PsLoadedModuleList), entry;
-	g_autoptr(GArray) images = driver_set_images(c, "drivers"), ranges = g_array_new(FALSE, FALSE, sizeof(struct driver_range));
+	AUTO(session_spaces) sessions = session_spaces_create(c);
+	g_autoptr(GArray) images = driver_set_images(c, sessions, "drivers"), ranges = g_array_new(FALSE, FALSE, sizeof(struct driver_range));
 
 	(void)error;
 	if (!head.va.v)
@@ -160,14 +161,14 @@ static bool run(struct context *c, GError **error)
 	struct entry_layout l = entry_layout(c->kernel->layout);
 	/* Both structures begin with the links of this list. */
 	WALK_LIST(c, "drivers", entry, head, ldr_data_table_entry.InLoadOrderLinks)
-		put_driver(c, &l, &entry, images, ranges);
+		put_driver(c, &l, &entry, images, ranges, sessions);
 	driver_set_records(c, ranges, images, "drivers");
 	for (guint i = 0, n; i < images->len; i += n) {
 		const struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
 		for (n = 1; i + n < images->len && image[n].base == image->base; n++)
 			;
 		if (!image->listed)
-			put_unlisted(c, image, n);
+			put_unlisted(c, image, n, sessions);
 	}
 	return true;
 }

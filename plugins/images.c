@@ -7,8 +7,8 @@
  * have in common (names, versions, exports, relocations) is found once, from its first mapping.
  */
 #include <string.h>
-#include "driver_set.h"
 #include "images.h"
+#include "session_spaces.h"
 
 static const struct module *module_of(const struct process *process, uint64_t base)
 {
@@ -35,6 +35,7 @@ struct owner {
 	struct context *c;
 	const struct images *images;
 	struct neighbours *neighbours;
+	struct session_spaces *sessions;	/* the kernel's */
 };
 
 /* An image mapping. */
@@ -153,7 +154,7 @@ static void put_loaded(const struct owner *o)
 
 static bool run_process(struct context *c, GError **error)
 {
-	struct owner o = { c, context_kept(c), NULL };
+	struct owner o = { c, context_kept(c), NULL, NULL };
 
 	(void)error;
 	if (c->image->facts.no_user_memory)
@@ -170,9 +171,8 @@ static bool run_process(struct context *c, GError **error)
 
 static void put_driver(const struct owner *o, uint64_t base, uint64_t size, const char *name)
 {
-	AUTO(space) session = driver_set_session_space(o->c, (va_t){ base });
 	struct subject s = {
-		.c = o->c, .images = o->images, .neighbours = o->neighbours, .space = session ? session : o->c->space, .base = base, .size = clamp_size(size),
+		.c = o->c, .images = o->images, .neighbours = o->neighbours, .space = session_spaces_find(o->sessions, (va_t){ base }), .base = base, .size = clamp_size(size),
 		.path = name, .vad_index = -1, .found_by = "driver", .first = true,
 	};
 
@@ -182,7 +182,7 @@ static void put_driver(const struct owner *o, uint64_t base, uint64_t size, cons
 static bool begin(struct context *c, GError **error)
 {
 	struct images *images = images_create(c);
-	struct owner o = { c, images, neighbours_create(c, images, NULL) };
+	struct owner o = { c, images, neighbours_create(c, images, NULL), session_spaces_create(c) };
 	uint64_t base, size;
 	const char *name;
 
@@ -191,6 +191,7 @@ static bool begin(struct context *c, GError **error)
 	for (guint i = 0; context_driver(c, i, &base, &size, &name) && !context_cancelled(c); i++)
 		put_driver(&o, base, size, name);
 	neighbours_destroy(o.neighbours);
+	session_spaces_destroy(o.sessions);
 	return true;
 }
 

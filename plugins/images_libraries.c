@@ -5,8 +5,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "driver_set.h"
 #include "images.h"
+#include "session_spaces.h"
 
 enum {
 	FORWARDS = 8,		/* forwarders to forwarders; Windows has three */
@@ -107,8 +107,8 @@ static void library_know(struct context *c, struct images *images, const struct 
 		AUTO_PE pe = content_open(c, n->content, &view, &space);
 		learn_exports(c, images, l, pe);
 	} else if (!l->known) {
-		AUTO(space) session = driver_set_session_space(c, (va_t){ n->base });
-		struct pe_space at = { session ? session : c->space, { n->base } };
+		AUTO(session_spaces) sessions = session_spaces_create(c);
+		struct pe_space at = { session_spaces_find(sessions, (va_t){ n->base }), { n->base } };
 		AUTO_PE pe = pe_space_open(&at, (uint32_t)MIN(n->size, UINT32_MAX & ~PAGE_MASK));
 		learn_exports(c, images, l, pe);
 	}
