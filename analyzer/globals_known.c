@@ -2,6 +2,7 @@
 /* What each global holds, so far as that can be told. */
 #include <string.h>
 #include "globals.h"
+#include "segment_heap.h"
 #include "text.h"
 
 #define OBJECT_PROCESS 3u	/* dispatcher header types */
@@ -483,6 +484,38 @@ static enum verdict service_shadow(struct globals *g, uint32_t rva)
 	return yes_or_no(rva != g->layout->symbol.KeServiceDescriptorTable && is_service_descriptor(g, rva));
 }
 
+/* The header of the pool block that a process object lies in, and the block's size with it; 0: it can't be told. */
+static uint32_t process_block(const struct globals *g, uint64_t process, va_t *header)
+{
+	const struct layout *l = g->layout;
+	uint64_t object = process - l->object_header.Body.offset, mask, size;
+
+	if (!field(g, object, l->object_header.InfoMask, &mask))
+		return 0;
+	header->v = object - l->pool_header.size_ - (mask & 1 ? l->object_header_creator_info.size_ : 0) -
+		    (mask & 2 ? l->object_header_name_info.size_ : 0) - (mask & 4 ? l->object_header_handle_info.size_ : 0) -
+		    (mask & 8 ? l->object_header_quota_info.size_ : 0);
+	return field(g, header->v, l->pool_header.BlockSize, &size) ? (uint32_t)size * l->pool_header.size_ : 0;
+}
+
+/* The keys of the segment heap: by them the chunks of processes are in use, and as large as their blocks. */
+static enum verdict heap_globals(struct globals *g, uint32_t rva)
+{
+	const struct segment_heap heap = { true, image(g, rva), image(g, rva + 8) };
+	unsigned good = 0, bad = 0;
+
+	if (g->e->width != 8 || g->e->build < 17763 || !heap.heap_key || !heap.lfh_key)
+		return CONTRADICTED;
+	for (guint i = 0; i < g->e->processes->len && good < 4 && bad < 2; i++) {
+		va_t header;
+		uint32_t size = process_block(g, instance_at(g->e->processes, i)->va, &header);
+		bool used = size && segment_heap_state(&heap, g->e->space, header, size) == BLOCK_USED;
+		good += used;
+		bad += !used;
+	}
+	return yes_or_no(good >= 2 && good > bad);
+}
+
 static enum verdict boot_time(struct globals *g, uint32_t rva)
 {
 	uint64_t time = evidence_image(g->e, rva, 8);
@@ -532,6 +565,7 @@ const struct global globals[] = {
 	{ "KeServiceDescriptorTableShadow", service_shadow, 8, 0 },
 	{ "PoolBigPageTable", big_pages, 8, 0 },
 	{ "PoolBigPageTableSize", big_pages_size, 8, 0 },
+	{ "RtlpHpHeapGlobals", heap_globals, 8, 0 },
 	{ "CallbackListHead", registry_list, 0, 0, true },
 	{ "CmCallbackListHead", registry_list, 0, 0, true },
 	{ "KeBugCheckReasonCallbackListHead", bugcheck_list, 0, 0, true },
