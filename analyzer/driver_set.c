@@ -58,6 +58,20 @@ static void add_directory(struct context *c, const char *name, GArray *out)
 	}
 }
 
+/*
+ * Windows makes a driver object and its extension in one piece, and lets the first point to the second. What points elsewhere is a copy
+ * of another driver's object: it lies in pool, but the I/O manager never made it.
+ */
+static bool is_itself(struct context *c, va_t va)
+{
+	const struct layout *l = c->kernel->layout;
+	struct object driver = object_at(c->space, va.v);
+	uint64_t extension = 0;
+
+	return READ(driver, driver_object.DriverExtension, &extension) || !extension || !l->driver_object.size_ ||
+	       extension == va.v + l->driver_object.size_;
+}
+
 GArray *driver_set_find(struct context *c, const char *table)
 {
 	AUTO(object_types) types = object_types_load(c->kernel, c->space);
@@ -73,7 +87,7 @@ GArray *driver_set_find(struct context *c, const char *table)
 	for (guint i = 0; i < objects->len && out->len < MAX_DRIVERS; i++) {
 		const struct pool_object *o = &g_array_index(objects, struct pool_object, i);
 		struct driver_found found = { o->va, o->pa, false };
-		if (o->va.v && !o->freed && (o->typed || !types->count))
+		if (o->va.v && !o->freed && (o->typed || !types->count) && is_itself(c, o->va))
 			g_array_append_val(out, found);
 	}
 	g_array_sort(out, compare_found);

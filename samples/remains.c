@@ -34,23 +34,44 @@ static void remnant(struct sample *s, struct item *item)
 	pool_free(s, object_block(s, at));
 }
 
-/* All of a process and the headers before it, in another block; what names its own address (the type's index) is made right. */
-static void decoy(struct sample *s, struct item *item)
+/* What is copied: an object of this kind, of so many bytes. */
+struct original { uint64_t at, size; enum object_kind kind; };
+
+static struct original find_original(struct sample *s, struct item *item)
 {
-	uint64_t of = item_number(item, "of", 4), from = 0, size = s->layout->eprocess.size_;
+	const char *type = item_text(item, "type", "process");
+	uint64_t of = item_number(item, "of", 4);
 
 	for (guint i = 0; i < s->processes->len; i++) {
 		const struct sample_process *p = s->processes->pdata[i];
-		if (p->pid == of)
-			from = p->eprocess;
+		if (!strcmp(type, "process") && p->pid == of)
+			return (struct original){ p->eprocess, s->layout->eprocess.size_, OBJECT_PROCESS };
+		for (guint t = 0; t < p->threads->len && !strcmp(type, "thread"); t++)
+			if (g_array_index(p->threads, struct sample_thread, t).tid == of)
+				return (struct original){ g_array_index(p->threads, struct sample_thread, t).ethread, s->layout->ethread.size_, OBJECT_THREAD };
 	}
-	if (!from)
-		item_fail(item, "of: there is no such process");
-	uint64_t at = object_alloc(s, OBJECT_PROCESS, size, NULL, 0);
-	g_autofree uint8_t *bytes = g_malloc(size);
-	memory_read(s->memory, ROOT(s), from, bytes, size);
-	memory_write(s->memory, ROOT(s), at, bytes, size);
-	SET(s, at, eprocess.UniqueProcessId, item_number(item, "pid", of));
+	for (guint i = 0; i < s->drivers->len && !strcmp(type, "driver"); i++) {
+		const struct sample_driver *d = s->drivers->pdata[i];
+		if (!strcmp(d->name, item_text(item, "name", "")) && d->object)
+			return (struct original){ d->object, s->layout->driver_object.size_, OBJECT_DRIVER };
+	}
+	item_fail(item, "of: there is no such %s", type);
+}
+
+/* All of an object in another block; what names its own address in the header (the type's index) is made right. */
+static void decoy(struct sample *s, struct item *item)
+{
+	struct original original = find_original(s, item);
+	uint64_t at = object_alloc(s, original.kind, original.size, NULL, 0);
+	g_autofree uint8_t *bytes = g_malloc(original.size);
+
+	memory_read(s->memory, ROOT(s), original.at, bytes, original.size);
+	memory_write(s->memory, ROOT(s), at, bytes, original.size);
+	if (original.kind == OBJECT_THREAD)
+		SET(s, at + OFFSET(s, ethread.Cid), client_id.UniqueThread, item_number(item, "tid", 0));
+	if (original.kind != OBJECT_PROCESS)
+		return;
+	SET(s, at, eprocess.UniqueProcessId, item_number(item, "pid", 4));
 	put_name(s, at, item_text(item, "name", "decoy.exe"));
 	if (!item_flag(item, "consistent"))
 		return;
@@ -77,8 +98,12 @@ void remains_lines(struct sample *s, GPtrArray *lines)
 
 	for (guint i = 0; (item = description_next(s->description, &i, "remnant")); )
 		g_ptr_array_add(lines, g_strdup_printf("remnants|process|%" U "|%.14s|%d", item_number(item, "pid", 0), item_text(item, "name", ""), 1));
-	/* Its block is in use, but it is no process. */
-	for (guint i = 0; (item = description_next(s->description, &i, "decoy")); )
-		g_ptr_array_add(lines, g_strdup_printf("remnants|process|%" U "|%.14s|%d", item_number(item, "pid", item_number(item, "of", 4)),
-						       item_text(item, "name", "decoy.exe"), 0));
+	/* Its block is in use, but it is no process. Driver objects leave no remnants. */
+	for (guint i = 0; (item = description_next(s->description, &i, "decoy")); ) {
+		const char *type = item_text(item, "type", "process");
+		if (!strcmp(type, "process"))
+			g_ptr_array_add(lines, g_strdup_printf("remnants|process|%" U "|%.14s|0", item_number(item, "pid", 4), item_text(item, "name", "decoy.exe")));
+		else if (!strcmp(type, "thread"))
+			g_ptr_array_add(lines, g_strdup_printf("remnants|thread|%" U "||0", item_number(item, "tid", 0)));
+	}
 }

@@ -181,6 +181,8 @@ static bool driver_source_line(struct truth *t, const struct sample_driver *d)
 			item = other;
 	bool listed = !item_flag(item, "unlinked"), tagged = !item_flag(item, "untagged"), header = !item_flag(item, "headerless");
 	bool object = d->object && (tagged || !item_flag(item, "no-directory")), record = !listed && !tagged && !header && !object;
+	if (object)
+		line(t, "driver_objects|\\Driver\\%.*s|0x%" X, (int)strcspn(d->name, "."), d->name, d->base);
 	line(t, "driver_sources|%s|%d|%d|%d|%d|%s", record ? "" : d->name, listed, tagged, object, header, record ? "1" : "");
 	if (!record)
 		return false;

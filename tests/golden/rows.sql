@@ -24,7 +24,8 @@ SELECT 'thread_sources', tid, in_process_list, in_cid_table, in_pool_scan FROM t
 	WHERE EXISTS (SELECT 1 FROM processes WHERE in_frame_database IS NOT NULL);
 SELECT 'driver_sources', name, in_loaded_list, in_pool_scan, in_driver_objects, in_image_scan, in_debug_scan FROM drivers
 	WHERE EXISTS (SELECT 1 FROM processes WHERE in_frame_database IS NOT NULL);
-SELECT 'remnants', type, pid, name, freed FROM remnants WHERE EXISTS (SELECT 1 FROM processes WHERE in_frame_database IS NOT NULL);
+SELECT 'remnants', type, coalesce(tid, pid), name, freed FROM remnants WHERE EXISTS (SELECT 1 FROM processes WHERE in_frame_database IS NOT NULL);
+SELECT 'driver_objects', name, printf('0x%x', start) FROM driver_objects WHERE EXISTS (SELECT 1 FROM processes WHERE in_frame_database IS NOT NULL);
 SELECT 'timers', CASE WHEN routine IS NULL THEN NULL WHEN t.module IS NULL THEN printf('0x%x', routine) ELSE printf('%s+0x%x', t.module, routine - d.base) END,
 	period, printf('0x%x', coalesce(context, 0)), CAST(round((julianday(due_time) - julianday(system_time)) * 86400) AS INTEGER)
 	FROM timers t JOIN dumps USING (dump_id) LEFT JOIN drivers d ON d.name = t.module;
