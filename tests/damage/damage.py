@@ -460,6 +460,16 @@ def enormous(t, rng):
     return "%d counts of 0x%x" % (n, big)
 
 
+def single(t, rng):
+    """One byte, anywhere or in what the file begins with; or the file cut off."""
+    if rng.random() < 0.25:
+        return cut(t, rng)
+    at = rng.randrange(t.size if rng.random() < 0.6 else min(t.size, rng.choice([0x200, 0x2000, 0x4000])))
+    value = rng.choice([0, 0xff, rng.randrange(256), t.read(at, 1)[0] ^ 1 << rng.randrange(8)])
+    t.write(at, bytes([value]))
+    return "byte 0x%x is 0x%x" % (at, value)
+
+
 ANYWHERE = [enormous, flip_bits, random_pages, shuffle_pages, cut, header]
 AIMED = [structure_bits, structure_values, structure_values, one_kind_everywhere, one_kind_everywhere, pointers_crossed, pointers_crossed, names, image_headers]
 TABLES = [table_bits, table_loops, table_loops, table_pages, one_frame]
@@ -474,7 +484,7 @@ def apply(target, rng, only=None):
         if "vad" in target.places and target.tables:
             kinds += [endless_vads]
     if only:
-        kinds = [kind for kind in kinds if kind.__name__ == only]
+        kinds = [kind for kind in kinds + [single] if kind.__name__ == only]
         return kinds[0](target, rng) if kinds else "nothing: it has no place for that"
     done = [rng.choice(kinds)(target, rng) for _ in range(rng.choice([1, 1, 1, 2, 4]) if target.values else 1)]
     return "; ".join(done)
