@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel.h"
 #include <string.h>
+#include "guess.h"
 #include "layout_store.h"
 #include "limit.h"
 #include "paging.h"
@@ -20,6 +21,9 @@
 #define HINT_REACH (UINT64_C(64) << 20)
 /* Page directories of the kernel that are looked at: 16 TiB of addresses. */
 #define MAX_DIRECTORIES 16384u
+/* Of the kernel's page tables each so many-th is looked at, up to so many, for whether it was filled with zeros. */
+#define BLANK_EACH 4u
+#define BLANK_SAMPLE 256u
 /* A page-table root that is in no dump. */
 #define NO_TABLE UINT64_C(0x000ffffffffff000)
 /* Page-table roots that a scan of memory tries at most: the first honest one leads there. */
@@ -461,21 +465,37 @@ static void use_headers(struct kernel *k)
  * A dump in which no kernel image is left whole (cut short, say): what names the kernel may still be there, and the objects
  * that are left can be looked at, with its structures or those of its build. False: it may be no Windows machine's.
  */
-static bool use_remains(struct kernel *k, char **like)
+static bool use_remains(struct kernel *k, char **like, struct layout **guessed)
 {
 	const struct image_facts *facts = &k->image->facts;
+	struct guess guess = { NULL, PAGING_NONE, 0 };
 
-	if ((!k->rescue && !facts->is_crash) || !remains_identify(k, like))
+	/* Text that names a kernel may stand in anything; a process object does not. */
+	bool named = remains_identify(k, like);
+	if (!(named && (k->rescue || facts->is_crash)) && !guess_layout(k->image, &guess))
 		return false;
+	*guessed = guess.layout;
+	if (guess.layout && k->rescue && guess.paging != PAGING_X64)
+		g_clear_pointer(&k->rescue, rescue_destroy);
 	k->physical_only = !k->rescue;
-	k->paging = k->rescue ? PAGING_X64 : modes[facts->architecture][0];	/* of the processes, whose tables may be there */
+	/* of the processes, whose tables may be there */
+	k->paging = k->rescue ? PAGING_X64 : guess.layout ? guess.paging : modes[facts->architecture][0];
 	k->dtb = facts->dtb;
-	k->found_by = g_strdup("what is left of it: no kernel image is whole in the dump");
+	k->found_by = g_strdup(guess.layout ? "process objects: nothing else of it is in the dump" : "what is left of it: no kernel image is whole in the dump");
 	k->space = space_create(k->image, NULL, k->rescue ? PAGING_X64 : PAGING_NONE, !k->rescue ? (pa_t){ 0 } : facts->dtb.v ? facts->dtb : (pa_t){ NO_TABLE });
 	k->space->rescue = k->rescue;
 	image_note(k->image, FAULT_NOT_IN_DUMP, facts->loaded_module_list.v,
 		   "the kernel's page tables or image are not in the dump, or not whole: many of its globals can't be read");
 	return true;
+}
+
+/* Was the page filled with zeros, for want of what it had? */
+static bool is_blank(struct image *image, uint64_t pa)
+{
+	uint8_t scratch[PAGE_SIZE];
+	const uint8_t *page = image_page(image, (pa_t){ pa }, scratch);
+
+	return page && !page[0] && !memcmp(page, page + 1, PAGE_SIZE - 1);
 }
 
 /*
@@ -484,7 +504,7 @@ static bool use_remains(struct kernel *k, char **like)
  */
 static bool tables_missing(const struct kernel *k)
 {
-	uint64_t root[512], pointers[512], directory[512], there = 0, missing = 0;
+	uint64_t root[512], pointers[512], directory[512], there = 0, missing = 0, looked = 0, blank = 0;
 	unsigned directories = 0;
 	struct range range;
 
@@ -514,10 +534,15 @@ static bool tables_missing(const struct kernel *k)
 				bool in = image_next_range(k->image, (pa_t){ table }, &range) && range.start == table;
 				there += in;
 				missing += !in;
+				/* To look at each would read far more than to ask where it is. */
+				if (in && looked < BLANK_SAMPLE && !(there % BLANK_EACH)) {
+					looked++;
+					blank += is_blank(k->image, table);
+				}
 			}
 		}
 	}
-	return missing > there / 256;
+	return missing > there / 256 || blank > looked / 16;
 }
 
 /* The kernel's address space from what is left of its page tables. */
@@ -597,7 +622,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 		steps = limit(kernel_search_all);
 		found = rescue(k, found, &steps);
 	}
-	if (!found && !use_remains(k, &like)) {
+	AUTO(layout) guessed = NULL;
+	if (!found && !use_remains(k, &like, &guessed)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "%s: no Windows kernel in it: the memory of another system, not the whole of a machine's memory, or no memory at all (looked for "
 			    "page tables of an x64, ARM64 or x86 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)", image->file->path, facts->dtb.v ? ", the header's" : "");
@@ -620,6 +646,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	}
 	if (!k->layout && (k->rescue || image->bytes_missing))
 		k->layout = layout_family(k->build ? k->build : facts->os_build, 0, paging_machine(k->paging));
+	if (!k->layout)
+		k->layout = g_steal_pointer(&guessed);
 	if (k->layout) {
 		k->space->layout = k->layout;
 		read_system_range(k);

@@ -54,9 +54,13 @@ static enum fault read_utf16(struct space *space, uint64_t buffer, unsigned leng
 		return FAULT_IMPLAUSIBLE;
 	g_autofree uint8_t *text = g_malloc(length);
 	enum fault fault = space_read(space, (va_t){ buffer }, text, length, NULL);
-	if (!fault)
-		*out = text_from_utf16(text, length, FALSE);
-	return fault;
+	if (fault)
+		return fault;
+	/* Counted text has letters: a page of zeros stands for one that was lost. */
+	if (!text[0] && !memcmp(text, text + 1, length - 1))
+		return FAULT_IMPLAUSIBLE;
+	*out = text_from_utf16(text, length, FALSE);
+	return FAULT_NONE;
 }
 
 enum fault read_unicode_string(const struct object *string, unsigned limit, char **out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process.h"
 #include "kernel.h"
+#include "rescue.h"
 
 static void vad_clear(void *data)
 {
@@ -35,6 +36,7 @@ void process_destroy(struct process *process)
 	g_array_free(process->vads.vads, TRUE);
 	g_array_free(process->modules, TRUE);
 	g_hash_table_destroy(process->bases);
+	rescue_destroy(process->rescue);
 	g_free(process->name);
 	g_free(process->image_path);
 	g_free(process);
@@ -45,6 +47,7 @@ struct space *process_space(const struct process *process, const struct kernel *
 	struct space *space = space_of_process(kernel_space, kernel->paging, process->dtb);
 
 	space->vads = &process->vads;
+	space->rescue = process->rescue;
 	return space;
 }
 

@@ -26,6 +26,7 @@ struct process {
 	va_t image_base;	/* PEB.ImageBaseAddress */
 	bool wow64, exited, minimal;
 	bool user_readable;	/* its page tables can be used */
+	struct rescue *rescue;	/* what is known of its own memory where its page tables are lost, or NULL */
 	struct vad_set vads;	/* by the plugin `vads` */
 	GArray *modules;	/* struct module, by the plugin `modules` */
 	GHashTable *bases;	/* table name → id of this process's first row there (int64_t *) */

@@ -1,66 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rescue.h"
-#include <string.h>
+#include "rescue_private.h"
 #include "limit.h"
 
-#define ENTRIES 512u
-#define FRAME(entry) ((entry) >> 12 & UINT64_C(0xfffffffff))	/* 48 bits of physical address, as in paging.c */
-#define PRESENT 1u
-#define LARGE 0x80u
-#define NOWHERE UINT64_C(0x8000fffffffff063)
-#define FILTER_BITS 20
-#define MAX_VOTES 16		/* addresses that one page is believed to speak for at once */
 #define LARGE_WITNESSES 3	/* pages that must agree on a large page; of an image's header one is enough */
-
-/* A frame and what it is: of a page its address >> 12, of a table the address of what it maps >> 21, 30, 39. */
-struct known { uint64_t frame, number; };
-
-struct vote { uint64_t number; unsigned count; };
-
-static uint64_t load(const uint8_t *at)
-{
-	uint64_t v;
-
-	memcpy(&v, at, 8);
-	return v;
-}
-
-static void add_vote(struct vote *votes, unsigned *n, uint64_t number)
-{
-	for (unsigned i = 0; i < *n; i++)
-		if (votes[i].number == number) {
-			votes[i].count++;
-			return;
-		}
-	if (*n < MAX_VOTES)
-		votes[(*n)++] = (struct vote){ number, 1 };
-}
-
-static const struct vote *most(const struct vote *votes, unsigned n)
-{
-	const struct vote *best = NULL;
-
-	for (unsigned i = 0; i < n; i++)
-		if (!best || votes[i].count > best->count)
-			best = &votes[i];
-	return best;
-}
-
-static bool first_page(struct image *image, pa_t from, struct range *range)
-{
-	if (!image_next_range(image, from, range))
-		return false;
-	uint64_t start = (range->start + PAGE_MASK) & ~(uint64_t)PAGE_MASK, cut = start - range->start;
-	range->length = range->length > cut ? range->length - cut : 0;
-	range->start = start;
-	return true;
-}
-
-/* For each page that is there: `page` is PAGE_SIZE bytes at `pa`. */
-#define EACH_PAGE(image, scratch, page, pa)                                                                          \
-	for (struct range range_ = { 0, 0 }; first_page(image, (pa_t){ range_.start + range_.length }, &range_);)        \
-		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                     \
-			for (const uint8_t *page = image_page(image, (pa_t){ pa }, scratch); page; page = NULL)
 
 /* The loader writes an image's address into its header: ImageBase. 0: no header of an image in the kernel. */
 static uint64_t image_base(const uint8_t *page)
@@ -98,20 +40,6 @@ static GArray *find_lists(struct image *image, uint8_t *scratch)
 	return known;
 }
 
-static const struct known *known_at(const GArray *known, uint64_t frame)
-{
-	guint low = 0, high = known->len;
-
-	while (low < high) {
-		guint mid = low + (high - low) / 2;
-		if (g_array_index(known, struct known, mid).frame < frame)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < known->len && g_array_index(known, struct known, low).frame == frame ? &g_array_index(known, struct known, low) : NULL;
-}
-
 static int compare_numbers(const void *a, const void *b)
 {
 	const struct known *x = a, *y = b;
@@ -121,37 +49,26 @@ static int compare_numbers(const void *a, const void *b)
 	return (x->frame > y->frame) - (x->frame < y->frame);
 }
 
-static int compare_frames(const void *a, const void *b)
-{
-	const struct known *x = a, *y = b;
-
-	return (x->frame > y->frame) - (x->frame < y->frame);
-}
-
 /*
  * The tables that name what is known, each at its place: by frame, with the number of what they map. Of two that claim the same
  * place the one with more witnesses is taken; a table that was freed still names a few.
  */
 static GArray *find_tables(struct image *image, const GArray *known, bool above, uint8_t *scratch)
 {
-	g_autofree uint8_t *filter = g_malloc0((1u << FILTER_BITS) / 8);
+	g_autofree uint8_t *filter = filter_create(known, sizeof(struct known));
 	g_autoptr(GHashTable) best = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
 	struct claim { uint64_t number, frame; unsigned count; } *claim;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct known));
 	GHashTableIter iter;
 
-	for (guint i = 0; i < known->len; i++) {
-		uint64_t slot = g_array_index(known, struct known, i).frame & ((1u << FILTER_BITS) - 1);
-		filter[slot / 8] |= (uint8_t)(1u << (slot & 7));
-	}
 	EACH_PAGE(image, scratch, page, pa) {
 		struct vote votes[MAX_VOTES];
 		unsigned n = 0;
 		for (unsigned i = 0; i < ENTRIES; i++) {
-			uint64_t entry = load(page + 8 * i), slot = FRAME(entry) & ((1u << FILTER_BITS) - 1);
-			if (!(entry & PRESENT) || (above && (entry & LARGE)) || !(filter[slot / 8] >> (slot & 7) & 1))
+			uint64_t entry = load(page + 8 * i);
+			if (!(entry & PRESENT) || (above && (entry & LARGE)) || !filter_has(filter, FRAME(entry)))
 				continue;
-			const struct known *k = known_at(known, FRAME(entry));
+			const struct known *k = known_at(known, sizeof(*k), FRAME(entry));
 			if (k && (k->number & (ENTRIES - 1)) == i)
 				add_vote(votes, &n, k->number >> 9);
 		}
@@ -183,7 +100,7 @@ static GArray *find_tables(struct image *image, const GArray *known, bool above,
 struct builder {
 	struct image *image;
 	struct rescue *rescue;
-	GHashTable *tags;		/* of the spans: each is settled once */
+	GHashTable *tags;		/* of the spans, with their numbers + 1: each is settled once */
 	uint8_t *scratch;
 };
 
@@ -197,7 +114,7 @@ static bool add_span(struct builder *b, uint64_t tag, const uint8_t *table, uint
 		g_ptr_array_add(b->rescue->tables, (void *)span.table);
 	}
 	g_array_append_val(b->rescue->spans, span);
-	g_hash_table_add(b->tags, g_memdup2(&tag, sizeof(tag)));
+	g_hash_table_insert(b->tags, g_memdup2(&tag, sizeof(tag)), GUINT_TO_POINTER(b->rescue->spans->len));
 	return true;
 }
 
@@ -240,6 +157,25 @@ static void add_directory_pointers(struct builder *b, uint64_t number, uint64_t 
 	}
 }
 
+/*
+ * A table that was taken for another one (the true one is lost, and this names a few of its pages, too) says otherwise than most of the
+ * pages do: what they say is taken. Of one that is right what it leaves out is added.
+ */
+static void hold_against(struct rescued *span, const uint64_t *told)
+{
+	unsigned agree = 0, differ = 0;
+
+	for (unsigned i = 0; i < ENTRIES && span->table; i++) {
+		uint64_t entry = load(span->table + 8 * i), own = GUINT64_FROM_LE(told[i]);
+		if (own != NOWHERE)
+			*(entry & PRESENT && FRAME(entry) == FRAME(own) ? &agree : &differ) += 1;
+	}
+	uint8_t *table = (uint8_t *)span->table;	/* our own copy */
+	for (unsigned i = 0; i < ENTRIES && differ; i++)
+		if (differ > agree || (GUINT64_FROM_LE(told[i]) != NOWHERE && !load(table + 8 * i)))
+			memcpy(table + 8 * i, &told[i], 8);
+}
+
 /* Pages whose page table is lost, by what they told themselves. `lists` is sorted by address here. */
 static void add_lists(struct builder *b, const GArray *lists)
 {
@@ -265,8 +201,10 @@ static void add_lists(struct builder *b, const GArray *lists)
 		bool is_image = header && image_base(header) == first->number << 12;
 		if (large && large->count == end - i && (large->count >= LARGE_WITNESSES || is_image))
 			b->rescue->found += add_span(b, tag, NULL, large->number << 21);
-		else
-			b->rescue->single += add_span(b, tag, (const uint8_t *)table, 0);
+		else if (add_span(b, tag, (const uint8_t *)table, 0))
+			b->rescue->single++;
+		else if (g_hash_table_contains(b->tags, &tag))
+			hold_against(&g_array_index(b->rescue->spans, struct rescued, GPOINTER_TO_UINT(g_hash_table_lookup(b->tags, &tag)) - 1), table);
 	}
 }
 
@@ -295,14 +233,6 @@ static void find_strings(struct builder *b, const uint8_t *page, GArray *out)
 		struct string s = { tag, (uint16_t)(to >> 12 & (ENTRIES - 1)), (uint16_t)(to & PAGE_MASK), (uint16_t)length };
 		g_array_append_val(out, s);
 	}
-}
-
-static bool is_text(const uint8_t *at, unsigned length)
-{
-	for (unsigned i = 0; i < length; i += 2)
-		if (at[i + 1] || at[i] < 0x20 || at[i] > 0x7e)
-			return false;
-	return true;
 }
 
 /* Frames of pages that may be page tables of the kernel. */
@@ -390,6 +320,20 @@ static int compare_tags(const void *a, const void *b)
 	return (x->tag > y->tag) - (x->tag < y->tag);
 }
 
+struct rescue *rescue_empty(void)
+{
+	struct rescue *rescue = g_new0(struct rescue, 1);
+
+	rescue->spans = g_array_new(FALSE, FALSE, sizeof(struct rescued));
+	rescue->tables = g_ptr_array_new_with_free_func(g_free);
+	return rescue;
+}
+
+void rescue_sort(struct rescue *rescue)
+{
+	g_array_sort(rescue->spans, compare_tags);
+}
+
 struct rescue *rescue_tables(struct image *image)
 {
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
@@ -400,11 +344,9 @@ struct rescue *rescue_tables(struct image *image)
 	g_autoptr(GArray) tables = find_tables(image, lists, false, scratch);
 	g_autoptr(GArray) directories = find_tables(image, tables, true, scratch);
 	g_autoptr(GArray) pointers = find_tables(image, directories, true, scratch);
-	struct rescue *rescue = g_new0(struct rescue, 1);
+	struct rescue *rescue = rescue_empty();
 	struct builder b = { image, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), scratch };
 
-	rescue->spans = g_array_new(FALSE, FALSE, sizeof(struct rescued));
-	rescue->tables = g_ptr_array_new_with_free_func(g_free);
 	rescue->lists = lists->len;
 	/* The upper tables first: what they say is what the processor used; a table that was freed has witnesses too. */
 	for (guint i = 0; i < pointers->len; i++)
@@ -416,7 +358,7 @@ struct rescue *rescue_tables(struct image *image)
 	g_array_sort(lists, compare_numbers);
 	add_lists(&b, lists);
 	add_by_strings(&b);
-	g_array_sort(rescue->spans, compare_tags);
+	rescue_sort(rescue);
 	g_hash_table_destroy(b.tags);
 	return rescue;
 }

@@ -15,6 +15,7 @@ struct rescued {
 	uint64_t tag;			/* va >> 21 */
 	const uint8_t *table;		/* its page table, or NULL: */
 	pa_t large;			/* one large page */
+	bool sparse;			/* of the table some entries alone are known: 0 is not known */
 };
 
 /* Read-only once made: threads share it. */

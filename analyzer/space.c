@@ -331,6 +331,7 @@ static struct space_slot *walk_tables(struct space *space, va_t va, struct page 
 	slot->table = NULL;
 	slot->absent = PAGE_ABSENT;
 	slot->writable = slot->executable = slot->user = true;
+	slot->sparse = false;
 	pa_t table = space->dtb;
 	for (unsigned level = 0; level < mode->levels; level++) {
 		unsigned shift = mode->shift[level];
@@ -384,6 +385,9 @@ static struct space_slot *walk_tables(struct space *space, va_t va, struct page 
 			slot->buffer = g_malloc(PAGE_SIZE);
 		slot->table = image_page(space->image, table, slot->buffer);
 	}
+	/* Where parts of a dump were lost they may have been filled with zeros; no table that is in use is empty. */
+	if (space->rescue && slot->table && !slot->table[0] && !memcmp(slot->table, slot->table + 1, PAGE_SIZE - 1))
+		slot->table = NULL;
 	if (!slot->table)
 		slot->absent = PAGE_UNKNOWN;
 	else
@@ -400,13 +404,14 @@ static struct space_slot *fill(struct space *space, va_t va, struct page *large,
 	struct space_slot *slot = walk_tables(space, va, large, next);
 	uint64_t tag = va.v >> 21, following;
 
-	if (G_LIKELY(!space->rescue || slot->table || large->size || !space_is_kernel(space, va)))
+	if (G_LIKELY(!space->rescue || slot->table || large->size))
 		return slot;
 	const struct rescued *known = rescue_at(space->rescue, tag, &following);
 	if (known && known->table) {
 		slot->table = known->table;
 		slot->tag = tag + 1;
-		slot->user = false;
+		slot->user = !space_is_kernel(space, va);
+		slot->sparse = known->sparse;
 	} else if (known) {
 		*large = (struct page){ .va = va, .size = 1u << 21, .state = PAGE_VALID, .pa = known->large, .pte = known->large.v | 0xe3,
 					.executable = true, .writable = true };
@@ -498,10 +503,11 @@ enum fault space_page(struct space *space, va_t va, struct page *page)
 		page->va.v = va.v & ~(large.size - 1);
 		return FAULT_NONE;
 	}
-	if (slot->table)
-		leaf(space, slot, table_entry(space, slot, page->va), page);
+	uint64_t pte = slot->table ? table_entry(space, slot, page->va) : 0;
+	if (slot->table && (pte || !slot->sparse))
+		leaf(space, slot, pte, page);
 	else
-		page->state = slot->absent;
+		page->state = slot->table ? PAGE_UNKNOWN : slot->absent;
 	if (page->state == PAGE_ABSENT && !follow_vad(space, page))
 		return FAULT_UNMAPPED;
 	return page_fault(page);

@@ -61,6 +61,7 @@ struct space_slot {
 	const uint8_t *table;		/* PAGE_SIZE bytes of page table */
 	uint8_t *buffer;		/* where the image can't be pointed into */
 	bool writable, executable, user;
+	bool sparse;			/* an entry that is 0 is not known (struct rescued) */
 	uint8_t absent;			/* page_state of the missing table, when table is NULL */
 };
 

@@ -6,6 +6,7 @@
 #include "paging.h"
 #include "plugin.h"
 #include "process_set.h"
+#include "rescue_user.h"
 #include "text.h"
 #include "token.h"
 
@@ -220,7 +221,8 @@ static void put_user_side(struct context *c, struct row *row, const struct objec
 	AUTO(space) user = space_of_process(c->space, c->kernel->paging, process->dtb);
 	uint64_t session = 0;
 
-	process->user_readable = process->dtb.v && usable(c, user);
+	user->rescue = process->rescue;
+	process->user_readable = process->rescue || (process->dtb.v && usable(c, user));
 	if (!READ(*proc, eprocess.Session, &session) && session) {
 		/* Session space is mapped in the tables of the session's processes alone. */
 		struct object in_user = object_at(user, session), in_kernel = object_at(c->space, session);
@@ -270,7 +272,8 @@ static void put_token(struct context *c, struct row *row, const struct object *p
 	token_info_clear(&token);
 }
 
-static struct row *put_process(struct context *c, const struct object *proc)
+/* Takes `rescue`, which may be NULL. */
+static struct row *put_process(struct context *c, const struct object *proc, struct rescue *rescue)
 {
 	struct row *row = row_new(c, &processes);
 	struct process *process = process_create();
@@ -286,6 +289,7 @@ static struct row *put_process(struct context *c, const struct object *proc)
 
 	context_add_process(c, process, row);
 	process->eprocess = proc->va;
+	process->rescue = rescue;
 	row_address(row, EPROCESS, proc->va.v);
 	if (!space_page(c->space, proc->va, &page) && page_resident(&page)) {
 		process->physical.v = page.pa.v + (proc->va.v - page.va.v);
@@ -354,7 +358,7 @@ static bool linked(const struct context *c, const struct object *proc)
 	return back == links.va.v;
 }
 
-static void put(struct context *c, const struct process_found *found)
+static void put(struct context *c, const struct process_found *found, struct rescue *rescue)
 {
 	static const int columns[PROCESS_SOURCES] = {
 		[SOURCE_ACTIVE] = IN_ACTIVE, [SOURCE_CID] = IN_CID, [SOURCE_POOL] = IN_POOL, [SOURCE_THREADS] = IN_THREADS,
@@ -362,13 +366,65 @@ static void put(struct context *c, const struct process_found *found)
 		[SOURCE_FRAMES] = IN_FRAMES,
 	};
 	struct object proc = object_at(c->space, found->va.v);
-	struct row *row = put_process(c, &proc);
+	struct row *row = put_process(c, &proc, rescue);
 
 	for (unsigned i = 0; i < PROCESS_SOURCES; i++)
 		if (found->asked >> i & 1)
 			row_int(row, columns[i], found->in >> i & 1);
 	if (!(found->asked >> SOURCE_ACTIVE & 1) && (c->kernel->rescue || c->image->bytes_missing) && linked(c, &proc))
 		row_int(row, IN_ACTIVE, 1);
+}
+
+/* Is the root of any process's page tables missing, though the pages of processes should be there? */
+static bool tables_lost(struct context *c, const GArray *owners)
+{
+	bool lost = c->kernel->rescue || c->image->bytes_missing || c->kernel->physical_only;
+	uint8_t scratch[PAGE_SIZE];
+
+	for (guint i = 0; i < owners->len && !lost; i++) {
+		pa_t dtb = g_array_index(owners, struct rescue_owner, i).dtb;
+		lost = dtb.v && !image_page(c->image, dtb, scratch);
+	}
+	return lost;
+}
+
+/*
+ * What can be told of user memory whose page tables are not in the dump: for each process object in its order a struct rescue * or
+ * NULL. NULL: nothing is lost, or nothing helps.
+ */
+static GPtrArray *rescue_all(struct context *c, const GArray *objects)
+{
+	g_autoptr(GArray) owners = g_array_new(FALSE, TRUE, sizeof(struct rescue_owner));
+	unsigned helped = 0;
+
+	if (c->kernel->paging != PAGING_X64 || c->image->facts.no_user_memory || c->space->layout->pointer_size != 8)
+		return NULL;
+	for (guint i = 0; i < objects->len; i++) {
+		struct object proc = g_array_index(objects, struct object, i), pcb = MEMBER(proc, eprocess.Pcb);
+		struct rescue_owner owner = { .pid = 0 };
+		uint64_t exit = 0;
+		if (READ(proc, eprocess.ExitTime, &exit) || !exit) {
+			(void)!READ(pcb, kprocess.DirectoryTableBase, &owner.dtb.v);
+			(void)!READ(proc, eprocess.Peb, &owner.peb.v);
+			(void)!READ(proc, eprocess.SectionBaseAddress, &owner.section_base.v);
+			(void)!READ(proc, eprocess.UniqueProcessId, &owner.pid);
+		}
+		owner.dtb = paging_dtb(c->kernel->paging, owner.dtb.v);
+		g_array_append_val(owners, owner);
+	}
+	if (!tables_lost(c, owners))
+		return NULL;
+	GPtrArray *all = rescue_user(c->image, owners);
+	for (guint i = 0; i < all->len; i++)
+		helped += g_ptr_array_index(all, i) != NULL;
+	context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "processes", "page tables of processes are missing: of %u of %u processes some were found again by pages that "
+		     "tell their own addresses", helped, all->len);
+	return all;
+}
+
+static struct rescue *taken(const GPtrArray *rescues, guint i)
+{
+	return rescues ? g_ptr_array_index(rescues, i) : NULL;
 }
 
 /*
@@ -393,6 +449,7 @@ static va_t own_address(const struct object *proc)
 static void put_physical(struct context *c, const GArray *candidates)
 {
 	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GArray) objects = g_array_new(FALSE, FALSE, sizeof(struct object)), addresses = g_array_new(FALSE, FALSE, sizeof(va_t));
 
 	for (guint i = 0; i < candidates->len; i++) {
 		const struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
@@ -400,11 +457,17 @@ static void put_physical(struct context *c, const GArray *candidates)
 		va_t own = own_address(&proc);
 		if (p->object.freed || !p->dtb.v || !own.v || !g_hash_table_add(done, g_memdup2(&own.v, sizeof(own.v))))
 			continue;
-		struct row *row = put_process(c, &proc);
+		g_array_append_val(objects, proc);
+		g_array_append_val(addresses, own);
+	}
+	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
+	for (guint i = 0; i < objects->len; i++) {
+		const struct object *proc = &g_array_index(objects, struct object, i);
+		struct row *row = put_process(c, proc, taken(rescues, i));
 		struct process *process = g_ptr_array_index(c->processes, c->processes->len - 1);
-		process->eprocess = own;
-		row_address(row, EPROCESS, own.v);
-		row_address(row, PHYSICAL, p->object.pa.v);
+		process->eprocess = g_array_index(addresses, va_t, i);
+		row_address(row, EPROCESS, process->eprocess.v);
+		row_address(row, PHYSICAL, proc->va.v);
 		row_int(row, IN_POOL, 1);
 	}
 }
@@ -420,9 +483,14 @@ static bool run(struct context *c, GError **error)
 		put_physical(c, candidates);
 		return true;
 	}
-	g_autoptr(GArray) found = process_set_find(c, candidates);
+	g_autoptr(GArray) found = process_set_find(c, candidates), objects = g_array_new(FALSE, FALSE, sizeof(struct object));
+	for (guint i = 0; i < found->len; i++) {
+		struct object proc = object_at(c->space, g_array_index(found, struct process_found, i).va.v);
+		g_array_append_val(objects, proc);
+	}
+	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
 	for (guint i = 0; i < found->len; i++)
-		put(c, &g_array_index(found, struct process_found, i));
+		put(c, &g_array_index(found, struct process_found, i), taken(rescues, i));
 	if (!c->processes->len && c->image->bytes_present)
 		context_note(c, FAULT_IMPLAUSIBLE, (va_t){ 0 }, "processes", "no process was found, and no machine runs without: the page tables or the objects are not as they were");
 	return true;
