@@ -8,7 +8,7 @@
 static const struct { const char *kind; bool child; } kinds[] = {
 	{ "machine", false }, { "kernel", false }, { "file", false }, { "driver", false }, { "unloaded", false },
 	{ "callback", false }, { "crash", false }, { "process", false }, { "defect", false }, { "output", false },
-	{ "expect", false }, { "insert", false }, { "remove", false }, { "swap", false }, { "gate", false }, { "timer", false }, { "big", false },
+	{ "expect", false }, { "insert", false }, { "remove", false }, { "swap", false }, { "timer", false },
 	{ "descriptors", false }, { "interrupt", false }, { "etw", false }, { "minifilter", false }, { "pool", false }, { "remnant", false }, { "decoy", false },
 	{ "vad", true }, { "image", true }, { "thread", true }, { "env", true }, { "handle", true }, { "apc", true },
 };

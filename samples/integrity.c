@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What runs in the kernel without a process of its own: timers, interrupt and segment descriptors, APCs, tracing
- * sessions, minifilters; and the kernel's table of large pool allocations. Each is there only where the description
- * names it.
+ * sessions, minifilters; the service table of 32-bit kernels, and the kernel's table of large pool allocations. Each is
+ * there only where the description names it.
  *
  * Sources: the kernels' public symbols for _KTIMER, _KDPC, _KTIMER_TABLE, _KAPC, _WMI_LOGGER_CONTEXT, _ETW_SILODRIVERSTATE
  * and _POOL_TRACKER_BIG_PAGES; those of fltmgr for _FLT_FILTER; Intel's SDM, volume 3, for descriptors.
@@ -13,23 +13,12 @@
 #define X G_GINT64_MODIFIER "x"
 #define U G_GUINT64_FORMAT
 
-/* DRIVER+0x…, or an address. */
 static uint64_t address(struct sample *s, struct item *item, const char *key, const char *otherwise)
 {
-	const char *where = item_text(item, key, otherwise);
-	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
-
-	if (g_str_has_prefix(where, "0x"))
-		return g_ascii_strtoull(where, NULL, 0);
-	for (guint i = 0; i < s->drivers->len; i++) {
-		const struct sample_driver *d = s->drivers->pdata[i];
-		if (!g_ascii_strcasecmp(d->name, module))
-			return d->base + (strchr(where, '+') ? g_ascii_strtoull(strchr(where, '+') + 1, NULL, 0) : 0);
-	}
-	item_fail(item, "%s: \"%s\" is no driver of this machine, and no 0x… address", key, where);
+	return sample_address(s, item, item_text(item, key, otherwise));
 }
 
-/* The same the other way round, for the truth: what it lies in, and where there. */
+/* What an address lies in, and where there, as the truth says it. */
 static char *place(const struct sample *s, uint64_t va)
 {
 	for (guint i = 0; i < s->drivers->len; i++) {
@@ -52,9 +41,12 @@ static void need(struct item *item, bool there, const char *what)
 
 /* ---- timers */
 
-/* KTIMER.Dpc since Windows 7 is hidden: what KiWaitAlways and KiWaitNever, drawn at boot, and its own address make of it. */
-static uint64_t encode_dpc(uint64_t dpc, uint64_t timer, uint64_t never, uint64_t always)
+/* KTIMER.Dpc of 64-bit kernels is hidden since Windows 7: what KiWaitAlways and KiWaitNever, drawn at boot, and its own address make of it. */
+static uint64_t encode_dpc(const struct sample *s, uint64_t dpc, uint64_t timer)
 {
+	if (s->width == 4)
+		return dpc;
+	uint64_t never = random_of(s->seed, "never", 0), always = random_of(s->seed, "always", 0);
 	uint64_t value = GUINT64_SWAP_LE_BE(dpc ^ always) ^ timer;
 	unsigned turn = never & 63;
 
@@ -63,14 +55,16 @@ static uint64_t encode_dpc(uint64_t dpc, uint64_t timer, uint64_t never, uint64_
 
 static void timers(struct sample *s)
 {
-	uint64_t never = random_of(s->seed, "never", 0), always = random_of(s->seed, "always", 0), table = 0;
+	uint64_t table = 0;
 	unsigned entry_size = s->layout->ktimer_table_entry.size_;
 
 	EACH_ITEM(s, item, "timer") {
 		if (!table) {
-			need(item, HAS_FIELD(s, kprcb.TimerTable) && s->layout->symbol.KiWaitNever && s->width == 8, "timers");
-			SET_GLOBAL(s, KiWaitNever, never, 8);
-			SET_GLOBAL(s, KiWaitAlways, always, 8);
+			need(item, HAS_FIELD(s, kprcb.TimerTable) && (s->width == 4 || s->layout->symbol.KiWaitNever), "timers");
+			if (s->width == 8) {
+				SET_GLOBAL(s, KiWaitNever, random_of(s->seed, "never", 0), 8);
+				SET_GLOBAL(s, KiWaitAlways, random_of(s->seed, "always", 0), 8);
+			}
 			table = s->prcb + OFFSET(s, kprcb.TimerTable) + OFFSET(s, ktimer_table.TimerEntries);
 			for (unsigned n = 0; n < s->layout->ktimer_table.TimerEntries.size / entry_size; n++)
 				list_init(s, ROOT(s), table + n * entry_size + OFFSET(s, ktimer_table_entry.Entry));
@@ -86,10 +80,8 @@ static void timers(struct sample *s)
 			SET(s, dpc, kdpc.Type, 19);		/* DpcObject */
 			SET(s, dpc, kdpc.DeferredRoutine, address(s, item, "routine", ""));
 			SET(s, dpc, kdpc.DeferredContext, item_number(item, "context", 0));
-			SET(s, timer, ktimer.Dpc, encode_dpc(dpc, timer, never, always));
-		} else {
-			SET(s, timer, ktimer.Dpc, encode_dpc(0, timer, never, always));
 		}
+		SET(s, timer, ktimer.Dpc, encode_dpc(s, dpc, timer));
 		/* Lists go by bits 18 to 25 of the time at which they are due. */
 		list_append(s, ROOT(s), table + (due >> 18 & 255) * entry_size + OFFSET(s, ktimer_table_entry.Entry), timer + OFFSET(s, ktimer.TimerListEntry));
 	}
@@ -123,19 +115,47 @@ static const struct { unsigned selector; uint64_t descriptor; } segments[] = {
 #define TSS_SELECTOR 0x40u
 #define TSS_SIZE 0x68u
 
+/* KGDT_…: flat code and data of ring 0, and the task's state. */
+static const struct { unsigned selector; uint64_t descriptor; } segments32[] = {
+	{ 0x08, UINT64_C(0x00cf9b000000ffff) }, { 0x10, UINT64_C(0x00cf93000000ffff) }, { 0x28, UINT64_C(0x80008b04200020ab) },
+};
+
+/* A double fault changes to a task of its own. */
+#define DOUBLE_FAULT 8u
+#define TASK_GATE UINT64_C(0x0000850000500000)
+
 static uint64_t default_handler(const struct sample *s, unsigned vector)
 {
 	return s->kernel_base + s->kernel->entry_point + 16 * vector;
 }
 
+/* Of 8 bytes on x86, of 16 on x64. */
 static void put_gate(struct sample *s, uint64_t table, unsigned vector, uint64_t handler, unsigned ring, unsigned stack)
 {
-	uint64_t at = table + 16 * vector;
+	uint64_t at = table + 2 * s->width * vector;
 
+	if (s->width == 4) {
+		memory_put(s->memory, ROOT(s), at, (handler & 0xffff) | UINT64_C(8) << 16 | (UINT64_C(0x8e) | ring << 5) << 40 | (handler >> 16) << 48, 8);
+		return;
+	}
 	memory_put(s->memory, ROOT(s), at, handler & 0xffff, 2);
 	memory_put(s->memory, ROOT(s), at + 2, 0x10, 2);
 	memory_put(s->memory, ROOT(s), at + 4, stack | (0x8e | ring << 5) << 8, 2);
 	memory_put(s->memory, ROOT(s), at + 6, handler >> 16, 6);
+}
+
+static void put_segments(struct sample *s, uint64_t gdt, uint64_t tss)
+{
+	for (size_t i = 0; s->width == 4 && i < G_N_ELEMENTS(segments32); i++)
+		memory_put(s->memory, ROOT(s), gdt + segments32[i].selector, segments32[i].descriptor, 8);
+	if (s->width == 4)
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(segments); i++)
+		memory_put(s->memory, ROOT(s), gdt + segments[i].selector, segments[i].descriptor, 8);
+	/* A busy task state segment: 16 bytes. */
+	memory_put(s->memory, ROOT(s), gdt + TSS_SELECTOR, (TSS_SIZE - 1) | (tss & 0xffffff) << 16 | UINT64_C(0x8b) << 40 | (tss >> 24 & 0xff) << 56, 8);
+	memory_put(s->memory, ROOT(s), gdt + TSS_SELECTOR + 8, tss >> 32, 8);
+	s->tss = tss;
 }
 
 static void descriptors(struct sample *s)
@@ -145,28 +165,33 @@ static void descriptors(struct sample *s)
 
 	if (!item)
 		return;
-	need(item, HAS_FIELD(s, kpcr.IdtBase) && s->width == 8, "descriptor tables");
-	uint64_t pcr = s->prcb - block.offset, tables = kernel_pages(s, 3), gdt = tables + PAGE_SIZE, tss = tables + 2 * PAGE_SIZE;
+	need(item, s->width == 4 ? HAS_FIELD(s, kpcr.IDT) : HAS_FIELD(s, kpcr.IdtBase), "descriptor tables");
+	uint64_t pcr = s->prcb - (s->width == 4 ? 0x120 : block.offset), tables = kernel_pages(s, 3), gdt = tables + PAGE_SIZE;
 	for (size_t i = 0; i < G_N_ELEMENTS(gates); i++)
 		put_gate(s, tables, gates[i].vector, default_handler(s, gates[i].vector), gates[i].ring, gates[i].stack);
-	for (size_t i = 0; i < G_N_ELEMENTS(segments); i++)
-		memory_put(s->memory, ROOT(s), gdt + segments[i].selector, segments[i].descriptor, 8);
-	/* A busy task state segment: 16 bytes. */
-	memory_put(s->memory, ROOT(s), gdt + TSS_SELECTOR, (TSS_SIZE - 1) | (tss & 0xffffff) << 16 | UINT64_C(0x8b) << 40 | (tss >> 24 & 0xff) << 56, 8);
-	memory_put(s->memory, ROOT(s), gdt + TSS_SELECTOR + 8, tss >> 32, 8);
+	if (s->width == 4)
+		memory_put(s->memory, ROOT(s), tables + 8 * DOUBLE_FAULT, TASK_GATE, 8);
 	EACH_ITEM(s, gate, "interrupt")
 		put_gate(s, tables, (unsigned)item_number(gate, "vector", 0) & 255, address(s, gate, "handler", ""), (unsigned)item_number(gate, "ring", 0) & 3,
 			 (unsigned)item_number(gate, "stack", 0) & 7);
-	SET(s, pcr, kpcr.IdtBase, tables);
-	SET(s, pcr, kpcr.GdtBase, gdt);
-	s->tss = tss;
+	put_segments(s, gdt, tables + 2 * PAGE_SIZE);
+	if (s->width == 4) {
+		SET(s, pcr, kpcr.IDT, tables);
+		SET(s, pcr, kpcr.GDT, gdt);
+	} else {
+		SET(s, pcr, kpcr.IdtBase, tables);
+		SET(s, pcr, kpcr.GdtBase, gdt);
+	}
 }
 
 static void gate_line(const struct sample *s, GPtrArray *lines, unsigned vector, uint64_t handler, unsigned ring, unsigned stack)
 {
 	g_autofree char *text = place(s, handler);
 
-	g_ptr_array_add(lines, g_strdup_printf("idt|%u|%s|%u|%u", vector, text, ring, stack));
+	if (s->width == 8)
+		g_ptr_array_add(lines, g_strdup_printf("idt|%u|%s|%u|%u", vector, text, ring, stack));
+	else	/* no stacks by number, and no address in a task's gate */
+		g_ptr_array_add(lines, g_strdup_printf("idt|%u|%s|%u|", vector, vector == DOUBLE_FAULT ? "" : text, ring));
 }
 
 static void descriptor_lines(struct sample *s, GPtrArray *lines)
@@ -188,6 +213,11 @@ static void descriptor_lines(struct sample *s, GPtrArray *lines)
 		"gdt|16|0x0|0|11|0|0|1", "gdt|24|0x0|0|3|0|0|0", "gdt|32|0x0|4294967295|11|0|3|0", "gdt|40|0x0|4294967295|3|0|3|0",
 		"gdt|48|0x0|0|11|0|3|1", "gdt|80|0x0|15360|3|0|3|0",
 	};
+	static const char *const plain32[] = { "gdt|8|0x0|4294967295|11|0|0|0", "gdt|16|0x0|4294967295|3|0|0|0", "gdt|40|0x80042000|8363|11|1|0|0" };
+	for (size_t i = 0; s->width == 4 && i < G_N_ELEMENTS(plain32); i++)
+		g_ptr_array_add(lines, g_strdup(plain32[i]));
+	if (s->width == 4)
+		return;
 	for (size_t i = 0; i < G_N_ELEMENTS(plain); i++)
 		g_ptr_array_add(lines, g_strdup(plain[i]));
 	g_ptr_array_add(lines, g_strdup_printf("gdt|64|0x%" X "|%u|11|1|0|0", s->tss, TSS_SIZE - 1));
@@ -325,18 +355,9 @@ static GPtrArray *operations(struct item *item)
 	return out;
 }
 
-static uint64_t function_at(struct sample *s, struct item *item, const char *where)
+static uint64_t function_of(struct sample *s, struct item *item, const char *where)
 {
-	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
-
-	if (!*where || g_str_has_prefix(where, "0x"))
-		return g_ascii_strtoull(where, NULL, 0);
-	for (guint i = 0; i < s->drivers->len; i++) {
-		const struct sample_driver *d = s->drivers->pdata[i];
-		if (!g_ascii_strcasecmp(d->name, module))
-			return d->base + (strchr(where, '+') ? g_ascii_strtoull(strchr(where, '+') + 1, NULL, 0) : 0);
-	}
-	item_fail(item, "operations: \"%s\" is no driver of this machine, and no 0x… address", where);
+	return *where ? sample_address(s, item, where) : 0;
 }
 
 static void minifilters(struct sample *s)
@@ -359,8 +380,8 @@ static void minifilters(struct sample *s)
 		for (guint i = 0; i < list->len; i++, operation += OPERATION_SIZE) {
 			char **parts = list->pdata[i];
 			memory_put(s->memory, ROOT(s), operation, g_ascii_strtoull(parts[0], NULL, 0), 1);
-			memory_put(s->memory, ROOT(s), operation + 8, function_at(s, item, parts[1]), 8);
-			memory_put(s->memory, ROOT(s), operation + 16, function_at(s, item, parts[2]), 8);
+			memory_put(s->memory, ROOT(s), operation + 8, function_of(s, item, parts[1]), 8);
+			memory_put(s->memory, ROOT(s), operation + 16, function_of(s, item, parts[2]), 8);
 		}
 		memory_put(s->memory, ROOT(s), operation, 0x80, 1);	/* IRP_MJ_OPERATION_END */
 	}
@@ -375,7 +396,7 @@ static void minifilter_lines(struct sample *s, GPtrArray *lines)
 						       (int)strcspn(driver, "."), driver, driver));
 		for (guint i = 0; i < list->len; i++) {
 			char **parts = list->pdata[i];
-			uint64_t functions[2] = { function_at(s, item, parts[1]), function_at(s, item, parts[2]) };
+			uint64_t functions[2] = { function_of(s, item, parts[1]), function_of(s, item, parts[2]) };
 			g_autofree char *pre = functions[0] ? place(s, functions[0]) : g_strdup(""), *post = functions[1] ? place(s, functions[1]) : g_strdup("");
 			g_ptr_array_add(lines, g_strdup_printf("minifilter_operations|%s|%s|%s|%s", name, parts[0], pre, post));
 		}
@@ -414,10 +435,11 @@ static void big_pool(struct sample *s)
 		SET(s, at, pool_tracker_big_pages.Va, b->va | b->freed);
 		SET(s, at, pool_tracker_big_pages.Key, GUINT32_FROM_LE(key));
 		SET(s, at, pool_tracker_big_pages.NumberOfBytes, b->size);
+		SET(s, at, pool_tracker_big_pages.NumberOfPages, b->size / PAGE_SIZE);	/* the same, until Vista */
 		SET(s, at, pool_tracker_big_pages.PoolType, b->paged);
 	}
 	POINT_GLOBAL(s, PoolBigPageTable, table);
-	SET_GLOBAL(s, PoolBigPageTableSize, slots, 8);
+	SET_GLOBAL(s, PoolBigPageTableSize, slots, s->width);
 }
 
 static void big_pool_lines(struct sample *s, GPtrArray *lines)
@@ -429,8 +451,55 @@ static void big_pool_lines(struct sample *s, GPtrArray *lines)
 	}
 }
 
+/* ---- system services of 32-bit kernels */
+
+/* More than ntdll has stubs for: a table of fewer would be taken for none. */
+#define SERVICES 0xa0u
+
+static bool services_wanted(const struct sample *s)
+{
+	return item_flag(description_item(s->description, "kernel"), "services");
+}
+
+/* Each entry is a routine's address; those that ntdll has a stub for are the kernel's exports. */
+static void services(struct sample *s)
+{
+	const uint64_t table = s->layout->symbol.KiServiceTable, descriptor = s->layout->symbol.KeServiceDescriptorTable;
+	bool known = true;
+
+	if (!services_wanted(s))
+		return;
+	need(description_item(s->description, "kernel"), s->width == 4, "a table to be made: it is there anyway");
+	for (unsigned i = 0; i < SERVICES; i++) {
+		known = known && i && ntdll_exports[i - 1];
+		uint32_t exported = known ? executable_export(s->kernel, ntdll_exports[i - 1]) : 0;
+		kernel_set(s, table + 4 * i, s->kernel_base + (exported ? exported : s->kernel->entry_point + 16 * i + 4), 4);
+		known |= !i;
+	}
+	kernel_set(s, s->layout->symbol.KiServiceLimit, SERVICES, 4);
+	kernel_set(s, descriptor, s->kernel_base + table, 4);
+	kernel_set(s, descriptor + 4, 0, 4);
+	kernel_set(s, descriptor + 8, SERVICES, 4);
+	kernel_set(s, descriptor + 12, s->kernel_base + table + 4 * SERVICES, 4);
+}
+
+/* Families whose kernels nobody has lack the globals for it. */
+void integrity_place(struct sample *s)
+{
+	static const char *const names[] = { "KeServiceDescriptorTable", "KiServiceTable", "KiServiceLimit" };
+	uint64_t rva = 0x124000;
+
+	for (size_t i = 0; s->of_family && services_wanted(s) && i < G_N_ELEMENTS(names); i++, rva += 0x800)
+		layout_set_symbol(s->layout, names[i], rva);
+	if (s->of_family && item_flag(s->machine, "big-pool")) {
+		layout_set_symbol(s->layout, "PoolBigPageTable", rva);
+		layout_set_symbol(s->layout, "PoolBigPageTableSize", rva + s->width);
+	}
+}
+
 void integrity_init(struct sample *s)
 {
+	services(s);
 	timers(s);
 	descriptors(s);
 	for (guint i = 0; i < s->processes->len; i++)

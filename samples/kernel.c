@@ -442,9 +442,8 @@ void drivers_init(struct sample *s)
 
 /* ---- callbacks */
 
-uint64_t sample_function(struct sample *s, struct item *item)
+uint64_t sample_address(struct sample *s, struct item *item, const char *where)
 {
-	const char *where = item_required(item, "function");
 	g_autofree char *module = g_strndup(where, strcspn(where, "+"));
 	uint64_t offset = strchr(where, '+') ? g_ascii_strtoull(strchr(where, '+') + 1, NULL, 0) : 0;
 
@@ -455,7 +454,7 @@ uint64_t sample_function(struct sample *s, struct item *item)
 	}
 	if (g_str_has_prefix(where, "0x"))
 		return g_ascii_strtoull(where, NULL, 0);
-	item_fail(item, "function: \"%s\" is no driver of this machine, and no 0x… address", where);
+	item_fail(item, "\"%s\" is no driver of this machine, and no 0x… address", where);
 }
 
 void callbacks_init(struct sample *s)
@@ -478,7 +477,7 @@ void callbacks_init(struct sample *s)
 			const unsigned w = s->width;
 			uint64_t block = pool_alloc(s, 3 * w, "Cbrb", true);
 			memory_put(s->memory, ROOT(s), block, 0x20, w);
-			memory_put(s->memory, ROOT(s), block + w, sample_function(s, item), w);
+			memory_put(s->memory, ROOT(s), block + w, sample_address(s, item, item_required(item, "function")), w);
 			kernel_set(s, arrays[t].array + w * n++, block | (2 * w - 1), w);
 		}
 		kernel_set(s, arrays[t].count, n, 4);

@@ -175,7 +175,7 @@ struct sample *sample_create(struct description *description)
 	s->processes = g_ptr_array_new();
 	complete_layout(s->layout);
 	s->width = s->layout->pointer_size;
-	tables_place(s);
+	integrity_place(s);
 	changes_apply(s);
 	create_memory(s);
 	kernel_init(s);
@@ -184,7 +184,6 @@ struct sample *sample_create(struct description *description)
 	processors_init(s);
 	drivers_init(s);
 	callbacks_init(s);
-	tables_init(s);
 	processes_init(s);
 	remains_init(s);
 	integrity_init(s);

@@ -167,12 +167,8 @@ void drivers_init(struct sample *sample);
 /* The process sees what its session has of its own. */
 void session_map(struct sample *sample, uint64_t root, unsigned session);
 void callbacks_init(struct sample *sample);
-/* What an item's function= names: DRIVER+0x… or an address. */
-uint64_t sample_function(struct sample *sample, struct item *item);
-/* -- tables.c */
-bool tables_wanted(const struct sample *sample);
-void tables_place(struct sample *sample);
-void tables_init(struct sample *sample);
+/* What an item's value names: DRIVER+0x… or an address 0x…. */
+uint64_t sample_address(struct sample *sample, struct item *item, const char *where);
 
 void processors_init(struct sample *sample);
 void processors_finish(struct sample *sample);
@@ -222,6 +218,8 @@ uint64_t user_teb(struct sample *sample, struct sample_process *process, uint64_
 
 /* -- frames.c: the page frame database; integrity.c: timers, descriptors, APCs, tracing sessions, minifilters, large pool */
 void frames_init(struct sample *sample);
+/* Before the kernel's image is made: it is as large as its globals ask for. */
+void integrity_place(struct sample *sample);
 void integrity_init(struct sample *sample);
 /* Lines of the truth, in the form of truth.c. */
 void integrity_lines(struct sample *sample, GPtrArray *lines);
