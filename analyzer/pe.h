@@ -279,6 +279,14 @@ struct pe_load_config {
 /* NULL: none, or (with a fault) not readable. */
 const struct pe_load_config *pe_load_config(struct pe *pe, enum fault *fault);
 
+/* Sites of the dynamic relocation table (IMAGE_DYNAMIC_RELOCATION_GUARD_IMPORT_CONTROL_TRANSFER, …_INDIR_CONTROL_TRANSFER, …_SWITCHTABLE_BRANCH). */
+enum { PE_DYNAMIC_IMPORT = 3, PE_DYNAMIC_INDIRECT = 4, PE_DYNAMIC_SWITCH = 5 };
+struct pe_dynamic_site { uint32_t rva; uint64_t symbol; };
+/* struct pe_dynamic_site of x64 code; NULL: no table, or (with a fault) none to be read: a running driver's is gone with its relocations. */
+const GArray *pe_dynamic_sites(struct pe *pe, enum fault *fault);
+/* Is the code at the site as the kernel rewrites it? */
+bool pe_dynamic_rewritten(struct pe *pe, const struct pe_dynamic_site *site);
+
 /* RVAs [begin, end). */
 struct pe_function { uint32_t begin, end, unwind; };
 /* struct pe_function from the exception directory (x64, ARM64), in its order. */

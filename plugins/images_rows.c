@@ -55,6 +55,19 @@ static void put_relocations(struct row *row, const struct image_fixups *fixups)
 		row_text(row, I_RELOCATIONS_FROM, fixups->recognised ? "addresses" : "table");
 }
 
+static void put_dynamic_sites(struct subject *s, struct row *row)
+{
+	const GArray *sites = s->pe->machine == PE_MACHINE_AMD64 ? pe_dynamic_sites(s->pe, NULL) : NULL;
+	int64_t rewritten = 0;
+
+	if (!sites)
+		return;
+	for (guint i = 0; i < sites->len; i++)
+		rewritten += pe_dynamic_rewritten(s->pe, &g_array_index(sites, struct pe_dynamic_site, i));
+	row_int(row, I_DYNAMIC_SITES, sites->len);
+	row_int(row, I_DYNAMIC_REWRITTEN, rewritten);
+}
+
 static void put_content(struct subject *s, struct row *row)
 {
 	const struct content *k = s->content;
@@ -161,6 +174,7 @@ static void put_hash(struct subject *s, struct row *row)
 		if (!s->c->process) {
 			s->hashes_of_pages = page_hashes(s->pe, fixups, &s->direct_calls);
 			put_relocations(row, fixups);
+			put_dynamic_sites(s, row);
 			row_int(row, I_DIRECT_CALLS, s->direct_calls);
 			fixups->driver = true;
 		}

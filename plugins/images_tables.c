@@ -50,6 +50,9 @@ const struct table table_images = {
 					 "are addresses within it); NULL: it has none, or they aren't known" },
 		[I_DIRECT_CALLS] = { "direct_import_calls", COL_INT, "in executable sections: calls of imports that the kernel made direct when it loaded the driver "
 				     "(import optimisation, retpolines); they are no modification" },
+		[I_DYNAMIC_SITES] = { "dynamic_sites", COL_INT, "of a driver: places in its code that its dynamic relocation table names, which the kernel may rewrite "
+				      "(imports, retpolines); NULL: no table, or it isn't in memory any more" },
+		[I_DYNAMIC_REWRITTEN] = { "dynamic_sites_rewritten", COL_INT, "of those, the ones that are: they are no modification" },
 		[I_PAGES] = { "pages", COL_INT, "mapped" },
 		[I_PAGES_PRESENT] = { "pages_present", COL_INT, "in physical memory, of this process or of the section" },
 		[I_PAGES_PRIVATE] = { "pages_private", COL_INT, "private copies" },

@@ -5,6 +5,62 @@
 #include <string.h>
 #include "pe_made.h"
 
+/* The table of places that the kernel may rewrite, each kind with its entries. */
+START_TEST(test_dynamic_sites)
+{
+	struct made *m = make(true);
+	uint32_t config = DATA + 0x300, table = TABLES + 0xe00;
+	enum fault fault;
+
+	put(m, config, 4, 0xe8);
+	put(m, config + 0xc0, 8, 0);
+	put(m, config + 0xe0, 4, 0xe00);	/* DynamicValueRelocTableOffset, and the section, from 1 */
+	put(m, config + 0xe4, 2, TABLES / STEP);
+	put(m, table, 4, 1);
+	put(m, table + 4, 4, 3 * 12 + 16 + 12 + 12);
+	put(m, table + 8, 8, PE_DYNAMIC_IMPORT);
+	put(m, table + 16, 4, 16);
+	put(m, table + 20, 4, TEXT);
+	put(m, table + 24, 4, 16);
+	put(m, table + 28, 4, 0x100 | 1 << 12 | 3 << 13);
+	put(m, table + 32, 4, 0x120 | 1 << 12 | 4 << 13);
+	put(m, table + 36, 8, 7);		/* a kind we don't read */
+	put(m, table + 44, 4, 12);
+	put(m, table + 60, 8, PE_DYNAMIC_SWITCH);
+	put(m, table + 68, 4, 12);
+	put(m, table + 72, 4, TEXT);
+	put(m, table + 76, 4, 12);
+	put(m, table + 80, 2, 0x140 | 1 << 12);
+	put(m, table + 82, 2, 0);		/* padding */
+	put(m, TEXT + 0x100, 4, 0x00158b4c);	/* rewritten */
+	put(m, TEXT + 0x120, 4, 0x0015ff48);
+	put(m, TEXT + 0x140, 4, 0xe9);
+	struct pe *pe = open_made(m);
+	const GArray *sites = pe_dynamic_sites(pe, &fault);
+	ck_assert_int_eq(fault, FAULT_NONE);
+	ck_assert_ptr_nonnull(sites);
+	ck_assert_uint_eq(sites->len, 3);
+	ck_assert_uint_eq(ROW(sites, pe_dynamic_site, 1)->rva, TEXT + 0x120);
+	ck_assert(pe_dynamic_rewritten(pe, ROW(sites, pe_dynamic_site, 0)));
+	ck_assert(!pe_dynamic_rewritten(pe, ROW(sites, pe_dynamic_site, 1)));
+	ck_assert(pe_dynamic_rewritten(pe, ROW(sites, pe_dynamic_site, 2)));
+	ck_assert_uint_eq(ROW(sites, pe_dynamic_site, 2)->symbol, PE_DYNAMIC_SWITCH);
+	pe_close(pe);
+	/* Lengths that lie, and a table that isn't there. */
+	put(m, table + 16, 4, 0xfffffff0);
+	pe = open_made(m);
+	pe_dynamic_sites(pe, &fault);
+	ck_assert_int_eq(fault, FAULT_IMPLAUSIBLE);
+	pe_close(pe);
+	m->holes = 1u << TABLES / STEP;
+	pe = open_made(m);
+	ck_assert_ptr_null(pe_dynamic_sites(pe, &fault));
+	ck_assert_int_ne(fault, FAULT_NONE);
+	pe_close(pe);
+	free(m);
+}
+END_TEST
+
 START_TEST(test_whole)
 {
 	struct made *m = make(_i);
@@ -367,6 +423,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_whole, 0, 2);
 	tcase_add_loop_test(tc, test_hole, 0, IMAGE_SIZE / STEP);
+	tcase_add_test(tc, test_dynamic_sites);
 	tcase_add_test(tc, test_names_absent);
 	tcase_add_loop_test(tc, test_no_name_table, 0, 2);
 	tcase_add_test(tc, test_old_delay_descriptor);
