@@ -2,6 +2,7 @@
 #include "derive.h"
 #include <stdio.h>
 #include <string.h>
+#include "paging.h"
 
 #define CANDIDATES_MAX 24u
 #define PROBES_MAX 32u
@@ -433,8 +434,8 @@ struct space *derive_user(struct derive *d, unsigned process)
 		g_ptr_array_set_size(d->users, (gint)d->e->processes->len);
 	space = g_ptr_array_index(d->users, process);
 	if (!space) {
-		uint64_t dtb = instance_value(instance_at(d->e->processes, process), f->offset, 8);
-		space = space_create(d->e->kernel->image, NULL, d->e->space->paging, (pa_t){ dtb & UINT64_C(0x000ffffffffff000) });
+		uint64_t dtb = instance_value(instance_at(d->e->processes, process), f->offset, d->e->width);
+		space = space_create(d->e->kernel->image, NULL, d->e->space->paging, paging_dtb(d->e->space->paging, dtb));
 		space->kernel = d->e->space;
 		g_ptr_array_index(d->users, process) = space;
 	}

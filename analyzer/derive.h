@@ -93,4 +93,6 @@ bool derive_same_build(const struct evidence *e, const char *family);
  * nothing had to be, else LAYOUT_DERIVED. NULL: the dump has too little evidence.
  */
 struct layout *derive_layout(struct evidence *e, struct layout *const *priors, size_t n);
+/* The same of a 32-bit kernel that fits none of its priors, beginning with the nearest of them. Never NULL. */
+struct layout *derive_narrow(struct evidence *e, const struct layout *prior);
 #endif

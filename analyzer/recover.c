@@ -129,10 +129,10 @@ static void mark_derived(void *user, const char *type, const char *member, struc
 }
 
 /*
- * 32-bit kernels are covered by families whole, not field by field: Windows of that width is no longer made,
- * and every build that was has its family. What fits, but is of another build, is taken as derived.
+ * 32-bit kernels are covered by families whole where one fits: every build of that width has its family. What fits, but is of
+ * another build, is taken as derived; where none does, processes and threads are derived from the nearest.
  */
-static struct layout *choose_family(const struct evidence *e, const GPtrArray *priors)
+static struct layout *choose_family(struct evidence *e, const GPtrArray *priors)
 {
 	for (guint i = 0; i < priors->len; i++) {
 		const struct layout *prior = g_ptr_array_index(priors, i);
@@ -150,7 +150,13 @@ static struct layout *choose_family(const struct evidence *e, const GPtrArray *p
 		}
 		return layout;
 	}
-	return NULL;
+	if (!e->process_head || !e->processes->len || !priors->len)
+		return NULL;
+	const struct layout *nearest = g_ptr_array_index(priors, 0);
+	for (guint i = 1; i < priors->len; i++)
+		if (contradictions(e, g_ptr_array_index(priors, i)) < contradictions(e, nearest))
+			nearest = g_ptr_array_index(priors, i);
+	return derive_narrow(e, nearest);
 }
 
 /* Pages on their way out (transition) of so many processes are looked at, and so many of them. */
