@@ -243,6 +243,42 @@ static float probe_session(struct derive *d, unsigned at)
 	return share(d, at, 2, is_session);
 }
 
+/* A node whose parent (word 2; the low bits balance the tree) is `parent` and whose children, two words from `first` on, name it. */
+static bool is_node(struct derive *d, uint32_t node, uint32_t parent, unsigned up, unsigned first)
+{
+	uint32_t words[5], back;
+	unsigned children = 0;
+
+	if ((node & 7) || !evidence_pointer(d->e, node) || space_read(d->e->space, (va_t){ node }, words, sizeof(words), NULL) ||
+	    (words[up] & ~7u) != parent)
+		return false;
+	for (unsigned i = first; i < first + 2; i++) {
+		if (!words[i])
+			continue;
+		if (words[i] == node || !evidence_pointer(d->e, words[i]) || !read_word(d, words[i] + W * up, &back) || (back & ~7u) != node)
+			return false;
+		children++;
+	}
+	return children != 0;
+}
+
+/* Since Windows 8.1 a pointer to a node that begins with its children; in Windows XP to one whose parent is the third word, the
+ * children behind it; between, a table that is a node itself, the tree on its right. */
+static int is_vad_root(struct derive *d, const struct instance *s, unsigned at)
+{
+	if (d->layout->eprocess.VadRoot.size > W) {
+		uint32_t right = value(s, at + 2 * W), back;
+		return !right ? -1 : evidence_pointer(d->e, right) && read_word(d, right, &back) && (back & ~3u) == (uint32_t)s->va + at;
+	}
+	uint32_t root = value(s, at);
+	return !root ? -1 : is_node(d, root, 0, 2, 0) || is_node(d, root, 0, 2, 3);
+}
+
+static float probe_vad_root(struct derive *d, unsigned at)
+{
+	return share(d, at, 2, is_vad_root);
+}
+
 /* The head of a list of threads: its first entry stands at one distance behind a dispatcher header of type thread. */
 static unsigned thread_distance(struct derive *d, const struct instance *s, unsigned at)
 {
@@ -374,7 +410,7 @@ static void fit(struct derive *d)
 		{ FIELD_OF(eprocess.ExitTime), probe_exit_time, 8, 2, 0.9f },
 		{ FIELD_OF(eprocess.InheritedFromUniqueProcessId), probe_parent, 4, 4, 0.8f }, { FIELD_OF(eprocess.Peb), probe_peb, 4, 4, 0.7f },
 		{ FIELD_OF(eprocess.SectionBaseAddress), probe_section_base, 4, 4, 0.8f }, { FIELD_OF(eprocess.Token), probe_token, 4, 4, 0.8f },
-		{ FIELD_OF(eprocess.ObjectTable), probe_object_table, 4, 4, 0.7f }, { FIELD_OF(eprocess.Session), probe_session, 4, 3, 0.8f },
+		{ FIELD_OF(eprocess.ObjectTable), probe_object_table, 4, 4, 0.7f }, { FIELD_OF(eprocess.Session), probe_session, 4, 3, 0.8f }, { FIELD_OF(eprocess.VadRoot), probe_vad_root, 4, 4, 0.7f },
 		{ FIELD_OF(eprocess.ExitStatus), probe_exit_status, 4, 3, 0.7f },
 		{ FIELD_OF(eprocess.ThreadListHead), probe_process_threads, 4, 3, 0.7f },
 	};

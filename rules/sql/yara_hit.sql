@@ -18,8 +18,10 @@ WITH placed AS (
 		CASE WHEN m.process_id IS NULL THEN (SELECT d.name FROM drivers d WHERE d.dump_id = m.dump_id
 			AND m.address >= d.base AND m.address < d.base + d.size) END AS driver,
 		(v.type IS NOT 'image' AND
-			(v.vad_id IS NULL OR v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')) AS injected
-	FROM yara_matches m LEFT JOIN vads v USING (vad_id)
+			((v.vad_id IS NULL AND (m.process_id IS NULL OR regions_known)) OR v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')) AS injected
+	-- Where no process's regions could be read, that there is none says nothing.
+	FROM yara_matches m LEFT JOIN vads v USING (vad_id),
+		(SELECT EXISTS (SELECT 1 FROM vads JOIN processes USING (process_id) WHERE dump_id = :dump_id) AS regions_known)
 	WHERE m.dump_id = :dump_id
 ), counted AS (
 	SELECT *, row_number() OVER (same ORDER BY address, match_id) AS nth,
