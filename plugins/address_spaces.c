@@ -56,7 +56,7 @@ static unsigned kernel_index(const struct kernel *k)
 	return (unsigned)(k->base.v >> (k->paging == PAGING_X64_LA57 ? 48 : 39)) & 511;
 }
 
-/* How the known processes are named. */
+/* How the known processes are named; OWNER_FORMS: none is. */
 static enum page_owner_form form_of(const struct context *c, struct page_frames *frames)
 {
 	unsigned votes[OWNER_FORMS] = { 0, 0 };
@@ -67,6 +67,8 @@ static enum page_owner_form form_of(const struct context *c, struct page_frames 
 		for (unsigned form = 0; !page_frames_at(frames, p->dtb, &frame) && form < OWNER_FORMS; form++)
 			votes[form] += page_owner(frame.u1, form).v == p->eprocess.v;
 	}
+	if (!votes[OWNER_POINTER] && !votes[OWNER_BUDDY])
+		return OWNER_FORMS;
 	return votes[OWNER_POINTER] > votes[OWNER_BUDDY] ? OWNER_POINTER : OWNER_BUDDY;
 }
 
@@ -99,7 +101,7 @@ static void put(struct context *c, const struct root *root, GHashTable *by_root,
 		return;
 	row_int(row, IN_FRAMES, frame.is_root && frame.active);
 	row_int(row, IN_USE, frame.active);
-	if (frame.is_root && frame.active && space_is_kernel(c->space, page_owner(frame.u1, form)) && frame.u1 >> 1)
+	if (form < OWNER_FORMS && frame.is_root && frame.active && space_is_kernel(c->space, page_owner(frame.u1, form)) && frame.u1 >> 1)
 		row_address(row, OWNER, page_owner(frame.u1, form).v);
 }
 

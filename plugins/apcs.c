@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Asynchronous procedure calls that threads have yet to make. */
-#include "plugin.h"
+#include "thread_set.h"
 #include "walk.h"
 
 enum {
@@ -87,18 +87,35 @@ static void walk_queues(struct context *c, const struct object *thread, const st
 	}
 }
 
+static bool begin(struct context *c, GError **error)
+{
+	(void)error;
+	context_keep(c, thread_set_find(c, "apcs"), thread_set_destroy);
+	return true;
+}
+
+/* Each thread once: those of the process's list first, then those that are in it no more. */
 static bool run_process(struct context *c, GError **error)
 {
 	struct object process = object_at(c->space, c->process->eprocess.v), head = MEMBER(process, eprocess.ThreadListHead), thread;
+	const GArray *others = g_hash_table_lookup(((const struct thread_set *)context_kept(c))->by_process, &c->process->eprocess.v);
+	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GArray) threads = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
 	(void)error;
 	if (c->process->exited)
 		return true;
-	WALK_LIST(c, "apcs", thread, head, ethread.ThreadListEntry) {
+	WALK_LIST(c, "apcs", thread, head, ethread.ThreadListEntry)
+		g_array_append_val(threads, thread.va.v);
+	if (others)
+		g_array_append_vals(threads, others->data, others->len);
+	for (guint i = 0; i < threads->len && !context_cancelled(c); i++) {
+		uint64_t at = g_array_index(threads, uint64_t, i);
+		thread = object_at(c->space, at);
 		struct object tcb = MEMBER(thread, ethread.Tcb), state = MEMBER(tcb, kthread.ApcState);
 		struct object saved = MEMBER(tcb, kthread.SavedApcState);
-		if (context_cancelled(c))
-			break;
+		if (!g_hash_table_add(done, g_memdup2(&at, sizeof(at))))
+			continue;
 		walk_queues(c, &thread, &state, false);
 		walk_queues(c, &thread, &saved, true);
 	}
@@ -111,5 +128,7 @@ const struct plugin plugin_apcs = {
 	.fills = { &apcs },
 	.needs = { "drivers", "modules" },
 	.needs_layout = true,
+	.sweeps = thread_set_sweeps,
+	.begin = begin,
 	.run_process = run_process,
 };

@@ -2,9 +2,7 @@
 /* Threads: by all that know of them, and what each says of itself. */
 #include <string.h>
 #include <stdlib.h>
-#include "cid.h"
-#include "handles.h"
-#include "pool.h"
+#include "thread_set.h"
 #include "token.h"
 #include "walk.h"
 
@@ -133,16 +131,8 @@ static void put_impersonation(struct context *c, struct row *row, const struct o
 	token_info_clear(&token);
 }
 
-/* What one dump's calls share: PspCidTable, and its threads by the process they belong to. */
-struct shared {
-	GArray *cid;
-	GHashTable *in_handles;		/* ETHREAD that handles lead to; NULL: no handle table could be read */
-	GHashTable *in_pool;		/* ETHREAD of whole objects in pool */
-	GHashTable *by_process;		/* EPROCESS → GArray of ETHREAD addresses, of both */
-};
-
 /* An answer of -1: that source can't tell. */
-static struct row *put_thread(struct context *c, const struct shared *s, const struct object *thread, int in_list, int in_scheduler)
+static struct row *put_thread(struct context *c, const struct thread_set *s, const struct object *thread, int in_list, int in_scheduler)
 {
 	struct row *row = row_new(c, &threads);
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
@@ -191,97 +181,10 @@ static struct row *put_thread(struct context *c, const struct shared *s, const s
 	return row;
 }
 
-static void shared_free(void *data)
-{
-	struct shared *s = data;
-
-	if (s->cid)
-		g_array_unref(s->cid);
-	g_hash_table_destroy(s->in_pool);
-	if (s->in_handles)
-		g_hash_table_destroy(s->in_handles);
-	g_hash_table_destroy(s->by_process);
-	g_free(s);
-}
-
-static void array_free(void *data)
-{
-	g_array_unref(data);
-}
-
-static void belongs(struct shared *s, uint64_t owner, uint64_t thread)
-{
-	GArray *own = g_hash_table_lookup(s->by_process, &owner);
-
-	if (!own) {
-		own = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-		g_hash_table_insert(s->by_process, g_memdup2(&owner, sizeof(owner)), own);
-	}
-	g_array_append_val(own, thread);
-}
-
-/* A thread's object where only a handle says that there is one? */
-static bool plausible(struct context *c, const struct object *thread, uint64_t *owner)
-{
-	struct object cid = MEMBER(*thread, ethread.Cid);
-	uint64_t tid;
-
-	return !read_thread_process(thread, owner) && space_is_kernel(c->space, (va_t){ *owner }) &&
-	       !READ(cid, client_id.UniqueThread, &tid) && tid && !(tid & 3) && tid <= UINT32_MAX;
-}
-
-static void find_by_handles(struct context *c, struct shared *s)
-{
-	AUTO(object_types) types = object_types_load(c->kernel, c->space);
-	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
-	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	struct field body = c->space->layout->object_header.Body;
-
-	for (guint i = 0; i < c->processes->len && body.size && types->count && !context_cancelled(c); i++) {
-		struct object proc = object_at(c->space, ((struct process *)g_ptr_array_index(c->processes, i))->eprocess.v);
-		struct handle_entry entry;
-		uint64_t table = 0, owner = 0;
-		memset(walk, 0, sizeof(*walk));
-		if (READ(proc, eprocess.ObjectTable, &table) || !table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table))) ||
-		    handle_walk_init(walk, c->space, (va_t){ table }))
-			continue;
-		if (!s->in_handles)
-			s->in_handles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-		while (handle_walk_next(walk, &entry) && !context_cancelled(c)) {
-			struct object thread = object_at(c->space, entry.object.v + body.offset);
-			if (object_is(types, c->space, thread.va, "Thread") && plausible(c, &thread, &owner) &&
-			    g_hash_table_add(s->in_handles, g_memdup2(&thread.va.v, sizeof(uint64_t))))
-				belongs(s, owner, thread.va.v);
-		}
-		handle_walk_deinit(walk);	/* what it could not read the plugin `handles` says */
-	}
-}
-
 static bool begin(struct context *c, GError **error)
 {
-	struct shared *s = g_new0(struct shared, 1);
-
 	(void)error;
-	s->cid = cid_load(c, "threads");
-	s->in_pool = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	s->by_process = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, array_free);
-	for (guint i = 0; s->cid && i < s->cid->len; i++) {
-		const struct cid_entry *e = &g_array_index(s->cid, struct cid_entry, i);
-		struct object thread = object_at(c->space, e->object.v);
-		uint64_t owner;
-		if (e->kind == CID_THREAD && !read_thread_process(&thread, &owner))
-			belongs(s, owner, thread.va.v);
-	}
-	g_autoptr(GArray) pool = thread_candidates(c);
-	for (guint i = 0; i < pool->len; i++) {
-		const struct thread_candidate *t = &g_array_index(pool, struct thread_candidate, i);
-		if (t->state == POOL_REMNANT || !t->object.va.v)
-			continue;
-		g_hash_table_add(s->in_pool, g_memdup2(&t->object.va.v, sizeof(uint64_t)));
-		belongs(s, t->process.v, t->object.va.v);
-	}
-	find_by_handles(c, s);
-	context_keep(c, s, shared_free);
+	context_keep(c, thread_set_find(c, "threads"), thread_set_destroy);
 	return true;
 }
 
@@ -322,7 +225,7 @@ static GHashTable *address_set(const GArray *addresses)
 
 static bool run_process(struct context *c, GError **error)
 {
-	const struct shared *s = context_kept(c);
+	const struct thread_set *s = context_kept(c);
 	const struct layout *l = c->space->layout;
 	struct object proc = object_at(c->space, c->process->eprocess.v), pcb = MEMBER(proc, eprocess.Pcb);
 	struct object head = MEMBER(proc, eprocess.ThreadListHead), scheduler_head = MEMBER(pcb, kprocess.ThreadListHead);
@@ -355,7 +258,7 @@ static int compare_addresses(const void *a, const void *b)
 /* Threads of processes whose objects are not in the dump. */
 static bool end(struct context *c, GError **error)
 {
-	const struct shared *s = context_kept(c);
+	const struct thread_set *s = context_kept(c);
 	guint n = 0;
 
 	(void)error;
@@ -382,14 +285,12 @@ static bool end(struct context *c, GError **error)
 	return true;
 }
 
-static const struct sweep_pattern *const sweeps[] = { &pool_thread, NULL };
-
 const struct plugin plugin_threads = {
 	.name = "threads",
 	.doc = "threads of each process",
 	.fills = { &threads },
 	.needs = { "processes", "vads", "modules" },
-	.sweeps = sweeps,
+	.sweeps = thread_set_sweeps,
 	.needs_layout = true,
 	.begin = begin,
 	.run_process = run_process,
