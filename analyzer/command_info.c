@@ -8,7 +8,31 @@
 #include "sandbox.h"
 #include "text.h"
 
-static void print_ranges(struct image *image)
+/* How much of the machine's memory is here; of the span from 0 where nobody says how much it had. */
+static void print_present(const struct image *image, const struct kernel *k, uint64_t span)
+{
+	uint64_t total = k ? kernel_memory_total(k) : image->facts.memory_total, of = total ? total : span, virtual = 0;
+
+	for (guint i = 0; image->virtual_segments && i < image->virtual_segments->len; i++)
+		virtual += g_array_index(image->virtual_segments, struct segment, i).length;
+	if (virtual && !image->bytes_present) {
+		g_print("%-16s%" G_GUINT64_FORMAT " bytes of virtual memory, no physical memory (0.0 %%%s)\n", "present", virtual, total ? " of the machine's" : "");
+		if (image->facts.no_user_memory)
+			g_print("%-16sabsent: this dump holds pieces of the kernel's memory alone\n", "user memory");
+		return;
+	}
+	double percent = of ? MIN(100.0, 100.0 * (double)image->bytes_present / (double)of) : 0;
+
+	g_print("%-16s%" G_GUINT64_FORMAT " bytes", "present", image->bytes_present);
+	if (total)
+		g_print(" (%.1f %% of the machine's %" G_GUINT64_FORMAT ")\n", percent, total);
+	else
+		g_print(" (%.1f %% of the span: how much the machine had isn't known)\n", percent);
+	if (image->facts.no_user_memory)
+		g_print("%-16sabsent: this dump holds the kernel's memory alone\n", "user memory");
+}
+
+static void print_ranges(struct image *image, const struct kernel *k)
 {
 	struct range range = { 0, 0 };
 	unsigned n = 0;
@@ -23,10 +47,7 @@ static void print_ranges(struct image *image)
 	}
 	if (n > 16)
 		g_print("%-16s… %u in all\n", "", n);
-	g_print("%-16s%" G_GUINT64_FORMAT " bytes (%.1f %% of the span)\n", "present", image->bytes_present,
-	       top ? 100.0 * (double)image->bytes_present / (double)top : 0);
-	if (image->facts.no_user_memory)
-		g_print("%-16sabsent: this dump holds the kernel's memory alone\n", "user memory");
+	print_present(image, k, top);
 }
 
 static void print_kernel(const struct kernel *k)
@@ -89,7 +110,7 @@ static json_t *kernel_json(const struct kernel *k)
 	return o;
 }
 
-static json_t *image_json(const char *path, struct image *image)
+static json_t *image_json(const char *path, struct image *image, const struct kernel *k)
 {
 	const struct image_facts *facts = &image->facts;
 	g_autofree char *time = text_from_filetime(facts->system_time);
@@ -100,6 +121,7 @@ static json_t *image_json(const char *path, struct image *image)
 	json_object_set_new(o, "size", json_integer((json_int_t)image->file->size));
 	set_text(o, "format", facts->format);
 	set_text(o, "format_detail", facts->detail);
+	set_text(o, "architecture", k ? architecture_name(kernel_architecture(k)) : architecture_name(facts->architecture));
 	set_text(o, "system_time", time);
 	if (facts->is_crash) {
 		json_object_set_new(o, "bugcheck_code", json_integer(facts->bugcheck_code));
@@ -118,6 +140,8 @@ static json_t *image_json(const char *path, struct image *image)
 	}
 	json_object_set_new(o, "ranges", ranges);
 	json_object_set_new(o, "physical_memory", json_integer((json_int_t)image->bytes_present));
+	uint64_t total = k ? kernel_memory_total(k) : facts->memory_total;
+	json_object_set_new(o, "memory_total", total ? json_integer((json_int_t)total) : json_null());
 	json_object_set_new(o, "user_memory", json_boolean(!facts->no_user_memory));
 	for (guint i = 0; i < image->notes->len; i++) {
 		g_autofree char *valid = g_utf8_make_valid(((struct image_note *)g_ptr_array_index(image->notes, i))->message, -1);
@@ -159,7 +183,7 @@ static int run(int argc, char **argv)
 	struct layout_options options = { (const char *const *)symbols, layout };
 	if (json) {
 		AUTO(kernel) found = kernel_find(image, &options, &error);
-		json_t *o = image_json(argv[1], image);	/* after the kernel is found, which adds notes */
+		json_t *o = image_json(argv[1], image, found);	/* after the kernel is found, which adds notes */
 		json_object_set_new(o, "kernel", found ? kernel_json(found) : json_null());
 		if (error)
 			set_text(o, "error", error->message);
@@ -175,8 +199,11 @@ static int run(int argc, char **argv)
 		g_print("%-16s0x%x (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%"
 		       G_GINT64_MODIFIER "x)\n", "bugcheck", facts->bugcheck_code, facts->bugcheck_parameters[0],
 		       facts->bugcheck_parameters[1], facts->bugcheck_parameters[2], facts->bugcheck_parameters[3]);
-	print_ranges(image);
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);
+	const char *machine = architecture_name(kernel ? kernel_architecture(kernel) : facts->architecture);
+	g_autofree char *processors = facts->processors ? g_strdup_printf(", %u processors", facts->processors) : NULL;
+	g_print("%-16s%s%s\n", "machine", machine ? machine : "unknown", processors ? processors : "");
+	print_ranges(image, kernel);
 	if (kernel)
 		print_kernel(kernel);
 	for (guint i = 0; i < image->notes->len; i++)

@@ -20,6 +20,8 @@ const struct table table_dumps = {
 		[DUMPS_LAYOUT_SOURCE] = { "layout_source", COL_TEXT, "where structure offsets came from" },
 		[DUMPS_COMPUTER_NAME] = { "computer_name", COL_TEXT, "COMPUTERNAME of the system's processes" },
 		[DUMPS_KERNEL_FOUND_BY] = { "kernel_found_by", COL_TEXT, "what led to the kernel" },
+		[DUMPS_MEMORY_TOTAL] = { "memory_total", COL_INT, "bytes of physical memory that the machine had: the header's, else Windows' own account; NULL: not known" },
+		[DUMPS_USER_MEMORY] = { "user_memory", COL_BOOL, "0: a dump of the kernel's memory, without the pages of programs" },
 		[DUMPS_SYSTEM_ROOT] = { "system_root", COL_TEXT, "KUSER_SHARED_DATA.NtSystemRoot" },
 	},
 };

@@ -401,6 +401,8 @@ static void read_shared_data(struct kernel *k)
 	k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
 	k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
 	k->system_root = text_from_utf16(shared + 0x30, 520, TRUE);
+	if (k->major >= 6)	/* NumberOfPhysicalPages, since Vista */
+		k->memory_total = bytes_at(&b, 0x2e8, 4) * PAGE_SIZE;
 	k->space->without_nx |= paging_is_32bit(k->paging) && !bytes_at(&b, 0x274 + PF_NX_ENABLED, 1);
 }
 
@@ -587,6 +589,48 @@ static void check_header(struct kernel *k)
 	}
 }
 
+/* _PHYSICAL_MEMORY_DESCRIPTOR: NumberOfRuns, then NumberOfPages as wide as a pointer. */
+static void read_memory_total(struct kernel *k)
+{
+	uint64_t block, pages;
+
+	if (k->memory_total || !kernel_symbol(k, MmPhysicalMemoryBlock).v || read_pointer(k->space, kernel_symbol(k, MmPhysicalMemoryBlock), &block) ||
+	    read_pointer(k->space, (va_t){ block + space_pointer_size(k->space) }, &pages) || pages >> 40)
+		return;
+	k->memory_total = pages * PAGE_SIZE;
+}
+
+#define BUILDS_ALIKE 100u		/* updates that are switched on in a kernel (19041 to 19045) have numbers so near */
+#define HOUR (UINT64_C(3600) * 10000000)
+
+/* What a crash dump's header says of the kernel, held against the kernel itself. Nothing rests on it by now: each is said, and that is all. */
+static void check_globals(struct kernel *k)
+{
+	struct image_facts *facts = &k->image->facts;
+	const bool narrow = paging_is_32bit(k->paging);
+	const struct { const char *name; unsigned at[2]; uint64_t said, is; } globals[] = {
+		{ "PsLoadedModuleList", { 0x18, 0x20 }, facts->loaded_module_list.v, kernel_symbol(k, PsLoadedModuleList).v },
+		{ "PsActiveProcessHead", { 0x1c, 0x28 }, facts->active_process_head.v, kernel_symbol(k, PsActiveProcessHead).v },
+		{ "KdDebuggerDataBlock", { 0x60, 0x80 }, facts->kdbg.v, kernel_symbol(k, KdDebuggerDataBlock).v },
+	};
+
+	if (!facts->is_crash || k->physical_only)
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(globals); i++) {
+		uint64_t mask = narrow ? UINT32_MAX : UINT64_MAX;
+		if (globals[i].is && (globals[i].said & mask) != (globals[i].is & mask))
+			image_remark(k->image, globals[i].is, "crash dump header: %s at 0x%x is 0x%" G_GINT64_MODIFIER "x, the kernel has it at 0x%" G_GINT64_MODIFIER "x",
+				     globals[i].name, globals[i].at[!narrow], globals[i].said, globals[i].is);
+	}
+	if (k->build && facts->os_build && MAX(k->build, facts->os_build) - MIN(k->build, facts->os_build) > BUILDS_ALIKE)
+		image_remark(k->image, 0, "crash dump header: MinorVersion at 0xc is %u, the kernel is of build %u", facts->os_build, k->build);
+	if (k->system_time && facts->system_time && MAX(k->system_time, facts->system_time) - MIN(k->system_time, facts->system_time) > HOUR) {
+		image_remark(k->image, 0, "crash dump header: SystemTime at 0x%x is %" G_GUINT64_FORMAT ", the kernel's clock stood at %" G_GUINT64_FORMAT
+			     ": that is taken", narrow ? 0xfc0 : 0xfa8, facts->system_time, k->system_time);
+		facts->system_time = k->system_time;
+	}
+}
+
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
 	const struct image_facts *facts = &image->facts;
@@ -655,6 +699,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 		read_invalid_pte_mask(k);
 	}
 	read_identity(k);
+	read_memory_total(k);
+	check_globals(k);
 	return g_steal_pointer(&k);
 }
 
@@ -674,6 +720,14 @@ char *kernel_version(const struct kernel *k)
 	if (!build)
 		return NULL;
 	return major ? g_strdup_printf("%u.%u.%u", major, minor, build) : g_strdup_printf("%u", build);
+}
+
+uint64_t kernel_memory_total(const struct kernel *k)
+{
+	uint64_t said = k->image->facts.memory_total;
+
+	/* A header that has less than its own dump is not believed. */
+	return said >= k->image->bytes_present ? said : k->memory_total;
 }
 
 enum architecture kernel_architecture(const struct kernel *k)

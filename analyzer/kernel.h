@@ -31,6 +31,7 @@ struct kernel {
 	uint32_t major, minor;		/* from KUSER_SHARED_DATA */
 	char *build_lab;		/* NtBuildLab(Ex) */
 	uint64_t system_time;		/* FILETIME, KUSER_SHARED_DATA */
+	uint64_t memory_total;		/* bytes that the machine has by Windows' own account (KUSER_SHARED_DATA), 0 unknown */
 	char *system_root;		/* e.g. C:\Windows */
 	uint8_t object_header_cookie;
 	uint64_t invalid_pte_mask;	/* recovered from page tables, where no symbol tells where it is; else 0 */
@@ -51,6 +52,8 @@ va_t kernel_shared_data(const struct kernel *kernel);
 enum architecture kernel_architecture(const struct kernel *kernel);
 /* "10.0.19041", the caller's; NULL: no build is known. A small dump states the build alone, which tells the version. */
 char *kernel_version(const struct kernel *kernel);
+/* Bytes of physical memory that the machine had, however much of it the dump holds: what the dump's header says, else Windows; 0 unknown. */
+uint64_t kernel_memory_total(const struct kernel *kernel);
 void kernel_destroy(struct kernel *kernel);
 DEFINE_AUTO(kernel, kernel_destroy)
 

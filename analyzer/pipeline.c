@@ -430,6 +430,9 @@ static bool begin_run(struct pipeline *p, const char *path)
 	row_text(row, DUMPS_LAYOUT_SOURCE, source);
 	row_text(row, DUMPS_KERNEL_FOUND_BY, k->found_by);
 	row_text(row, DUMPS_SYSTEM_ROOT, k->system_root);
+	if (kernel_memory_total(k))
+		row_int(row, DUMPS_MEMORY_TOTAL, (int64_t)kernel_memory_total(k));
+	row_int(row, DUMPS_USER_MEMORY, !facts->no_user_memory);
 
 	struct range range = { 0, 0 };
 	guint ranges = 0;
@@ -492,6 +495,11 @@ static bool finish_run(struct pipeline *p, const char *sha256, const char *statu
 	       store_exec(p->store, error, "UPDATE dumps SET computer_name = (SELECT value FROM environment e JOIN processes p USING (process_id)"
 			  " WHERE p.dump_id = dumps.dump_id AND upper(e.name) = 'COMPUTERNAME' GROUP BY value ORDER BY count(*) DESC, value LIMIT 1)"
 			  " WHERE dump_id = CAST(? AS INTEGER)", dump, NULL) &&
+	       /* Fast startup logs the users off first: no field of the file's header tells it from a hibernation, the processes do. */
+	       store_exec(p->store, error, "UPDATE dumps SET format_detail = coalesce(format_detail || ', ', '') || CASE WHEN EXISTS (SELECT 1 FROM processes p"
+			  " WHERE p.dump_id = dumps.dump_id AND exit_time IS NULL AND (user_sid LIKE 'S-1-5-21-%' OR user_sid LIKE 'S-1-12-1-%'))"
+			  " THEN 'users were logged on' ELSE 'nobody was logged on: as fast startup writes it' END WHERE format = 'hibernation'"
+			  " AND dump_id = CAST(? AS INTEGER) AND EXISTS (SELECT 1 FROM processes p WHERE p.dump_id = dumps.dump_id AND user_sid IS NOT NULL)", dump, NULL) &&
 	       store_exec(p->store, error, "UPDATE runs SET finished_at = ?, status = ?, message = nullif(?, '') WHERE run_id = CAST(? AS INTEGER)",
 			  time, status, message ? message : "", run, NULL) &&
 	       store_commit(p->store, error);

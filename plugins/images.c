@@ -187,6 +187,8 @@ static bool begin(struct context *c, GError **error)
 	const char *name;
 
 	(void)error;
+	if (c->image->facts.no_user_memory)
+		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "images", "skipped: user memory not in dump: images of processes");
 	context_keep(c, images, images_destroy);
 	for (guint i = 0; context_driver(c, i, &base, &size, &name) && !context_cancelled(c); i++)
 		put_driver(&o, base, size, name);

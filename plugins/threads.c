@@ -184,6 +184,8 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 static bool begin(struct context *c, GError **error)
 {
 	(void)error;
+	if (c->image->facts.no_user_memory)
+		context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "threads", "skipped: user memory not in dump: stacks and what else a TEB says");
 	context_keep(c, thread_set_find(c, "threads"), thread_set_destroy);
 	return true;
 }
