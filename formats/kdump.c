@@ -29,6 +29,7 @@ struct kdump {
 	GPtrArray *idle;	/* kdump_ctx_t *: opened for other threads, not used just now */
 	GHashTable *bad;	/* pages that can't be read: each costs a context, so none is tried twice */
 	int set[MAX_SET];	/* the files of a split dump; [0] is image->file's */
+	struct { uint64_t first, end; } pages[MAX_SET];	/* what each has of a split dump */
 	unsigned files;
 };
 
@@ -199,7 +200,7 @@ static uint64_t table_at(const struct kdump_header *h)
 }
 
 /* The same for all descriptors of one file of a split dump: the library keeps count of them by itself. */
-static bool part_is_safe(int fd, const struct kdump_header *h)
+static bool part_is_safe(int fd, const struct kdump_header *h, struct kdump *k)
 {
 	g_autoptr(GError) error = NULL;
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -218,7 +219,12 @@ static bool part_is_safe(int fd, const struct kdump_header *h)
 		safe = bytes_u32(&d) <= BLOCK;
 	}
 	file_close(file);
-	return safe && !map.bad;
+	if (!safe || map.bad)
+		return false;
+	k->pages[k->files].first = theirs.start_pfn;
+	k->pages[k->files].end = theirs.end_pfn;
+	k->set[k->files++] = fd;
+	return true;
 }
 
 /* Is the file one of the same split dump: the same machine at the same time? */
@@ -253,9 +259,7 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 			continue;
 		g_autofree char *full = g_build_filename(folder, other, NULL);
 		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd >= 0 && same_dump(fd, image) && part_is_safe(fd, h))
-			k->set[k->files++] = fd;
-		else if (fd >= 0)
+		if (fd >= 0 && !(same_dump(fd, image) && part_is_safe(fd, h, k)))
 			close(fd);
 	}
 	if (dir)
@@ -277,8 +281,6 @@ static bool add_ranges_of_cut(struct image *image, const struct kdump_header *h)
 	struct bytes map = bitmap(image, h, true);
 	uint64_t table = table_at(h), pages = count_bits(map), i = 0;
 
-	if (h->split)
-		return false;	/* each part was looked at */
 	while (i < pages && descriptor_within(image, table, i))
 		i++;
 	if (i == pages)
@@ -296,6 +298,27 @@ static bool add_ranges_of_cut(struct image *image, const struct kdump_header *h)
 		image->bytes_missing += PAGE_SIZE;
 	}
 	return true;
+}
+
+/* Of a split dump, those that the files which are there have. (The library's bitmap ends with the first file, 0.5.1.) */
+static void add_ranges_of_set(struct image *image, const struct kdump *k, const struct kdump_header *h)
+{
+	struct bytes map = bitmap(image, h, true);
+
+	for (uint64_t pfn = 0; pfn / 8 < map.n; pfn++) {
+		bool there = false;
+		if (!(map.p[pfn / 8] >> (pfn & 7) & 1))
+			continue;
+		for (unsigned i = 0; i < k->files && !there; i++)
+			there = pfn >= k->pages[i].first && pfn < k->pages[i].end;
+		if (there) {
+			image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, PAGE_SIZE, pfn * PAGE_SIZE);
+			continue;
+		}
+		if (!image->bytes_missing)
+			image->first_missing = pfn * PAGE_SIZE;
+		image->bytes_missing += PAGE_SIZE;
+	}
 }
 
 /* The pages of the dump, as ranges. */
@@ -343,8 +366,9 @@ static bool kdump_open(struct image *image, GError **error)
 				    !strcmp(machine, "aarch64") ? ARCH_ARM64 :
 								  ARCH_UNKNOWN;
 
-	k->set[k->files++] = image->file->fd;
-	if (header.split && !part_is_safe(image->file->fd, &header)) {
+	if (!header.split) {
+		k->set[k->files++] = image->file->fd;
+	} else if (!part_is_safe(image->file->fd, &header, k)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: a page descriptor tells of more than the %u bytes a page has", BLOCK);
 		return false;
 	}
@@ -358,7 +382,9 @@ static bool kdump_open(struct image *image, GError **error)
 	image->file->mapped_elsewhere = true;
 	if (!open_context(k, k->original))
 		return library_failed(k, "not readable", error);
-	if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
+	if (header.split)
+		add_ranges_of_set(image, k, &header);
+	else if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
 		return library_failed(k, "no page bitmap", error);
 	if (!image->segments->len) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,

@@ -22,7 +22,6 @@ static const struct { const char *bytes; unsigned length; const char *what; } ot
 	{ "vhdxfile", 8, "a Hyper-V disk image" },
 	{ "makedumpfile", 12, "a flattened kdump of a type or version that isn't known" },
 	{ "PAGEDU", 6, "a crash dump of a kind that isn't known" },
-	{ "AVML", 4, "Linux memory as AVML compresses it" },
 	{ "7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive: unpack it first" },
 	{ "Rar!", 4, "a RAR archive: unpack it first" },
 };

@@ -333,6 +333,24 @@ static bool open_memory(struct image *image)
 	return true;
 }
 
+/* The .vmem beside a state file that was given itself; NULL: there is none. */
+static struct file *memory_beside(const struct image *image)
+{
+	static const char *const states[] = { ".vmss", ".vmsn" }, *const memories[] = { ".vmem", ".VMEM" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+		g_autofree char *base = stem(image, states[i]);
+		for (size_t n = 0; base && n < G_N_ELEMENTS(memories); n++) {
+			g_autofree char *path = g_strconcat(base, memories[n], NULL);
+			struct file *file = g_file_test(path, G_FILE_TEST_IS_REGULAR) ? file_open(path, NULL) : NULL;
+			if (file && file->size >= PAGE_SIZE)
+				return file;
+			file_close(file);
+		}
+	}
+	return NULL;
+}
+
 /* A state file given itself: its own memory, or the .vmem's beside it. */
 static bool open_state(struct image *image, GError **error)
 {
@@ -346,10 +364,22 @@ static bool open_state(struct image *image, GError **error)
 		add_cpus(image, &v);
 		return true;
 	}
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-		    v.compressed ? "VMware state: its inline memory is compressed: not readable" :
-				   "VMware state: it holds no memory itself: give the .vmem file beside it");
-	return false;
+	struct file *memory = memory_beside(image);
+	if (!memory) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    v.compressed ? "VMware state: its inline memory is compressed: not readable, and there is no .vmem beside it" :
+					   "VMware state: it holds no memory itself, and there is no .vmem beside it");
+		return false;
+	}
+	if (image->file != image->container)
+		file_close(image->file);
+	image->file = memory;
+	image_remark(image, 0, "VMware state: the memory is read from %s beside it, %" G_GUINT64_FORMAT " bytes; the SHA-256 is that of the file given",
+		     memory->path, memory->size);
+	image->facts.detail = g_strdup("with .vmem");
+	add_regions(image, &v, 0, memory->size & ~(uint64_t)PAGE_MASK);
+	add_cpus(image, &v);
+	return true;
 }
 
 static bool vmware_open(struct image *image, GError **error)

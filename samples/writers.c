@@ -155,7 +155,7 @@ const struct writer raw_writers[] = {
 
 static const struct writer *find_writer(const char *format)
 {
-	const struct writer *const tables[] = { raw_writers, crash_writers, triage_writers };
+	const struct writer *const tables[] = { raw_writers, crash_writers, triage_writers, machine_writers };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
 		for (const struct writer *w = tables[i]; w->format; w++)
@@ -182,6 +182,7 @@ bool sample_write(struct sample *s, const char *path, GError **error)
 	struct output o = { .sample = s, .item = description_item(s->description, "output") };
 	const struct writer *writer;
 
+	o.path = path;
 	o.format = item_text(o.item, "format", "raw");
 	writer = find_writer(o.format);
 	if (!writer)

@@ -9,6 +9,7 @@ struct output {
 	struct sample *sample;
 	struct item *item;		/* the `output` line, or NULL: raw */
 	const char *format;
+	const char *path;		/* of the file, for formats that have others beside it */
 	FILE *file;
 	uint64_t at;			/* bytes written so far; zero pages become holes of the file */
 };
@@ -18,7 +19,7 @@ struct writer {
 	void (*write)(struct output *output);
 };
 
-extern const struct writer raw_writers[], crash_writers[], triage_writers[];
+extern const struct writer raw_writers[], crash_writers[], triage_writers[], machine_writers[];
 
 void output_bytes(struct output *output, const void *bytes, size_t length);
 void output_zeros(struct output *output, uint64_t length);

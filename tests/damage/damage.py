@@ -22,9 +22,10 @@ class Target:
         shutil.copyfile(path, self.copy)
         os.chmod(self.copy, 0o600)
         self.beside = []            # what belongs to it: a state file, the other parts
-        stem = os.path.splitext(os.path.basename(path))[0] + "."
+        base = os.path.basename(path)
+        stem = os.path.splitext(base)[0] + "." if path.endswith((".vmem", ".vmss", ".vmsn")) else base[:-7] if path.endswith("-1.kdump") else None
         for name in os.listdir(os.path.dirname(path) or "."):
-            if path.endswith(".vmem") and name.startswith(stem) and name != os.path.basename(path):
+            if stem and name.startswith(stem) and name != base:
                 self.beside.append(os.path.join(folder, "damaged-" + name))
                 shutil.copyfile(os.path.join(os.path.dirname(path), name), self.beside[-1])
         self.size = os.path.getsize(path)

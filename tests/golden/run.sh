@@ -32,6 +32,9 @@ rows() {
 	format-kernel|format-bitmap-kernel|format-automatic|format-debugger-kernel) cat "$golden/vads-kernel.sql" ;;
 	*) cat "$golden/vads.sql" ;;
 	esac
+	case $1 in
+	format-hibernation*) echo "SELECT 'detail', format_detail FROM dumps;" ;;
+	esac
 	if observed "$1"; then cat "$golden/diagnostics.sql"; fi
 }
 
@@ -46,15 +49,20 @@ for description in "$srcdir"/samples/tiny/*.txt "$srcdir"/samples/realistic.txt;
 	name=$(basename "$description" .txt)
 	case " $* " in "  "|*" $name "*) ;; *) continue ;; esac
 	total=$((total + 1))
+	case $name in	# formats of several files know each other by their names
+	format-vmem|format-vmss) dump=$work/dump.vmss ;;
+	format-kdump-split) dump=$work/dump-1.kdump ;;
+	*) dump=$work/dump ;;
+	esac
 	expected=$golden/$name.expected
-	if ! "$mksample" "$description" "$work/dump" "$work/truth"; then
+	if ! "$mksample" "$description" "$dump" "$work/truth"; then
 		echo "FAIL $name: not built"
 		failed=$((failed + 1))
 		continue
 	fi
-	echo "$name ${description#"$srcdir/"} $(sha256sum "$work/dump" | cut -d' ' -f1) $(sed -n '1s/^# //p' "$description")" >"$work/line"
+	echo "$name ${description#"$srcdir/"} $(sha256sum "$dump" | cut -d' ' -f1) $(sed -n '1s/^# //p' "$description")" >"$work/line"
 	rm -f "$work/case.db"
-	"$memsieve" analyze -q -o "$work/case.db" "$work/dump" >"$work/messages" 2>&1
+	"$memsieve" analyze -q -o "$work/case.db" "$dump" >"$work/messages" 2>&1
 	echo "exit|$?" >"$work/found"
 	if [ -f "$work/case.db" ]; then
 		rows "$name" | sqlite3 "$work/case.db" >>"$work/found" 2>&1
@@ -82,7 +90,7 @@ for description in "$srcdir"/samples/tiny/*.txt "$srcdir"/samples/realistic.txt;
 		cat "$work/messages"
 		failed=$((failed + 1))
 	fi
-	rm -f "$work/dump"
+	rm -f "$work"/dump*
 done
 echo "$total samples, $failed failed"
 [ "$failed" = 0 ] && [ "$total" != 0 ]

@@ -341,6 +341,48 @@ static GByteArray *vmware_state(bool inline_memory)
 	return a;
 }
 
+/* A range's header; its stream follows, and how long that is. */
+static void avml_header(GByteArray *a, uint64_t first, uint64_t pages)
+{
+	size_t at = a->len;
+
+	put_text(a, at, "AVML");
+	put_le(a, at + 4, 2, 4);
+	put_le(a, at + 8, first * SAMPLE_PAGE, 8);
+	put_le(a, at + 16, (first + pages) * SAMPLE_PAGE - 1, 8);
+	put_le(a, at + 31, 0, 1);
+	put(a, a->len, "\xff\6\0\0sNaPpY", 10);
+}
+
+GByteArray *sample_avml(void)
+{
+	GByteArray *a = g_byte_array_new(), *block = g_byte_array_new();
+	size_t begin = 32;
+
+	put_le(block, 0, 0x4080, 2);		/* 8192, seven bits a byte */
+	for (unsigned page = 1; page <= 2; page++) {
+		put_le(block, block->len, 7 << 2, 1);	/* a literal of 8 bytes, then copies from 8 back */
+		put_le(block, block->len, page, 8);
+		for (unsigned left = SAMPLE_PAGE - 8; left; left -= MIN(left, 64)) {
+			put_le(block, block->len, (MIN(left, 64) - 1) << 2 | 2, 1);
+			put_le(block, block->len, 8, 2);
+		}
+	}
+	avml_header(a, 1, 2);
+	put_le(a, a->len, 0 | (block->len + 4) << 8, 4);
+	put_le(a, a->len, 0, 4);		/* its checksum, which nobody looks at */
+	put(a, a->len, block->data, block->len);
+	put_le(a, a->len, a->len - begin, 8);
+	g_byte_array_unref(block);
+	begin = a->len + 32;
+	avml_header(a, 8, 1);
+	put_le(a, a->len, 1 | (SAMPLE_PAGE + 4) << 8, 4);
+	put_le(a, a->len, 0, 4);
+	put_page(a, a->len, 8);
+	put_le(a, a->len, a->len - begin, 8);
+	return a;
+}
+
 GByteArray *sample_vmss(void)
 {
 	return vmware_state(false);
@@ -684,7 +726,7 @@ static GByteArray *packed_zip(void) { return sample_packed(sample_full64(), "zip
 const struct sample samples[] = {
 	{ "full64", sample_full64 }, { "full32", sample_full32 }, { "bitmap64", sample_bitmap64 }, { "summary64", sample_summary64 },
 	{ "summary32", sample_summary32 }, { "rdmp", sample_rdmp }, { "triage64", sample_triage64 }, { "triage32", sample_triage32 },
-	{ "lime", sample_lime }, { "vmss", sample_vmss }, { "vmsn", sample_vmsn }, { "elf", sample_elf }, { "kdump", sample_kdump },
+	{ "lime", sample_lime }, { "avml", sample_avml }, { "vmss", sample_vmss }, { "vmsn", sample_vmsn }, { "elf", sample_elf }, { "kdump", sample_kdump },
 	{ "flattened", sample_flattened }, { "hibernation", sample_hibernation }, { "minidump", sample_minidump },
 	{ "gzip", packed_gzip }, { "xz", packed_xz }, { "zstd", packed_zstd }, { "zip", packed_zip }, { NULL, NULL },
 };

@@ -30,6 +30,7 @@ GByteArray *sample_rdmp(void);
 GByteArray *sample_triage64(void);
 GByteArray *sample_triage32(void);
 GByteArray *sample_lime(void);
+GByteArray *sample_avml(void);		/* 1 and 2 compressed, 8 stored */
 GByteArray *sample_vmss(void);		/* regions {0,2} and {16,1}, CR64 */
 GByteArray *sample_vmem(void);
 GByteArray *sample_vmsn(void);		/* the same with its memory inline */

@@ -47,6 +47,51 @@ START_TEST(lime)
 }
 END_TEST
 
+START_TEST(avml)
+{
+	struct image *image = opened(sample_avml());
+	uint8_t page[PAGE_SIZE];
+	GByteArray *a;
+
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "avml");
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	put_le(a = sample_avml(), 32 + 10 + 8 + 2 + 10, 9000, 2);	/* a copy from before the beginning */
+	image = opened(a);
+	ck_assert(image_read(image, (pa_t){ PAGE_SIZE }, page, 8) == FAULT_IMPLAUSIBLE);
+	has_page(image, 8, 8);
+	image_close(image);
+	put_le(a = sample_avml(), 32 + 10 + 8, 0x7fffff, 3);		/* a block that says it is 8 MiB */
+	image = opened(a);
+	ck_assert(noted(image, "gives"));
+	lacks_page(image, 1);
+	image_close(image);
+	a = sample_avml();
+	g_byte_array_set_size(a, a->len - 100);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert_uint_eq(image->bytes_missing, PAGE_SIZE);
+	image_close(image);
+	put_le(a = sample_avml(), 16, 0, 8);
+	refused("dump", a, "AVML header at 0x0");
+
+	a = sample_lime();			/* LiME's ranges and AVML's in one file */
+	g_byte_array_set_size(a, 32 + 2 * PAGE_SIZE);
+	GByteArray *b = sample_avml();
+	put_le(b, 8, 16 * PAGE_SIZE, 8);
+	put_le(b, 16, 18 * PAGE_SIZE - 1, 8);
+	put(a, a->len, b->data, b->len);
+	g_byte_array_unref(b);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2, 8, 1, 16, 2);
+	has_page(image, 1, 1);
+	has_page(image, 17, 2);
+	image_close(image);
+}
+END_TEST
+
 START_TEST(vmware)
 {
 	struct image *image = open_as("lone.vmem", sample_vmem());
@@ -84,6 +129,12 @@ START_TEST(vmware)
 	ck_assert(noted(image, "number of groups"));
 	image_close(image);
 	refused("alone.vmss", sample_vmss(), "no memory itself");
+	write_as("given.vmem", sample_vmem());		/* the state itself, whose memory lies beside it */
+	image = open_as("given.vmss", sample_vmss());
+	HAS_RANGES(image, 0, 2, 16, 1);
+	has_page(image, 16, 16);
+	ck_assert(noted(image, "given.vmem"));
+	image_close(image);
 }
 END_TEST
 
@@ -460,7 +511,7 @@ END_TEST
 int main(int argc, char **argv)
 {
 	const struct test_case cases[] = {
-		{ "lime", lime }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
+		{ "lime", lime }, { "avml", avml }, { "avml", avml }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
 		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "not mine", not_mine }, { "threads", threads },
 		{ "truncated", truncated },
 	};
