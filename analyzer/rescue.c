@@ -157,22 +157,13 @@ static void add_directory_pointers(struct builder *b, uint64_t number, uint64_t 
 	}
 }
 
-/*
- * A table that was taken for another one (the true one is lost, and this names a few of its pages, too) says otherwise than most of the
- * pages do: what they say is taken. Of one that is right what it leaves out is added.
- */
-static void hold_against(struct rescued *span, const uint64_t *told)
+/* What a table leaves out (a blank one everything) and the pages themselves know. */
+static void fill_in(const struct rescued *span, const uint64_t *told)
 {
-	unsigned agree = 0, differ = 0;
-
-	for (unsigned i = 0; i < ENTRIES && span->table; i++) {
-		uint64_t entry = load(span->table + 8 * i), own = GUINT64_FROM_LE(told[i]);
-		if (own != NOWHERE)
-			*(entry & PRESENT && FRAME(entry) == FRAME(own) ? &agree : &differ) += 1;
-	}
 	uint8_t *table = (uint8_t *)span->table;	/* our own copy */
-	for (unsigned i = 0; i < ENTRIES && differ; i++)
-		if (differ > agree || (GUINT64_FROM_LE(told[i]) != NOWHERE && !load(table + 8 * i)))
+
+	for (unsigned i = 0; table && i < ENTRIES; i++)
+		if (GUINT64_FROM_LE(told[i]) != NOWHERE && !load(table + 8 * i))
 			memcpy(table + 8 * i, &told[i], 8);
 }
 
@@ -204,7 +195,7 @@ static void add_lists(struct builder *b, const GArray *lists)
 		else if (add_span(b, tag, (const uint8_t *)table, 0))
 			b->rescue->single++;
 		else if (g_hash_table_contains(b->tags, &tag))
-			hold_against(&g_array_index(b->rescue->spans, struct rescued, GPOINTER_TO_UINT(g_hash_table_lookup(b->tags, &tag)) - 1), table);
+			fill_in(&g_array_index(b->rescue->spans, struct rescued, GPOINTER_TO_UINT(g_hash_table_lookup(b->tags, &tag)) - 1), table);
 	}
 }
 
