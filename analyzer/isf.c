@@ -4,8 +4,7 @@
  * with xz. Format: Volatility's schemas (schema-6.x.json) and what its PDB
  * converter writes.
  *
- * We look up what layout.def names and nothing else: the text is walked once for where the values of its parts
- * lie, and of these (the types, the symbols) only those that are asked for are parsed.
+ * We look up what layout.def names and nothing else, so a file costs its parsing.
  * A symbol file is the user's, but may come from anywhere: sizes are bounded
  * before they cost memory and each value's type is checked.
  */
@@ -29,17 +28,9 @@
 #define DEPTH_MAX 16
 #define ANONYMOUS_MAX 100000
 
-/* The parts of a file. */
-enum part { BASE_TYPES, USER_TYPES, ENUMS, SYMBOLS, METADATA, PARTS };
-static const char *const part_names[PARTS] = { "base_types", "user_types", "enums", "symbols", "metadata" };
-
-/* A value in the text, parsed when somebody asks for it. */
-struct value { const char *text; size_t length; json_t *parsed; };
-
 struct isf {
 	const char *path;
-	GByteArray *text;
-	GHashTable *parts[PARTS];	/* name → struct value *; NULL: not there */
+	json_t *base_types, *user_types, *enums, *symbols;
 	unsigned pointer_size;
 	unsigned anonymous;	/* anonymous members looked at */
 	struct layout *layout;
@@ -161,189 +152,37 @@ static GByteArray *read_text(struct isf *isf)
 	return g_steal_pointer(&out);
 }
 
-/* Where the values lie ------------------------------------------------------ */
-
-struct scanner { const char *at, *end; };
-
-static void skip_space(struct scanner *s)
+static json_t *read_json(struct isf *isf)
 {
-	while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r'))
-		s->at++;
-}
-
-static bool skip_char(struct scanner *s, char wanted)
-{
-	skip_space(s);
-	if (s->at == s->end || *s->at != wanted)
-		return false;
-	s->at++;
-	return true;
-}
-
-static bool skip_string(struct scanner *s)
-{
-	if (!skip_char(s, '"'))
-		return false;
-	for (const char *quote; (quote = memchr(s->at, '"', (size_t)(s->end - s->at))); ) {
-		const char *slash = quote;
-
-		while (slash > s->at && slash[-1] == '\\')
-			slash--;
-		s->at = quote + 1;
-		if (!((quote - slash) & 1))	/* an even number of them escape each other, not the quote */
-			return true;
-	}
-	return false;
-}
-
-/* Over a value, so far as brackets and strings show where it ends; what is in it its parser judges. */
-static bool skip_value(struct scanner *s)
-{
-	static const bool ends[256] = {	/* what a number or a word ends before */
-		['"'] = true, ['{'] = true, ['}'] = true, ['['] = true, [']'] = true, [','] = true, [':'] = true, [' '] = true, ['\t'] = true,
-		['\r'] = true, ['\n'] = true,
-	};
-	unsigned depth = 0;
-	const char *start;
-
-	do {
-		skip_space(s);
-		start = s->at;
-		while (s->at < s->end && !ends[(uint8_t)*s->at])
-			s->at++;
-		if (s->at == s->end)
-			return false;
-		switch (*s->at) {
-		case '"':
-			if (s->at != start || !skip_string(s))
-				return false;
-			break;
-		case '{': case '[':
-			depth++;
-			s->at++;
-			break;
-		case '}': case ']':
-			if (!depth)
-				return s->at > start;	/* the end of what a number or word stands in */
-			depth--;
-			s->at++;
-			break;
-		default:
-			if (depth)
-				s->at++;
-			else if (s->at == start)
-				return false;
-		}
-	} while (depth);
-	return true;
-}
-
-/* The members of an object: *at_member is called with each key, its bytes as they stand, and value. */
-typedef bool (*member_fn)(struct isf *isf, void *user, struct scanner key, struct scanner value);
-
-static bool each_value(struct isf *isf, struct scanner *s, member_fn at_member, void *user)
-{
-	if (!skip_char(s, '{'))
-		return false;
-	if (skip_char(s, '}'))
-		return true;
-	do {
-		struct scanner key, value;
-
-		skip_space(s);
-		key.at = s->at + 1;
-		if (!skip_string(s))
-			return false;
-		key.end = s->at - 1;
-		if (!skip_char(s, ':'))
-			return false;
-		skip_space(s);
-		value.at = s->at;
-		if (!skip_value(s))
-			return false;
-		value.end = s->at;
-		if (!at_member(isf, user, key, value))
-			return false;
-	} while (skip_char(s, ','));
-	return skip_char(s, '}');
-}
-
-static void value_free(gpointer data)
-{
-	struct value *value = data;
-
-	json_decref(value->parsed);
-	g_free(value);
-}
-
-static bool add_value(struct isf *isf, void *user, struct scanner key, struct scanner value)
-{
-	struct value v = { value.at, (size_t)(value.end - value.at), NULL };
-
-	(void)isf;
-	/* Names of C have nothing to escape; others nobody asks for. */
-	g_hash_table_replace(user, g_strndup(key.at, (gsize)(key.end - key.at)), g_memdup2(&v, sizeof(v)));
-	return true;
-}
-
-static bool add_part(struct isf *isf, void *user, struct scanner key, struct scanner value)
-{
-	size_t length = (size_t)(key.end - key.at);
-
-	(void)user;
-	for (enum part p = 0; p < PARTS; p++) {
-		if (strlen(part_names[p]) != length || memcmp(part_names[p], key.at, length))
-			continue;
-		g_clear_pointer(&isf->parts[p], g_hash_table_destroy);
-		if (*value.at != '{')
-			return true;
-		isf->parts[p] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, value_free);
-		return each_value(isf, &value, add_value, isf->parts[p]);
-	}
-	return true;
-}
-
-static bool read_parts(struct isf *isf)
-{
-	struct scanner s;
+	g_autoptr(GByteArray) text = read_text(isf);
 	unsigned values = 0;
+	json_error_t error;
+	json_t *root;
 
-	isf->text = read_text(isf);
-	if (!isf->text)
-		return false;
+	if (!text)
+		return NULL;
 	/* Every value but the first follows one of these. */
-	for (guint i = 0; i < isf->text->len; i++)
-		values += isf->text->data[i] == ',' || isf->text->data[i] == '[' || isf->text->data[i] == '{';
+	for (guint i = 0; i < text->len; i++)
+		values += text->data[i] == ',' || text->data[i] == '[' || text->data[i] == '{';
 	if (values > VALUES_MAX) {
 		fail(isf, "more than %u values", VALUES_MAX);
-		return false;
+		return NULL;
 	}
-	s = (struct scanner){ (const char *)isf->text->data, (const char *)isf->text->data + isf->text->len };
-	bool whole = each_value(isf, &s, add_part, NULL);
-	skip_space(&s);
-	if (!whole || s.at != s.end) {
-		unsigned line = 1;
-		for (const char *c = (const char *)isf->text->data; c < s.at; c++)
-			line += *c == '\n';
-		fail(isf, "line %u: not JSON, or no object", line);
-	}
-	return !isf->error;
+	root = json_loadb((const char *)text->data, text->len, 0, &error);
+	if (!root)
+		fail(isf, "line %d: %s", error.line, error.text);
+	return root;
 }
 
 /* Values ------------------------------------------------------------------- */
 
-/* A value of a part by its name; NULL: none. One that is damaged is an error. */
-static json_t *find_value(struct isf *isf, enum part part, const char *name)
+static json_t *get_object(struct isf *isf, json_t *parent, const char *key)
 {
-	struct value *value = isf->parts[part] ? g_hash_table_lookup(isf->parts[part], name) : NULL;
-	json_error_t error;
+	json_t *value = json_object_get(parent, key);
 
-	if (value && !value->parsed && !isf->error) {
-		value->parsed = json_loadb(value->text, value->length, JSON_DECODE_ANY, &error);
-		if (!value->parsed)
-			fail(isf, "%s, %s, line %d: %s", part_names[part], name, error.line, error.text);
-	}
-	return value ? value->parsed : NULL;
+	if (!json_is_object(value))
+		fail(isf, "no object \"%s\"", key);
+	return json_is_object(value) ? value : NULL;
 }
 
 /* A non-negative integer; false and no error recorded otherwise. */
@@ -390,13 +229,13 @@ static bool type_size(struct isf *isf, json_t *type, uint64_t *size)
 				*size = factor * isf->pointer_size;
 				return true;
 			}
-			found = find_value(isf, BASE_TYPES, json_is_string(found) ? json_string_value(found) : "");
+			found = json_object_get(isf->base_types, json_is_string(found) ? json_string_value(found) : "");
 		} else if (!strcmp(kind, "base")) {
-			found = find_value(isf, BASE_TYPES, name);
+			found = json_object_get(isf->base_types, name);
 		} else if (!strcmp(kind, "enum")) {
-			found = find_value(isf, ENUMS, name);
+			found = json_object_get(isf->enums, name);
 		} else if (!strcmp(kind, "struct") || !strcmp(kind, "union") || !strcmp(kind, "class")) {
-			found = find_value(isf, USER_TYPES, name);
+			found = json_object_get(isf->user_types, name);
 		} else {
 			return false;
 		}
@@ -415,7 +254,7 @@ static bool type_size(struct isf *isf, json_t *type, uint64_t *size)
  */
 static json_t *find_member(struct isf *isf, const char *type, const char *member, unsigned depth, uint64_t *offset)
 {
-	json_t *fields = json_object_get(find_value(isf, USER_TYPES, type), "fields");
+	json_t *fields = json_object_get(json_object_get(isf->user_types, type), "fields");
 	json_t *found = json_object_get(fields, member), *field;
 	const char *key;
 	uint64_t own;
@@ -489,7 +328,7 @@ static void load_field(void *user, const char *type, const char *member, struct 
 static void load_size(void *user, const char *type, uint32_t *size)
 {
 	struct isf *isf = user;
-	json_t *found = find_value(isf, USER_TYPES, type);
+	json_t *found = json_object_get(isf->user_types, type);
 	uint64_t value;
 
 	if (!found || isf->error)
@@ -505,7 +344,7 @@ static void load_size(void *user, const char *type, uint32_t *size)
 static void load_symbol(void *user, const char *name, uint64_t *rva)
 {
 	struct isf *isf = user;
-	json_t *found = find_value(isf, SYMBOLS, name);
+	json_t *found = json_object_get(isf->symbols, name);
 
 	if (found && !isf->error && !get_uint(found, "address", rva))
 		fail(isf, "symbol %s: no address", name);
@@ -519,17 +358,15 @@ static bool valid_guid_age(const char *guid_age)
 	return digits > 32 && digits <= 40 && !guid_age[digits];
 }
 
-static void load_identity(struct isf *isf)
+static void load_identity(struct isf *isf, json_t *metadata)
 {
-	json_t *windows = find_value(isf, METADATA, "windows");
-	json_t *pdb = json_object_get(windows, "pdb");
+	json_t *windows = get_object(isf, metadata, "windows");
+	json_t *pdb = get_object(isf, windows, "pdb");
 	g_autofree char *guid = NULL;
 	uint64_t age;
 
-	if (!json_is_object(windows) || !json_is_object(pdb)) {
-		fail(isf, "no object \"%s\"", json_is_object(windows) ? "pdb" : "windows");
+	if (!pdb)
 		return;
-	}
 	guid = g_ascii_strup(get_string(pdb, "GUID"), -1);
 	if (strlen(guid) != 32 || strspn(guid, "0123456789ABCDEF") != 32)
 		fail(isf, "metadata: no valid GUID");
@@ -539,18 +376,22 @@ static void load_identity(struct isf *isf)
 		isf->layout->guid_age = g_strdup_printf("%s%X", guid, (unsigned)age);
 }
 
-static void load(struct isf *isf)
+static void load(struct isf *isf, json_t *root)
 {
 	uint64_t pointer;
 
-	for (enum part p = 0; p < PARTS; p++)
-		if (!isf->parts[p])
-			fail(isf, "no object \"%s\"", part_names[p]);
-	if (!isf->error)
-		load_identity(isf);
+	if (!json_is_object(root)) {
+		fail(isf, "not a JSON object");
+		return;
+	}
+	isf->base_types = get_object(isf, root, "base_types");
+	isf->user_types = get_object(isf, root, "user_types");
+	isf->enums = get_object(isf, root, "enums");
+	isf->symbols = get_object(isf, root, "symbols");
+	load_identity(isf, get_object(isf, root, "metadata"));
 	if (isf->error)
 		return;
-	if (!get_uint(find_value(isf, BASE_TYPES, "pointer"), "size", &pointer) || (pointer != 4 && pointer != 8)) {
+	if (!get_uint(json_object_get(isf->base_types, "pointer"), "size", &pointer) || (pointer != 4 && pointer != 8)) {
 		fail(isf, "no base type \"pointer\" of 4 or 8 bytes");
 		return;
 	}
@@ -566,12 +407,11 @@ struct layout *layout_load_isf(const char *path, GError **error)
 {
 	AUTO(layout) layout = layout_create();
 	struct isf isf = { .path = path, .layout = layout };
+	json_t *root = read_json(&isf);
 
-	if (read_parts(&isf))
-		load(&isf);
-	for (enum part p = 0; p < PARTS; p++)
-		g_clear_pointer(&isf.parts[p], g_hash_table_destroy);
-	g_clear_pointer(&isf.text, g_byte_array_unref);
+	if (root)
+		load(&isf, root);
+	json_decref(root);
 	if (isf.error) {
 		g_propagate_error(error, isf.error);
 		return NULL;
