@@ -25,8 +25,6 @@
 #define UNPACK_MEMORY_MAX limit(unpack_memory)
 /* How deep array types and anonymous members may nest; one load may look at so many
  * anonymous members in all. */
-#define DEPTH_MAX 16
-#define ANONYMOUS_MAX 100000
 
 struct isf {
 	const char *path;
@@ -212,7 +210,7 @@ static bool type_size(struct isf *isf, json_t *type, uint64_t *size)
 	uint64_t factor = 1, count;
 	json_t *found;
 
-	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
+	for (unsigned depth = 0; depth < FIXED_symbol_depth; depth++) {
 		const char *kind = get_string(type, "kind"), *name = get_string(type, "name");
 
 		if (!strcmp(kind, "array")) {
@@ -266,7 +264,7 @@ static json_t *find_member(struct isf *isf, const char *type, const char *member
 			*offset += MIN(own, UINT32_MAX);
 		return found;
 	}
-	if (depth == DEPTH_MAX)
+	if (depth == FIXED_symbol_depth)
 		return NULL;
 	json_object_foreach(fields, key, field) {
 		json_t *inner = json_object_get(field, "type");
@@ -274,7 +272,7 @@ static json_t *find_member(struct isf *isf, const char *type, const char *member
 
 		if (!json_is_true(json_object_get(field, "anonymous")))
 			continue;
-		if (++isf->anonymous > ANONYMOUS_MAX) {
+		if (++isf->anonymous > limit(symbol_anonymous)) {
 			fail(isf, "too many anonymous members");
 			return NULL;
 		}

@@ -19,15 +19,11 @@
 #define KERNEL_AREA_32_END UINT64_C(0x100000000)
 /* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
 #define HINT_REACH (UINT64_C(64) << 20)
-/* Page directories of the kernel that are looked at: 16 TiB of addresses. */
-#define MAX_DIRECTORIES 16384u
 /* Of the kernel's page tables each so many-th is looked at, up to so many, for whether it was filled with zeros. */
 #define BLANK_EACH 4u
 #define BLANK_SAMPLE 256u
 /* A page-table root that is in no dump. */
 #define NO_TABLE UINT64_C(0x000ffffffffff000)
-/* Page-table roots that a scan of memory tries at most: the first honest one leads there. */
-#define ROOTS_TRIED 256u
 /* A look into an image counts as so many pages of a search. */
 #define IMAGE_STEPS 256
 /* KUSER_SHARED_DATA's fixed address and the offsets that never moved (ntddk.h). */
@@ -270,7 +266,7 @@ static bool look_for_tables(struct scan *s, const uint8_t *page, uint64_t pa)
 		s->tried += known != NULL;
 		if (known && try_scanned(s, pa + at, ARCH_X86_PAE))
 			return true;
-		if (s->tried >= ROOTS_TRIED || !*s->steps)
+		if (s->tried >= limit(kernel_roots) || !*s->steps)
 			break;
 	}
 	return false;
@@ -286,7 +282,7 @@ static bool scan_memory(struct scan *s, bool (*look)(struct scan *s, const uint8
 			const uint8_t *page = image_page(s->k->image, (pa_t){ pa }, scratch);
 			if (page && look(s, page, pa))
 				return true;
-			if (s->tried >= ROOTS_TRIED || !*s->steps)
+			if (s->tried >= limit(kernel_roots) || !*s->steps)
 				return false;
 		}
 	return false;
@@ -523,7 +519,7 @@ static bool tables_missing(const struct kernel *k)
 		for (unsigned j = 0; j < 512; j++) {
 			if (!(pointers[j] & 1) || pointers[j] & 0x80)
 				continue;
-			if (++directories > MAX_DIRECTORIES)	/* they name each other */
+			if (++directories > limit(kernel_directories))	/* they name each other */
 				return missing > there / 256;
 			if (image_read(k->image, (pa_t){ pointers[j] & UINT64_C(0x0000fffffffff000) }, directory, sizeof(directory))) {
 				missing += 512;

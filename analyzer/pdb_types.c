@@ -2,13 +2,12 @@
 /* The TPI stream: type records, each by its index. */
 #include <string.h>
 #include "pdb_private.h"
+#include "limit.h"
 
 #define STREAM_TPI 2u
 /* Linkers of Windows XP's time wrote the first, with the same records. */
 #define TPI_VERSION_70 19990903u
 #define TPI_VERSION_80 20040203u
-#define DEPTH_MAX 32	/* of types made of types, and of lists that go on in another */
-#define LISTS_MAX 4096	/* records that one list of members may go on through */
 /* Of a type's properties: declared, defined elsewhere; a name of its own (the decorated one) stands behind the name. */
 #define FORWARD 0x80u
 #define UNIQUE_NAME 0x200u
@@ -260,7 +259,7 @@ bool pdb_type_size(const struct pdb *pdb, uint32_t type, uint64_t *size)
 	struct bytes b;
 	uint32_t found;
 
-	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
+	for (unsigned depth = 0; depth < FIXED_pdb_depth; depth++) {
 		if (type < pdb->first_type)
 			return simple_size(type, size);
 		if (read_definition(pdb, type, &d) && d.kind != PDB_ENUM) {
@@ -379,7 +378,7 @@ bool pdb_each_member(const struct pdb *pdb, uint32_t type, pdb_member_fn visit, 
 	list = d.fields;
 	for (unsigned lists = 0; list; lists++, list = next) {
 		next = 0;
-		if (lists == LISTS_MAX || open_record(pdb, list, &b) != LF_FIELDLIST) {
+		if (lists == FIXED_pdb_lists || open_record(pdb, list, &b) != LF_FIELDLIST) {
 			pdb_fail(pdb, error, "the members of %s are damaged", d.name);
 			return false;
 		}

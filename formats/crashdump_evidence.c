@@ -3,8 +3,8 @@
  * blobs of secondary data follow the pages. */
 #include <string.h>
 #include "crashdump.h"
+#include "limit.h"
 
-#define MAX_BLOBS 4096
 #define MAX_PROCESSES 64
 #define MAX_LEAVES 512		/* user pages looked at in one process */
 #define PRESENT 1u
@@ -141,7 +141,11 @@ uint64_t crashdump_secondary_data(struct crashdump *dump, uint64_t offset)
 		return offset;
 	uint64_t at = offset + MAX(16, bytes_at(&head, 8, 4));
 	g_autoptr(GString) json = g_string_new("[");
-	for (unsigned n = 0; n < MAX_BLOBS && at < file->size; n++) {
+	for (unsigned n = 0; at < file->size; n++) {
+		if (n == limit(secondary_data)) {
+			image_note(dump->image, FAULT_LIMIT, 0, "secondary data: more than %u blobs", n);
+			break;
+		}
 		struct bytes b = file_slice(file, at, 32);
 		uint32_t header = bytes_u32(&b);
 		const uint8_t *guid = bytes_take(&b, 16);

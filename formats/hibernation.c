@@ -21,9 +21,7 @@
 
 #define SET_PAGES 16u
 #define SET_SIZE (SET_PAGES * PAGE_SIZE)
-#define RESUME_REACH (1u << 20)	/* bytes behind a broken set that are looked through for the next ones */
 #define RESUME_SETS 4u		/* that must follow each other there */
-#define MAX_RESUMED 64
 #define MAX_RUNS limit32(hibernation_runs)
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 #define CACHE_SLOTS 1024u	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
@@ -117,7 +115,7 @@ static uint64_t resume(const struct hibernation *h, uint64_t at)
 {
 	const struct file *file = h->image->file;
 
-	for (uint64_t end = at + RESUME_REACH; ++at < end && at < file->size;) {
+	for (uint64_t end = at + limit(resume_bytes); ++at < end && at < file->size;) {
 		uint64_t next = at;
 		unsigned n = 0;
 		for (; n < RESUME_SETS; n++) {
@@ -144,7 +142,7 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 		struct bytes descriptors;
 		struct set set;
 		if (!read_set(h, at, &set, &descriptors) || set.size > file->size - set.offset) {
-			uint64_t next = total && at < file->size && resumed++ < MAX_RESUMED ? resume(h, at) : 0;
+			uint64_t next = total && at < file->size && resumed++ < limit(resumed) ? resume(h, at) : 0;
 			if (total && at < file->size)
 				image_note(h->image, FAULT_IMPLAUSIBLE, 0,
 					   "hibernation file: %s set: no compression set at 0x%" G_GINT64_MODIFIER

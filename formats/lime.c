@@ -12,7 +12,6 @@
 
 #define MAGIC 0x4c694d45u
 #define HEADER_SIZE 32
-#define MAX_RESUMED 64		/* broken headers after which the next is looked for: each look may read all of the file */
 #define MAX_RANGES limit32(lime_ranges)
 
 static bool lime_match(const struct file *file)
@@ -69,7 +68,7 @@ static bool lime_open(struct image *image, GError **error)
 			what = "its range is longer than what is left of the file";
 		if (what && h.there) {
 			/* What lies up to the next header is this one's, if its first address can be that. */
-			uint64_t next = resumed++ < MAX_RESUMED ? next_header(file, at + 4) : file->size, length_there = next > at + HEADER_SIZE ? next - at - HEADER_SIZE : 0;
+			uint64_t next = resumed++ < limit(resumed) ? next_header(file, at + 4) : file->size, length_there = next > at + HEADER_SIZE ? next - at - HEADER_SIZE : 0;
 			bool usable = length_there && !(h.first & PAGE_MASK) && !(h.first >> 52) &&
 				      (h.magic == MAGIC ? next < file->size || h.last < h.first : length == length_there);
 			if (usable || next < file->size) {
