@@ -109,11 +109,21 @@ static const struct context_register registers_arm64[] = {
 	{ "x26", 0xd8, 8 }, { "x27", 0xe0, 8 }, { "x28", 0xe8, 8 }, { "cpsr", 0x4, 4 }, { NULL, 0, 0 },
 };
 
+/* CONTEXT.ContextFlags (0x30 on x64, 0 on ARM64) says which machine's record it is: CONTEXT_AMD64, CONTEXT_ARM64. Where it says both or
+ * neither it is the header's. */
+static enum architecture context_architecture(struct crashdump *dump)
+{
+	const bool arm64 = (bytes_at(&dump->header, 0x348, 4) >> 20 & 0x1ff) == 4, x64 = (bytes_at(&dump->header, 0x348 + 0x30, 4) >> 20 & 0x1ff) == 1;
+
+	return !dump->is_64bit || arm64 == x64 ? dump->image->facts.architecture : arm64 ? ARCH_ARM64 : ARCH_X64;
+}
+
 /* The CONTEXT record, whose layout is the machine's. One that Windows didn't fill is made of "PAGE". */
 static void read_context(struct crashdump *dump)
 {
 	struct image_facts *facts = &dump->image->facts;
-	const struct context_register *r = facts->architecture == ARCH_X64 ? registers_x64 : facts->architecture == ARCH_ARM64 ? registers_arm64 : registers_x86;
+	const enum architecture machine = context_architecture(dump);
+	const struct context_register *r = machine == ARCH_X64 ? registers_x64 : machine == ARCH_ARM64 ? registers_arm64 : registers_x86;
 	const unsigned record = dump->is_64bit ? 0x348 : 0x320;
 	const uint64_t filler = dump->is_64bit ? G_GUINT64_CONSTANT(0x4547415045474150) : 0x45474150;
 	uint64_t pc = bytes_at(&dump->header, record + r[0].offset, r[0].width), sp = bytes_at(&dump->header, record + r[1].offset, r[1].width);
