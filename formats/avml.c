@@ -3,10 +3,10 @@
  * AVML's compressed images: LiME's header with a magic of its own and version 2, behind it the range as a snappy frame stream (chunks
  * of at most 64 KiB), then eight bytes that say how long the stream is. Ranges under LiME's own header (version 1) may stand between.
  */
+#include <snappy-c.h>
 #include <string.h>
 #include "format.h"
 #include "limit.h"
-#include "snappy.h"
 
 #define HEADER_SIZE 32u
 #define MAGIC 0x4c4d5641u		/* "AVML" */
@@ -60,6 +60,24 @@ static void add_chunk(struct avml *a, uint64_t start, uint64_t offset, uint64_t 
 		g_array_append_val(a->chunks, c);
 }
 
+static bool unpacked_length(struct bytes data, uint64_t *length)
+{
+	size_t n = 0;
+
+	if (snappy_uncompressed_length((const char *)data.p, data.n, &n) != SNAPPY_OK)
+		return false;
+	*length = n;
+	return true;
+}
+
+/* False: `data` is no snappy block, or not one of `size` bytes. */
+static bool unpack(struct bytes data, uint8_t *to, size_t size)
+{
+	size_t n = size;
+
+	return snappy_uncompress((const char *)data.p, data.n, (char *)to, &n) == SNAPPY_OK && n == size;
+}
+
 /* The chunks of a range of `size` bytes whose stream begins at `at`; where the stream ends. What was not there is added to bytes_missing. */
 static uint64_t read_stream(struct avml *a, uint64_t at, uint64_t start, uint64_t size)
 {
@@ -82,7 +100,7 @@ static uint64_t read_stream(struct avml *a, uint64_t at, uint64_t start, uint64_
 			continue;
 		bytes_take(&data, 4);		/* a checksum */
 		length = data.n;
-		if (data.bad || (type == CHUNK_COMPRESSED && !snappy_length(data, &length)) || !length || length > CHUNK_MAX || length > size - done) {
+		if (data.bad || (type == CHUNK_COMPRESSED && !unpacked_length(data, &length)) || !length || length > CHUNK_MAX || length > size - done) {
 			image_note(a->image, FAULT_IMPLAUSIBLE, start + done, "AVML: the chunk at 0x%" G_GINT64_MODIFIER "x gives %" G_GUINT64_FORMAT
 				   " bytes, not within 1-%" G_GUINT64_FORMAT ": the rest of its range is left out", at - 4 - stored, length,
 				   MIN(size - done, CHUNK_MAX));
@@ -226,7 +244,7 @@ static enum fault read_chunk(struct avml *a, const struct chunk *c, uint64_t fro
 		return FAULT_NONE;
 	/* Outside the lock: threads that want the same chunk do it twice, none waits. */
 	uint8_t *bytes = g_malloc(c->size);
-	if (!snappy_decompress(data, bytes, c->size)) {
+	if (!unpack(data, bytes, c->size)) {
 		g_free(bytes);
 		return FAULT_IMPLAUSIBLE;
 	}

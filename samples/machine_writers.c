@@ -249,7 +249,7 @@ static uint32_t crc32c_masked(const uint8_t *bytes, size_t n)
 	return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 
-/* A block of snappy: literals, and copies where a byte repeats. */
+/* A block of snappy: literals, and copies where a byte repeats. The library would compress otherwise from version to version. */
 static void put_snappy(GByteArray *a, const uint8_t *bytes, size_t size)
 {
 	size_t literal = 0;
