@@ -142,6 +142,22 @@ static int compare_chunks(const void *x, const void *y)
 	return a->start != b->start ? (a->start > b->start) - (a->start < b->start) : (a->offset > b->offset) - (a->offset < b->offset);
 }
 
+/* Sort them; of several that begin at one address the first in the file stays. */
+static void drop_doubles(GArray *chunks)
+{
+	guint kept = 0;
+
+	g_array_sort(chunks, compare_chunks);
+	for (guint i = 0; i < chunks->len; i++) {
+		struct chunk *to = &g_array_index(chunks, struct chunk, kept), *from = &g_array_index(chunks, struct chunk, i);
+		if (kept && to[-1].start == from->start)
+			continue;
+		*to = *from;
+		kept++;
+	}
+	g_array_set_size(chunks, kept);
+}
+
 static bool avml_open(struct image *image, GError **error)
 {
 	struct avml *a = image->format_data = g_new0(struct avml, 1);
@@ -188,7 +204,7 @@ static bool avml_open(struct image *image, GError **error)
 	}
 	if (a->chunks->len >= limit32(avml_chunks))
 		image_note(image, FAULT_LIMIT, 0, "AVML: more than %u chunks: the rest is left out", limit32(avml_chunks));
-	g_array_sort(a->chunks, compare_chunks);
+	drop_doubles(a->chunks);
 	image->facts.detail = g_strdup_printf("version 2, %u of %u ranges compressed", compressed, n);
 	return true;
 }
@@ -206,7 +222,7 @@ static void avml_close(struct image *image)
 	g_free(a);
 }
 
-/* The last chunk that begins at or before pa; of several that begin there the first in the file. */
+/* The last chunk that begins at or before pa. */
 static const struct chunk *chunk_at(const struct avml *a, uint64_t pa)
 {
 	guint low = 0, high = a->chunks->len;
@@ -218,8 +234,6 @@ static const struct chunk *chunk_at(const struct avml *a, uint64_t pa)
 		else
 			high = mid;
 	}
-	while (low > 1 && g_array_index(a->chunks, struct chunk, low - 2).start == g_array_index(a->chunks, struct chunk, low - 1).start)
-		low--;
 	const struct chunk *c = low ? &g_array_index(a->chunks, struct chunk, low - 1) : NULL;
 	return c && pa - c->start < c->size ? c : NULL;
 }
