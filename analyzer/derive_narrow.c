@@ -267,7 +267,7 @@ static bool is_node(struct derive *d, uint32_t node, uint32_t parent, unsigned u
 static int is_vad_root(struct derive *d, const struct instance *s, unsigned at)
 {
 	if (d->layout->eprocess.VadRoot.size > W) {
-		uint32_t right = value(s, at + 2 * W), back;
+		uint32_t right = value(s, at + 2 * W), back = 0;
 		return !right ? -1 : evidence_pointer(d->e, right) && read_word(d, right, &back) && (back & ~3u) == (uint32_t)s->va + at;
 	}
 	uint32_t root = value(s, at);
