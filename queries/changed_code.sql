@@ -23,11 +23,16 @@ pairs AS MATERIALIZED (
   SELECT c.image_id, c.file, (x.address - c.base) / 4096 - c.virtual_address / 4096, x.page_hashes, 1, o.image_id, o.page_hashes
   FROM image_patches x JOIN code c ON c.image_id = x.image_id AND c.name = x.section AND x.address - c.base >= c.virtual_address
   JOIN variants o ON o.file = c.file AND o.dump_id <> c.dump_id WHERE x.page_hashes IS NOT NULL),
-page (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM page WHERE n + 1 < (SELECT max(length(page_hashes)) / 8 FROM pairs)),
+-- a section's hashes in pieces of 64 pages: of one that is megabytes long each page would cost a copy of all
+piece (b) AS (SELECT 0 UNION ALL SELECT b + 1 FROM piece WHERE b + 1 < (SELECT max(length(page_hashes)) + 511 FROM pairs) / 512),
+pieces AS MATERIALIZED (
+  SELECT image_id, file, first, private, other_image, b, substr(page_hashes, 512 * b + 1, 512) AS ours, substr(theirs, 512 * b + 8 * first + 1, 512) AS theirs
+  FROM pairs JOIN piece ON 512 * b < length(page_hashes) AND 512 * b + 8 * first < length(theirs)),
+page (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM page WHERE n < 63),
 compared AS (
-  SELECT p.*, n, substr(p.page_hashes, 8 * n + 1, 8) <> substr(p.theirs, 8 * (n + p.first) + 1, 8) AS differs
-  FROM pairs p JOIN page ON 8 * n < length(p.page_hashes) AND 8 * (n + p.first) < length(p.theirs)
-  WHERE substr(p.page_hashes, 8 * n + 1, 8) <> x'0000000000000000' AND substr(p.theirs, 8 * (n + p.first) + 1, 8) <> x'0000000000000000'),
+  SELECT p.*, 64 * b + n AS n, substr(p.ours, 8 * n + 1, 8) <> substr(p.theirs, 8 * n + 1, 8) AS differs
+  FROM pieces p JOIN page ON 8 * n < length(p.ours) AND 8 * n < length(p.theirs)
+  WHERE substr(p.ours, 8 * n + 1, 8) <> x'0000000000000000' AND substr(p.theirs, 8 * n + 1, 8) <> x'0000000000000000'),
 judged AS (
   SELECT image_id, file, private, other_image, sum(differs) AS pages, count(*) AS all_pages,
          group_concat(iif(differs, n + first, NULL)) AS numbers, min(iif(differs, n + first, NULL)) AS at
