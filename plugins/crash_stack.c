@@ -84,13 +84,14 @@ static bool run(struct context *c, GError **error)
 	put(c, symbolizer, position++, (va_t){ 0 }, (va_t){ facts->instruction_pointer });
 	/* A small dump says where its part of the stack begins; the handler's own frames lie below the context's. */
 	va_t at = { triage && triage->call_stack.va ? triage->call_stack.va : facts->stack_pointer };
+	const uint64_t first = at.v;
 	uint64_t end = at.v + MIN(limit(crash_stack), triage && triage->call_stack.length ? triage->call_stack.length : UINT64_MAX);
 	if (at.v % width || !(width == 8 ? at.v >> 63 : at.v >> 31) || end < at.v)
 		return true;
 	for (; at.v < end && !context_cancelled(c); at.v += width) {
 		uint64_t value = 0;
 		enum fault fault = space_read(c->space, at, &value, width, NULL);
-		if (fault && position == 1)	/* behind the stack's base there is nothing */
+		if (fault && at.v == first)	/* behind the stack's base there is nothing */
 			context_note(c, fault, at, "crash_stack", "the stack of the thread that crashed can't be read");
 		if (fault)
 			break;
