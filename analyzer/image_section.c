@@ -47,7 +47,8 @@ static void read_subsections(const struct view *view, struct image_section *out)
 			break;
 		(void)!READ(subsection, subsection.StartingSector, &sector);
 		uint64_t index = (base - vad->first_prototype_pte.v) / width;
-		if (base < vad->first_prototype_pte.v || index >= view_pages(view) || pages > view_pages(view) - index)
+		if (base < vad->first_prototype_pte.v || index >= view_pages(view) || pages > view_pages(view) - index ||
+		    index + pages > UINT32_MAX / PAGE_SIZE)	/* no image is larger */
 			break;
 		/* Up to the next one's bytes of the file, as far as the pages go. */
 		if (last && sector * (uint64_t)SECTOR > last->raw_offset)
