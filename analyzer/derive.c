@@ -129,6 +129,37 @@ static void collect(void *user, const char *type, const char *member, struct fie
 		m->fields[m->n++] = field;
 }
 
+float derive_share_of(struct derive *d, unsigned at, unsigned enough, check_fn check)
+{
+	unsigned good = 0, bad = 0;
+	const struct instance *s;
+
+	FOR_INSTANCES(d, s) {
+		int ok = check(d, s, at);
+
+		if (ok >= 0)
+			*(ok ? &good : &bad) += 1;
+		if (derive_hopeless(good, bad))
+			return 0;
+	}
+	return derive_share(good, bad, enough);
+}
+
+float derive_probe_pid(struct derive *d, unsigned at)
+{
+	return at == d->e->pid;
+}
+
+float derive_probe_links(struct derive *d, unsigned at)
+{
+	return at == d->e->links;
+}
+
+float derive_probe_name(struct derive *d, unsigned at)
+{
+	return at == d->e->name;
+}
+
 static int by_offset(const void *a, const void *b)
 {
 	const struct field *x = *(struct field *const *)a, *y = *(struct field *const *)b;

@@ -67,6 +67,13 @@ static inline bool derive_hopeless(unsigned good, unsigned bad)
 {
 	return bad > 6 && bad > good;
 }
+/* Of the instances those that a check accepts; those of which it knows nothing (-1) have no say. */
+typedef int (*check_fn)(struct derive *d, const struct instance *s, unsigned at);
+float derive_share_of(struct derive *d, unsigned at, unsigned enough, check_fn check);
+/* What the evidence says of _EPROCESS before anything is derived. */
+float derive_probe_pid(struct derive *d, unsigned at);
+float derive_probe_links(struct derive *d, unsigned at);
+float derive_probe_name(struct derive *d, unsigned at);
 #define FOR_INSTANCES(d, s) \
 	for (guint i_ = 0; i_ < (d)->instances->len && ((s) = instance_at((d)->instances, i_)); i_++)
 

@@ -353,37 +353,25 @@ static uint64_t area_of(struct derive *d, const struct instance *s)
 	return is_area(d, area) ? area : 0;
 }
 
+static int names_area(struct derive *d, const struct instance *s, unsigned at)
+{
+	return at_image(d, s, d->anchor) ? is_area(d, instance_value(s, at, 8)) : -1;
+}
+
 static float probe_area(struct derive *d, unsigned at)
 {
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
+	return derive_share_of(d, at, 2, names_area);
+}
 
-	FOR_INSTANCES(d, s) {
-		if (!at_image(d, s, d->anchor))
-			continue;
-		*(is_area(d, instance_value(s, at, 8)) ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, 2);
+static int names_subsection(struct derive *d, const struct instance *s, unsigned at)
+{
+	return at_image(d, s, d->anchor) ? control_area(d, instance_value(s, at, 8)) != 0 : -1;
 }
 
 static float probe_subsection(struct derive *d, unsigned at)
 {
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
-
 	/* The parent's pointer to its child looks like a subsection's to its area. */
-	if (at <= d->anchor)
-		return 0;
-	FOR_INSTANCES(d, s) {
-		if (!at_image(d, s, d->anchor))
-			continue;
-		*(control_area(d, instance_value(s, at, 8)) ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, 2);
+	return at <= d->anchor ? 0 : derive_share_of(d, at, 2, names_subsection);
 }
 
 /* Prototype PTEs: what they look like depends; that they are there doesn't. */
@@ -496,59 +484,50 @@ static float probe_section_flags(struct derive *d, unsigned at)
 #define IO_TYPE_DEVICE 3u	/* wdm.h: what a DEVICE_OBJECT begins with */
 
 /* A path within its volume. */
+static int is_file_name(struct derive *d, const struct instance *s, unsigned at)
+{
+	uint64_t length = instance_value(s, at, 2), room = instance_value(s, at + 2, 2), buffer = instance_value(s, at + 8, 8);
+	uint16_t first;
+
+	return length && !(length & 1) && room >= length && evidence_kernel_pointer(buffer) &&
+	       !space_read(d->e->space, (va_t){ buffer }, &first, 2, NULL) && first == '\\';
+}
+
 static float probe_file_name(struct derive *d, unsigned at)
 {
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
+	return derive_share_of(d, at, 2, is_file_name);
+}
 
-	FOR_INSTANCES(d, s) {
-		uint64_t length = instance_value(s, at, 2), room = instance_value(s, at + 2, 2), buffer = instance_value(s, at + 8, 8);
-		uint16_t first;
+static int names_device(struct derive *d, const struct instance *s, unsigned at)
+{
+	uint64_t device = instance_value(s, at, 8);
+	uint16_t type;
 
-		*(length && !(length & 1) && room >= length && evidence_kernel_pointer(buffer) &&
-		  !space_read(d->e->space, (va_t){ buffer }, &first, 2, NULL) && first == '\\' ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, 2);
+	return evidence_kernel_pointer(device) && !(device & 15) && !space_read(d->e->space, (va_t){ device }, &type, 2, NULL) && type == IO_TYPE_DEVICE;
 }
 
 static float probe_device(struct derive *d, unsigned at)
 {
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
-
-	FOR_INSTANCES(d, s) {
-		uint64_t device = instance_value(s, at, 8);
-		uint16_t type;
-
-		*(evidence_kernel_pointer(device) && !(device & 15) && !space_read(d->e->space, (va_t){ device }, &type, 2, NULL) &&
-		  type == IO_TYPE_DEVICE ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, 2);
+	return derive_share_of(d, at, 2, names_device);
 }
 
 /* _SECTION_OBJECT_POINTERS: one of the three is the control area that names the file. */
-static float probe_section_pointers(struct derive *d, unsigned at)
+static int names_section_pointers(struct derive *d, const struct instance *s, unsigned at)
 {
 	const struct field *file = &d->layout->control_area.FilePointer;
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
+	uint64_t pointers = instance_value(s, at, 8), area[3], back;
+	bool ok = false;
 
-	FOR_INSTANCES(d, s) {
-		uint64_t pointers = instance_value(s, at, 8), area[3] = { 0, 0, 0 }, back;
-		bool ok = false;
+	if (!evidence_kernel_pointer(pointers) || (pointers & 7) || space_read(d->e->space, (va_t){ pointers }, area, sizeof(area), NULL))
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		ok |= area[i] && derive_read(d, area[i] + file->offset, &back) && (back & ~UINT64_C(15)) == s->va;
+	return ok;
+}
 
-		if (evidence_kernel_pointer(pointers) && !(pointers & 7) && !space_read(d->e->space, (va_t){ pointers }, area, sizeof(area), NULL))
-			for (unsigned i = 0; i < 3; i++)
-				ok |= area[i] && derive_read(d, area[i] + file->offset, &back) && (back & ~UINT64_C(15)) == s->va;
-		*(ok ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, 2);
+static float probe_section_pointers(struct derive *d, unsigned at)
+{
+	return derive_share_of(d, at, 2, names_section_pointers);
 }
 
 /* The files of the control areas. Each says its size itself. */

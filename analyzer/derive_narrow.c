@@ -34,25 +34,6 @@ static const struct instance *owner(const struct derive *d, const struct instanc
 	return instance_at(d->e->processes, s->process);
 }
 
-/* The share of the instances that a check accepts; those of which it knows nothing (-1) don't count. */
-typedef int (*check_fn)(struct derive *d, const struct instance *s, unsigned at);
-
-static float share(struct derive *d, unsigned at, unsigned enough, check_fn check)
-{
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
-
-	FOR_INSTANCES(d, s) {
-		int ok = check(d, s, at);
-
-		if (ok >= 0)
-			*(ok ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, enough);
-}
-
 /* What the debugger's data block says outright, where it has such values (since Windows 2003); -1: it doesn't. */
 static int stated(const struct derive *d, unsigned offset, unsigned at)
 {
@@ -62,21 +43,6 @@ static int stated(const struct derive *d, unsigned offset, unsigned at)
 }
 
 /* Processes -------------------------------------------------------------------- */
-
-static float probe_pid(struct derive *d, unsigned at)
-{
-	return at == d->e->pid;
-}
-
-static float probe_links(struct derive *d, unsigned at)
-{
-	return at == d->e->links;
-}
-
-static float probe_name(struct derive *d, unsigned at)
-{
-	return at == d->e->name;
-}
 
 /* A root that leads to the kernel. The processes of a session may share a low part of it: it is compared whole. */
 static int leads_to_kernel(struct derive *d, const struct instance *s, unsigned at)
@@ -94,7 +60,7 @@ static float probe_dtb(struct derive *d, unsigned at)
 {
 	int said = stated(d, KDBG_PROCESS_DTB, at);
 
-	return said >= 0 ? (float)said : share(d, at, 2, leads_to_kernel);
+	return said >= 0 ? (float)said : derive_share_of(d, at, 2, leads_to_kernel);
 }
 
 static int is_create_time(struct derive *d, const struct instance *s, unsigned at)
@@ -104,7 +70,7 @@ static int is_create_time(struct derive *d, const struct instance *s, unsigned a
 
 static float probe_create_time(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_create_time);
+	return derive_share_of(d, at, 2, is_create_time);
 }
 
 static float probe_exit_time(struct derive *d, unsigned at)
@@ -130,7 +96,7 @@ static int is_exit_status(struct derive *d, const struct instance *s, unsigned a
 
 static float probe_exit_status(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_exit_status);
+	return derive_share_of(d, at, 2, is_exit_status);
 }
 
 /* System has no parent; the others' is a number like a pid, and not their own. */
@@ -147,7 +113,7 @@ static float probe_parent(struct derive *d, unsigned at)
 {
 	int said = stated(d, KDBG_PROCESS_PARENT, at);
 
-	return said >= 0 ? (float)said : share(d, at, 2, is_parent);
+	return said >= 0 ? (float)said : derive_share_of(d, at, 2, is_parent);
 }
 
 /* PEBs have ImageBaseAddress at 8. What is paged out says nothing. */
@@ -167,7 +133,7 @@ static float probe_peb(struct derive *d, unsigned at)
 {
 	int said = stated(d, KDBG_PROCESS_PEB, at);
 
-	return said >= 0 ? (float)said : share(d, at, 2, is_peb);
+	return said >= 0 ? (float)said : derive_share_of(d, at, 2, is_peb);
 }
 
 static int is_section_base(struct derive *d, const struct instance *s, unsigned at)
@@ -185,7 +151,7 @@ static int is_section_base(struct derive *d, const struct instance *s, unsigned 
 
 static float probe_section_base(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_section_base);
+	return derive_share_of(d, at, 2, is_section_base);
 }
 
 /* A token begins with its source's name. */
@@ -201,7 +167,7 @@ static int is_token(struct derive *d, const struct instance *s, unsigned at)
 
 static float probe_token(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_token);
+	return derive_share_of(d, at, 2, is_token);
 }
 
 /* A handle table names its process; System's has none to charge, and its pid alone. */
@@ -223,7 +189,7 @@ static int is_object_table(struct derive *d, const struct instance *s, unsigned 
 
 static float probe_object_table(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_object_table);
+	return derive_share_of(d, at, 2, is_object_table);
 }
 
 /* The session's space, on pages of its own: a small number is at its SessionId. System is in none. */
@@ -240,7 +206,7 @@ static int is_session(struct derive *d, const struct instance *s, unsigned at)
 
 static float probe_session(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_session);
+	return derive_share_of(d, at, 2, is_session);
 }
 
 /* A node whose parent (word 2; the low bits balance the tree) is `parent` and whose children, two words from `first` on, name it. */
@@ -276,7 +242,7 @@ static int is_vad_root(struct derive *d, const struct instance *s, unsigned at)
 
 static float probe_vad_root(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_vad_root);
+	return derive_share_of(d, at, 2, is_vad_root);
 }
 
 /* The head of a list of threads: its first entry stands at one distance behind a dispatcher header of type thread. */
@@ -303,7 +269,7 @@ static int is_thread_list(struct derive *d, const struct instance *s, unsigned a
 
 static float probe_threads(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_thread_list);
+	return derive_share_of(d, at, 2, is_thread_list);
 }
 
 static float probe_process_threads(struct derive *d, unsigned at)
@@ -343,7 +309,7 @@ static int is_cid(struct derive *d, const struct instance *s, unsigned at)
 
 static float probe_cid(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_cid);
+	return derive_share_of(d, at, 2, is_cid);
 }
 
 static int is_owner(struct derive *d, const struct instance *s, unsigned at)
@@ -353,7 +319,7 @@ static int is_owner(struct derive *d, const struct instance *s, unsigned at)
 
 static float probe_owner(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_owner);
+	return derive_share_of(d, at, 2, is_owner);
 }
 
 /* NT_TIB.Self is at 0x18. */
@@ -373,7 +339,7 @@ static float probe_teb(struct derive *d, unsigned at)
 {
 	int said = stated(d, KDBG_THREAD_TEB, at);
 
-	return said >= 0 ? (float)said : share(d, at, 3, is_teb);
+	return said >= 0 ? (float)said : derive_share_of(d, at, 3, is_teb);
 }
 
 /* Where threads start: the kernel's in a module. */
@@ -386,7 +352,7 @@ static int is_start(struct derive *d, const struct instance *s, unsigned at)
 
 static float probe_start(struct derive *d, unsigned at)
 {
-	return share(d, at, 2, is_start);
+	return derive_share_of(d, at, 2, is_start);
 }
 
 static void mark(void *user, const char *type, const char *member, struct field *f)
@@ -405,8 +371,8 @@ static void fit(struct derive *d)
 		{ FIELD_OF(kprocess.DirectoryTableBase), probe_dtb, 4, 4, 0.6f }, { FIELD_OF(kprocess.ThreadListHead), probe_threads, 4, 3, 0.7f },
 	};
 	static const struct probe process[] = {
-		{ FIELD_OF(eprocess.UniqueProcessId), probe_pid, 4, 8, 0.9f }, { FIELD_OF(eprocess.ActiveProcessLinks), probe_links, 4, 8, 0.9f },
-		{ FIELD_OF(eprocess.ImageFileName), probe_name, 1, 8, 0.9f }, { FIELD_OF(eprocess.CreateTime), probe_create_time, 8, 3, 0.8f },
+		{ FIELD_OF(eprocess.UniqueProcessId), derive_probe_pid, 4, 8, 0.9f }, { FIELD_OF(eprocess.ActiveProcessLinks), derive_probe_links, 4, 8, 0.9f },
+		{ FIELD_OF(eprocess.ImageFileName), derive_probe_name, 1, 8, 0.9f }, { FIELD_OF(eprocess.CreateTime), probe_create_time, 8, 3, 0.8f },
 		{ FIELD_OF(eprocess.ExitTime), probe_exit_time, 8, 2, 0.9f },
 		{ FIELD_OF(eprocess.InheritedFromUniqueProcessId), probe_parent, 4, 4, 0.8f }, { FIELD_OF(eprocess.Peb), probe_peb, 4, 4, 0.7f },
 		{ FIELD_OF(eprocess.SectionBaseAddress), probe_section_base, 4, 4, 0.8f }, { FIELD_OF(eprocess.Token), probe_token, 4, 4, 0.8f },

@@ -131,21 +131,6 @@ static float probe_empty_list(struct derive *d, unsigned at)
 
 /* _EPROCESS ---------------------------------------------------------------- */
 
-static float probe_links(struct derive *d, unsigned at)
-{
-	return at == d->e->links;
-}
-
-static float probe_pid(struct derive *d, unsigned at)
-{
-	return at == d->e->pid;
-}
-
-static float probe_name(struct derive *d, unsigned at)
-{
-	return at == d->e->name;
-}
-
 static bool known_pid(struct derive *d, uint64_t pid)
 {
 	const struct instance *s;
@@ -658,9 +643,9 @@ void derive_processes(struct derive *d)
 		{ FIELD_OF(kprocess.UserDirectoryTableBase), probe_user_dtb, 8, 3, 0.9f },
 	};
 	static const struct probe first[] = {
-		{ FIELD_OF(eprocess.UniqueProcessId), probe_pid, 8, 8, 0.9f },
-		{ FIELD_OF(eprocess.ActiveProcessLinks), probe_links, 8, 8, 0.9f },
-		{ FIELD_OF(eprocess.ImageFileName), probe_name, 1, 8, 0.9f },
+		{ FIELD_OF(eprocess.UniqueProcessId), derive_probe_pid, 8, 8, 0.9f },
+		{ FIELD_OF(eprocess.ActiveProcessLinks), derive_probe_links, 8, 8, 0.9f },
+		{ FIELD_OF(eprocess.ImageFileName), derive_probe_name, 1, 8, 0.9f },
 		{ FIELD_OF(eprocess.CreateTime), probe_create_time, 8, 3, 0.8f },
 		{ FIELD_OF(eprocess.ExitTime), probe_exit_time, 8, 2, 0.9f },
 		{ FIELD_OF(eprocess.InheritedFromUniqueProcessId), probe_parent, 8, 4, 0.7f },

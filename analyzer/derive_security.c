@@ -82,23 +82,15 @@ static float probe_integrity(struct derive *d, unsigned at)
 }
 
 /* Until Windows 2003 a pointer to an array of _LUID_AND_ATTRIBUTES: a number of 2 to 36, and attributes in few bits. */
-static float probe_privilege_array(struct derive *d, unsigned at)
+static int names_privileges(struct derive *d, const struct instance *s, unsigned at)
 {
-	unsigned good = 0, bad = 0;
-	const struct instance *s;
+	uint64_t array = instance_value(s, at, 8);
 	uint32_t first[3];
 
-	FOR_INSTANCES(d, s) {
-		uint64_t array = instance_value(s, at, 8);
-
-		if (!array)
-			continue;
-		*(evidence_kernel_pointer(array) && !(array & 3) && !space_read(d->e->space, (va_t){ array }, first, sizeof(first), NULL) &&
-		  first[0] > 1 && first[0] <= 36 && !first[1] && !(first[2] & 0x7ffffff8) ? &good : &bad) += 1;
-		if (derive_hopeless(good, bad))
-			return 0;
-	}
-	return derive_share(good, bad, 2);
+	if (!array)
+		return -1;
+	return evidence_kernel_pointer(array) && !(array & 3) && !space_read(d->e->space, (va_t){ array }, first, sizeof(first), NULL) &&
+	       first[0] > 1 && first[0] <= 36 && !first[1] && !(first[2] & 0x7ffffff8);
 }
 
 /* _SEP_TOKEN_PRIVILEGES: present, enabled, enabled by default, a bit for each of the numbers 2 to 36. */
@@ -108,8 +100,7 @@ static float probe_privileges(struct derive *d, unsigned at)
 	const struct instance *s;
 
 	if (!d->layout->sep_token_privileges.Enabled.size)
-		return probe_privilege_array(d, at);
-
+		return derive_share_of(d, at, 2, names_privileges);
 	FOR_INSTANCES(d, s) {
 		uint64_t present = instance_value(s, at, 8), enabled = instance_value(s, at + 8, 8), standard = instance_value(s, at + 16, 8);
 
