@@ -9,12 +9,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct bytes {
 	const uint8_t *p;
 	size_t n;
 	bool bad;
 };
+
+/* Nothing but zeros? Of none that is so. */
+static inline bool bytes_are_zero(const uint8_t *p, size_t n)
+{
+	return !n || (!p[0] && !memcmp(p, p + 1, n - 1));
+}
 
 static inline const uint8_t *bytes_take(struct bytes *b, size_t n)
 {

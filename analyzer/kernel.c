@@ -493,7 +493,7 @@ static bool is_blank(struct image *image, uint64_t pa)
 	uint8_t scratch[PAGE_SIZE];
 	const uint8_t *page = image_page(image, (pa_t){ pa }, scratch);
 
-	return page && !page[0] && !memcmp(page, page + 1, PAGE_SIZE - 1);
+	return page && bytes_are_zero(page, PAGE_SIZE);
 }
 
 /*

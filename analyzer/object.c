@@ -57,7 +57,7 @@ static enum fault read_utf16(struct space *space, uint64_t buffer, unsigned leng
 	if (fault)
 		return fault;
 	/* Counted text has letters: a page of zeros stands for one that was lost. */
-	if (!text[0] && !memcmp(text, text + 1, length - 1))
+	if (bytes_are_zero(text, length))
 		return FAULT_IMPLAUSIBLE;
 	*out = text_from_utf16(text, length, FALSE);
 	return FAULT_NONE;

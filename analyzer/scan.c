@@ -454,11 +454,6 @@ void scanner_begin(struct scanner *s, uint64_t base, scan_match_fn each, void *u
 	s->used = 0;
 }
 
-static bool any_byte(const uint8_t *data, size_t length)
-{
-	return length && (data[0] || memcmp(data, data + 1, length - 1));
-}
-
 static bool reserve(struct scanner *s, size_t needed)
 {
 	if (needed <= s->size)
@@ -497,7 +492,7 @@ void scanner_add(struct scanner *s, uint64_t address, const void *data, size_t l
 			s->runs[s->n_runs++] = (struct run){ address, s->used, 0, false };
 		last = &s->runs[s->n_runs - 1];
 		memcpy(s->buffer + s->used, from, n);
-		last->nonzero = last->nonzero || any_byte(from, n);
+		last->nonzero = last->nonzero || !bytes_are_zero(from, n);
 		last->length += n;
 		s->used += n;
 		from += n;

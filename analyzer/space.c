@@ -386,7 +386,7 @@ static struct space_slot *walk_tables(struct space *space, va_t va, struct page 
 		slot->table = image_page(space->image, table, slot->buffer);
 	}
 	/* Where parts of a dump were lost they may have been filled with zeros; no table that is in use is empty. */
-	if (space->rescue && slot->table && !slot->table[0] && !memcmp(slot->table, slot->table + 1, PAGE_SIZE - 1))
+	if (space->rescue && slot->table && bytes_are_zero(slot->table, PAGE_SIZE))
 		slot->table = NULL;
 	if (!slot->table)
 		slot->absent = PAGE_UNKNOWN;

@@ -65,17 +65,12 @@ struct hibernation {
 	struct slot cache[CACHE_SLOTS];
 };
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-	return n == 0 || (!p[0] && !memcmp(p, p + 1, n - 1));
-}
-
 /* Windows zeroes the header page of a file that is used up; then only the name tells what it was. */
 static bool is_wiped_by_name(const struct file *file)
 {
 	g_autofree char *name = g_path_get_basename(file->path);
 
-	return !g_ascii_strncasecmp(name, "hiberfil.sys", 12) && file->size >= PAGE_SIZE && is_zero(file->map, PAGE_SIZE);
+	return !g_ascii_strncasecmp(name, "hiberfil.sys", 12) && file->size >= PAGE_SIZE && bytes_are_zero(file->map, PAGE_SIZE);
 }
 
 static bool hibernation_match(const struct file *file)
@@ -274,7 +269,7 @@ static bool read_header(struct hibernation *h, GError **error)
 			    " bytes, its header alone has %u", file->size, PAGE_SIZE);
 		return false;
 	}
-	if (is_zero(b.p, PAGE_SIZE)) {
+	if (bytes_are_zero(b.p, PAGE_SIZE)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "hibernation file: its header is wiped (zeros): Windows wipes "
 			    "the file when it has resumed from it; no memory can be read");
@@ -324,7 +319,7 @@ static bool read_header(struct hibernation *h, GError **error)
 	uint64_t first = (kernel < last ? kernel : boot) * PAGE_SIZE;
 	struct bytes at = file_slice(file, first, MIN(PAGE_SIZE, file->size - first));
 	if (!h->runs->len) {
-		bool zeros = !at.bad && is_zero(at.p, at.n);
+		bool zeros = !at.bad && bytes_are_zero(at.p, at.n);
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    zeros ? "hibernation file (%s): its memory is wiped (zeros at page %" G_GUINT64_FORMAT
 				    "): Windows wipes it when it has resumed" :
@@ -332,7 +327,7 @@ static bool read_header(struct hibernation *h, GError **error)
 			    signature, kernel < last ? kernel : boot);
 		return false;
 	}
-	if (!at.bad && is_zero(at.p, at.n))
+	if (!at.bad && bytes_are_zero(at.p, at.n))
 		image_note(h->image, FAULT_NOT_IN_DUMP, 0,
 			   "hibernation file: the kernel's pages are wiped (zeros at page %" G_GUINT64_FORMAT
 			   "): Windows wipes them when it has resumed",

@@ -210,7 +210,7 @@ static void put_run(struct looker *l, const struct run *r)
 	for (; at < end; at += PAGE_SIZE) {
 		if (space_read(l->c->user, (va_t){ at }, sample, PAGE_SIZE, NULL))
 			continue;
-		if (sample[0] || memcmp(sample, sample + 1, PAGE_SIZE - 1))
+		if (!bytes_are_zero(sample, PAGE_SIZE))
 			break;
 	}
 	struct row *row = row_new(l->c, &code_regions);
