@@ -205,7 +205,6 @@ GArray *driver_set_images(struct context *c, struct session_spaces *sessions, co
 	GArray *out = g_array_new(FALSE, TRUE, sizeof(struct loaded_driver));
 	g_autoptr(GArray) entries = pool_blocks(c, &pool_loader_entry), drivers = driver_set_find(c, table);
 
-
 	g_array_set_clear_func(out, loaded_clear);
 	for (guint i = 0; i < entries->len && out->len < MAX_DRIVERS; i++) {
 		const struct pool_object *o = &g_array_index(entries, struct pool_object, i);
@@ -274,8 +273,6 @@ static bool read_record(struct context *c, va_t at, struct loaded_driver *d)
 	return true;
 }
 
-#define RUN_PAGES ((uint64_t)limit(driver_run))
-
 static bool mapped(struct context *c, uint64_t va, struct page *page)
 {
 	return space_is_kernel(c->space, (va_t){ va }) && !space_page(c->space, (va_t){ va }, page) && page->state != PAGE_ABSENT;
@@ -313,9 +310,9 @@ static bool find_run(struct context *c, va_t at, const GArray *big, struct loade
 		low = b->va.v;
 		high = (b->va.v + b->size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 	}
-	for (uint64_t n = 0; n < RUN_PAGES && first > low && mapped(c, first - PAGE_SIZE, &page); n++)
+	for (uint64_t n = 0; n < limit(driver_run) && first > low && mapped(c, first - PAGE_SIZE, &page); n++)
 		first -= PAGE_SIZE;
-	for (uint64_t n = 0; n < RUN_PAGES && end < high && mapped(c, end, &page); n++)
+	for (uint64_t n = 0; n < limit(driver_run) && end < high && mapped(c, end, &page); n++)
 		end += PAGE_SIZE;
 	for (uint64_t va = first; va < end && !executable; va += PAGE_SIZE)
 		executable = mapped(c, va, &page) && page_resident(&page) && page.executable;
@@ -366,18 +363,18 @@ static GArray *merge_ranges(const GArray *known, const GArray *images)
 	return out;
 }
 
-static bool accounted_for(uint64_t va, const GArray *ranges)
+/* Of a range and an address: 0 where the one holds the other. */
+static int compare_within(const void *element, const void *address)
 {
-	guint low = 0, high = ranges->len;
+	const struct driver_range *range = element;
+	uint64_t va = *(const uint64_t *)address;
 
-	while (low < high) {
-		guint mid = low + (high - low) / 2;
-		if (g_array_index(ranges, struct driver_range, mid).base <= va)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low && va - g_array_index(ranges, struct driver_range, low - 1).base < g_array_index(ranges, struct driver_range, low - 1).size;
+	return va < range->base ? 1 : va - range->base >= range->size ? -1 : 0;
+}
+
+static bool accounted_for(uint64_t va, GArray *ranges)
+{
+	return g_array_binary_search(ranges, &va, compare_within, NULL);
 }
 
 void driver_set_records(struct context *c, const GArray *known, GArray *images, const char *table)

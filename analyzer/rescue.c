@@ -55,7 +55,7 @@ static int compare_numbers(const void *a, const void *b)
  */
 static GArray *find_tables(struct image *image, const GArray *known, bool above, uint8_t *scratch)
 {
-	g_autofree uint8_t *filter = filter_create(known, sizeof(struct known));
+	g_autofree uint8_t *filter = filter_create(known);
 	g_autoptr(GHashTable) best = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
 	struct claim { uint64_t number, frame; unsigned count; } *claim;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct known));
@@ -68,7 +68,7 @@ static GArray *find_tables(struct image *image, const GArray *known, bool above,
 			uint64_t entry = load(page + 8 * i);
 			if (!(entry & PRESENT) || (above && (entry & LARGE)) || !filter_has(filter, FRAME(entry)))
 				continue;
-			const struct known *k = known_at(known, sizeof(*k), FRAME(entry));
+			const struct known *k = known_at(known, FRAME(entry));
 			if (k && (k->number & (ENTRIES - 1)) == i)
 				add_vote(votes, &n, k->number >> 9);
 		}

@@ -72,23 +72,6 @@ static inline bool is_text(const uint8_t *at, unsigned length)
 	return true;
 }
 
-/* Of structures that begin with a struct known, sorted by frame, the one of this frame; NULL: none. */
-static inline void *known_at(const GArray *known, size_t size, uint64_t frame)
-{
-	guint low = 0, high = known->len;
-
-	while (low < high) {
-		guint mid = low + (high - low) / 2;
-		const struct known *k = (const void *)(known->data + mid * size);
-		if (k->frame < frame)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	void *found = low < known->len ? known->data + low * size : NULL;
-	return found && ((const struct known *)found)->frame == frame ? found : NULL;
-}
-
 static inline int compare_frames(const void *a, const void *b)
 {
 	const struct known *x = a, *y = b;
@@ -96,10 +79,20 @@ static inline int compare_frames(const void *a, const void *b)
 	return (x->frame > y->frame) - (x->frame < y->frame);
 }
 
+/* Of structures that begin with a struct known, sorted by frame, the one of this frame; NULL: none. */
+static inline void *known_at(const GArray *known, uint64_t frame)
+{
+	const struct known wanted = { .frame = frame };
+	guint n;
+
+	return g_array_binary_search((GArray *)known, &wanted, compare_frames, &n) ? known->data + n * g_array_get_element_size((GArray *)known) : NULL;
+}
+
 /* Most frames that an entry may name are in none of the lists: one bit tells of most of them. */
-static inline uint8_t *filter_create(const GArray *known, size_t size)
+static inline uint8_t *filter_create(const GArray *known)
 {
 	uint8_t *filter = g_malloc0((1u << FILTER_BITS) / 8);
+	const size_t size = g_array_get_element_size((GArray *)known);
 
 	for (guint i = 0; i < known->len; i++) {
 		uint64_t slot = ((const struct known *)(const void *)(known->data + i * size))->frame & ((1u << FILTER_BITS) - 1);

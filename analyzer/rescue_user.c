@@ -109,7 +109,7 @@ static void find_told(struct user *u)
 
 static struct told *told_at(const struct user *u, uint64_t frame)
 {
-	return known_at(u->told, sizeof(struct told), frame);
+	return known_at(u->told, frame);
 }
 
 /* ---- tables, by what they name */
@@ -125,9 +125,9 @@ static guint group_of(const struct user *u, guint n)
 }
 
 /* Pages that name entries of `below` (a struct that begins with a struct known, by frame) each at its place. */
-static GArray *find_naming(struct user *u, const GArray *below, size_t size, bool above)
+static GArray *find_naming(struct user *u, const GArray *below, bool above)
 {
-	g_autofree uint8_t *filter = filter_create(below, size);
+	g_autofree uint8_t *filter = filter_create(below);
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct table));
 
 	EACH_PAGE(u->image, u->scratch, page, pa) {
@@ -137,7 +137,7 @@ static GArray *find_naming(struct user *u, const GArray *below, size_t size, boo
 			uint64_t entry = load(page + 8 * i);
 			if ((entry & (PRESENT | USER)) != (PRESENT | USER) || (above && (entry & LARGE)) || !filter_has(filter, FRAME(entry)))
 				continue;
-			const struct known *k = known_at(below, size, FRAME(entry));
+			const struct known *k = known_at(below, FRAME(entry));
 			if (k && (k->number & (ENTRIES - 1)) == i)
 				add_vote(votes, &n, k->number >> 9);
 		}
@@ -164,7 +164,7 @@ static void join(struct user *u, unsigned level)
 			continue;
 		for (unsigned n = 0; n < ENTRIES; n++) {
 			uint64_t entry = GUINT64_FROM_LE(entries[n]);
-			const struct table *below = entry & PRESENT ? known_at(u->levels[level - 1], sizeof(*below), FRAME(entry)) : NULL;
+			const struct table *below = entry & PRESENT ? known_at(u->levels[level - 1], FRAME(entry)) : NULL;
 			if (below && below->k.number == (t->k.number << 9 | n))
 				g_array_index(u->groups, guint, group_of(u, below->group)) = group_of(u, t->group);
 		}
@@ -443,9 +443,9 @@ GPtrArray *rescue_user(struct image *image, const GArray *owners)
 		t->owner = owner_of_teb(&u, t);
 	}
 	settle_told(&u);
-	u.levels[0] = find_naming(&u, u.told, sizeof(struct told), false);
+	u.levels[0] = find_naming(&u, u.told, false);
 	for (unsigned level = 1; level < LEVELS; level++)
-		u.levels[level] = find_naming(&u, u.levels[level - 1], sizeof(struct table), true);
+		u.levels[level] = find_naming(&u, u.levels[level - 1], true);
 	for (unsigned level = LEVELS - 1; level; level--)
 		join(&u, level);
 	mark_told(&u);
