@@ -202,6 +202,10 @@ void put_guard_hooks(struct subject *s);
 bool export_table_find(struct subject *s);
 /* Read at most length bytes of the process; for patch_source. */
 size_t subject_read(void *subject, uint64_t va, void *buffer, size_t length);
+static inline struct patch_source subject_source(struct subject *s)
+{
+	return (struct patch_source){ s, subject_read, s->base, s->base + s->size };
+}
 
 /* ---- images_stubs.c */
 /* Is none of its executable pages changed, or without an original? */

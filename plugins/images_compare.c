@@ -387,7 +387,7 @@ static void widen(struct subject *s, struct found_patch *p, uint32_t by)
 
 static void decode_patch(struct subject *s, struct found_patch *p, uint32_t start, struct patch_code *code)
 {
-	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	struct patch_source source = subject_source(s);
 
 	patch_decode(&source, s->original->machine, s->base + start, s->base + p->rva, p->length, code);
 	if (code->start < s->base + p->rva)

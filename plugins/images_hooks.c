@@ -61,7 +61,7 @@ static void put_import_hook(struct subject *s, const struct pe_import *import, u
 	g_autofree char *name = import_name(import), *function = g_strdup_printf("%s!%s", import->dll ? import->dll : "", name ? name : "");
 	const struct pe_section *section = pe_section_at(s->facts, import->iat_rva);
 	struct row *row = row_new(s->c, &table_image_patches);
-	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	struct patch_source source = subject_source(s);
 	uint64_t target = patch_follow(&source, s->facts->machine, value);
 	uint64_t original = GUINT64_TO_LE(expected), current = GUINT64_TO_LE(value);
 
@@ -150,7 +150,7 @@ bool export_table_find(struct subject *s)
 static void check_guard(struct subject *s, uint32_t rva, const char *name)
 {
 	unsigned width = pe_slot_size(s->facts);
-	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	struct patch_source source = subject_source(s);
 	uint64_t value = 0;
 
 	if (!rva || pe_read(s->pe, rva, &value, width) || !slot_is_address(s, value) || module_at(s->c, value) || !vad_find(&s->c->process->vads, (va_t){ value }))
@@ -228,7 +228,7 @@ static bool compared(const struct subject *s, uint32_t rva)
 
 static bool check_entry(struct subject *s, uint32_t rva)
 {
-	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	struct patch_source source = subject_source(s);
 	const struct pe_section *section = pe_section_at(s->facts, rva);
 	uint8_t code[ENTRY_BYTES];
 	struct patch_code out;
@@ -268,7 +268,7 @@ static void check_pointers(struct subject *s)
 {
 	enum fault fault;
 	const GArray *relocations = pe_relocations(s->facts, &fault);
-	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	struct patch_source source = subject_source(s);
 
 	for (guint i = 0; relocations && i < relocations->len && !context_cancelled(s->c); i++) {
 		const struct pe_relocation *r = &g_array_index(relocations, struct pe_relocation, i);

@@ -122,7 +122,7 @@ static void infer(GArray *stubs)
 static void put_stub(struct subject *s, const struct stub *stub, guint place)
 {
 	struct row *row = row_new(s->c, &table_system_call_stubs);
-	struct patch_source source = { s, subject_read, s->base, s->base + s->size };
+	struct patch_source source = subject_source(s);
 	struct patch_code code;
 
 	row_ref(row, C_IMAGE, s->ordinal);
