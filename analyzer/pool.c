@@ -380,7 +380,7 @@ static enum pool_state state_of(const struct context *c, const struct pool_objec
 	int64_t pointers = 1, handles = 1;
 
 	if (o->freed || !o->va.v || (known && !o->typed) || (!known && list && !list_belongs(c->space, o->va, list)) ||
-	    !is_itself(c, o->va, list != 0))
+	    !is_itself(c, o->va, !strcmp(type, "Process")))
 		return POOL_REMNANT;
 	if (!READ(header, object_header.PointerCount, &pointers) && !READ(header, object_header.HandleCount, &handles) && !pointers && !handles)
 		return POOL_REMNANT;

@@ -199,8 +199,8 @@ static uint64_t table_at(const struct kdump_header *h)
 	return (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * BLOCK;
 }
 
-/* The same for all descriptors of one file of a split dump: the library keeps count of them by itself. */
-static bool part_is_safe(int fd, const struct kdump_header *h, struct kdump *k)
+/* One file of a split dump, if all its descriptors are within bounds: the library keeps count of them by itself. */
+static bool add_part(int fd, const struct kdump_header *h, struct kdump *k)
 {
 	g_autoptr(GError) error = NULL;
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -259,7 +259,7 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 			continue;
 		g_autofree char *full = g_build_filename(folder, other, NULL);
 		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd >= 0 && !(same_dump(fd, image) && part_is_safe(fd, h, k)))
+		if (fd >= 0 && !(same_dump(fd, image) && add_part(fd, h, k)))
 			close(fd);
 	}
 	if (dir)
@@ -368,7 +368,7 @@ static bool kdump_open(struct image *image, GError **error)
 
 	if (!header.split) {
 		k->set[k->files++] = image->file->fd;
-	} else if (!part_is_safe(image->file->fd, &header, k)) {
+	} else if (!add_part(image->file->fd, &header, k)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: a page descriptor tells of more than the %u bytes a page has", BLOCK);
 		return false;
 	}
