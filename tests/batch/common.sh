@@ -3,7 +3,7 @@
 set -u
 builddir=$(cd "${builddir:-.}" && pwd)
 srcdir=$(cd "${srcdir:-.}" && pwd)
-memsieve=${MEMSIEVE:-$builddir/memsieve}
+memsieve=${MEMSIEVE:-$builddir/memsieve} mksample=${MKSAMPLE:-$builddir/mksample}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 checks=0
@@ -43,9 +43,9 @@ needs() {
 # make_samples NAME…: small dumps from their descriptions, into $work/dumps.
 make_samples() {
 	mkdir -p "$work/dumps"
-	[ -x "$builddir/mksample" ] || { echo "mksample is not built"; exit 77; }
+	[ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
 	for name; do
-		"$builddir/mksample" "$srcdir/samples/tiny/$name.txt" "$work/dumps/$name.raw" || die "sample $name"
+		"$mksample" "$srcdir/samples/tiny/$name.txt" "$work/dumps/$name.raw" || die "sample $name"
 	done
 }
 

@@ -1,12 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The same file in two dumps of a case: code that differs is found on its page, code that doesn't isn't.
-set -eu
-srcdir=${srcdir:-.}
-mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
-command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
+set -e
+needs sqlite3
 
 cat >"$work/first.txt" <<'END'
 # A machine.

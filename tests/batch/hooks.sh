@@ -1,12 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # samples/tiny/hooks-19041: each change that was made to an image is one row, with what it was and where it leads; and nothing else is.
-set -eu
-srcdir=${srcdir:-.}
-mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
-command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
+set -e
+needs sqlite3
 
 "$mksample" "$srcdir/samples/tiny/hooks-19041.txt" "$work/dump"
 "$memsieve" analyze -q -o "$work/case.db" "$work/dump"

@@ -1,12 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Each attack on images is found at its place as the technique that it is; what looks like one has nothing above low.
-set -eu
-srcdir=${srcdir:-.}
-mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
-command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
+set -e
+needs sqlite3
 
 cat >"$work/description" <<'END'
 # One process for each attack on images, and beside it what looks like it and is none: nothing of medium severity there.

@@ -1,13 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # samples/tiny/patches-19041: each way to lead code elsewhere is found at its very address, with what it is and where it leads; what security
 # products and single flipped bits do stays low.
-set -eu
-srcdir=${srcdir:-.}
-mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
-command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
+set -e
+needs sqlite3
 
 "$mksample" "$srcdir/samples/tiny/patches-19041.txt" "$work/dump"
 "$memsieve" analyze -q -o "$work/case.db" "$work/dump"

@@ -1,13 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # System-call stubs in each of their forms, of 32-bit machines, below WoW64, and of ARM64: all are known with their numbers, and those that
 # were hooked or given another number are told, with where they lead.
-set -eu
-srcdir=${srcdir:-.}
-mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
-command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
+set -e
+needs sqlite3
 
 # form, build, path of ntdll, the process's attribute, the patch's attribute, jump to 0x20000040, another number (5)
 check() {

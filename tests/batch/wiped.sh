@@ -1,13 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # samples/tiny/wiped-19041, and the same on other builds: every image in private memory is found at its base with its imports, whatever its headers
 # lack, and nothing is found where none begins. The processes' names say where that is.
-set -eu
-srcdir=${srcdir:-.}
-mksample=${MKSAMPLE:-./mksample} memsieve=${MEMSIEVE:-./memsieve}
-command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
+set -e
+needs sqlite3
 
 for build in 6.1.7601.24540 6.3.9600.20144 10.0.19041.1466 10.0.22000.1219 6.1.7601.17514-x86; do
 	sed "s/build=[^ ]*/build=$build/" "$srcdir/samples/tiny/wiped-19041.txt" >"$work/description"
