@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Where a machine stopped: registers, the thread and process that ran, and which values on its stack stand behind a call, in all the
+# forms that calls have.
+. "$(dirname "$0")/common.sh"
+needs sqlite3
+[ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
+cd "$work" || exit 1
+
+# call rel32; call rax; call r8; call [rax+8]; call [rax+disp32]; call [rip+disp32]; call [rsp+8]; call [rax*1+disp32]; jmp [rip+disp32]; push [rax]
+forms=e801000000,ffd0,41ffd0,ff5008,ff9011223344,ff1511223344,ff542408,ff140511223344,ff2511223344,ff30
+code= calls=
+for form in ${forms//,/ }; do
+	code+=$form
+	calls+=,$(printf 'example.sys+0x%x' $((0x1100 + ${#code} / 2)))
+	code+=9090909090909090
+done
+cat >crash.txt <<END
+# A crash.
+machine build=10.0.19041.1466 ram=6M
+crash code=0xd1 p1=0x28
+driver name=example.sys text=2 patch=0x1100:$code
+process name=smss.exe pid=300 ppid=4 path=C:\\Windows\\System32\\smss.exe bare
+process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\\notepad.exe
+ thread tid=1204 current calls=${calls#,}
+output format=full
+END
+"$mksample" crash.txt crash.dmp || die "sample"
+status 0 "$memsieve" analyze -q -o case.db crash.dmp || die "analyze"
+sql() { sqlite3 case.db "$1"; }
+ok "each return address once" [ "$(sql 'SELECT count(*) FROM crash_stack WHERE position > 0')" = 10 ]
+ok "calls in every form, and what is none" [ "$(sql 'SELECT group_concat(after_call, "") FROM (SELECT after_call FROM crash_stack WHERE position > 0 ORDER BY position)')" = 1111111100 ]
+ok "in the driver" [ "$(sql "SELECT group_concat(DISTINCT module) FROM crash_stack WHERE position > 0")" = example.sys ]
+ok "the thread and the process that ran" [ "$(sql 'SELECT p.name, t.tid FROM crash c JOIN processes p USING (process_id) JOIN threads t ON t.ethread = c.thread')" = 'notepad.exe|1204' ]
+ok "the instruction pointer is that of the registers" [ "$(sql "SELECT json_extract(registers, '\$.rip') = printf('0x%x', instruction_pointer) FROM crash")" = 1 ]
+ok "the stack is where they say" [ "$(sql "SELECT min(address) > kernel_stack_limit AND max(address) < kernel_stack_base FROM crash_stack, crash c JOIN threads t ON t.ethread = c.thread WHERE position > 0")" = 1 ]
+ok "the query names the driver" sh -c "'$memsieve' query case.db crashes | grep -q 'DRIVER_IRQL_NOT_LESS_OR_EQUAL.*notepad.exe.*example.sys'"
+echo "$checks checks"
