@@ -173,3 +173,20 @@ va_t page_owner(uint64_t u1, enum page_owner_form form)
 		return (va_t){ u1 };
 	return (va_t){ UINT64_C(0xffff800000000000) | (u1 >> BUDDY_SHIFT & BUDDY_BITS) << 4 };
 }
+
+void page_frames_vote(struct page_frames *f, pa_t root, va_t process, unsigned votes[OWNER_FORMS])
+{
+	struct page_frame frame;
+
+	if (page_frames_at(f, root, &frame) || !frame.is_root)
+		return;
+	for (unsigned form = 0; form < OWNER_FORMS; form++)
+		votes[form] += page_owner(frame.u1, form).v == process.v;
+}
+
+enum page_owner_form page_owner_elected(const unsigned votes[OWNER_FORMS])
+{
+	if (!votes[OWNER_POINTER] && !votes[OWNER_BUDDY])
+		return OWNER_FORMS;
+	return votes[OWNER_POINTER] > votes[OWNER_BUDDY] ? OWNER_POINTER : OWNER_BUDDY;
+}

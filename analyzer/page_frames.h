@@ -42,4 +42,7 @@ GArray *page_frames_roots(struct page_frames *frames, bool *cut);
 enum page_owner_form { OWNER_POINTER, OWNER_BUDDY, OWNER_FORMS };
 /* The _EPROCESS that u1 would name in that form; it may be anything. */
 va_t page_owner(uint64_t u1, enum page_owner_form form);
+/* Which form the database has, by what it says of processes and roots that are known: a vote for each; OWNER_FORMS: none names one. */
+void page_frames_vote(struct page_frames *frames, pa_t root, va_t process, unsigned votes[OWNER_FORMS]);
+enum page_owner_form page_owner_elected(const unsigned votes[OWNER_FORMS]);
 #endif

@@ -266,22 +266,17 @@ static bool root_of(const struct set *s, guint i, pa_t *root)
 	return true;
 }
 
-/* How the database names processes, by those that are known already; OWNER_FORMS: it names none of them. */
+/* How the database names processes, by those that are known already. */
 static enum page_owner_form owner_form(const struct set *s, struct page_frames *frames)
 {
-	unsigned votes[OWNER_FORMS] = { 0, 0 };
+	unsigned votes[OWNER_FORMS] = { 0 };
 
 	for (guint i = 0; i < s->found->len; i++) {
-		struct page_frame frame;
 		pa_t root;
-		if (!root_of(s, i, &root) || page_frames_at(frames, root, &frame) || !frame.is_root)
-			continue;
-		for (unsigned form = 0; form < OWNER_FORMS; form++)
-			votes[form] += page_owner(frame.u1, form).v == g_array_index(s->found, struct process_found, i).va.v;
+		if (root_of(s, i, &root))
+			page_frames_vote(frames, root, g_array_index(s->found, struct process_found, i).va, votes);
 	}
-	if (!votes[OWNER_POINTER] && !votes[OWNER_BUDDY])
-		return OWNER_FORMS;
-	return votes[OWNER_POINTER] > votes[OWNER_BUDDY] ? OWNER_POINTER : OWNER_BUDDY;
+	return page_owner_elected(votes);
 }
 
 static void find_by_frames(struct set *s)

@@ -56,20 +56,15 @@ static unsigned kernel_index(const struct kernel *k)
 	return (unsigned)(k->base.v >> (k->paging == PAGING_X64_LA57 ? 48 : 39)) & 511;
 }
 
-/* How the known processes are named; OWNER_FORMS: none is. */
 static enum page_owner_form form_of(const struct context *c, struct page_frames *frames)
 {
-	unsigned votes[OWNER_FORMS] = { 0, 0 };
+	unsigned votes[OWNER_FORMS] = { 0 };
 
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *p = g_ptr_array_index(c->processes, i);
-		struct page_frame frame;
-		for (unsigned form = 0; !page_frames_at(frames, p->dtb, &frame) && form < OWNER_FORMS; form++)
-			votes[form] += page_owner(frame.u1, form).v == p->eprocess.v;
+		page_frames_vote(frames, p->dtb, p->eprocess, votes);
 	}
-	if (!votes[OWNER_POINTER] && !votes[OWNER_BUDDY])
-		return OWNER_FORMS;
-	return votes[OWNER_POINTER] > votes[OWNER_BUDDY] ? OWNER_POINTER : OWNER_BUDDY;
+	return page_owner_elected(votes);
 }
 
 static void put(struct context *c, const struct root *root, GHashTable *by_root, struct page_frames *frames, enum page_owner_form form,
