@@ -10,6 +10,8 @@
 /* Pool allocations are multiples of a header's size, and headers are aligned to it: 16 bytes, 8 on 32 bits. */
 #define UNIT_MAX 16u
 #define FILTER_BITS 12
+/* Bytes asked at once whether they may hold a tag. */
+#define GROUP 128u
 /* Mappings kept at most; more of one page are not needed. */
 #define MAX_MAPPINGS limit32(sweep_mappings)
 
@@ -39,6 +41,7 @@ struct sweep {
 	unsigned unit;			/* size and alignment of a pool header */
 	struct field block_size, pool_type, pool_tag;
 	uint8_t filter[1 << FILTER_BITS];	/* may this dword be one of the tags? */
+	uint32_t tag_bits[4], tag_want[4];	/* the bits that all tags have in common, where headers have them; words elsewhere never match */
 	guint next, collected;		/* chunks: the next to take; how many have been merged, in order */
 	guint window;			/* none is taken that is farther ahead: what was found waits in memory */
 	GMutex lock;
@@ -115,6 +118,31 @@ static void sweep_signature(const struct sweep *s, struct chunk *chunk, guint ta
 	}
 }
 
+/* Has a unit of these GROUP bytes, at the place of a pool header's tag, the bits that all tags looked for have in common? */
+static inline bool may_have_tag(const struct sweep *s, const uint8_t *group)
+{
+	sweep_words bits, want, some[GROUP / sizeof(bits)], found = { 0 };
+	uint64_t any[2];
+
+	memcpy(&bits, s->tag_bits, sizeof(bits));
+	memcpy(&want, s->tag_want, sizeof(want));
+	memcpy(some, group, sizeof(some));
+	for (unsigned i = 0; i < G_N_ELEMENTS(some); i++)
+		found |= (sweep_words)((some[i] & bits) == want);
+	memcpy(any, &found, sizeof(any));
+	return any[0] | any[1];
+}
+
+static void sweep_headers(const struct sweep *s, struct chunk *chunk, const uint8_t *page, unsigned group, uint64_t pa)
+{
+	for (unsigned offset = group; offset < group + GROUP; offset += s->unit) {
+		uint32_t tag;
+		memcpy(&tag, page + offset + s->pool_tag.offset, sizeof(tag));
+		if (G_UNLIKELY(s->filter[filter_slot(plain_tag(tag))]))
+			check_header(s, chunk, page, offset, pa);
+	}
+}
+
 static void sweep_page(const struct sweep *s, struct chunk *chunk, const uint8_t *page, uint64_t pa)
 {
 	for (guint i = 0; i < s->targets->len; i++) {
@@ -128,12 +156,12 @@ static void sweep_page(const struct sweep *s, struct chunk *chunk, const uint8_t
 	}
 	if (!s->pool)
 		return;
-	const unsigned unit = s->unit;
-	for (unsigned offset = 0; offset < PAGE_SIZE; offset += unit) {
-		uint32_t tag;
-		memcpy(&tag, page + offset + s->pool_tag.offset, sizeof(tag));
-		if (G_UNLIKELY(s->filter[filter_slot(plain_tag(tag))]))
-			check_header(s, chunk, page, offset, pa);
+	for (unsigned at = 0; at < PAGE_SIZE; at += GROUP) {
+		/* Processors don't look ahead past the end of a page: the next is asked for while this one is looked at. */
+		__builtin_prefetch(page + PAGE_SIZE + at);
+		__builtin_prefetch(page + PAGE_SIZE + at + GROUP / 2);
+		if (may_have_tag(s, page + at))
+			sweep_headers(s, chunk, page, at, pa);
 	}
 }
 
@@ -220,6 +248,25 @@ static void add_targets(struct sweep *s, const struct sweep_pattern *const *patt
 	}
 }
 
+/* What tells most groups of bytes to have no tag: tags are letters, so some bits are the same in all. */
+static void set_tag_bits(struct sweep *s)
+{
+	uint32_t ones = 0x7fffffff, zeros = 0x7fffffff;
+
+	for (guint i = 0; i < s->targets->len; i++) {
+		const struct target *t = &g_array_index(s->targets, struct target, i);
+		if (t->pattern->kind == SWEEP_POOL) {
+			ones &= t->tag;
+			zeros &= ~t->tag;
+		}
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(s->tag_bits); i++) {
+		bool tag = i * sizeof(uint32_t) % s->unit == s->pool_tag.offset;
+		s->tag_bits[i] = tag ? ones | zeros : 0;
+		s->tag_want[i] = tag ? ones : 1;
+	}
+}
+
 static void add_chunks(struct sweep *s)
 {
 	struct range range;
@@ -260,6 +307,8 @@ struct sweep *sweep_run(struct image *image, const struct layout *layout, const 
 			s->block_size.size && s->block_size.size <= 4 && s->block_size.offset <= unit - 4 &&
 			s->pool_type.size && s->pool_type.size <= 4 && s->pool_type.offset <= unit - 4;
 	}
+	if (s->pool)
+		set_tag_bits(s);
 	if (s->targets->len)
 		add_chunks(s);
 	guint n = MIN((guint)MAX(threads, 1), s->chunks->len);

@@ -38,24 +38,25 @@ struct sweep_hit {
 	bool freed;		/* SWEEP_POOL: the header says the block is free */
 };
 
+typedef uint32_t sweep_words __attribute__((vector_size(16)));
+
 /*
  * Is any of the 32-bit words of `length` bytes (a multiple of 64) equal to `word` in the bits of `mask`? Asked of every page: four are
  * compared at once, which every machine has registers for, and four of these go on side by side.
  */
 static inline bool sweep_has_word(const uint8_t *bytes, size_t length, uint32_t mask, uint32_t word)
 {
-	typedef uint32_t words __attribute__((vector_size(16)));
 	const uint32_t wanted = word & mask;
-	const words bits = { mask, mask, mask, mask }, want = { wanted, wanted, wanted, wanted };
-	words found[4] = { { 0 } }, some[4];
+	const sweep_words bits = { mask, mask, mask, mask }, want = { wanted, wanted, wanted, wanted };
+	sweep_words found[4] = { { 0 } }, some[4];
 	uint64_t any[2];
 
 	for (size_t at = 0; at < length; at += sizeof(some)) {
 		memcpy(some, bytes + at, sizeof(some));
-		found[0] |= (words)((some[0] & bits) == want);
-		found[1] |= (words)((some[1] & bits) == want);
-		found[2] |= (words)((some[2] & bits) == want);
-		found[3] |= (words)((some[3] & bits) == want);
+		found[0] |= (sweep_words)((some[0] & bits) == want);
+		found[1] |= (sweep_words)((some[1] & bits) == want);
+		found[2] |= (sweep_words)((some[2] & bits) == want);
+		found[3] |= (sweep_words)((some[3] & bits) == want);
 	}
 	found[0] |= found[1] | found[2] | found[3];
 	memcpy(any, &found[0], sizeof(any));

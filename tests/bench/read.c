@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long the reading of all of a dump's memory takes, all else left out: tests/bench/read [-t] [-j N] DUMP. Every page is asked for
- * as the sweep does it, from as many threads, and every byte is looked at, which costs what memory costs; with -t one byte of each
- * page, which is what reading by itself costs. Prints bytes and seconds.
+ * How long the reading of all of a dump's memory takes, all else left out: tests/bench/read [-t | -s] [-j N] DUMP. Every page is asked
+ * for as the sweep does it, from as many threads, and every byte is looked at, which costs what memory costs; with -t one byte of each
+ * page, which is what reading by itself costs; with -s it is the sweep itself, for all that the plugins look for, and no hash beside it.
+ * Prints bytes, seconds, and processor seconds.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "image.h"
+#include <time.h>
+#include "kernel.h"
+#include "plugin.h"
+#include "sweep.h"
 
 #define CHUNK (UINT64_C(4) << 20)
 
@@ -29,6 +33,7 @@ static void *read_chunks(void *data)
 			uint64_t lanes[4] = { page && w->touch ? page[0] : 0 };
 			for (unsigned n = 0; page && !w->touch && n < PAGE_SIZE; n += sizeof(lanes)) {
 				uint64_t words[4];
+				__builtin_prefetch(page + PAGE_SIZE + n);	/* as the sweep does it */
 				memcpy(words, page + n, sizeof(words));
 				for (unsigned l = 0; l < 4; l++)
 					lanes[l] ^= words[l];
@@ -44,13 +49,30 @@ static void *read_chunks(void *data)
 	return NULL;
 }
 
+static uint64_t sweep_alone(struct image *image, const struct layout *layout, int jobs)
+{
+	g_autoptr(GPtrArray) patterns = g_ptr_array_new();
+	struct range r = { 0, 0 };
+	uint64_t bytes = 0;
+
+	for (const struct plugin *const *plugin = plugins; *plugin; plugin++)
+		for (const struct sweep_pattern *const *s = (*plugin)->sweeps; s && *s; s++)
+			g_ptr_array_add(patterns, (void *)*s);
+	g_ptr_array_add(patterns, NULL);
+	sweep_destroy(sweep_run(image, layout, (const struct sweep_pattern *const *)patterns->pdata, jobs, NULL, NULL));
+	for (pa_t at = { 0 }; image_next_range(image, at, &r); at.v = r.start + r.length)
+		bytes += r.length;
+	return bytes;
+}
+
 int main(int argc, char **argv)
 {
 	GError *error = NULL;
 	bool touch = argc > 2 && !strcmp(argv[1], "-t");
+	bool sweep = argc > 2 && !strcmp(argv[1], "-s");
 
-	argv += touch;
-	argc -= touch;
+	argv += touch || sweep;
+	argc -= touch || sweep;
 	bool given = argc == 4 && !strcmp(argv[1], "-j");
 	guint jobs = given ? (guint)atoi(argv[2]) : g_get_num_processors();
 
@@ -62,6 +84,20 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", error->message);
 		return 1;
 	}
+	if (sweep) {
+		AUTO(kernel) kernel = kernel_find(w.image, &(struct layout_options){ NULL, NULL }, NULL);
+		if (!kernel || !kernel->layout)
+			return 1;
+		begun = g_get_monotonic_time();
+		clock_t used = clock();
+		w.bytes = sweep_alone(w.image, kernel->layout, (int)jobs);
+		printf("%" G_GUINT64_FORMAT " %.6f %.6f\n", w.bytes, (double)(g_get_monotonic_time() - begun) / 1e6, (double)(clock() - used) / CLOCKS_PER_SEC);
+		g_clear_pointer(&kernel, kernel_destroy);
+		g_array_free(w.chunks, TRUE);
+		image_close(w.image);
+		return 0;
+	}
+	clock_t used = clock();
 	struct range r = { 0, 0 };
 	for (pa_t at = { 0 }; image_next_range(w.image, at, &r); at.v = r.start + r.length)
 		for (uint64_t from = r.start; from < r.start + r.length; from += CHUNK) {
@@ -74,7 +110,8 @@ int main(int argc, char **argv)
 		threads[i] = g_thread_new("read", read_chunks, &w);
 	for (guint i = 0; i < jobs; i++)
 		g_thread_join(threads[i]);
-	printf("%" G_GUINT64_FORMAT " %.6f %016" G_GINT64_MODIFIER "x\n", w.bytes, (double)(g_get_monotonic_time() - begun) / 1e6, w.sum);
+	printf("%" G_GUINT64_FORMAT " %.6f %.6f %016" G_GINT64_MODIFIER "x\n", w.bytes, (double)(g_get_monotonic_time() - begun) / 1e6,
+	       (double)(clock() - used) / CLOCKS_PER_SEC, w.sum);
 	g_array_free(w.chunks, TRUE);
 	image_close(w.image);
 	return 0;
