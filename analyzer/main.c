@@ -43,6 +43,36 @@ static void on_printerr(const char *text)
 	show(text, stderr);
 }
 
+/* The one-letter options of all commands that take a value. */
+#define WITH_VALUE "bcdfjmops"
+
+/* `-j4` as users of make write it: GLib's parser knows `-j 4` alone. A vector as long as the program lives. */
+static char **detach_values(int *argc, char **argv)
+{
+	static GPtrArray *out;
+
+	out = g_ptr_array_new();
+	for (int i = 0; i < *argc; i++) {
+		const char *word = argv[i];
+		bool option = i && word[0] == '-' && word[1] && strchr(WITH_VALUE, word[1]);
+		if (option && word[2]) {
+			const char letter[] = { '-', word[1], 0 };
+			g_ptr_array_add(out, (void *)g_intern_string(letter));
+			g_ptr_array_add(out, argv[i] + 2);
+			continue;
+		}
+		g_ptr_array_add(out, argv[i]);
+		if (option && i + 1 < *argc)
+			g_ptr_array_add(out, argv[++i]);	/* its value, whatever it looks like */
+		else if (!strcmp(word, "--"))
+			while (i + 1 < *argc)
+				g_ptr_array_add(out, argv[++i]);
+	}
+	*argc = (int)out->len;
+	g_ptr_array_add(out, NULL);
+	return (char **)out->pdata;
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_ALL, "");
@@ -64,7 +94,9 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], commands[i]->name)) {
 			g_autofree char *name = g_strconcat("memsieve ", commands[i]->name, NULL);
 			g_set_prgname(name);
-			return commands[i]->run(argc - 1, argv + 1);
+			int words = argc - 1;
+			char **list = detach_values(&words, argv + 1);
+			return commands[i]->run(words, list);
 		}
 	g_printerr("memsieve: no command '%s'; `memsieve --help` lists them\n", argv[1]);
 	return OUTCOME_USAGE;

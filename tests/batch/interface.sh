@@ -60,6 +60,8 @@ done
 "$memsieve" info "$dump" >text
 ok "info says the same both ways" [ "$("$memsieve" info --json "$dump" | python3 -c 'import json, sys; print(json.load(sys.stdin)["kernel"]["guid_age"])')" = "$(sed -n 's/^PDB .* //p' text)" ]
 "$memsieve" analyze -q -o case.db "$dump" || [ $? = 3 ] || die "analyze"
+ok "-j2 and -oFILE, as others have it" sh -c "'$memsieve' analyze -q -j2 -oattached.db '$dump'; [ \$? = 0 -o \$? = 3 ] && [ -s attached.db ]"
+ok "what stands after -- is a name" status 1 "$memsieve" analyze -q -o none.db -- -j2
 ok "query --json" json query --json case.db triage
 ok "batch --status --json" sh -c "'$memsieve' batch -q --json --case b.db '$dump' >/dev/null 2>&1; '$memsieve' batch --json --case b.db --resume '$dump' >/dev/null; '$memsieve' batch --status b.db --json | python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]'"
 
