@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
+#include "logon.h"
 #include "pipeline.h"
 #include "sandbox.h"
 #include "text.h"
@@ -75,6 +76,57 @@ static void print_kernel(const struct kernel *k)
 		g_print("%-16snone: what the dump's own headers tell of its structures is used\n", "layout");
 }
 
+/* As dumps.format_detail has it. */
+static char *format_detail(const struct image *image, const struct kernel *k)
+{
+	const char *users = k && !strcmp(image->facts.format, "hibernation") ? logon_words(k) : NULL;
+
+	return users ? g_strdup_printf("%s, %s", image->facts.detail, users) : g_strdup(image->facts.detail);
+}
+
+static void print_file(const char *path, const struct image *image, const struct kernel *k)
+{
+	const struct image_facts *facts = &image->facts;
+	g_autofree char *detail = format_detail(image, k);
+
+	g_print("%-16s%s\n%-16s%" G_GUINT64_FORMAT, "file", path, "size", image->container->size);
+	if (image->file != image->container)
+		g_print(", the memory is in %" G_GUINT64_FORMAT, image->file->size);
+	g_print("\n%-16s%s%s%s\n", "format", facts->format, detail ? ", " : "", detail ? detail : "");
+}
+
+static void print_header(const struct image_facts *facts)
+{
+	g_autofree char *time = text_from_filetime(facts->system_time), *comment = facts->comment ? text_escape(facts->comment) : NULL;
+	const uint64_t seconds = facts->uptime / 10000000;
+
+	if (time)
+		g_print("%-16s%s\n", "time", time);
+	if (facts->uptime)
+		g_print("%-16s%" G_GUINT64_FORMAT " d %02u:%02u:%02u\n", "uptime", seconds / 86400, (unsigned)(seconds / 3600 % 24),
+			(unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+	if (facts->is_crash)
+		g_print("%-16s0x%x (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%"
+		       G_GINT64_MODIFIER "x)\n", "bugcheck", facts->bugcheck_code, facts->bugcheck_parameters[0],
+		       facts->bugcheck_parameters[1], facts->bugcheck_parameters[2], facts->bugcheck_parameters[3]);
+	if (facts->exception_code)
+		g_print("%-16s0x%x at 0x%" G_GINT64_MODIFIER "x\n", "exception", facts->exception_code, facts->exception_address);
+	if (comment)
+		g_print("%-16s%s\n", "comment", comment);
+}
+
+static void print_machine(const struct image_facts *facts, const struct kernel *k)
+{
+	const char *machine = architecture_name(k ? kernel_architecture(k) : facts->architecture), *product = k ? kernel_product(k) : NULL;
+
+	g_print("%-16s%s", "machine", machine ? machine : "unknown");
+	if (facts->processors)
+		g_print(", %u processor%s", facts->processors, facts->processors == 1 ? "" : "s");
+	if (product)
+		g_print(", %s, suite mask 0x%x", product, k->suite_mask);
+	g_print("\n");
+}
+
 static void set_text(json_t *object, const char *name, const char *text)
 {
 	g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
@@ -113,14 +165,15 @@ static json_t *kernel_json(const struct kernel *k)
 static json_t *image_json(const char *path, struct image *image, const struct kernel *k)
 {
 	const struct image_facts *facts = &image->facts;
-	g_autofree char *time = text_from_filetime(facts->system_time);
+	g_autofree char *time = text_from_filetime(facts->system_time), *detail = format_detail(image, k);
 	json_t *o = json_object(), *ranges = json_array(), *notes = json_array();
 	struct range range = { 0, 0 };
 
 	set_text(o, "file", path);
-	json_object_set_new(o, "size", json_integer((json_int_t)image->file->size));
+	json_object_set_new(o, "size", json_integer((json_int_t)image->container->size));
+	json_object_set_new(o, "memory_file_size", json_integer((json_int_t)image->file->size));
 	set_text(o, "format", facts->format);
-	set_text(o, "format_detail", facts->detail);
+	set_text(o, "format_detail", detail);
 	set_text(o, "architecture", k ? architecture_name(kernel_architecture(k)) : architecture_name(facts->architecture));
 	set_text(o, "system_time", time);
 	if (facts->is_crash) {
@@ -143,6 +196,11 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 	uint64_t total = k ? kernel_memory_total(k) : facts->memory_total;
 	json_object_set_new(o, "memory_total", total ? json_integer((json_int_t)total) : json_null());
 	json_object_set_new(o, "user_memory", json_boolean(!facts->no_user_memory));
+	json_object_set_new(o, "processors", facts->processors ? json_integer(facts->processors) : json_null());
+	set_text(o, "product_type", k ? kernel_product(k) : NULL);
+	json_object_set_new(o, "suite_mask", k && kernel_product(k) ? json_integer(k->suite_mask) : json_null());
+	json_object_set_new(o, "uptime", facts->uptime ? json_real((double)facts->uptime / 1e7) : json_null());
+	set_text(o, "comment", facts->comment);
 	for (guint i = 0; i < image->notes->len; i++) {
 		g_autofree char *valid = g_utf8_make_valid(((struct image_note *)g_ptr_array_index(image->notes, i))->message, -1);
 		json_array_append_new(notes, json_string(valid));
@@ -190,19 +248,10 @@ static int run(int argc, char **argv)
 		return command_print_json(o, !found ? OUTCOME_FAILED : found->layout ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
 	}
 	const struct image_facts *facts = &image->facts;
-	g_print("%-16s%s\n%-16s%" G_GUINT64_FORMAT "\n%-16s%s%s%s\n", "file", argv[1], "size", image->file->size, "format", facts->format,
-	       facts->detail ? ", " : "", facts->detail ? facts->detail : "");
-	g_autofree char *time = text_from_filetime(facts->system_time);
-	if (time)
-		g_print("%-16s%s\n", "time", time);
-	if (facts->is_crash)
-		g_print("%-16s0x%x (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x, 0x%"
-		       G_GINT64_MODIFIER "x)\n", "bugcheck", facts->bugcheck_code, facts->bugcheck_parameters[0],
-		       facts->bugcheck_parameters[1], facts->bugcheck_parameters[2], facts->bugcheck_parameters[3]);
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);
-	const char *machine = architecture_name(kernel ? kernel_architecture(kernel) : facts->architecture);
-	g_autofree char *processors = facts->processors ? g_strdup_printf(", %u processors", facts->processors) : NULL;
-	g_print("%-16s%s%s\n", "machine", machine ? machine : "unknown", processors ? processors : "");
+	print_file(argv[1], image, kernel);
+	print_header(facts);
+	print_machine(facts, kernel);
 	print_ranges(image, kernel);
 	if (kernel)
 		print_kernel(kernel);

@@ -22,6 +22,9 @@ const struct table table_dumps = {
 		[DUMPS_KERNEL_FOUND_BY] = { "kernel_found_by", COL_TEXT, "what led to the kernel" },
 		[DUMPS_MEMORY_TOTAL] = { "memory_total", COL_INT, "bytes of physical memory that the machine had: the header's, else Windows' own account; NULL: not known" },
 		[DUMPS_USER_MEMORY] = { "user_memory", COL_BOOL, "0: a dump of the kernel's memory, without the pages of programs" },
+		[DUMPS_PROCESSORS] = { "processors", COL_INT, "that the header, or what a hypervisor saved of them, tells of; NULL: not known" },
+		[DUMPS_PRODUCT_TYPE] = { "product_type", COL_TEXT, "workstation, domain controller, server: the header's, else KUSER_SHARED_DATA.NtProductType" },
+		[DUMPS_SUITE_MASK] = { "suite_mask", COL_INT, "VER_SUITE_… bits: the header's, else KUSER_SHARED_DATA.SuiteMask" },
 		[DUMPS_SYSTEM_ROOT] = { "system_root", COL_TEXT, "KUSER_SHARED_DATA.NtSystemRoot" },
 	},
 };

@@ -65,8 +65,10 @@ struct image_facts {
 	bool is_crash;			/* the bugcheck fields below are from a header */
 	uint32_t bugcheck_code;
 	uint64_t bugcheck_parameters[4];
-	uint32_t exception_code;
+	uint32_t exception_code;	/* of the exception record, with what follows */
 	uint64_t exception_address;
+	unsigned exception_parameters;	/* used of the following */
+	uint64_t exception_information[15];
 	uint64_t instruction_pointer;	/* of the context record */
 	uint64_t stack_pointer;
 	char *registers;		/* JSON: {"rax": "0x…", …} of the context record, owned */

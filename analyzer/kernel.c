@@ -396,6 +396,8 @@ static void read_shared_data(struct kernel *k)
 	k->build = (uint32_t)bytes_at(&b, 0x260, 4) & 0xffff;
 	k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
 	k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
+	k->product_type = bytes_at(&b, 0x268, 1) ? (uint32_t)bytes_at(&b, 0x264, 4) : 0;	/* ProductTypeIsValid */
+	k->suite_mask = (uint32_t)bytes_at(&b, 0x2d0, 4);
 	k->system_root = text_from_utf16(shared + 0x30, 520, TRUE);
 	if (k->major >= 6)	/* NumberOfPhysicalPages, since Vista */
 		k->memory_total = bytes_at(&b, 0x2e8, 4) * PAGE_SIZE;
@@ -627,6 +629,17 @@ static void check_globals(struct kernel *k)
 	}
 }
 
+/* The header's word on the edition, where it has one. */
+static void use_product(struct kernel *k)
+{
+	const struct image_facts *facts = &k->image->facts;
+
+	if (!facts->product_type)
+		return;
+	k->product_type = facts->product_type;
+	k->suite_mask = facts->suite_mask;
+}
+
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
 	const struct image_facts *facts = &image->facts;
@@ -640,6 +653,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	k->image = image;
 	if (image->triage || image->minidump) {
 		use_headers(k);
+		use_product(k);
 		return g_steal_pointer(&k);
 	}
 	if (facts->dtb.v) {
@@ -697,6 +711,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	read_identity(k);
 	read_memory_total(k);
 	check_globals(k);
+	use_product(k);
 	return g_steal_pointer(&k);
 }
 
@@ -724,6 +739,13 @@ uint64_t kernel_memory_total(const struct kernel *k)
 
 	/* A header that has less than its own dump is not believed. */
 	return said >= k->image->bytes_present ? said : k->memory_total;
+}
+
+const char *kernel_product(const struct kernel *k)
+{
+	static const char *const names[] = { NULL, "workstation", "domain controller", "server" };	/* winnt.h, VER_NT_… */
+
+	return k->product_type < G_N_ELEMENTS(names) ? names[k->product_type] : NULL;
 }
 
 enum architecture kernel_architecture(const struct kernel *k)

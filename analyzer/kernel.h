@@ -32,6 +32,7 @@ struct kernel {
 	char *build_lab;		/* NtBuildLab(Ex) */
 	uint64_t system_time;		/* FILETIME, KUSER_SHARED_DATA */
 	uint64_t memory_total;		/* bytes that the machine has by Windows' own account (KUSER_SHARED_DATA), 0 unknown */
+	uint32_t product_type, suite_mask;	/* as in OSVERSIONINFOEX: the header's, else KUSER_SHARED_DATA's; 0 unknown */
 	char *system_root;		/* e.g. C:\Windows */
 	uint8_t object_header_cookie;
 	uint64_t invalid_pte_mask;	/* recovered from page tables, where no symbol tells where it is; else 0 */
@@ -54,6 +55,8 @@ enum architecture kernel_architecture(const struct kernel *kernel);
 char *kernel_version(const struct kernel *kernel);
 /* Bytes of physical memory that the machine had, however much of it the dump holds: what the dump's header says, else Windows; 0 unknown. */
 uint64_t kernel_memory_total(const struct kernel *kernel);
+/* "workstation", "domain controller", "server", or NULL. */
+const char *kernel_product(const struct kernel *kernel);
 void kernel_destroy(struct kernel *kernel);
 DEFINE_AUTO(kernel, kernel_destroy)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline.h"
+#include "logon.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -433,6 +434,12 @@ static bool begin_run(struct pipeline *p, const char *path)
 	if (kernel_memory_total(k))
 		row_int(row, DUMPS_MEMORY_TOTAL, (int64_t)kernel_memory_total(k));
 	row_int(row, DUMPS_USER_MEMORY, !facts->no_user_memory);
+	if (facts->processors)
+		row_int(row, DUMPS_PROCESSORS, facts->processors);
+	if (kernel_product(k)) {
+		row_text(row, DUMPS_PRODUCT_TYPE, kernel_product(k));
+		row_int(row, DUMPS_SUITE_MASK, k->suite_mask);
+	}
 
 	struct range range = { 0, 0 };
 	guint ranges = 0;
@@ -498,7 +505,7 @@ static bool finish_run(struct pipeline *p, const char *sha256, const char *statu
 	       /* Fast startup logs the users off first: no field of the file's header tells it from a hibernation, the processes do. */
 	       store_exec(p->store, error, "UPDATE dumps SET format_detail = coalesce(format_detail || ', ', '') || CASE WHEN EXISTS (SELECT 1 FROM processes p"
 			  " WHERE p.dump_id = dumps.dump_id AND exit_time IS NULL AND (user_sid LIKE 'S-1-5-21-%' OR user_sid LIKE 'S-1-12-1-%'))"
-			  " THEN 'users were logged on' ELSE 'nobody was logged on: as fast startup writes it' END WHERE format = 'hibernation'"
+			  " THEN '" LOGON_USERS "' ELSE '" LOGON_NOBODY "' END WHERE format = 'hibernation'"
 			  " AND dump_id = CAST(? AS INTEGER) AND EXISTS (SELECT 1 FROM processes p WHERE p.dump_id = dumps.dump_id AND user_sid IS NOT NULL)", dump, NULL) &&
 	       store_exec(p->store, error, "UPDATE runs SET finished_at = ?, status = ?, message = nullif(?, '') WHERE run_id = CAST(? AS INTEGER)",
 			  time, status, message ? message : "", run, NULL) &&

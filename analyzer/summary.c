@@ -56,13 +56,15 @@ void summary_print(const char *case_path, const struct result *result, bool verb
 	g_autofree char *path = one(store, "SELECT path FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id);
 	printf("%s\n", path);
 	line(store, "machine", "SELECT coalesce(computer_name || ', ', '') || 'Windows ' || coalesce(os_build, '?') || ', ' || architecture ||"
-	     " coalesce(', ' || substr(system_time, 1, 19) || 'Z', '') || ', ' || (physical_memory >> 20) || ' MiB, layout ' ||"
+	     " coalesce(', ' || substr(system_time, 1, 19) || 'Z', '') || iif(physical_memory, ', ' || (physical_memory >> 20) || ' MiB', '') || ', layout ' ||"
 	     " coalesce(layout_source, 'unknown') FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id);
 	line(store, "dump", "SELECT format || coalesce(', ' || format_detail, '') FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id);
-	line(store, "memory", "SELECT printf('%d bytes in %d ranges', physical_memory, (SELECT count(*) FROM memory_ranges r WHERE r.dump_id = d.dump_id)) ||"
-	     " coalesce(printf(', %.1f %% of the machine''s %d', min(100.0, 100.0 * physical_memory / memory_total), memory_total), '') ||"
+	/* Small dumps and minidumps have virtual memory alone, and their ranges are of that. */
+	line(store, "memory", "SELECT printf('%d bytes%s in %d ranges', iif(physical_memory, physical_memory, coalesce(sum(length), 0)),"
+	     " iif(physical_memory OR length IS NULL, '', ' of virtual memory'), count(length)) ||"
+	     " iif(physical_memory AND memory_total, printf(', %.1f %% of the machine''s %d', min(100.0, 100.0 * physical_memory / memory_total), memory_total), '') ||"
 	     " iif(user_memory, '', '; user memory absent: the dump holds the kernel''s memory alone')"
-	     " FROM dumps d WHERE dump_id = CAST(? AS INTEGER)", id);
+	     " FROM dumps d LEFT JOIN memory_ranges r USING (dump_id) WHERE dump_id = CAST(? AS INTEGER) GROUP BY dump_id", id);
 	line(store, "facts", "SELECT (SELECT count(*) FROM processes p WHERE p.dump_id = d.dump_id) || ' processes, ' ||"
 	     " (SELECT count(*) FROM threads JOIN processes p USING (process_id) WHERE p.dump_id = d.dump_id) || ' threads, ' ||"
 	     " (SELECT count(*) FROM vads JOIN processes p USING (process_id) WHERE p.dump_id = d.dump_id) || ' VADs, ' ||"

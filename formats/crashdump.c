@@ -13,7 +13,7 @@
 enum field {
 	MAJOR_VERSION, MINOR_VERSION, DIRECTORY_TABLE_BASE, LOADED_MODULES, ACTIVE_PROCESSES, MACHINE, PROCESSORS,
 	BUGCHECK, PARAMETER1, PARAMETER2, PARAMETER3, PARAMETER4, KDBG, NUMBER_OF_PAGES, EXCEPTION_CODE, EXCEPTION_ADDRESS,
-	DUMP_TYPE, REQUIRED_SPACE, SYSTEM_TIME, UPTIME, PRODUCT, SUITE, ATTRIBUTES, FIELDS
+	EXCEPTION_PARAMETERS, DUMP_TYPE, REQUIRED_SPACE, SYSTEM_TIME, UPTIME, PRODUCT, SUITE, ATTRIBUTES, FIELDS
 };
 
 /* [0] 32-bit, [1] 64-bit */
@@ -23,7 +23,8 @@ static const struct { uint16_t offset, width; } fields[2][FIELDS] = {
 		[LOADED_MODULES] = { 0x18, 4 }, [ACTIVE_PROCESSES] = { 0x1c, 4 }, [MACHINE] = { 0x20, 4 },
 		[PROCESSORS] = { 0x24, 4 }, [BUGCHECK] = { 0x28, 4 }, [PARAMETER1] = { 0x2c, 4 }, [PARAMETER2] = { 0x30, 4 },
 		[PARAMETER3] = { 0x34, 4 }, [PARAMETER4] = { 0x38, 4 }, [KDBG] = { 0x60, 4 }, [NUMBER_OF_PAGES] = { 0x68, 4 },
-		[EXCEPTION_CODE] = { 0x7d0, 4 }, [EXCEPTION_ADDRESS] = { 0x7dc, 4 }, [DUMP_TYPE] = { 0xf88, 4 },
+		[EXCEPTION_CODE] = { 0x7d0, 4 }, [EXCEPTION_ADDRESS] = { 0x7dc, 4 }, [EXCEPTION_PARAMETERS] = { 0x7e0, 4 },
+		[DUMP_TYPE] = { 0xf88, 4 },
 		[REQUIRED_SPACE] = { 0xfa0, 8 }, [SYSTEM_TIME] = { 0xfc0, 8 }, [UPTIME] = { 0xfb8, 8 }, [PRODUCT] = { 0xf94, 4 },
 		[SUITE] = { 0xf98, 4 }, [ATTRIBUTES] = { 0x8a0, 4 },
 	}, {
@@ -31,7 +32,8 @@ static const struct { uint16_t offset, width; } fields[2][FIELDS] = {
 		[LOADED_MODULES] = { 0x20, 8 }, [ACTIVE_PROCESSES] = { 0x28, 8 }, [MACHINE] = { 0x30, 4 },
 		[PROCESSORS] = { 0x34, 4 }, [BUGCHECK] = { 0x38, 4 }, [PARAMETER1] = { 0x40, 8 }, [PARAMETER2] = { 0x48, 8 },
 		[PARAMETER3] = { 0x50, 8 }, [PARAMETER4] = { 0x58, 8 }, [KDBG] = { 0x80, 8 }, [NUMBER_OF_PAGES] = { 0x90, 8 },
-		[EXCEPTION_CODE] = { 0xf00, 4 }, [EXCEPTION_ADDRESS] = { 0xf10, 8 }, [DUMP_TYPE] = { 0xf98, 4 },
+		[EXCEPTION_CODE] = { 0xf00, 4 }, [EXCEPTION_ADDRESS] = { 0xf10, 8 }, [EXCEPTION_PARAMETERS] = { 0xf18, 4 },
+		[DUMP_TYPE] = { 0xf98, 4 },
 		[REQUIRED_SPACE] = { 0xfa0, 8 }, [SYSTEM_TIME] = { 0xfa8, 8 }, [UPTIME] = { 0x1030, 8 }, [PRODUCT] = { 0x1040, 4 },
 		[SUITE] = { 0x1044, 4 }, [ATTRIBUTES] = { 0x1050, 4 },
 	},
@@ -168,6 +170,9 @@ static void read_header(struct crashdump *dump)
 		facts->bugcheck_parameters[i] = get(dump, PARAMETER1 + i);
 	facts->exception_code = (uint32_t)get(dump, EXCEPTION_CODE);
 	facts->exception_address = get(dump, EXCEPTION_ADDRESS);
+	facts->exception_parameters = facts->exception_code ? (unsigned)MIN(get(dump, EXCEPTION_PARAMETERS), G_N_ELEMENTS(facts->exception_information)) : 0;
+	for (unsigned i = 0; i < facts->exception_parameters; i++)
+		facts->exception_information[i] = dump->is_64bit ? bytes_at(&dump->header, 0xf20 + 8 * i, 8) : bytes_at(&dump->header, 0x7e4 + 4 * i, 4);
 	if (!facts->instruction_pointer)
 		facts->instruction_pointer = facts->exception_address;
 	facts->system_time = get(dump, SYSTEM_TIME);

@@ -151,6 +151,24 @@ static void settle_order(struct crashdump *dump, struct run *runs, unsigned n)
 		     "page-table root where runs sorted by address put it", dump->is_64bit ? 0x98 : 0x6c);
 }
 
+/* How many pages the runs have, those that several have counted once. */
+static uint64_t distinct_pages(const struct run *runs, unsigned n)
+{
+	struct run sorted[MAX_SLOTS];
+	uint64_t pages = 0, end = 0;
+
+	memcpy(sorted, runs, n * sizeof(*runs));
+	qsort(sorted, n, sizeof(*sorted), compare_bases);
+	for (unsigned i = 0; i < n; i++) {
+		if (!run_plausible(sorted[i]))
+			continue;
+		uint64_t from = MAX(sorted[i].base, end);
+		end = MAX(end, sorted[i].base + sorted[i].pages);
+		pages += end - from;
+	}
+	return pages;
+}
+
 bool crashdump_runs(struct crashdump *dump, GError **error)
 {
 	struct image *image = dump->image;
@@ -189,8 +207,7 @@ bool crashdump_runs(struct crashdump *dump, GError **error)
 	if (total && r.pages[runs] != total)
 		image_remark(image, 0, "crash dump header: PhysicalMemoryBlock.NumberOfPages at 0x%x is %" G_GUINT64_FORMAT
 			     ", the runs have %" G_GUINT64_FORMAT, dump->is_64bit ? 0x90 : 0x68, total, r.pages[runs]);
-	if (total != r.pages[runs])
-		image->facts.memory_total = r.pages[runs] * PAGE_SIZE;
+	image->facts.memory_total = distinct_pages(r.run, runs) * PAGE_SIZE;
 	dump->expected = dump->end = offset;
 	return true;
 }

@@ -338,8 +338,9 @@ static void read_exception(struct minidump *m, struct bytes b)
 	m->out->exception_tid = (uint32_t)bytes_at(&b, 0, 4);
 	facts->exception_code = (uint32_t)bytes_at(&b, 8, 4);
 	facts->exception_address = bytes_at(&b, 0x18, 8);
-	for (unsigned i = 0; i < 4; i++)	/* ExceptionInformation */
-		facts->bugcheck_parameters[i] = i < bytes_at(&b, 0x20, 4) ? bytes_at(&b, 0x28 + 8 * i, 8) : 0;
+	facts->exception_parameters = (unsigned)MIN(bytes_at(&b, 0x20, 4), G_N_ELEMENTS(facts->exception_information));
+	for (unsigned i = 0; i < facts->exception_parameters; i++)
+		facts->exception_information[i] = bytes_at(&b, 0x28 + 8 * i, 8);
 	read_context(m, (uint32_t)bytes_at(&b, 0xa0, 4), (uint32_t)bytes_at(&b, 0xa4, 4), &facts->instruction_pointer,
 		     &facts->stack_pointer);
 }

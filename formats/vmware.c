@@ -222,7 +222,11 @@ static bool root_at(const struct image *image, uint64_t offset, uint64_t root)
 /* Do the regions put a processor's root elsewhere than where it is, which is where memory without regions has it? */
 static bool regions_lie(const struct image *image, const struct vmware *v, uint64_t offset)
 {
-	for (unsigned i = 0; i < v->cpus; i++) {
+	unsigned used = 0;
+
+	for (unsigned n = 0; n < MAX_REGIONS; n++)
+		used += usable_region(&v->regions[n]);
+	for (unsigned i = 0; used && i < v->cpus; i++) {
 		uint64_t root = v->cr3[i] & PAGE_ADDRESS;
 		bool mapped = false;
 		for (unsigned n = 0; n < MAX_REGIONS && !mapped; n++) {

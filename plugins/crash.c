@@ -3,7 +3,7 @@
 #include "processor.h"
 #include "object.h"
 
-enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT };
+enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT, EXCEPTION_AT, EXCEPTION_INFORMATION };
 
 static const struct table crash = {
 	.name = "crash", .doc = "why the machine stopped, as the dump's header says",
@@ -23,6 +23,8 @@ static const struct table crash = {
 		[REGISTERS] = { "registers", COL_JSON, "of the context record, by name" },
 		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
 		[COMMENT] = { "comment", COL_TEXT, "" },
+		[EXCEPTION_AT] = { "exception_address", COL_ADDRESS, "of the exception record" },
+		[EXCEPTION_INFORMATION] = { "exception_information", COL_JSON, "the exception record's ExceptionInformation, as far as it is used" },
 	},
 };
 
@@ -99,6 +101,20 @@ static const struct process *process_of(struct context *c, va_t thread)
 	return NULL;
 }
 
+static void put_exception(struct row *row, const struct image_facts *f)
+{
+	g_autoptr(GString) json = g_string_new("[");
+
+	row_int(row, EXCEPTION, f->exception_code);
+	if (f->exception_address)
+		row_address(row, EXCEPTION_AT, f->exception_address);
+	for (unsigned i = 0; i < f->exception_parameters; i++)
+		g_string_append_printf(json, "%s\"0x%" G_GINT64_MODIFIER "x\"", i ? "," : "", f->exception_information[i]);
+	g_string_append_c(json, ']');
+	if (f->exception_parameters)
+		row_text(row, EXCEPTION_INFORMATION, json->str);
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const struct image_facts *f = &c->image->facts;
@@ -117,7 +133,7 @@ static bool run(struct context *c, GError **error)
 			row_address(row, P1 + i, f->bugcheck_parameters[i]);
 	}
 	if (f->exception_code)
-		row_int(row, EXCEPTION, f->exception_code);
+		put_exception(row, f);
 	if (f->instruction_pointer)
 		row_address(row, IP, f->instruction_pointer);
 	va_t thread = { triage ? triage->thread.va : 0 };

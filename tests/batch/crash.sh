@@ -26,6 +26,9 @@ process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\
 output format=full
 END
 "$mksample" crash.txt crash.dmp || die "sample"
+# EXCEPTION_RECORD64: NumberParameters and two words of ExceptionInformation
+put() { printf "$2" | dd of=crash.dmp bs=1 seek=$(($1)) conv=notrunc status=none; }
+put 0xf18 '\2' && put 0xf20 '\1' && put 0xf28 '\50' || die "exception record"
 status 0 "$memsieve" analyze -q -o case.db crash.dmp || die "analyze"
 sql() { sqlite3 case.db "$1"; }
 ok "each return address once" [ "$(sql 'SELECT count(*) FROM crash_stack WHERE position > 0')" = 10 ]
@@ -34,5 +37,8 @@ ok "in the driver" [ "$(sql "SELECT group_concat(DISTINCT module) FROM crash_sta
 ok "the thread and the process that ran" [ "$(sql 'SELECT p.name, t.tid FROM crash c JOIN processes p USING (process_id) JOIN threads t ON t.ethread = c.thread')" = 'notepad.exe|1204' ]
 ok "the instruction pointer is that of the registers" [ "$(sql "SELECT json_extract(registers, '\$.rip') = printf('0x%x', instruction_pointer) FROM crash")" = 1 ]
 ok "the stack is where they say" [ "$(sql "SELECT min(address) > kernel_stack_limit AND max(address) < kernel_stack_base FROM crash_stack, crash c JOIN threads t ON t.ethread = c.thread WHERE position > 0")" = 1 ]
+ok "the exception record" [ "$(sql "SELECT exception_information || (exception_address = instruction_pointer) FROM crash")" = '["0x1","0x28"]1' ]
+ok "the edition and the processors" [ "$(sql 'SELECT product_type, suite_mask, processors FROM dumps')" = 'workstation|272|1' ]
+ok "info says so too" sh -c "'$memsieve' info crash.dmp | grep -q 'x64, 1 processor, workstation, suite mask 0x110'"
 ok "the query names the driver" sh -c "'$memsieve' query case.db crashes | grep -q 'DRIVER_IRQL_NOT_LESS_OR_EQUAL.*notepad.exe.*example.sys'"
 echo "$checks checks"

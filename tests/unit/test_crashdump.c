@@ -127,6 +127,7 @@ START_TEST(full_dump_lies)
 	HAS_RANGES(image, 1, 2);
 	has_page(image, 2, 2);
 	ck_assert(noted(image, "more than once"));
+	ck_assert_uint_eq(image->facts.memory_total, 2 * PAGE_SIZE);	/* a page listed twice is one page of the machine's */
 	image_close(image);
 
 	a = sample_full64();			/* trailing bytes, a wrong RequiredDumpSpace, unsorted runs, all at once */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "logon.h"
+#include "limit.h"
+#include "token.h"
+
+/* A person's SID: an account of a machine or domain (S-1-5-21-…), or of Entra ID (S-1-12-1-…). */
+static bool is_person(const char *sid)
+{
+	return g_str_has_prefix(sid, "S-1-5-21-") || g_str_has_prefix(sid, "S-1-12-1-");
+}
+
+/* The user of a process that has not exited, or NULL. */
+static char *user_of(struct space *space, va_t eprocess)
+{
+	struct object process = object_at(space, eprocess.v);
+	struct token_info token;
+	uint64_t exited = 0;
+	va_t at;
+
+	if (READ(process, eprocess.ExitTime, &exited) || exited || process_token(space, eprocess, &at))
+		return NULL;
+	token_read(space, at, &token);
+	char *user = g_steal_pointer(&token.user_sid);
+	token_info_clear(&token);
+	return user;
+}
+
+const char *logon_words(const struct kernel *k)
+{
+	if (!k->layout || !k->layout->eprocess.ActiveProcessLinks.size)
+		return NULL;
+	const uint64_t head = kernel_symbol(k, PsActiveProcessHead).v, links = k->layout->eprocess.ActiveProcessLinks.offset;
+	uint64_t at = head, next = 0;
+	unsigned users = 0;
+
+	if (!head)
+		return NULL;
+	for (uint64_t n = 0; n < limit(list_entries); n++, at = next) {
+		if (at != head) {
+			g_autofree char *user = user_of(k->space, (va_t){ at - links });
+			if (user && is_person(user))
+				return LOGON_USERS;
+			users += user != NULL;
+		}
+		if (read_pointer(k->space, (va_t){ at }, &next))
+			return NULL;
+		if (next == head)
+			return users ? LOGON_NOBODY : NULL;
+	}
+	return NULL;
+}
