@@ -24,6 +24,8 @@ struct format {
 	 * Called by several threads at once, only for pages inside added ranges.
 	 */
 	enum fault (*read_page)(struct image *image, uint64_t pfn, void *page);
+	/* The kernel was found elsewhere than the header said: facts->dtb and ->active_process_head are right now. NULL: nothing rests on them. */
+	void (*kernel_found)(struct image *image);
 };
 
 /* NULL-terminated, in the order they are asked; raw last, as it takes anything.

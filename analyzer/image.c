@@ -177,6 +177,13 @@ static void settle(struct image *image, GArray **segments)
 			   overlap);
 }
 
+void image_settle(struct image *image)
+{
+	settle(image, &image->segments);
+	if (image->virtual_segments)
+		settle(image, &image->virtual_segments);
+}
+
 struct image *image_open(const char *path, GError **error)
 {
 	g_autofree char *damage = NULL;
@@ -223,9 +230,7 @@ struct image *image_open(const char *path, GError **error)
 		image_note(image, FAULT_NOT_IN_DUMP, image->first_missing,
 			   "the file ends early: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
 			   image->bytes_missing);
-	settle(image, &image->segments);
-	if (image->virtual_segments)
-		settle(image, &image->virtual_segments);
+	image_settle(image);
 	for (guint i = 0; i < image->segments->len; i++)
 		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
 	return image;

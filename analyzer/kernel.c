@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel.h"
+#include "format.h"
 #include <string.h>
 #include "guess.h"
 #include "layout_store.h"
@@ -629,6 +630,19 @@ static void check_globals(struct kernel *k)
 	}
 }
 
+/* What the format's reader took from a header that is wrong about the kernel, it can ask again. */
+static void tell_format(struct kernel *k)
+{
+	struct image_facts *facts = &k->image->facts;
+	const uint64_t head = kernel_symbol(k, PsActiveProcessHead).v ? kernel_symbol(k, PsActiveProcessHead).v : facts->active_process_head.v;
+
+	if (!k->image->format->kernel_found || k->physical_only || (facts->dtb.v == k->dtb.v && facts->active_process_head.v == head))
+		return;
+	facts->dtb = k->dtb;
+	facts->active_process_head.v = head;
+	k->image->format->kernel_found(k->image);
+}
+
 /* The header's word on the edition, where it has one. */
 static void use_product(struct kernel *k)
 {
@@ -712,6 +726,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	read_memory_total(k);
 	check_globals(k);
 	use_product(k);
+	tell_format(k);
 	return g_steal_pointer(&k);
 }
 

@@ -236,6 +236,8 @@ static void check_space(struct crashdump *dump)
 static void tell_user_memory(struct image *image)
 {
 	struct image_facts *facts = &image->facts;
+
+	image_settle(image);
 	int evidence = crashdump_user_memory(image);
 	bool live = facts->dump_attributes & DUMP_ATTRIBUTE_LIVE || facts->bugcheck_code == 0x161 /* LIVE_SYSTEM_DUMP */;
 	bool filtered = facts->dump_attributes & DUMP_ATTRIBUTE_FILTER;
@@ -286,20 +288,21 @@ static bool is_64bit(struct image *image)
 	return head.bad ? said : is;
 }
 
+static const struct { const char *format, *words; bool kernel_only; } types[] = {
+	[DUMP_FULL] = { "windows-full", "full", false },
+	[DUMP_SUMMARY] = { "windows-kernel", "kernel summary", true },
+	[DUMP_HEADER_ONLY] = { "windows-header", "header only", true },
+	[DUMP_TRIAGE] = { "windows-triage", "triage", true },
+	[DUMP_BITMAP_FULL] = { "windows-bitmap-full", "bitmap full", false },
+	[DUMP_BITMAP_KERNEL] = { "windows-bitmap-kernel", "bitmap kernel", true },
+	[DUMP_AUTOMATIC] = { "windows-bitmap-kernel", "automatic", true },
+	[DUMP_KERNEL] = { "windows-kernel", "kernel, by a debugger", true },
+	[DUMP_KERNEL_USER] = { "windows-kernel-user", "kernel and user, by a debugger", false },
+	[DUMP_COMPLETE] = { "windows-complete", "complete, by a debugger", false },
+};
+
 static bool crashdump_open(struct image *image, GError **error)
 {
-	static const struct { const char *format, *words; bool kernel_only; } types[] = {
-		[DUMP_FULL] = { "windows-full", "full", false },
-		[DUMP_SUMMARY] = { "windows-kernel", "kernel summary", true },
-		[DUMP_HEADER_ONLY] = { "windows-header", "header only", true },
-		[DUMP_TRIAGE] = { "windows-triage", "triage", true },
-		[DUMP_BITMAP_FULL] = { "windows-bitmap-full", "bitmap full", false },
-		[DUMP_BITMAP_KERNEL] = { "windows-bitmap-kernel", "bitmap kernel", true },
-		[DUMP_AUTOMATIC] = { "windows-bitmap-kernel", "automatic", true },
-		[DUMP_KERNEL] = { "windows-kernel", "kernel, by a debugger", true },
-		[DUMP_KERNEL_USER] = { "windows-kernel-user", "kernel and user, by a debugger", false },
-		[DUMP_COMPLETE] = { "windows-complete", "complete, by a debugger", false },
-	};
 	struct image_facts *facts = &image->facts;
 	struct crashdump dump = { .image = image, .is_64bit = is_64bit(image) };
 
@@ -345,9 +348,18 @@ static bool crashdump_open(struct image *image, GError **error)
 			return false;
 	}
 	check_space(&dump);
-	if (facts->no_user_memory && facts->dump_type != DUMP_HEADER_ONLY)
+	if (types[facts->dump_type].kernel_only && facts->dump_type != DUMP_HEADER_ONLY)
 		tell_user_memory(image);
 	return true;
+}
+
+/* A wrong DirectoryTableBase gave no evidence, or that of other tables. */
+static void crashdump_kernel_found(struct image *image)
+{
+	const uint32_t type = image->facts.dump_type;
+
+	if (types[type].kernel_only && type != DUMP_HEADER_ONLY && type != DUMP_TRIAGE)
+		tell_user_memory(image);
 }
 
 const struct format format_crashdump = {
@@ -355,4 +367,5 @@ const struct format format_crashdump = {
 	.doc = "a Windows crash dump (PAGEDU64, PAGEDUMP)",
 	.match = crashdump_match,
 	.open = crashdump_open,
+	.kernel_found = crashdump_kernel_found,
 };

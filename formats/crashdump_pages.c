@@ -318,41 +318,54 @@ static uint64_t end_of_runs(struct crashdump *dump)
 
 /*
  * Where the pages begin, when the header's own figures don't put a page-table root where DirectoryTableBase says that
- * there is one: behind the bitmap, or as far before the end as there are pages. Nothing changes without that proof.
+ * there is one: behind the bitmap, or as far before the end as there are pages. Without a root to be seen: where the bitmap's
+ * pages end with the file. Nothing changes without either proof.
  */
 static void settle_first(struct crashdump *dump, struct bitmap *b)
 {
-	uint64_t size = dump->image->file->size, sizes[] = { b->bits, end_of_runs(dump) };
+	const uint64_t size = dump->image->file->size, sizes[] = { b->bits, end_of_runs(dump) };
+	uint64_t first = 0, bits = 0;
+	bool by_root = false;
 
 	if (shows_root(dump, b->start, b->bits, b->first))
 		return;
-	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-		uint64_t bits = sizes[i];
-		if (!bits || bits / 8 >= size - b->start)
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes) && !by_root; i++) {
+		if (!sizes[i] || sizes[i] / 8 >= size - b->start)
 			continue;
-		uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (bits + 7) / 8));
-		uint64_t ends[] = { b->first, (b->start + bits / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK, size - MIN(pages, size / PAGE_SIZE) * PAGE_SIZE };
-		for (size_t k = 0; k < G_N_ELEMENTS(ends); k++) {
-			if (!shows_root(dump, b->start, bits, ends[k]))
+		uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (sizes[i] + 7) / 8));
+		uint64_t ends[] = { b->first, (b->start + sizes[i] / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK, size - MIN(pages, size / PAGE_SIZE) * PAGE_SIZE };
+		for (size_t k = 0; k < G_N_ELEMENTS(ends) && !by_root; k++) {
+			by_root = shows_root(dump, b->start, sizes[i], ends[k]);
+			/* The last of them ends with the file whatever the bitmap says. */
+			if (!by_root && (first || !pages || k == 2 || !pages_end(dump, ends[k] + pages * PAGE_SIZE)))
 				continue;
-			image_remark(dump->image, 0,
-				     "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER "x, BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
-				     "x; with 0x%" G_GINT64_MODIFIER "x and 0x%" G_GINT64_MODIFIER "x DirectoryTableBase leads to a page-table root",
-				     b->first_field, b->first, b->bits_field, b->bits, ends[k], bits);
-			b->first = ends[k];
-			b->bits = bits;
-			return;
+			first = ends[k];
+			bits = sizes[i];
 		}
 	}
+	if (!first || (first == b->first && bits == b->bits))
+		return;
+	image_remark(dump->image, 0,
+		     "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER "x, BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER
+		     "x; with 0x%" G_GINT64_MODIFIER "x and 0x%" G_GINT64_MODIFIER "x %s",
+		     b->first_field, b->first, b->bits_field, b->bits, first, bits,
+		     by_root ? "DirectoryTableBase leads to a page-table root" : "the pages end with the file");
+	b->first = first;
+	b->bits = bits;
 }
 
 /* A bitmap that ends too soon leaves pages that the file has without a number. */
 static void settle_bits(struct crashdump *dump, struct bitmap *b)
 {
-	uint64_t room = (b->first - b->start) * 8;
+	uint64_t room = (b->first - b->start) * 8, end = end_of_runs(dump);
 
 	if (b->bits >= room)
 		return;
+	if (end > b->bits && end <= room) {
+		image_remark(dump->image, 0, "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER "x, the header's runs end at page 0x%"
+			     G_GINT64_MODIFIER "x: so many bits are read", b->bits_field, b->bits, end);
+		b->bits = end;
+	}
 	uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (b->bits + 7) / 8));
 	uint64_t more = count_bits(file_slice(dump->image->file, b->start, room / 8));
 	if (more == pages || (more != b->pages && !pages_end(dump, b->first + more * PAGE_SIZE)) || pages_end(dump, b->first + pages * PAGE_SIZE))
@@ -383,10 +396,9 @@ static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **erro
 			     b->bits_field, bits);
 		b->bits = bits;
 	}
-	if (b->first <= b->start || b->first >= size) {
-		uint64_t bytes = b->bits / 8 + 1;
-		uint64_t first =
-			bytes < size - b->start ? (b->start + b->bits / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK : size;
+	if (b->first <= b->start || b->first >= size || b->first & PAGE_MASK) {
+		const uint64_t end = end_of_runs(dump), bytes = MAX(b->bits, end / 8 < size - b->start ? end : 0) / 8 + 1;
+		uint64_t first = bytes < size - b->start ? (b->start + bytes - 1 + PAGE_MASK) & ~(uint64_t)PAGE_MASK : size;
 		if (!b->bits || first >= size) {
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 				    "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER
@@ -397,7 +409,7 @@ static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **erro
 		}
 		image_note(image, FAULT_IMPLAUSIBLE, 0,
 			   "crash dump bitmap header: FirstPage at 0x%x is 0x%" G_GINT64_MODIFIER
-			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, the page after the bitmap, is taken",
+			   "x, no page within the file: 0x%" G_GINT64_MODIFIER "x, the page after the bitmap, is taken",
 			   b->first_field, b->first, first);
 		b->first = first;
 	}
@@ -492,28 +504,61 @@ bool crashdump_is_range_table(const struct crashdump *dump)
 	return !b.bad && !memcmp(b.p, "RDMPDUMP", 8);
 }
 
+/*
+ * Where the pages begin: where FirstPageOffset says, but for one that is not behind the table, or that puts no page-table root
+ * where DirectoryTableBase says that there is one while another place does: that of MetadataSize, the page after the table's last
+ * range, as far before the end as there are pages. 0: nowhere within the file.
+ */
+static uint64_t settle_first_of_ranges(struct crashdump *dump, uint64_t start, uint64_t first, uint64_t metadata)
+{
+	const uint64_t size = dump->image->file->size, root = dump->image->facts.dtb.v / PAGE_SIZE;
+	struct bytes table = file_slice(dump->image->file, start, (size - start) & ~(uint64_t)15);
+	uint64_t pages = 0, before = UINT64_MAX, at = start;
+
+	for (; table.n && pages < MAX_PFN; at += 16) {
+		struct run run = { .base = bytes_u64(&table) };
+		run.pages = bytes_u64(&table);
+		if (!run_plausible(run) || (!run.base && at != start))
+			break;
+		if (before == UINT64_MAX && root >= run.base && root - run.base < run.pages)
+			before = pages + root - run.base;
+		pages += run.pages;
+	}
+	const uint64_t places[] = {
+		first, metadata < size ? dump->header_size + 0x20 + metadata : 0, (at + PAGE_MASK) & ~(uint64_t)PAGE_MASK,
+		pages < size / PAGE_SIZE ? size - pages * PAGE_SIZE : 0,
+	};
+	uint64_t usable = 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		if (places[i] <= start || places[i] >= size)
+			continue;
+		usable = usable ? usable : places[i];
+		if (before != UINT64_MAX && root_at(dump, places[i] + before * PAGE_SIZE))
+			return places[i];
+	}
+	return usable;
+}
+
 bool crashdump_range_table(struct crashdump *dump, GError **error)
 {
 	struct image *image = dump->image;
 	struct bytes head = file_slice(image->file, dump->header_size, 0x30);
 	uint64_t start = dump->header_size + 0x30, size = image->file->size;
-	uint64_t metadata = bytes_at(&head, 0x10, 8), first = bytes_at(&head, 0x18, 8);
+	uint64_t metadata = bytes_at(&head, 0x10, 8), said = bytes_at(&head, 0x18, 8);
+	uint64_t first = head.bad ? 0 : settle_first_of_ranges(dump, start, said, metadata);
 
-	if (head.bad || first <= start || first >= size) {
-		uint64_t by_metadata = metadata < size ? dump->header_size + 0x20 + metadata : 0;
-		if (head.bad || by_metadata <= start || by_metadata >= size) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-				    "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
-				    "x, not within 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x",
-				    dump->header_size + 0x18, first, start + 1, size);
-			return false;
-		}
+	if (!first) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
+			    "x, not within 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x",
+			    dump->header_size + 0x18, said, start + 1, size);
+		return false;
+	}
+	if (first != said)
 		image_remark(image, 0,
 			   "crash dump range table: FirstPageOffset at 0x%x is 0x%" G_GINT64_MODIFIER
-			   "x, not within the file: 0x%" G_GINT64_MODIFIER "x, after the table, is taken",
-			   dump->header_size + 0x18, first, by_metadata);
-		first = by_metadata;
-	}
+			   "x: 0x%" G_GINT64_MODIFIER "x, behind the table, is taken, the file has 0x%" G_GINT64_MODIFIER "x bytes",
+			   dump->header_size + 0x18, said, first, size);
 	struct bytes table = file_slice(image->file, start, (first - start) & ~(uint64_t)15);
 	uint64_t offset = first, pages = 0;
 	for (unsigned i = 0; table.n; i++) {
