@@ -86,6 +86,29 @@ static struct program_header program_header(struct elf *elf, uint64_t i, bool *b
 	return h;
 }
 
+/*
+ * The bytes that a segment has in the file. p_filesz above p_memsz is in no honest core, nor is one below it where p_memsz
+ * ends right where the next segment begins: p_memsz is right if the next segment, or the end of the file, stands where it ends or behind it.
+ */
+static uint64_t size_there(struct elf *elf, uint64_t i, const struct program_header *h)
+{
+	const uint64_t size = elf->image->file->size, headers_end = elf->headers + elf->count * elf->size;
+	bool bad = true;
+	const struct program_header next = i + 1 < elf->count ? program_header(elf, i + 1, &bad) : (struct program_header){ 0 };
+	const uint64_t limit = !bad && next.type == PT_LOAD && next.offset > h->offset && next.offset < size ? next.offset : size;
+	const uint64_t room = h->offset < limit ? limit - h->offset : 0;
+
+	if (!h->memory_size || h->memory_size == h->file_size || h->memory_size > room || h->offset < headers_end)
+		return h->file_size;
+	if (h->file_size > room || !h->file_size || h->memory_size == room) {
+		image_remark(elf->image, h->paddr, "ELF core: program header %" G_GUINT64_FORMAT ": p_filesz is 0x%" G_GINT64_MODIFIER
+			     "x, p_memsz 0x%" G_GINT64_MODIFIER "x, and so much is there at p_offset 0x%" G_GINT64_MODIFIER "x: read", i, h->file_size,
+			     h->memory_size, h->offset);
+		return h->memory_size;
+	}
+	return h->file_size;
+}
+
 static bool elf_open(struct image *image, GError **error)
 {
 	struct elf elf = { .image = image, .is_64bit = image->file->map[EI_CLASS] == ELFCLASS64 };
@@ -115,12 +138,8 @@ static bool elf_open(struct image *image, GError **error)
 			const char *by = cpu_notes_read(image, file_slice(image->file, h.offset, MIN(h.file_size, there)));
 			writer = by ? by : writer;
 		}
-		if (h.type == PT_LOAD && !h.file_size && h.memory_size && h.offset >= elf.headers + elf.count * elf.size && h.offset < image->file->size &&
-		    h.memory_size <= image->file->size - h.offset) {
-			image_remark(image, h.paddr, "ELF core: program header %" G_GUINT64_FORMAT ": p_filesz is 0, p_memsz 0x%" G_GINT64_MODIFIER
-				     "x, and so much is there at p_offset 0x%" G_GINT64_MODIFIER "x: read", i, h.memory_size, h.offset);
-			h.file_size = h.memory_size;
-		}
+		if (h.type == PT_LOAD)
+			h.file_size = size_there(&elf, i, &h);
 		/* Without a physical address (-1): a virtual mapping of something else. */
 		if (h.type != PT_LOAD || !h.file_size || h.paddr == (elf.is_64bit ? UINT64_MAX : UINT32_MAX))
 			continue;

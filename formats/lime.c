@@ -53,35 +53,71 @@ static uint64_t next_header(const struct file *file, uint64_t at)
 	return file->size;
 }
 
+static uint64_t length_of(const struct header *h)
+{
+	return h->last - h->first == UINT64_MAX ? UINT64_MAX : h->last - h->first + 1;
+}
+
+/* Does a range end where no header stands, not even one without its magic, though another header follows? Then an address of its own is wrong. */
+static bool ends_nowhere(const struct file *file, uint64_t at, uint64_t length)
+{
+	const uint64_t end = at + HEADER_SIZE + length;
+	const struct header behind = read_header(file, end);
+
+	if (!behind.there || behind.magic == MAGIC || next_header(file, at + 4) == file->size)
+		return false;
+	return length_of(&behind) != next_header(file, end + 4) - end - HEADER_SIZE;
+}
+
+static bool fits(uint64_t start, uint64_t length, uint64_t before, uint64_t after)
+{
+	return start >= before && start <= after && length <= after - start;
+}
+
+/* Where `length` bytes of memory begin whose header has a wrong address: at its first, or so that they end with its last; UINT64_MAX: neither
+ * can be. Where both can: that which lies between the ranges around it. */
+static uint64_t start_of(const struct header *h, uint64_t length, uint64_t before, uint64_t after)
+{
+	const bool first = !(h->first & PAGE_MASK) && !(h->first >> 52);
+	const uint64_t by_last = h->last - length + 1;
+
+	if (h->magic != MAGIC || h->last < length - 1 || by_last & PAGE_MASK || h->last >> 52)
+		return first ? h->first : UINT64_MAX;
+	return first && (fits(h->first, length, before, after) || !fits(by_last, length, before, after)) ? h->first : by_last;
+}
+
 static bool lime_open(struct image *image, GError **error)
 {
 	const struct file *file = image->file;
-	uint64_t at = 0;
+	uint64_t at = 0, before = 0;
 	uint32_t versions = 0, n, resumed = 0;
 
 	image->facts.format = "lime";
 	for (n = 0; at < file->size && n < MAX_RANGES; n++) {
 		struct header h = read_header(file, at);
 		const char *what = what_is_wrong(&h);
-		uint64_t length = h.last - h.first == UINT64_MAX ? UINT64_MAX : h.last - h.first + 1, room = at + HEADER_SIZE < file->size ? file->size - at - HEADER_SIZE : 0;
+		uint64_t length = length_of(&h), room = at + HEADER_SIZE < file->size ? file->size - at - HEADER_SIZE : 0;
 		if (!what && length > room)
 			what = "its range is longer than what is left of the file";
+		if (!what && resumed < limit(resumed) && ends_nowhere(file, at, length))
+			what = "behind its range stands no header";
 		if (what && h.there) {
-			/* What lies up to the next header is this one's, if its first address can be that. */
+			/* What lies up to the next header is this one's, if one of its addresses can be right. */
 			uint64_t next = resumed++ < limit(resumed) ? next_header(file, at + 4) : file->size, length_there = next > at + HEADER_SIZE ? next - at - HEADER_SIZE : 0;
-			bool usable = length_there && !(h.first & PAGE_MASK) && !(h.first >> 52) &&
-				      (h.magic == MAGIC ? next < file->size || h.last < h.first : length == length_there);
+			uint64_t start = length_there ? start_of(&h, length_there, before, next < file->size ? read_header(file, next).first : UINT64_MAX) : UINT64_MAX;
+			bool usable = start != UINT64_MAX && (h.magic == MAGIC ? next < file->size || h.last < h.first : length == length_there);
 			if (usable || next < file->size) {
 				if (usable)
-					image_remark(image, h.first, "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER "x-0x%"
-						     G_GINT64_MODIFIER "x): its first address is used, and its length is that up to the next at 0x%" G_GINT64_MODIFIER "x",
-						     n, at, what, h.magic, h.first, h.last, next);
+					image_remark(image, start, "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER "x-0x%"
+						     G_GINT64_MODIFIER "x): its %s address is used, and its length is that up to the next at 0x%" G_GINT64_MODIFIER "x",
+						     n, at, what, h.magic, h.first, h.last, start == h.first ? "first" : "last", next);
 				else
 					image_note(image, FAULT_NOT_IN_DUMP, h.first, "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER
 						   "x-0x%" G_GINT64_MODIFIER "x): its range is left out, the next header is at 0x%" G_GINT64_MODIFIER "x",
 						   n, at, what, h.magic, h.first, h.last, next);
 				if (usable)
-					image_add_range(image, (pa_t){ h.first }, length_there, at + HEADER_SIZE);
+					image_add_range(image, (pa_t){ start }, length_there, at + HEADER_SIZE);
+				before = usable ? start + length_there : before;
 				at = next;
 				continue;
 			}
@@ -106,6 +142,7 @@ static bool lime_open(struct image *image, GError **error)
 		versions |= 1u << MIN(h.version, 31);
 		at += HEADER_SIZE;
 		image_add_range(image, (pa_t){ h.first }, length, at);
+		before = h.first + length;
 		if (length > file->size - at)
 			break;
 		at += length;
