@@ -24,6 +24,7 @@
 #define RESUME_SETS 4u		/* that must follow each other there */
 #define MAX_RUNS limit32(hibernation_runs)
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
+#define MAX_PAGES (G_GUINT64_CONSTANT(1) << 33)	/* 32 TiB: no Windows has more memory */
 #define CACHE_SLOTS 1024u	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
 
 /* Offsets in PO_MEMORY_IMAGE by its LengthSelf. */
@@ -60,6 +61,7 @@ struct slot { uint32_t set; uint8_t *data; };	/* set + 1; 0 empty */
 struct hibernation {
 	struct image *image;
 	unsigned word;
+	uint64_t starts[3];	/* of restoration sets: the boot loader's, the kernel's, that of secure memory; 0: none */
 	GArray *sets, *runs;
 	GMutex lock;		/* of the cache */
 	struct slot cache[CACHE_SLOTS];
@@ -126,16 +128,58 @@ static uint64_t resume(const struct hibernation *h, uint64_t at)
 	return 0;
 }
 
-/* Walk a restoration set; returns how many pages it has. `total` 0: up to what is no set. */
+/* The pages of a set into `to`, SET_SIZE bytes. A set that doesn't give all its pages is damaged. */
+static bool decompress(const struct hibernation *h, const struct set *set, uint8_t *to)
+{
+	struct bytes data = file_slice(h->image->file, set->offset, set->size);
+	size_t size = set->pages * PAGE_SIZE;
+
+	if (data.bad)
+		return false;
+	if (set->size == size) {
+		memcpy(to, data.p, size);
+		return true;
+	}
+	return set->method & 2 ? xpress_huffman_decompress(data, to, size) : xpress_decompress(data, to, size);
+}
+
+/* Does a set begin here, whose pages come out of it? */
+static bool goes_on(const struct hibernation *h, uint64_t at)
+{
+	struct bytes descriptors;
+	struct set set;
+
+	if (!read_set(h, at, &set, &descriptors) || set.size > h->image->file->size - set.offset)
+		return false;
+	g_autofree uint8_t *pages = g_malloc(SET_SIZE);
+	return decompress(h, &set, pages);
+}
+
+/* Walk a restoration set; returns where it ends. `total` 0: up to what is no set, or where another one begins. */
 static uint64_t read_restoration_set(struct hibernation *h, const char *name, uint64_t at, uint64_t total)
 {
 	const struct file *file = h->image->file;
-	uint64_t pages = 0;
+	uint64_t pages = 0, stop = UINT64_MAX;
 	unsigned resumed = 0;
 
-	while ((!total || pages < total) && h->runs->len < MAX_RUNS) {
+	for (size_t i = 0; i < G_N_ELEMENTS(h->starts); i++)
+		if (h->starts[i] > at)
+			stop = MIN(stop, h->starts[i]);
+	if (total >= MAX_PAGES) {
+		image_remark(h->image, 0, "hibernation file: %s set: its header has 0x%" G_GINT64_MODIFIER "x pages, above 0x%" G_GINT64_MODIFIER
+			     "x: read up to what is no set", name, total, MAX_PAGES);
+		total = 0;
+	}
+	while (h->runs->len < MAX_RUNS && (pages < total || at < stop)) {
 		struct bytes descriptors;
 		struct set set;
+		if (total && pages >= total) {	/* unless it goes on: then the header has too few */
+			if (!goes_on(h, at))
+				break;
+			image_remark(h->image, 0, "hibernation file: %s set: its header has %" G_GUINT64_FORMAT " pages, and sets go on at 0x%" G_GINT64_MODIFIER
+				     "x: read up to what is no set", name, total, at);
+			total = 0;
+		}
 		if (!read_set(h, at, &set, &descriptors) || set.size > file->size - set.offset) {
 			uint64_t next = total && at < file->size && resumed++ < limit(resumed) ? resume(h, at) : 0;
 			if (total && at < file->size)
@@ -162,8 +206,8 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 	if (h->runs->len >= MAX_RUNS)
 		image_note(h->image, FAULT_LIMIT, 0, "hibernation file: %s set: more than %u runs: the rest is left out", name, MAX_RUNS);
 	if (pages < total)
-		h->image->bytes_missing += MIN(total - pages, MAX_PFN) * PAGE_SIZE;
-	return pages;
+		h->image->bytes_missing += (total - pages) * PAGE_SIZE;
+	return at;
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -307,15 +351,24 @@ static bool read_header(struct hibernation *h, GError **error)
 			    signature, layout->first_boot, boot, layout->first_kernel, kernel, last - 1);
 		return false;
 	}
-	if (boot && boot < last)
-		read_restoration_set(h, "boot", boot * PAGE_SIZE, loader_pages);
-	if (kernel && kernel < last)
-		read_restoration_set(h, "kernel", kernel * PAGE_SIZE, kernel_pages);
-	else
+	/* FirstSecureRestorePage stands before FirstBootRestorePage since build 10240. */
+	const uint64_t starts[] = { boot, kernel, layout->first_boot == 0x68 ? header_page(h, 0x60) : 0 };
+	for (size_t i = 0; i < G_N_ELEMENTS(starts); i++)
+		h->starts[i] = starts[i] < last ? starts[i] * PAGE_SIZE : 0;
+	uint64_t end = h->starts[0] ? read_restoration_set(h, "boot", h->starts[0], loader_pages) : 0;
+	if (h->starts[1]) {
+		read_restoration_set(h, "kernel", h->starts[1], kernel_pages);
+	} else {
+		/* Sets begin with a page. */
+		uint64_t behind = (end + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+		bool found = end && goes_on(h, behind);
 		image_note(h->image, FAULT_NOT_IN_DUMP, 0,
 			   "hibernation file: FirstKernelRestorePage at 0x%x is %" G_GUINT64_FORMAT
-			   ", not within 1-%" G_GUINT64_FORMAT,
-			   layout->first_kernel, kernel, last - 1);
+			   ", not within 1-%" G_GUINT64_FORMAT "%s",
+			   layout->first_kernel, kernel, last - 1, found ? ": the sets behind the boot loader's are read" : "");
+		if (found)
+			read_restoration_set(h, "kernel", behind, kernel_pages);
+	}
 	uint64_t first = (kernel < last ? kernel : boot) * PAGE_SIZE;
 	struct bytes at = file_slice(file, first, MIN(PAGE_SIZE, file->size - first));
 	if (!h->runs->len) {
@@ -366,21 +419,6 @@ static void hibernation_close(struct image *image)
 	g_array_free(h->runs, TRUE);
 	g_mutex_clear(&h->lock);
 	g_free(h);
-}
-
-/* The pages of a set into `to`, SET_SIZE bytes. A set that doesn't give all its pages is damaged. */
-static bool decompress(const struct hibernation *h, const struct set *set, uint8_t *to)
-{
-	struct bytes data = file_slice(h->image->file, set->offset, set->size);
-	size_t size = set->pages * PAGE_SIZE;
-
-	if (data.bad)
-		return false;
-	if (set->size == size) {
-		memcpy(to, data.p, size);
-		return true;
-	}
-	return set->method & 2 ? xpress_huffman_decompress(data, to, size) : xpress_decompress(data, to, size);
 }
 
 static enum fault hibernation_read_page(struct image *image, uint64_t pfn, void *page)
