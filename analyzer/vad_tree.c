@@ -109,7 +109,7 @@ static enum fault read_flags(const struct object *node, struct vad *vad)
 	if (flags1.va.v && HAS(flags1, mmvad_flags1.CommitCharge)) {
 		vad->commit_known = !READ(flags1, mmvad_flags1.CommitCharge, &commit);
 		if (vad->commit_known && !READ(*node, mmvad_short.CommitChargeHigh, &high))
-			commit |= high << 31;
+			commit |= high << (node->space->layout->mmvad_flags1.CommitCharge.bits & 63);
 	} else {
 		vad->commit_known = !READ(flags, mmvad_flags.CommitCharge, &commit);
 	}

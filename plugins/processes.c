@@ -42,7 +42,7 @@ static const struct table processes = {
 		[CREATE_TIME] = { "create_time", COL_TIME, "" },
 		[EXIT_TIME] = { "exit_time", COL_TIME, "NULL while it lives" },
 		[EXIT_STATUS] = { "exit_status", COL_INT, "" },
-		[SESSION_ID] = { "session_id", COL_INT, "" },
+		[SESSION_ID] = { "session_id", COL_INT, "of the session that it is in; where that can't be read, of its token" },
 		[WOW64] = { "wow64", COL_BOOL, "a 32-bit process" },
 		[PEB] = { "peb", COL_ADDRESS, "" },
 		[PEB32] = { "peb32", COL_ADDRESS, "of a 32-bit process" },
@@ -216,6 +216,15 @@ static void put_handle_count(struct context *c, struct row *row, const struct ob
 		row_fault(row, HANDLE_COUNT, FAULT_UNMAPPED, table.va, "_HANDLE_TABLE.HandleCount");
 }
 
+static enum fault token_session(const struct object *proc, uint32_t *id)
+{
+	uint64_t token = 0;
+	enum fault fault = READ(*proc, eprocess.Token, &token);
+	struct object at = object_at(proc->space, fast_ref(proc->space, token));
+
+	return fault ? fault : READ(at, token.SessionId, id);
+}
+
 static void put_user_side(struct context *c, struct row *row, const struct object *proc, struct process *process, bool gone)
 {
 	AUTO(space) user = space_of_process(c->space, c->kernel->paging, process->dtb);
@@ -227,10 +236,12 @@ static void put_user_side(struct context *c, struct row *row, const struct objec
 		/* Session space is mapped in the tables of the session's processes alone. */
 		struct object in_user = object_at(user, session), in_kernel = object_at(c->space, session);
 		uint32_t id;
-		if (!READ(in_user, mm_session_space.SessionId, &id) || !READ(in_kernel, mm_session_space.SessionId, &id))
+		enum fault fault = READ(in_user, mm_session_space.SessionId, &id);
+		/* Build 26100 has another structure there, which is published nowhere; a process is put into its token's session. */
+		if (!fault || !READ(in_kernel, mm_session_space.SessionId, &id) || !token_session(proc, &id))
 			row_int(row, SESSION_ID, id);
 		else
-			row_fault(row, SESSION_ID, FAULT_UNMAPPED, in_user.va, "_MM_SESSION_SPACE.SessionId");
+			row_fault(row, SESSION_ID, fault, in_user.va, "_MM_SESSION_SPACE.SessionId");
 	}
 	process->user_readable &= !gone;
 	if (gone || !process->peb.v || c->image->facts.no_user_memory)
