@@ -70,6 +70,11 @@ static inline bool derive_hopeless(unsigned good, unsigned bad)
 /* Of the instances those that a check accepts; those of which it knows nothing (-1) have no say. */
 typedef int (*check_fn)(struct derive *d, const struct instance *s, unsigned at);
 float derive_share_of(struct derive *d, unsigned at, unsigned enough, check_fn check);
+/* What a file object begins with: its type (IO_TYPE_FILE of wdm.h) and its size, which has been 0xb8 to 0xd8. */
+static inline bool derive_is_file(const uint16_t head[2])
+{
+	return head[0] == 5 && head[1] >= 0x80 && head[1] < 0x400 && !(head[1] & 7);
+}
 /* What the evidence says of _EPROCESS before anything is derived. */
 float derive_probe_pid(struct derive *d, unsigned at);
 float derive_probe_links(struct derive *d, unsigned at);

@@ -8,6 +8,7 @@
 #define PROTECTION_EXECUTE_WRITECOPY 7u
 #define VAD_TYPE_IMAGE 2u
 #define VAD_BLOCK_MAX 0x800u	/* no node, area or file is larger */
+#define AREA_MOST 0x400u	/* where nothing tells how large they are */
 
 /* The tree ------------------------------------------------------------------ */
 
@@ -146,7 +147,7 @@ static float probe_high(struct derive *d, unsigned at)
 
 static unsigned bits_of(const struct field *f, uint64_t word)
 {
-	return (unsigned)(word >> f->bit & ((1u << f->bits) - 1));
+	return (unsigned)(word >> f->bit & ((UINT64_C(1) << (f->bits & 63)) - 1));
 }
 
 /* The flags of a program's node: an image, execute-writecopy, not private; those tagged VadS are private. Without such
@@ -451,8 +452,7 @@ static float probe_file(struct derive *d, unsigned at)
 
 		if (!file && !s->process)
 			continue;
-		*(evidence_kernel_pointer(file) && !space_read(d->e->space, (va_t){ file }, head, 4, NULL) && head[0] == 5 &&
-		  head[1] >= 0x80 && head[1] < 0x200 ? &good : &bad) += 1;
+		*(evidence_kernel_pointer(file) && !space_read(d->e->space, (va_t){ file }, head, 4, NULL) && derive_is_file(head) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
 	}
@@ -653,6 +653,6 @@ void derive_memory(struct derive *d)
 	collect_areas(d);
 	size = (unsigned)MIN(area_size(d), VAD_BLOCK_MAX);
 	derive_expect_size(d, d->layout->control_area.size_, size);
-	derive_fit(d, "_CONTROL_AREA", d->areas, MAX(size, 0x100), area, G_N_ELEMENTS(area));
+	derive_fit(d, "_CONTROL_AREA", d->areas, size ? MAX(size, 0x100) : AREA_MOST, area, G_N_ELEMENTS(area));
 	derive_files(d);
 }

@@ -332,7 +332,7 @@ static bool is_file_object(struct derive *d, const struct instance *s, uint64_t 
 	uint16_t head[2];
 
 	(void)s;
-	return !space_read(d->e->space, (va_t){ p }, head, 4, NULL) && head[0] == 5 && head[1] >= 0x80 && head[1] < 0x200;
+	return !space_read(d->e->space, (va_t){ p }, head, 4, NULL) && derive_is_file(head);
 }
 
 static float probe_image_file(struct derive *d, unsigned at)
