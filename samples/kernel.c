@@ -173,6 +173,54 @@ static void bind_driver(struct sample *s, const struct sample_driver *driver)
 	}
 }
 
+static void put_code(struct sample *s, uint32_t rva, uint64_t value, unsigned width)
+{
+	for (unsigned i = 0; i < width; i++)
+		s->kernel->bytes[rva + i] = (uint8_t)(value >> 8 * i);
+}
+
+/* mov or lea of an address in the kernel into the first register, and a return. */
+static void load_address(struct sample *s, uint32_t at, uint64_t rva)
+{
+	if (s->memory->paging == PAGING_ARM64) {
+		uint32_t pages = (uint32_t)((rva >> 12) - (at >> 12));
+		put_code(s, at, 0x90000000u | (pages & 3) << 29 | (pages >> 2 & 0x7ffff) << 5, 4);
+		put_code(s, at + 4, 0x91000000u | (uint32_t)(rva & PAGE_MASK) << 10, 4);
+		put_code(s, at + 8, 0xd65f03c0u, 4);
+	} else if (s->width == 4) {
+		put_code(s, at, 0xb8, 1);
+		put_code(s, at + 1, s->kernel_base + rva, 4);
+		put_code(s, at + 5, 0xccccc3, 3);
+	} else {
+		put_code(s, at, 0x0d8d48, 3);
+		put_code(s, at + 3, rva - at - 7, 4);
+		put_code(s, at + 7, 0xccccc3, 3);
+	}
+}
+
+/* The functions that register callbacks name the arrays these are put into: the one of images by a jump to another function. */
+static const char *const setters[] = { "PsSetCreateProcessNotifyRoutine", "PsSetCreateThreadNotifyRoutine", "PsSetLoadImageNotifyRoutine" };
+
+static void write_setters(struct sample *s)
+{
+	const uint64_t arrays[G_N_ELEMENTS(setters)] = {
+		s->layout->symbol.PspCreateProcessNotifyRoutine, s->layout->symbol.PspCreateThreadNotifyRoutine, s->layout->symbol.PspLoadImageNotifyRoutine,
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(setters); i++) {
+		uint32_t at = executable_export(s->kernel, setters[i]), behind = at + 0x20;
+		if (i < 2) {
+			load_address(s, at, arrays[i]);
+			continue;
+		}
+		if (s->memory->paging == PAGING_ARM64)
+			put_code(s, at, 0x14000000u | (behind - at) / 4, 4);
+		else
+			put_code(s, at, UINT64_C(0xcccc00000000e9) | (uint64_t)(behind - at - 5) << 8, 7);
+		load_address(s, behind, arrays[i]);
+	}
+}
+
 void kernel_init(struct sample *s)
 {
 	struct item *item = description_item(s->description, "kernel");
@@ -195,10 +243,16 @@ void kernel_init(struct sample *s)
 	extent.data = extent.last;
 	for (size_t i = 0; i < G_N_ELEMENTS(data); i++)
 		extent.data = data[i] ? MIN(extent.data, data[i]) : extent.data;
+	g_autoptr(GPtrArray) exports = g_ptr_array_new();
+	for (size_t i = 0; kernel_exports[i]; i++)
+		g_ptr_array_add(exports, (gpointer)kernel_exports[i]);
+	for (size_t i = 1; i < G_N_ELEMENTS(setters) && item_flag(item, "setters"); i++)
+		g_ptr_array_add(exports, (gpointer)setters[i]);
+	g_ptr_array_add(exports, NULL);
 	struct executable_spec spec = {
 		.name = "ntoskrnl.exe",
 		.pdb = item_text(item, "pdb", s->width == 8 ? "ntkrnlmp.pdb" : s->memory->paging == PAGING_X86_PAE ? "ntkrpamp.pdb" : "ntoskrnl.pdb"),
-		.guid_age = item_text(item, "guid", s->layout->guid_age), .exports = kernel_exports,
+		.guid_age = item_text(item, "guid", s->layout->guid_age), .exports = (const char *const *)exports->pdata,
 		.company = "Microsoft Corporation", .product = "Microsoft\302\256 Windows\302\256 Operating System",
 		.version = s->layout->version, .base = s->kernel_base, .seed = s->seed, .size = (uint32_t)s->kernel_size,
 		.timestamp = (uint32_t)item_number(item, "timestamp", 0),
@@ -207,6 +261,8 @@ void kernel_init(struct sample *s)
 		.data_exports = { { "NtBuildNumber", s->of_family ? (uint32_t)s->layout->symbol.NtBuildNumber : 0 } },
 	};
 	s->kernel = executable_create(&spec);
+	if (item_flag(item, "setters"))
+		write_setters(s);
 	if (item_flag(item, "large-pages"))
 		map_large(s);
 	/* Headers, tables, the first code, resources; the rest where something asks for it. */
