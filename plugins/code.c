@@ -17,7 +17,7 @@
 
 enum {
 	PROCESS, VAD, ADDRESS, LENGTH, SAMPLED, WRITABLE, ALL_ZERO, ENTROPY, INSTRUCTIONS, INVALID, FUNCTIONS, PEB_ACCESS, GETPC, SYSCALLS,
-	BREAKPOINTS, PE_HEADER, BYTES,
+	BREAKPOINTS, PE_HEADER, BYTES, CALLS, IMAGE_JUMPS, OTHER_JUMPS, STUBS,
 };
 
 static const struct table code_regions = {
@@ -40,11 +40,28 @@ static const struct table code_regions = {
 		[BREAKPOINTS] = { "breakpoints", COL_INT, "int3 (brk) between instructions" },
 		[PE_HEADER] = { "pe_header", COL_BOOL, "begins with MZ and a PE signature" },
 		[BYTES] = { "first_bytes", COL_BLOB, "of the sample" },
+		[CALLS] = { "calls", COL_INT, "calls of anything; NULL, as the next three: not looked for (ARM64)" },
+		[IMAGE_JUMPS] = { "image_jumps", COL_INT, "jumps that lead to mapped images: what else a page of hooks' trampolines holds is little" },
+		[OTHER_JUMPS] = { "other_jumps", COL_INT, "jumps that lead to other memory than images and this run, or that can't be followed" },
+		[STUBS] = { "stubs", COL_INT, "bytes of the sample that are the same short jump or call over and over, with other operands each, as runtimes make for what isn't compiled yet" },
 	},
 };
 
 struct shape {
-	unsigned instructions, invalid, functions, peb_access, getpc, syscalls, breakpoints;
+	unsigned instructions, invalid, functions, peb_access, getpc, syscalls, breakpoints, calls, image_jumps, other_jumps;
+};
+
+enum { SLOTS = 64 };
+
+/* What jumps are followed with. */
+struct follower {
+	const struct context *c;
+	unsigned width;			/* of an address */
+	uint64_t start, end;		/* of the run */
+	unsigned reg;			/* the register that was loaded with a number last */
+	uint64_t value;
+	uint64_t slots[SLOTS];		/* addresses in the run that jumps read theirs from: data */
+	unsigned n;
 };
 
 static bool is_peb_operand(const cs_insn *insn, bool is_64bit)
@@ -83,7 +100,101 @@ static bool ends_function(const uint8_t *after, size_t left)
 	}
 }
 
-static void look(struct shape *s, csh handle, bool is_64bit, const uint8_t *code, size_t length, uint64_t address)
+/* Where a jump leads; false: that can't be told. */
+static bool jump_target(struct follower *f, const cs_insn *insn, uint64_t *target)
+{
+	const cs_x86_op *op = &insn->detail->x86.operands[0];
+	uint8_t raw[8];
+	struct bytes b = { raw, f->width, false };
+
+	if (op->type == X86_OP_IMM) {
+		*target = (uint64_t)op->imm;
+		return true;
+	}
+	if (op->type == X86_OP_REG) {
+		*target = f->value;
+		return f->reg && op->reg == f->reg;
+	}
+	if (op->type != X86_OP_MEM || op->mem.index != X86_REG_INVALID || (op->mem.base != X86_REG_RIP && op->mem.base != X86_REG_INVALID))
+		return false;
+	uint64_t slot = (uint64_t)op->mem.disp + (op->mem.base == X86_REG_RIP ? insn->address + insn->size : 0);
+	if (f->width == 4)
+		slot = (uint32_t)slot;
+	if (slot >= f->start && slot < f->end && f->n < SLOTS)
+		f->slots[f->n++] = slot;
+	if (space_read(f->c->user, (va_t){ slot }, raw, f->width, NULL))
+		return false;
+	*target = bytes_le(&b, f->width);
+	return true;
+}
+
+static void follow_jump(struct shape *s, struct follower *f, const cs_insn *insn)
+{
+	uint64_t target = 0;
+	bool known = jump_target(f, insn, &target);
+	const struct vad *vad = known ? vad_find(&f->c->process->vads, (va_t){ target }) : NULL;
+
+	if (vad && vad->type == VAD_IMAGE_MAP && !vad->is_private)
+		s->image_jumps++;
+	else if (!known || target < f->start || target >= f->end)
+		s->other_jumps++;
+}
+
+/* mov register, number */
+static void remember(struct follower *f, const cs_insn *insn)
+{
+	const cs_x86 *x = &insn->detail->x86;
+
+	if (x->op_count == 2 && x->operands[0].type == X86_OP_REG && x->operands[1].type == X86_OP_IMM) {
+		f->reg = x->operands[0].reg;
+		f->value = (uint64_t)x->operands[1].imm;
+	}
+}
+
+static bool is_slot(const struct follower *f, uint64_t va)
+{
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->slots[i] == va)
+			return true;
+	return false;
+}
+
+static bool jumps(uint8_t byte)
+{
+	return byte == 0xe8 || byte == 0xe9 || byte == 0xeb || byte == 0xff;
+}
+
+/* Is that rows of `size` bytes, nearly all of which agree with the first in some places, a jump's or call's among them, but not in all? */
+static bool rows_agree(const uint8_t *p, size_t n, unsigned size)
+{
+	size_t rows = n / size;
+	unsigned same = 0, opcodes = 0;
+
+	for (unsigned column = 0; column < size; column++) {
+		size_t equal = 0;
+		for (size_t row = 0; row < rows; row++)
+			equal += p[row * size + column] == p[column];
+		if (equal * 10 >= rows * 9) {
+			same++;
+			opcodes += jumps(p[column]);
+		}
+	}
+	return opcodes && same < size && same * 4 >= size;
+}
+
+/* Bytes that are one stub over and over. */
+static size_t stub_bytes(const uint8_t *p, size_t n)
+{
+	enum { ROWS = 6 };
+	static const uint8_t sizes[] = { 8, 12, 16, 24, 32 };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++)
+		if (n >= (size_t)ROWS * sizes[i] && rows_agree(p, n, sizes[i]))
+			return n;
+	return 0;
+}
+
+static void look(struct shape *s, csh handle, struct follower *f, bool is_64bit, const uint8_t *code, size_t length, uint64_t address)
 {
 	cs_insn *insn = cs_malloc(handle);
 	const uint8_t *at = code;
@@ -91,6 +202,12 @@ static void look(struct shape *s, csh handle, bool is_64bit, const uint8_t *code
 	uint64_t va = address;
 
 	while (left) {
+		if (f->n && left >= f->width && is_slot(f, va)) {
+			at += f->width;
+			left -= f->width;
+			va += f->width;
+			continue;
+		}
 		if (!cs_disasm_iter(handle, &at, &left, &va, insn)) {
 			s->invalid++;
 			at++;
@@ -103,9 +220,15 @@ static void look(struct shape *s, csh handle, bool is_64bit, const uint8_t *code
 		switch (insn->id) {
 		case X86_INS_RET: case X86_INS_JMP:
 			s->functions += ends_function(at, left);
+			if (insn->id == X86_INS_JMP)
+				follow_jump(s, f, insn);
+			break;
+		case X86_INS_MOV: case X86_INS_MOVABS:
+			remember(f, insn);
 			break;
 		case X86_INS_CALL: {
 			const cs_x86_op *op = &insn->detail->x86.operands[0];
+			s->calls++;
 			/* call $+5, and the jump ahead whose target calls back */
 			if (op->type == X86_OP_IMM && (uint64_t)op->imm == insn->address + insn->size)
 				s->getpc++;
@@ -244,8 +367,9 @@ static void put_run(struct looker *l, const struct run *r)
 	if (code == ARCH_ARM64) {
 		look_arm64(&s, l->handle, sample, used & ~(size_t)3, at);
 	} else {
+		struct follower f = { .c = l->c, .width = code == ARCH_X64 ? 8 : 4, .start = r->start, .end = end };
 		cs_option(l->handle, CS_OPT_DETAIL, CS_OPT_ON);
-		look(&s, l->handle, code == ARCH_X64, sample, used, at);
+		look(&s, l->handle, &f, code == ARCH_X64, sample, used, at);
 	}
 	row_int(row, SAMPLED, (int64_t)used);
 	row_real(row, ENTROPY, byte_entropy(sample, used));
@@ -258,6 +382,12 @@ static void put_run(struct looker *l, const struct run *r)
 	row_int(row, BREAKPOINTS, s.breakpoints);
 	row_int(row, PE_HEADER, has_pe_header(sample, n));
 	row_blob(row, BYTES, sample, MIN(used, FIRST_BYTES));
+	if (code == ARCH_ARM64)
+		return;
+	row_int(row, CALLS, s.calls);
+	row_int(row, IMAGE_JUMPS, s.image_jumps);
+	row_int(row, OTHER_JUMPS, s.other_jumps);
+	row_int(row, STUBS, (int64_t)stub_bytes(sample, used));
 }
 
 static void look_between(struct looker *l, va_t first, va_t last)

@@ -207,6 +207,10 @@ static inline struct patch_source subject_source(struct subject *s)
 	return (struct patch_source){ s, subject_read, s->base, s->base + s->size };
 }
 
+/* ---- images_jumps.c */
+/* Of a driver: jumps and calls anywhere in its code that lead to memory of no driver. */
+void put_jumps_out(struct subject *s);
+
 /* ---- images_stubs.c */
 /* Is none of its executable pages changed, or without an original? */
 bool untouched(const struct subject *s);

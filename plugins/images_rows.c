@@ -420,6 +420,7 @@ void put_image(struct subject *s)
 		put_resources(s);
 	}
 	put_entry_hooks(s);
+	put_jumps_out(s);
 	put_guard_hooks(s);
 	put_import_hooks(s);
 	put_stubs(s);

@@ -15,7 +15,7 @@ enum {
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
 	DERIVED,
-	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES,
+	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT,
 };
 
 static const char *const indices[] = { "pid", NULL };
@@ -69,6 +69,8 @@ static const struct table processes = {
 				   "those of live ones are in `groups` and `privileges`" },
 		[IN_FRAMES] = { "in_frame_database", COL_BOOL, "owner of a page-table root, by MmPfnDatabase" },
 		[JOB] = { "job", COL_ADDRESS, "the _EJOB it is in; NULL: in none" },
+		[TOKEN] = { "token", COL_ADDRESS, "the _TOKEN it acts with: each process has one of its own" },
+		[DEBUG_PORT] = { "debug_port", COL_ADDRESS, "the _DEBUG_OBJECT of the debugger that is attached; NULL: none is" },
 	},
 };
 
@@ -275,6 +277,7 @@ static void put_token(struct context *c, struct row *row, const struct object *p
 
 	if (process_token(c->space, proc->va, &at) || !at.v)
 		return;		/* the plugin `tokens` says why */
+	row_address(row, TOKEN, at.v);
 	token_read(c->space, at, &token);
 	row_text(row, USER_SID, token.user_sid);
 	row_text(row, INTEGRITY, token.integrity_level);
@@ -289,7 +292,7 @@ static struct row *put_process(struct context *c, const struct object *proc, str
 	struct row *row = row_new(c, &processes);
 	struct process *process = process_create();
 	struct object pcb = MEMBER(*proc, eprocess.Pcb);
-	uint64_t exit = 0, user_dtb = 0, job = 0;
+	uint64_t exit = 0, user_dtb = 0, job = 0, debug_port = 0;
 	char name[17] = "";
 	struct page page;
 	uint8_t level;
@@ -323,6 +326,8 @@ static struct row *put_process(struct context *c, const struct object *proc, str
 	row_text(row, STATE, process->exited ? "exited" : "live");
 	if (!READ(*proc, eprocess.Job, &job) && job)
 		row_address(row, JOB, job);
+	if (!READ(*proc, eprocess.DebugPort, &debug_port) && debug_port)
+		row_address(row, DEBUG_PORT, debug_port);
 	if ((fault = image_path(c, proc, &path)) && fault != FAULT_NO_FIELD)
 		row_fault(row, IMAGE_PATH, fault, proc->va, "the process's section and file");
 	row_text(row, IMAGE_PATH, path);

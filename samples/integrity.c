@@ -242,8 +242,8 @@ static void apcs(struct sample *s, struct sample_process *p)
 		SET(s, at, kapc.Type, 18);		/* ApcObject */
 		SET(s, at, kapc.Thread, thread);
 		SET(s, at, kapc.KernelRoutine, address(s, item, "kernel", "ntoskrnl.exe+0x101080"));
-		SET(s, at, kapc.NormalRoutine, address(s, item, "normal", "0x0"));
-		SET(s, at, kapc.NormalContext, item_number(item, "context", 0));
+		SET(s, at, kapc.NormalRoutine, process_address(s, p, item, item_text(item, "normal", "0x0")));
+		SET(s, at, kapc.NormalContext, process_address(s, p, item, item_text(item, "context", "0x0")));
 		SET(s, at, kapc.ApcMode, user);
 		SET(s, at, kapc.Inserted, 1);
 		list_append(s, ROOT(s), thread + OFFSET(s, kthread.ApcState) + OFFSET(s, kapc_state.ApcListHead) + 2 * s->width * user,
@@ -259,7 +259,8 @@ static void apc_lines(struct sample *s, const struct sample_process *p, GPtrArra
 			continue;
 		g_autofree char *kernel = place(s, address(s, item, "kernel", "ntoskrnl.exe+0x101080"));
 		g_ptr_array_add(lines, g_strdup_printf("apcs|%" U "|%" U "|%s|%s|0x%" X "|0x%" X, p->pid, item_number(item, "tid", 0),
-						       item_text(item, "mode", "user"), kernel, address(s, item, "normal", "0x0"), item_number(item, "context", 0)));
+						       item_text(item, "mode", "user"), kernel, process_address(s, p, item, item_text(item, "normal", "0x0")),
+						       process_address(s, p, item, item_text(item, "context", "0x0"))));
 	}
 }
 

@@ -149,17 +149,21 @@ static void kernel_bytes(struct sample *s, struct item *item)
 		kernel_set(s, rva++, (uint64_t)g_ascii_xdigit_value(colon[1]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2]), 1);
 }
 
-/* patch=RVA:HEX: written over a driver. */
+/* patch=RVA:HEX,RVA:HEX…: written over a driver. */
 static void driver_patch(struct sample *s, const struct sample_driver *driver, struct item *item)
 {
-	const char *text = item_text(item, "patch", NULL), *colon = text ? strchr(text, ':') : NULL;
-	uint64_t rva = text ? g_ascii_strtoull(text, NULL, 0) : 0;
+	const char *text = item_text(item, "patch", NULL);
+	g_auto(GStrv) patches = g_strsplit(text ? text : "", ",", -1);
 
-	if (text && (!colon || !rva || rva >= driver->size))
-		item_fail(item, "patch: RVA:HEX");
-	for (; colon && colon[1] && colon[2]; colon += 2)
-		memory_put(s->memory, ROOT(s), driver->base + rva++,
-			   (uint64_t)g_ascii_xdigit_value(colon[1]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2]), 1);
+	for (unsigned i = 0; patches[i]; i++) {
+		const char *colon = strchr(patches[i], ':');
+		uint64_t rva = g_ascii_strtoull(patches[i], NULL, 0);
+		if (!colon || !rva || rva >= driver->size)
+			item_fail(item, "patch: RVA:HEX");
+		for (; colon[1] && colon[2]; colon += 2)
+			memory_put(s->memory, ROOT(s), driver->base + rva++,
+				   (uint64_t)g_ascii_xdigit_value(colon[1]) << 4 | (uint64_t)g_ascii_xdigit_value(colon[2]), 1);
+	}
 }
 
 /* What a driver imports it has from the kernel. */

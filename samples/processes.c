@@ -67,6 +67,8 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 	g_strlcpy(short_name, name, sizeof(short_name));
 	memory_write(s->memory, ROOT(s), at + OFFSET(s, eprocess.ImageFileName), short_name, sizeof(short_name));
 	SET(s, at, eprocess.Token, token_create(s, item, p->pid, session) | (2 * s->width - 1));
+	if (item_flag(item, "debugger"))
+		SET(s, at, eprocess.DebugPort, pool_alloc(s, 0x70, "DbgO", false));
 	SET(s, at, eprocess.Minimal, p->kernel_only && p->pid != 4 && s->build >= 10240);
 	SET(s, at, eprocess.HighestUserAddress, s->width == 4 ? 0x7ffeffffu : s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff));
 	SET(s, at, eprocess.Protection, item_number(item, "protection", p->pid == 4 ? 0x72 : 0));
@@ -87,6 +89,16 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 		list_append(s, ROOT(s), GLOBAL(s, MmProcessList), at + OFFSET(s, eprocess.MmProcessLinks));
 	if (!item_flag(item, "no-cid"))
 		handle_table_put(s, s->handle_table, p->pid, at, 0, true);
+}
+
+const struct sample_process *token_owner(const struct sample *s, const struct sample_process *p)
+{
+	uint64_t of = p->item ? item_number(p->item, "token-of", 0) : 0;
+
+	for (guint i = 0; of && i < s->processes->len; i++)
+		if (((const struct sample_process *)s->processes->pdata[i])->pid == of)
+			return s->processes->pdata[i];
+	return p;
 }
 
 static void process_create(struct sample *s, struct item *item, unsigned number)
@@ -143,6 +155,13 @@ void processes_init(struct sample *s)
 	for (guint i = 0; i < s->description->items->len; i++)
 		if (item_is(s->description->items->pdata[i], "process"))
 			process_create(s, s->description->items->pdata[i], number++);
+	/* token-of=PID: the token of another process was put into this one. */
+	for (guint i = 0; i < s->processes->len; i++) {
+		struct sample_process *p = s->processes->pdata[i];
+		const struct sample_process *owner = token_owner(s, p);
+		if (owner != p)
+			SET(s, p->eprocess, eprocess.Token, GET(s, owner->eprocess, eprocess.Token));
+	}
 	/* Handles may name any process: when all are there. */
 	for (guint i = 0; i < s->processes->len; i++) {
 		struct sample_process *p = s->processes->pdata[i];

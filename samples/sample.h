@@ -169,6 +169,8 @@ void session_map(struct sample *sample, uint64_t root, unsigned session);
 void callbacks_init(struct sample *sample);
 /* What an item's value names: DRIVER+0x… or an address 0x…. */
 uint64_t sample_address(struct sample *sample, struct item *item, const char *where);
+/* The same of a process's modules: MODULE!EXPORT or MODULE+0x…. */
+uint64_t process_address(struct sample *sample, const struct sample_process *process, struct item *item, const char *where);
 
 void processors_init(struct sample *sample);
 void processors_finish(struct sample *sample);
@@ -204,6 +206,8 @@ uint8_t protection_parse(struct item *item, const char *key, const char *otherwi
 
 /* -- processes.c, tokens.c, threads.c, user.c */
 void processes_init(struct sample *sample);
+/* Whose token a process acts with: its own, unless token-of= says another's. */
+const struct sample_process *token_owner(const struct sample *sample, const struct sample_process *process);
 /* Who it runs as, and its integrity level. */
 void token_facts(struct item *item, uint64_t pid, unsigned session, const char **user, const char **integrity);
 uint64_t token_create(struct sample *sample, struct item *item, uint64_t pid, unsigned session);

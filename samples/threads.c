@@ -4,7 +4,7 @@
 #include "sample.h"
 
 /* An address: 0x…, MODULE!EXPORT or MODULE+0x…; kernel modules too. */
-static uint64_t address(struct sample *s, struct sample_process *p, struct item *item, const char *text)
+uint64_t process_address(struct sample *s, const struct sample_process *p, struct item *item, const char *text)
 {
 	size_t n = strcspn(text, "!+");
 	g_autofree char *module = g_strndup(text, n);
@@ -62,7 +62,14 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	SET(s, at, kthread.KernelStack, base - 0x600);
 	g_auto(GStrv) calls = g_strsplit(thread.calls, ",", -1);
 	for (unsigned i = 0; calls[i]; i++)	/* return addresses, with something else between them */
-		memory_put(s->memory, ROOT(s), base - 0x600 + 2 * s->width * (i + 1), address(s, p, item, calls[i]), s->width);
+		memory_put(s->memory, ROOT(s), base - 0x600 + 2 * s->width * (i + 1), process_address(s, p, item, calls[i]), s->width);
+	if (item_has(item, "rip")) {	/* where it left user mode: a trap frame on top of its stack */
+		uint64_t frame = base - 0x400;
+		SET(s, at, kthread.TrapFrame, frame);
+		SET(s, frame, ktrap_frame.SegCs, 0x33);
+		SET(s, frame, ktrap_frame.Rip, process_address(s, p, item, item_required(item, "rip")));
+		SET(s, frame, ktrap_frame.Rsp, item_number(item, "rsp", p->stacks));
+	}
 	SET(s, at, kthread.State, item_number(item, "state", 5));		/* Waiting */
 	SET(s, at, kthread.WaitReason, item_number(item, "wait", 6));		/* UserRequest */
 	SET(s, at, kthread.WaitMode, !kernel);
@@ -77,8 +84,9 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	list_append(s, ROOT(s), p->eprocess + OFFSET(s, kprocess.ThreadListHead), at + OFFSET(s, kthread.ThreadListEntry));
 	SET(s, at, ethread.CreateTime, item_time(item, "create", created) << (HAS_FIELD(s, ethread.NestedFaultCount) ? 3 : 0));
 	SET(s, at, ethread.ExitStatus, 0x103);
-	uint64_t win32_start = address(s, p, item, start), user_start = user_thread_start(p, s->width);
-	SET(s, at, ethread.StartAddress, !kernel && user_start ? user_start : win32_start);
+	uint64_t win32_start = process_address(s, p, item, start), user_start = user_thread_start(p, s->width);
+	uint64_t system_start = item_has(item, "kernel-start") ? process_address(s, p, item, item_required(item, "kernel-start")) : user_start;
+	SET(s, at, ethread.StartAddress, !kernel && system_start ? system_start : win32_start);
 	SET(s, at, ethread.Win32StartAddress, win32_start);
 	SET(s, at + OFFSET(s, ethread.Cid), client_id.UniqueProcess, p->pid);
 	SET(s, at + OFFSET(s, ethread.Cid), client_id.UniqueThread, thread.tid);

@@ -45,7 +45,8 @@ static void process_line(struct truth *t, const struct sample_process *p)
 	g_autofree char *ended = p->exited ? text_from_filetime(GET(s, p->eprocess, eprocess.ExitTime)) : g_strdup("");
 	g_autofree char *name = g_strndup(item_text(item, "name", "System"), 14);
 
-	token_facts(item, p->pid, (unsigned)item_number(item, "session", 0), &user, &integrity);
+	const struct sample_process *owner = token_owner(s, p);
+	token_facts(owner->item, owner->pid, owner->item ? (unsigned)item_number(owner->item, "session", 0) : 0, &user, &integrity);
 	line(t, "processes|%" U "|%" U "|%s|%s|%s|%s|%s|%d|%s|%s|%u|%s|%s|%d", p->pid, item_number(item, "ppid", 0), name, device,
 	     in_user ? image : "", in_user ? item_text(item, "cmdline", image) : "", session_text(session, p), p->wow64, created, ended,
 	     p->threads->len, user, HAS_FIELD(s, token.IntegrityLevelIndex) ? integrity : "", !p->hidden);

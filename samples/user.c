@@ -283,7 +283,10 @@ static void add_images(struct sample *s, struct sample_process *p)
 	m.path = g_intern_string(item_text(p->item, "peb-path", path));
 	m.name = g_intern_string(strrchr(m.path, '\\') ? strrchr(m.path, '\\') + 1 : m.path);
 	if (!hollow) {
-		struct sample_vad *vad = vad_add(s, p, main_image->base, main_image->pages, MM_EXECUTE_WRITECOPY, main_image);
+		/* mapped=FILE: another image in its place */
+		const char *other = item_text(p->item, "mapped", NULL);
+		struct sample_file *mapped = other ? file_get(s, other, true, p->wow64) : main_image;
+		struct sample_vad *vad = vad_add(s, p, main_image->base, mapped->pages, MM_EXECUTE_WRITECOPY, mapped);
 		vad->commit = 2;
 		vad_map_image(s, p, vad);
 		m.item = p->item;

@@ -3,12 +3,19 @@
 -- confidence: 75
 -- attack: T1055.004
 -- title: An APC waits to run {address} in {name} ({pid}), in {type} memory
--- User APCs of a 32-bit process have their routine encoded: it points into no VAD, and is left alone.
-SELECT p.process_id, p.name, p.pid, a.normal_routine AS address, 1 AS length, v.type,
-       json_object('apc', printf('0x%x', a.address), 'tid', a.tid, 'normal_context', printf('0x%x', a.normal_context),
-                   'kernel_routine', printf('0x%x', a.kernel_routine), 'region', printf('0x%x', v.start_address), 'protection', v.protection,
-                   'pages_executable', v.pages_executable, 'file', v.file_path) AS detail
-FROM apcs a JOIN processes p USING (process_id)
-JOIN vads v ON v.process_id = a.process_id AND a.normal_routine BETWEEN v.start_address AND v.end_address
-WHERE p.dump_id = :dump_id AND a.mode = 'user' AND v.type <> 'image' AND (v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')
-ORDER BY a.rowid;
+-- QueueUserAPC has ntdll call the function: that is the context then. A context is usually data, so only executable memory counts; the functions of
+-- a just-in-time compiler may be called in this way. User APCs of a 32-bit process have their routine encoded: it points into no VAD, and is left alone.
+WITH called AS (
+  SELECT *, normal_routine AS target, 0 AS dispatched FROM apcs WHERE mode = 'user'
+  UNION ALL SELECT *, normal_context, 1 FROM apcs WHERE mode = 'user' AND normal_module IS NOT NULL)
+SELECT p.process_id, p.name, p.pid, a.target AS address, 1 AS length, v.type,
+       iif(a.dispatched AND c.functions >= 4 AND c.invalid * 20 <= c.sampled AND c.entropy < 7 AND c.peb_access + c.syscalls + c.getpc = 0, 'low', 'high') AS severity,
+       json_object('apc', printf('0x%x', a.address), 'tid', a.tid, 'normal_routine', printf('0x%x', a.normal_routine), 'normal_module', a.normal_module,
+                   'normal_context', printf('0x%x', a.normal_context), 'kernel_routine', printf('0x%x', a.kernel_routine), 'region', printf('0x%x', v.start_address),
+                   'protection', v.protection, 'pages_executable', v.pages_executable, 'file', v.file_path) AS detail
+FROM called a JOIN processes p USING (process_id)
+JOIN vads v ON v.process_id = a.process_id AND a.target BETWEEN v.start_address AND v.end_address
+LEFT JOIN code_regions c ON c.process_id = a.process_id AND a.target BETWEEN c.address AND c.address + c.length - 1
+WHERE p.dump_id = :dump_id AND v.type <> 'image' AND (v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')
+  AND (NOT a.dispatched OR c.address IS NOT NULL OR v.type = 'mapped')
+ORDER BY a.address, a.dispatched;

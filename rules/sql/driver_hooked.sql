@@ -3,15 +3,15 @@
 -- confidence: 85
 -- attack: T1014
 -- title: The driver {module}: {what} {leads} to {target}
--- No original of a driver's code stays in memory, so these are told by what compilers and the loader never do: a function that begins with a
--- jump out of its image, an import slot that doesn't hold what it names, a pointer that was relocated and now lies in no driver. Calls of imports that the kernel made direct, and
+-- No original of a driver's code stays in memory, so these are told by what compilers and the loader never do: a jump out of its image to
+-- where no driver is, at a function's beginning to another driver too, an import slot that doesn't hold what it names, a pointer that was relocated and now lies in no driver. Calls of imports that the kernel made direct, and
 -- those that go through its retpolines, lead to what the slot holds. Targets in another driver are what hot patches,
 -- verifiers and security products make.
 SELECT NULL AS process_id, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length,
        coalesce(i.path, printf('0x%x', i.base)) AS module,
        CASE WHEN x.target_module IS NULL AND x.target IS NOT NULL AND coalesce(x.changed_bits, 2) > 1 AND (x.kind <> 'import_hook' OR x.original IS NOT NULL) THEN 'high' ELSE 'low' END AS severity,
        CASE WHEN x.target_module IS NULL AND x.target IS NOT NULL AND coalesce(x.changed_bits, 2) > 1 AND (x.kind <> 'import_hook' OR x.original IS NOT NULL) THEN 85 ELSE 30 END AS confidence,
-       iif(count(*) = 1, coalesce(x.function, iif(x.kind = 'data', 'a pointer', 'its code')), printf('%d functions (%s …)', count(*), min(x.function))) || iif(x.kind = 'import_hook', ', imported,', '') AS what,
+       iif(count(*) = 1, coalesce(x.function, iif(x.kind = 'data', 'a pointer', 'its code')), iif(min(x.function) IS NULL, printf('%d places in its code', count(*)), printf('%d functions (%s …)', count(*), min(x.function)))) || iif(x.kind = 'import_hook', ', imported,', '') AS what,
        iif(count(*) = 1, 'leads', 'lead') AS leads, coalesce(x.target_module, printf('0x%x', min(x.target)) || ', where no driver is loaded') AS target,
        json_object('kind', x.kind, 'functions', json_group_array(x.function), 'targets', json_group_array(DISTINCT printf('0x%x', x.target)),
                    'target_module', x.target_module, 'original', lower(hex(x.original)), 'current', lower(hex(x.current)), 'disassembly', x.disassembly) AS detail

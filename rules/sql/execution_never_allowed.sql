@@ -8,12 +8,13 @@
 -- reserves memory first or writes it before it runs it: what the pages hold decides.
 WITH held AS (
   SELECT vad_id, sum(peb_access + syscalls + getpc) AS independent,
-         min(functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) AS compiled
+         min((functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) OR coalesce(stubs, 0) * 4 >= sampled * 3
+             OR coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0)) AS compiled
   FROM code_regions WHERE vad_id IS NOT NULL AND NOT all_zero AND sampled IS NOT NULL GROUP BY vad_id),
 judged AS (
   SELECT v.*, h.independent, h.compiled,
          CASE WHEN h.independent > 0 THEN 'its code is position-independent'
-              WHEN h.compiled THEN 'compiled functions, as a just-in-time compiler makes them'
+              WHEN h.compiled THEN 'compiled functions, or stubs, as just-in-time compilers and hooks make them'
               WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 'it was reserved and made executable later'
               ELSE 'it held data first' END AS why
   FROM vads v LEFT JOIN held h USING (vad_id)

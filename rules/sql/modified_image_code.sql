@@ -5,8 +5,8 @@
 -- title: {name} ({pid}): code of {module} was changed in memory: {what}
 -- A private copy of a code page that differs from the section's. Where the new code leads decides: to no module (an implant), or to
 -- another loaded one (security products do that in many functions: told once for each pair of modules), unless what stands there was
--- changed itself. Functions that report to event tracing or to the malware scan interface are patched to be blind. What is longer than a hook
--- needs is other code. Breakpoints at the start of the system's own functions are caught by an exception handler; elsewhere a debugger sets them. One single bit that differs, of the code or of the page's frame number, may be a memory error.
+-- changed itself. Functions that report to event tracing, to the malware scan interface or to the lockdown policy are patched to be blind. What is longer than a hook
+-- needs is other code. Breakpoints at the start of the system's own functions are caught by an exception handler; elsewhere a debugger sets them, and where one is attached all of them. One single bit that differs, of the code or of the page's frame number, may be a memory error.
 WITH landed AS (	-- hooks that lead to other changed code
   SELECT DISTINCT x.rowid AS id
   FROM image_patches x JOIN images i USING (image_id)
@@ -14,9 +14,10 @@ WITH landed AS (	-- hooks that lead to other changed code
   JOIN image_patches y ON y.image_id = k.image_id AND x.target BETWEEN y.address AND y.address + y.length - 1 AND y.rowid <> x.rowid
   WHERE i.dump_id = :dump_id AND x.kind = 'inline_hook' AND x.target_module IS NOT NULL),
 code AS (
-  SELECT x.*, x.rowid IN (SELECT id FROM landed) AS to_changed, x.target BETWEEN i.base AND i.base + i.size - 1 AS to_itself, i.path LIKE '%\Windows\%' AS system, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
-         CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' THEN 'T1562.006'
-              WHEN x.function LIKE 'Amsi%' THEN 'T1562.001'
+  SELECT x.*, x.rowid IN (SELECT id FROM landed) AS to_changed, x.target BETWEEN i.base AND i.base + i.size - 1 AS to_itself,
+         EXISTS (SELECT 1 FROM processes d WHERE d.process_id = i.process_id AND d.debug_port IS NOT NULL) AS debugged, i.path LIKE '%\Windows\%' AS system, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
+         CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' OR x.function LIKE 'EventWrite%' THEN 'T1562.006'
+              WHEN x.function LIKE 'Amsi%' OR x.function LIKE 'Wldp%' THEN 'T1562.001'
               WHEN x.length >= 64 AND x.kind <> 'unknown' THEN 'T1055'
               WHEN x.kind = 'inline_hook' THEN 'T1056.004' END AS technique
   FROM image_patches x JOIN images i USING (image_id)
@@ -25,7 +26,7 @@ judged AS (
   SELECT code.*,
          CASE WHEN frame_bits = 1 THEN 'low'
               WHEN changed_bits = 1 THEN iif(technique LIKE 'T1562%' AND kind <> 'unknown', 'medium', 'low')	-- one bit inverts a jump
-              WHEN kind = 'unknown' OR (kind = 'breakpoint' AND (coalesce(function_offset, 1) > 0 OR NOT system)) THEN 'low'
+              WHEN kind = 'unknown' OR (kind = 'breakpoint' AND (debugged OR coalesce(function_offset, 1) > 0 OR NOT system)) THEN 'low'
               WHEN kind = 'breakpoint' THEN 'medium'
               WHEN technique LIKE 'T1562%' OR technique = 'T1055' THEN 'high'
               WHEN kind = 'inline_hook' AND target IS NOT NULL AND (target_module IS NULL OR to_changed) THEN 'high'

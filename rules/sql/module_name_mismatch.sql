@@ -12,14 +12,16 @@ WITH paths AS (
               WHEN m.path LIKE '_:\%' THEN substr(m.path, 3)
               WHEN m.path LIKE '\\%' THEN substr(m.path, 2) ELSE m.path END AS tail,
          replace(m.path, rtrim(m.path, replace(m.path, '\', '')), '') AS shown_file,
-         replace(m.mapped_path, rtrim(m.mapped_path, replace(m.mapped_path, '\', '')), '') AS mapped_file
+         replace(m.mapped_path, rtrim(m.mapped_path, replace(m.mapped_path, '\', '')), '') AS mapped_file,
+         lower(substr(coalesce(d.system_root, 'C:\Windows'), 3)) || '\' AS root
   FROM modules m JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE p.dump_id = :dump_id AND m.path <> '' AND m.mapped_path <> '')
-SELECT process_id, process_name AS name, pid, base AS address, size AS length, path AS shown, mapped_path,
-       CASE WHEN lower(mapped_file) IN (lower(shown_file), lower(coalesce(paths.name, ''))) OR shown_file LIKE '%~%' THEN 'low' ELSE 'high' END AS severity,
-       CASE WHEN lower(mapped_file) IN (lower(shown_file), lower(coalesce(paths.name, ''))) OR shown_file LIKE '%~%' THEN 30 ELSE 85 END AS confidence,
+SELECT process_id, process_name AS name, pid, base AS address, size AS length, path AS shown, mapped_path, iif(doubtful, 'low', 'high') AS severity,
+       iif(doubtful, 30, 85) AS confidence,
        json_object('path', path, 'name', paths.name, 'mapped_path', mapped_path, 'wow64', wow64, 'in_load_order', in_load_order) AS detail
-FROM paths
+FROM (SELECT *, shown_file LIKE '%~%' OR (lower(mapped_file) IN (lower(shown_file), lower(coalesce(paths.name, '')))
+               -- what is shown as Windows' own file lies outside of Windows' folder
+               AND NOT (lower(mapped_file) = lower(shown_file) AND substr(lower(tail), 1, length(root)) = root AND instr(lower(mapped_path), root) = 0)) AS doubtful FROM paths) AS paths
 WHERE substr(lower(mapped_path), -length(tail)) <> lower(tail)
   AND NOT (wow64 AND substr(lower(mapped_path), -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
   -- the component store has the files of Windows under a second name (hard links)
