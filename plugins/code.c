@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What executable private memory holds: facts from its bytes, by disassembly.
+ * What executable memory that is no image holds: facts from its bytes, by disassembly.
  *
- * A just-in-time compiler and an implant both own executable private memory; what
+ * A just-in-time compiler and an implant both own executable memory, private or shared through the page file; what
  * they put there differs. Compiled functions come one after the other, each with an
  * end; position-independent code looks for the PEB, its own address or the kernel.
  */
@@ -21,7 +21,7 @@ enum {
 };
 
 static const struct table code_regions = {
-	.name = "code_regions", .doc = "executable pages of private memory, run by run, and what their bytes look like",
+	.name = "code_regions", .doc = "executable pages of private memory, and of mappings that are no image, run by run, and what their bytes look like",
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[VAD] = { "vad_id", COL_REF, "NULL: no VAD describes it", "vads" },
@@ -348,7 +348,7 @@ static void put_run(struct looker *l, const struct run *r)
 	n = (size_t)MIN(MIN((uint64_t)SAMPLE_LIMIT, end - at), (uint64_t)l->budget);
 	if (!n) {
 		if (!l->spent)
-			context_note(l->c, FAULT_LIMIT, (va_t){ at }, "code_regions", "more than %" G_GUINT64_FORMAT " bytes of executable private memory: the rest is not disassembled",
+			context_note(l->c, FAULT_LIMIT, (va_t){ at }, "code_regions", "more than %" G_GUINT64_FORMAT " bytes of executable memory that is no image: the rest is not disassembled",
 				     limit(code_bytes));
 		l->spent = true;
 		return;
@@ -390,14 +390,15 @@ static void put_run(struct looker *l, const struct run *r)
 	row_int(row, STUBS, (int64_t)stub_bytes(sample, used));
 }
 
-static void look_between(struct looker *l, va_t first, va_t last)
+/* shared: the section's own pages count, too. */
+static void look_between(struct looker *l, va_t first, va_t last, bool shared)
 {
 	va_t cursor = first;
 	struct run run = { 0, 0, false };
 	struct page page;
 
 	while (space_next_page(l->c->user, &cursor, last, &page) && !context_cancelled(l->c)) {
-		if (!page.executable || !page_readable(&page) || page.by_prototype)
+		if (!page.executable || !page_readable(&page) || (page.by_prototype && !shared))
 			continue;
 		uint64_t start = MAX(page.va.v, first.v), end = MIN(page.va.v + page.size - 1, last.v) + 1;
 		if (run.length && run.start + run.length == start && run.writable == page.writable) {
@@ -425,17 +426,17 @@ static bool run_process(struct context *c, GError **error)
 		const struct vad *vad = &g_array_index(vads, struct vad, i);
 		l.vad = NULL;
 		if (vad->start.v > at)
-			look_between(&l, (va_t){ at }, (va_t){ vad->start.v - 1 });
+			look_between(&l, (va_t){ at }, (va_t){ vad->start.v - 1 }, false);
 		l.vad = vad;
 		l.vad_index = (int)i;
 		/* Where page tables were counted they have said already whether anything is executable. */
-		if (vad->is_private && (!vad->counted || vad->pages_executable))
-			look_between(&l, vad->start, vad->end);
+		if ((vad->is_private || vad->type == VAD_NONE) && (!vad->counted || vad->pages_executable))
+			look_between(&l, vad->start, vad->end, !vad->is_private);
 		at = MAX(at, vad->end.v + 1);
 	}
 	l.vad = NULL;
 	if (at <= user_end.v && vads->len)
-		look_between(&l, (va_t){ at }, user_end);
+		look_between(&l, (va_t){ at }, user_end, false);
 	if (l.handle)
 		cs_close(&l.handle);
 	if (l.failed)
@@ -445,7 +446,7 @@ static bool run_process(struct context *c, GError **error)
 
 const struct plugin plugin_code = {
 	.name = "code",
-	.doc = "what executable private memory holds",
+	.doc = "what executable memory that is no image holds",
 	.fills = { &code_regions },
 	.needs = { "vads" },
 	.needs_layout = true,

@@ -15,7 +15,7 @@ enum {
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
 	DERIVED,
-	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT,
+	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT, IMAGE_BASE32, PEB32_IMAGE_PATH,
 };
 
 static const char *const indices[] = { "pid", NULL };
@@ -71,6 +71,8 @@ static const struct table processes = {
 		[JOB] = { "job", COL_ADDRESS, "the _EJOB it is in; NULL: in none" },
 		[TOKEN] = { "token", COL_ADDRESS, "the _TOKEN it acts with: each process has one of its own" },
 		[DEBUG_PORT] = { "debug_port", COL_ADDRESS, "the _DEBUG_OBJECT of the debugger that is attached; NULL: none is" },
+		[IMAGE_BASE32] = { "image_base32", COL_ADDRESS, "PEB32.ImageBaseAddress, of a 32-bit process" },
+		[PEB32_IMAGE_PATH] = { "peb32_image_path", COL_TEXT, "ProcessParameters.ImagePathName of its 32-bit PEB" },
 	},
 };
 
@@ -155,6 +157,22 @@ static void put_peb(struct row *row, struct space *user, struct process *process
 	put_string(row, COMMAND_LINE, &line, "_RTL_USER_PROCESS_PARAMETERS.CommandLine");
 	put_string(row, PEB_IMAGE_PATH, &path, "_RTL_USER_PROCESS_PARAMETERS.ImagePathName");
 	put_string(row, CURRENT_DIRECTORY, &dos, "_RTL_USER_PROCESS_PARAMETERS.CurrentDirectory");
+}
+
+/* RTL_USER_PROCESS_PARAMETERS.ImagePathName of 32-bit processes, as ntdll's symbols have had it since Windows XP. */
+enum { PARAMETERS32_IMAGE_PATH = 0x38 };
+
+static void put_peb32(struct row *row, struct space *user, const struct process *process)
+{
+	struct object peb = object_at(user, process->peb32.v);
+	uint32_t base = 0, parameters = 0;
+	g_autofree char *path = NULL;
+
+	if (!READ(peb, peb32.ImageBaseAddress, &base))
+		row_address(row, IMAGE_BASE32, base);
+	if (!READ(peb, peb32.ProcessParameters, &parameters) && parameters &&
+	    !read_unicode_string32(user, (va_t){ (uint64_t)parameters + PARAMETERS32_IMAGE_PATH }, 0xfffe, &path) && *path)
+		row_text(row, PEB32_IMAGE_PATH, path);
 }
 
 /* A page-table root that leads to the kernel is one; a smeared or wiped one isn't. */
@@ -253,6 +271,8 @@ static void put_user_side(struct context *c, struct row *row, const struct objec
 		return;
 	}
 	put_peb(row, user, process);
+	if (process->wow64 && process->peb32.v)
+		put_peb32(row, user, process);
 }
 
 static void put_exited_token(struct row *row, const struct token_info *token)

@@ -301,7 +301,21 @@ void kernel_init(struct sample *s)
 
 /* ---- drivers */
 
-static uint64_t driver_object(struct sample *s, const struct sample_driver *driver, bool named)
+/* irp=NUMBER:DRIVER+0x…,…: functions that requests of a driver go to instead; of drivers before it. */
+static void driver_irps(struct sample *s, struct item *item, uint64_t majors)
+{
+	g_auto(GStrv) all = g_strsplit(item_text(item, "irp", ""), ",", -1);
+
+	for (unsigned i = 0; all[i]; i++) {
+		const char *colon = strchr(all[i], ':');
+		uint64_t number = g_ascii_strtoull(all[i], NULL, 0);
+		if (!colon || number >= 28)
+			item_fail(item, "irp: NUMBER:DRIVER+0x…");
+		memory_put(s->memory, ROOT(s), majors + s->width * number, sample_address(s, item, colon + 1), s->width);
+	}
+}
+
+static uint64_t driver_object(struct sample *s, const struct sample_driver *driver, struct item *item, bool named)
 {
 	g_autofree char *service = g_strndup(driver->name, strcspn(driver->name, "."));
 	g_autofree char *full = g_strdup_printf("\\Driver\\%s", service);
@@ -326,6 +340,8 @@ static uint64_t driver_object(struct sample *s, const struct sample_driver *driv
 			   own ? driver->base + driver->executable->entry_point + 64 * (i + 1) : s->kernel_base + s->kernel->entry_point + 64,
 			   s->width);
 	}
+	if (HAS_FIELD(s, driver_object.MajorFunction))
+		driver_irps(s, item, majors);
 	return object;
 }
 
@@ -427,7 +443,7 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 	else
 		list_append(s, ROOT(s), GLOBAL(s, PsLoadedModuleList), links);
 	if (!kernel && !library && !(item && item_flag(item, "no-object")))
-		driver->object = driver_object(s, driver, !(item && item_flag(item, "no-directory")));
+		driver->object = driver_object(s, driver, item, !(item && item_flag(item, "no-directory")));
 	/* What is done to hide it. */
 	if (item && item_flag(item, "untagged")) {
 		pool_untag(s, entry);

@@ -442,7 +442,7 @@ static void parameters(struct sample *s, struct sample_process *p)
 	memory_put(s->memory, p->root, at + 4, 0x2a4, 4);
 	memory_put(s->memory, p->root, at + 8, 1, 4);
 	user_string32(s, p, at + 0x24, directory);
-	user_string32(s, p, at + 0x38, path);
+	user_string32(s, p, at + 0x38, item_text(p->item, "peb32-path", path));
 	user_string32(s, p, at + 0x40, command);
 	memory_write(s->memory, p->root, env, block->data, block->len);
 	memory_put(s->memory, p->root, at + 0x48, env, 4);
@@ -531,7 +531,7 @@ void user_modules(struct sample *s, struct sample_process *p)
 	list_init(s, r, ldr + OFFSET(s, peb_ldr_data.InInitializationOrderModuleList));
 	if (p->wow64) {
 		ldr32 = user_alloc(s, p, 0x30, true);
-		memory_put(s->memory, r, p->peb32 + 8, p->image_base, 4);
+		memory_put(s->memory, r, p->peb32 + 8, item_number(p->item, "image-base32", p->image_base), 4);
 		memory_put(s->memory, r, p->peb32 + 0xc, ldr32, 4);
 		memory_put(s->memory, r, p->peb32 + 0x1d4, session, 4);
 		memory_put(s->memory, r, ldr32, 0x30, 4);

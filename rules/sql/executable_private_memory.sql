@@ -2,8 +2,8 @@
 -- severity: medium
 -- confidence: 60
 -- attack: T1055
--- title: {name} ({pid}) has executable private memory at {address}: {why}
--- Private memory that the page tables make executable and that holds something. What it holds decides
+-- title: {name} ({pid}) has executable {kind} memory at {address}: {why}
+-- Memory, private or of a section without a file, that the page tables make executable and that holds something. What it holds decides
 -- how much it means: code that looks for the PEB or its own address, or calls the kernel by itself, is
 -- position-independent; compiled functions one after the other are what a just-in-time compiler leaves, rows of one stub a
 -- runtime; and jumps to loaded images with nothing else are the trampolines of hooks, which modified_image_code tells of.
@@ -12,8 +12,9 @@ WITH seen AS (
          coalesce(stubs, 0) * 4 >= sampled * 3 AS runtime, coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AS trampolines
   FROM code_regions WHERE NOT all_zero AND sampled IS NOT NULL AND vad_id IS NOT NULL)
 SELECT p.process_id, p.name, p.pid, c.address, c.length,
-       CASE WHEN c.independent THEN 'high' WHEN c.compiled OR c.runtime OR c.trampolines THEN 'low' ELSE 'medium' END AS severity,
-       CASE WHEN c.independent THEN 85 WHEN c.compiled OR c.runtime OR c.trampolines THEN 30 ELSE 60 END AS confidence,
+       coalesce(v.type, 'private') AS kind,
+       CASE WHEN c.independent THEN 'high' WHEN v.file_object IS NOT NULL OR c.compiled OR c.runtime OR c.trampolines THEN 'low' ELSE 'medium' END AS severity,
+       CASE WHEN c.independent THEN 85 WHEN v.file_object IS NOT NULL OR c.compiled OR c.runtime OR c.trampolines THEN 30 ELSE 60 END AS confidence,
        CASE WHEN c.peb_access > 0 THEN 'its code reads the PEB to find modules by itself'
             WHEN c.syscalls > 0 THEN 'its code calls the kernel directly'
             WHEN c.getpc > 0 THEN 'its code is position-independent'
@@ -21,7 +22,7 @@ SELECT p.process_id, p.name, p.pid, c.address, c.length,
             WHEN c.runtime THEN 'rows of one stub, as a runtime makes them'
             WHEN c.trampolines THEN 'jumps to loaded images, as hooks have them'
             ELSE 'what it holds is no row of compiled functions' END AS why,
-       json_object('allocation', printf('0x%x', v.start_address), 'protection', v.protection, 'writable', c.writable, 'entropy', round(c.entropy, 2),
+       json_object('allocation', printf('0x%x', v.start_address), 'protection', v.protection, 'file', v.file_path, 'writable', c.writable, 'entropy', round(c.entropy, 2),
                    'instructions', c.instructions, 'invalid', c.invalid, 'functions', c.functions, 'peb_access', c.peb_access,
                    'getpc', c.getpc, 'syscalls', c.syscalls, 'calls', c.calls, 'image_jumps', c.image_jumps, 'other_jumps', c.other_jumps, 'stubs', c.stubs,
                    'pages_executable', v.pages_executable, 'tag', v.tag, 'first_bytes', lower(hex(c.first_bytes))) AS detail
