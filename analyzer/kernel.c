@@ -630,6 +630,17 @@ static void check_globals(struct kernel *k)
 	}
 }
 
+/* What the format's reader said that may be why nothing is found, or NULL. */
+static const char *first_doubt(const struct image *image)
+{
+	for (guint i = 0; i < image->notes->len; i++) {
+		const struct image_note *note = g_ptr_array_index(image->notes, i);
+		if (!note->harmless)
+			return note->message;
+	}
+	return NULL;
+}
+
 /* What the format's reader took from a header that is wrong about the kernel, it can ask again. */
 static void tell_format(struct kernel *k)
 {
@@ -692,9 +703,11 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	}
 	AUTO(layout) guessed = NULL;
 	if (!found && !use_remains(k, &like, &guessed)) {
+		const char *doubt = first_doubt(image);
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "%s: no Windows kernel in it: the memory of another system, not the whole of a machine's memory, or no memory at all (looked for "
-			    "page tables of an x64, ARM64 or x86 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)", image->file->path, facts->dtb.v ? ", the header's" : "");
+			    "page tables of an x64, ARM64 or x86 kernel that lead to ntoskrnl: low stub, self-mapping tables%s)%s%s", image->file->path,
+			    facts->dtb.v ? ", the header's" : "", doubt ? "; of the file is known: " : "", doubt ? doubt : "");
 		return NULL;
 	}
 	if (found && !k->guid_age && (k->rescue || image->bytes_missing))

@@ -49,16 +49,17 @@ static bool read_header(struct elf *elf, GError **error)
 	else if (elf->image->file->map[EI_DATA] != ELFDATA2LSB)
 		what = "it is big-endian (EI_DATA): no machine Windows runs on";
 	else if (type != ET_CORE)
-		what = "e_type at 0x10 is not 4: a program or library, no core";
+		what = "e_type is not 4: a program or library, no core";
 	else if (machine != EM_X86_64 && machine != EM_386 && machine != EM_AARCH64)
-		what = "e_machine at 0x12 is not x86-64 (62), i386 (3) or AArch64 (183)";
+		what = "e_machine is not x86-64 (62), i386 (3) or AArch64 (183)";
 	else if (elf->size < (elf->is_64bit ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
-		what = "e_phentsize is too small for a program header";
+		what = elf->is_64bit ? "e_phentsize is below 56, a program header's size" : "e_phentsize is below 32, a program header's size";
 	else if (!elf->count)
 		what = "e_phnum is 0: it has no segments";
 	if (what) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "ELF file (e_type %u, e_machine %u): %s",
-			    type, machine, what);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
+			    "ELF file (e_type at 0x10 is %u, e_machine at 0x12 %u, e_phentsize at 0x%x %" G_GUINT64_FORMAT ", e_phnum at 0x%x %" G_GUINT64_FORMAT
+			    "): %s", type, machine, elf->is_64bit ? 54 : 42, elf->size, elf->is_64bit ? 56 : 44, elf->count, what);
 		return false;
 	}
 	/* A 32-bit core may be of a 64-bit or PAE guest's firmware: only the wide machines are certain. */

@@ -17,17 +17,25 @@
 #include "limit.h"
 
 #define BLOCK 4096u
-#define CACHE_PAGES 16		/* the library's default, 1024, is searched linearly and 3 to 8 times slower */
+#define CACHE_PAGES 4		/* the library's default, 1024, is searched linearly and 3 to 8 times slower */
+#define SLOTS 16384u		/* pages kept by ourselves, of those that are read a second time: 64 MiB; libraries' are in every process */
 #define MAX_SET FIXED_kdump_files		/* files of a split dump */
 #define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 
+struct slot { uint64_t page; uint8_t *data; };	/* page + 1; 0 empty */
+
 struct kdump {
 	kdump_ctx_t *original;
+	uint64_t read[SLOTS];	/* the page + 1 that was read last of those whose slot it is: exchanged without the lock */
+	struct slot cache[SLOTS];
+	GMutex cache_lock;
+	kdump_ctx_t *ready;	/* the one used last, not used just now, or NULL: exchanged without the lock, which costs as much as a page of zeros */
 	GMutex lock;		/* of idle and bad */
 	GPtrArray *idle;	/* kdump_ctx_t *: opened for other threads, not used just now */
 	GHashTable *bad;	/* pages that can't be read: each costs a context, so none is tried twice */
+	gint has_bad;
 	int set[MAX_SET];	/* the files of a split dump; [0] is image->file's */
 	struct { uint64_t first, end; } pages[MAX_SET];	/* what each has of a split dump */
 	unsigned files;
@@ -94,9 +102,7 @@ static bool read_sub_header(struct image *image, int32_t version, struct kdump_h
 		}
 	}
 	if (h->max_pfn > (uint64_t)h->bitmap_blocks * BLOCK * 8)
-		return header_error(error, version >= 6 ? "max_mapnr_64" : "max_mapnr",
-				    version >= 6 ? BLOCK + 0x60 : 0x1b8, h->max_pfn,
-				    (uint64_t)h->bitmap_blocks * BLOCK * 8);
+		return header_error(error, "max_mapnr_64", BLOCK + (wide ? 0x60 : 0x48), h->max_pfn, (uint64_t)h->bitmap_blocks * BLOCK * 8);
 	return true;
 }
 
@@ -140,11 +146,14 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
 	}
 	if (!h->sub_blocks || !h->bitmap_blocks || 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks > blocks) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-			    "kdump header: sub_hdr_size is %u and bitmap_blocks %u blocks: not "
+			    "kdump header: sub_hdr_size at 0x%x is %u and bitmap_blocks at 0x%x %u: not "
 			    "within 1-%" G_GUINT64_FORMAT ", the blocks the file has",
-			    h->sub_blocks, h->bitmap_blocks, blocks);
+			    at + 4, h->sub_blocks, at + 8, h->bitmap_blocks, blocks);
 		return false;
 	}
+	/* The library asks this of the 32-bit field even where a 64-bit one follows. */
+	if (h->max_pfn > (uint64_t)h->bitmap_blocks * BLOCK * 8)
+		return header_error(error, "max_mapnr", at + 12, h->max_pfn, (uint64_t)h->bitmap_blocks * BLOCK * 8);
 	return read_sub_header(image, (int32_t)bytes_at(&b, 8, 4), h, error);
 }
 
@@ -343,6 +352,22 @@ static bool add_ranges(struct kdump *k, struct image *image)
 	return true;
 }
 
+/* Pages at and above max_mapnr are none to the library. */
+static void note_pages_beyond(struct image *image, const struct kdump_header *h)
+{
+	struct bytes map = bitmap(image, h, true);
+	uint64_t pages = 0, last = 0;
+
+	for (uint64_t pfn = h->max_pfn; pfn / 8 < map.n; pfn++)
+		if (map.p[pfn / 8] >> (pfn & 7) & 1) {
+			pages++;
+			last = pfn;
+		}
+	if (pages)
+		image_note(image, FAULT_NOT_IN_DUMP, h->max_pfn * PAGE_SIZE, "kdump header: max_mapnr is %" G_GUINT64_FORMAT ", and the page bitmap has %"
+			   G_GUINT64_FORMAT " pages above it, up to %" G_GUINT64_FORMAT ": they can't be read", h->max_pfn, pages, last);
+}
+
 static bool open_context(const struct kdump *k, kdump_ctx_t *ctx)
 {
 	return kdump_set_number_attr(ctx, "cache.size", CACHE_PAGES) == KDUMP_OK && kdump_open_fdset(ctx, k->files, k->set) == KDUMP_OK;
@@ -355,6 +380,7 @@ static bool kdump_open(struct image *image, GError **error)
 	char machine[65];
 
 	g_mutex_init(&k->lock);
+	g_mutex_init(&k->cache_lock);
 	k->idle = g_ptr_array_new();
 	k->bad = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	image->facts.format = "kdump";
@@ -387,10 +413,13 @@ static bool kdump_open(struct image *image, GError **error)
 	else if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
 		return library_failed(k, "no page bitmap", error);
 	if (!image->segments->len) {
+		g_autofree char *part = header.split ? g_strdup_printf(" from start_pfn %" G_GUINT64_FORMAT " up to end_pfn %" G_GUINT64_FORMAT
+								       ", which a split dump's part (split is not 0) has", header.start_pfn, header.end_pfn) : NULL;
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-			    "kdump: the page bitmap (%u blocks) names no page", header.bitmap_blocks);
+			    "kdump: the page bitmap (%u blocks) names no page%s", header.bitmap_blocks, part ? part : "");
 		return false;
 	}
+	note_pages_beyond(image, &header);
 	image->facts.memory_total = count_bits(bitmap(image, &header, false)) * PAGE_SIZE;
 	if (header.notes && header.notes_size) {
 		uint64_t there = header.notes < image->file->size ? image->file->size - header.notes : 0;
@@ -407,6 +436,8 @@ static void kdump_close(struct image *image)
 
 	if (!k)
 		return;
+	if (k->ready)
+		kdump_free(k->ready);
 	for (guint i = 0; i < k->idle->len; i++)
 		kdump_free(g_ptr_array_index(k->idle, i));
 	g_ptr_array_free(k->idle, TRUE);
@@ -415,6 +446,9 @@ static void kdump_close(struct image *image)
 		kdump_free(k->original);
 	for (unsigned i = 1; i < k->files; i++)
 		close(k->set[i]);
+	for (unsigned i = 0; i < SLOTS; i++)
+		g_free(k->cache[i].data);
+	g_mutex_clear(&k->cache_lock);
 	g_mutex_clear(&k->lock);
 	g_free(k);
 }
@@ -425,40 +459,85 @@ static void kdump_close(struct image *image)
  */
 static kdump_ctx_t *borrow(struct kdump *k, uint64_t pfn)
 {
-	kdump_ctx_t *ctx = NULL;
+	kdump_ctx_t *ctx = __atomic_exchange_n(&k->ready, NULL, __ATOMIC_ACQ_REL);
 
-	g_mutex_lock(&k->lock);
-	if (g_hash_table_contains(k->bad, &pfn)) {
+	if (!ctx || g_atomic_int_get(&k->has_bad)) {
+		g_mutex_lock(&k->lock);
+		bool bad = g_hash_table_contains(k->bad, &pfn);
+		if (bad && ctx)
+			g_ptr_array_add(k->idle, g_steal_pointer(&ctx));
+		else if (!bad && !ctx && k->idle->len)
+			ctx = g_ptr_array_steal_index_fast(k->idle, k->idle->len - 1);
 		g_mutex_unlock(&k->lock);
-		return NULL;
+		if (bad)
+			return NULL;
 	}
-	if (k->idle->len)
-		ctx = g_ptr_array_steal_index_fast(k->idle, k->idle->len - 1);
-	g_mutex_unlock(&k->lock);
 	if (ctx || !(ctx = kdump_new()) || open_context(k, ctx))
 		return ctx;
 	kdump_free(ctx);
 	return NULL;
 }
 
+static void give_back(struct kdump *k, kdump_ctx_t *ctx)
+{
+	kdump_ctx_t *other = __atomic_exchange_n(&k->ready, ctx, __ATOMIC_ACQ_REL);
+
+	if (!other)
+		return;
+	g_mutex_lock(&k->lock);
+	g_ptr_array_add(k->idle, other);
+	g_mutex_unlock(&k->lock);
+}
+
+static bool take_cached(struct kdump *k, uint64_t pfn, void *page)
+{
+	const struct slot *slot = &k->cache[pfn % SLOTS];
+
+	g_mutex_lock(&k->cache_lock);
+	bool cached = slot->page == pfn + 1;
+	if (cached)
+		memcpy(page, slot->data, PAGE_SIZE);
+	g_mutex_unlock(&k->cache_lock);
+	return cached;
+}
+
+static void keep(struct kdump *k, uint64_t pfn, const void *page)
+{
+	struct slot *slot = &k->cache[pfn % SLOTS];
+
+	g_mutex_lock(&k->cache_lock);
+	slot->data = slot->data ? slot->data : g_malloc(PAGE_SIZE);
+	memcpy(slot->data, page, PAGE_SIZE);
+	slot->page = pfn + 1;
+	g_mutex_unlock(&k->cache_lock);
+}
+
+/* What reads all of memory once comes by here as fast as the library. */
 static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 {
 	struct kdump *k = image->format_data;
+	const bool again = __atomic_exchange_n(&k->read[pfn % SLOTS], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
+
+	if (again && take_cached(k, pfn, page))
+		return FAULT_NONE;
 	kdump_ctx_t *ctx = borrow(k, pfn);
 	size_t length = PAGE_SIZE;
 
 	if (!ctx)
 		return FAULT_IMPLAUSIBLE;
 	kdump_status status = kdump_read(ctx, KDUMP_MACHPHYSADDR, pfn * PAGE_SIZE, page, &length);
-	if (status != KDUMP_OK)
-		kdump_free(ctx);	/* with its cache */
+	if (status == KDUMP_OK) {
+		give_back(k, ctx);
+		if (again)
+			keep(k, pfn, page);
+		return FAULT_NONE;
+	}
+	kdump_free(ctx);	/* with its cache */
 	g_mutex_lock(&k->lock);
-	if (status == KDUMP_OK)
-		g_ptr_array_add(k->idle, ctx);
-	else
-		g_hash_table_add(k->bad, g_memdup2(&pfn, sizeof(pfn)));
+	g_hash_table_add(k->bad, g_memdup2(&pfn, sizeof(pfn)));
+	g_atomic_int_set(&k->has_bad, 1);
 	g_mutex_unlock(&k->lock);
-	return status == KDUMP_OK ? FAULT_NONE : status == KDUMP_ERR_NODATA ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE;
+	return status == KDUMP_ERR_NODATA ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE;
 }
 
 const struct format format_kdump = {

@@ -30,16 +30,19 @@ static void *read_chunks(void *data)
 		struct range r = g_array_index(w->chunks, struct range, i);
 		for (uint64_t at = r.start; at < r.start + r.length; at += PAGE_SIZE) {
 			const uint8_t *page = image_page(w->image, (pa_t){ at }, scratch);
-			uint64_t lanes[4] = { page && w->touch ? page[0] : 0 };
-			for (unsigned n = 0; page && !w->touch && n < PAGE_SIZE; n += sizeof(lanes)) {
-				uint64_t words[4];
-				__builtin_prefetch(page + PAGE_SIZE + n);	/* as the sweep does it */
-				memcpy(words, page + n, sizeof(words));
-				for (unsigned l = 0; l < 4; l++)
-					lanes[l] ^= words[l];
+			if (!page)
+				continue;
+			if (w->touch) {
+				sum ^= page[0];
+			} else {
+				for (unsigned n = 0; n < PAGE_SIZE; n += 8) {
+					uint64_t word;
+					__builtin_prefetch(page + PAGE_SIZE + n);	/* as the sweep does it */
+					memcpy(&word, page + n, 8);
+					sum ^= word;
+				}
 			}
-			sum ^= lanes[0] ^ lanes[1] ^ lanes[2] ^ lanes[3];
-			bytes += page ? PAGE_SIZE : 0;
+			bytes += PAGE_SIZE;
 		}
 	}
 	g_mutex_lock(&w->lock);
