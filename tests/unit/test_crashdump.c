@@ -201,10 +201,16 @@ START_TEST(bitmap_dump)
 
 	put_le(a = sample_bitmap64(), 0xf98, 6, 4);
 	put_text(a, 0x2000, "SDMP");
+	put_le(a, 0x90, 64, 8);
 	image = opened(a);
 	has_128(image);
 	ck_assert_str_eq(image->facts.format, "windows-bitmap-kernel");
 	ck_assert(image->facts.no_user_memory);
+	image_close(image);
+	put_le(a = sample_bitmap64(), 0xf98, 6, 4);	/* all of the machine's memory */
+	image = opened(a);
+	ck_assert_str_eq(image->facts.format, "windows-active");
+	ck_assert(!image->facts.no_user_memory);
 	image_close(image);
 
 	put_le(a = sample_bitmap64(), 0xf98, 6, 4);
@@ -293,6 +299,7 @@ START_TEST(range_table_dump)
 	image_close(image);
 
 	put_le(a = sample_rdmp(), 0xf98, 8, 4);
+	put_le(a, 0x90, 64, 8);
 	image = opened(a);
 	has_128(image);
 	ck_assert_str_eq(image->facts.format, "windows-kernel");
