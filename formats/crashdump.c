@@ -231,6 +231,19 @@ static void check_space(struct crashdump *dump)
 			   image->file->size - blobs_end, blobs_end);
 }
 
+static const struct { const char *format, *words; bool kernel_only; } types[] = {
+	[DUMP_FULL] = { "windows-full", "full", false },
+	[DUMP_SUMMARY] = { "windows-kernel", "kernel summary", true },
+	[DUMP_HEADER_ONLY] = { "windows-header", "header only", true },
+	[DUMP_TRIAGE] = { "windows-triage", "triage", true },
+	[DUMP_BITMAP_FULL] = { "windows-bitmap-full", "bitmap full", false },
+	[DUMP_BITMAP_KERNEL] = { "windows-bitmap-kernel", "bitmap kernel", true },
+	[DUMP_AUTOMATIC] = { "windows-bitmap-kernel", "automatic", true },
+	[DUMP_KERNEL] = { "windows-kernel", "kernel, by a debugger", true },
+	[DUMP_KERNEL_USER] = { "windows-kernel-user", "kernel and user, by a debugger", false },
+	[DUMP_COMPLETE] = { "windows-complete", "complete, by a debugger", false },
+};
+
 /* Kernel dumps leave user pages out; live and active ones need not. No header bit says
  * it, so the page tables of the listed processes are asked which of the pages they name are here. */
 static void tell_user_memory(struct image *image)
@@ -246,13 +259,28 @@ static void tell_user_memory(struct image *image)
 	bool live = facts->dump_attributes & DUMP_ATTRIBUTE_LIVE || facts->bugcheck_code == 0x161 /* LIVE_SYSTEM_DUMP */;
 	bool filtered = facts->dump_attributes & DUMP_ATTRIBUTE_FILTER;
 
-	facts->no_user_memory = evidence < 0 ? !live && !filtered : !evidence;
+	const bool kernel_only = types[facts->dump_type].kernel_only;
+
+	facts->no_user_memory = evidence < 0 ? kernel_only && !live && !filtered : !evidence;
+	if (!kernel_only && facts->no_user_memory) {
+		image_remark(image, 0, "crash dump header: DumpType is %u (%s), but hardly any page that programs' page tables name is there: read as a dump of the kernel",
+			     facts->dump_type, types[facts->dump_type].words);
+		facts->format = facts->dump_type == DUMP_BITMAP_FULL ? "windows-bitmap-kernel" : "windows-kernel";
+	}
 	if (facts->dump_type != DUMP_BITMAP_KERNEL && facts->dump_type != DUMP_AUTOMATIC)
 		return;
 	if (live)
 		facts->format = "windows-live";
 	else if (!facts->no_user_memory)
 		facts->format = "windows-active";
+}
+
+/* Is it worth asking? Of a dump that was cut short, where programs' pages may be what is missing, the type alone tells. */
+static bool may_lack_user_memory(const struct image *image)
+{
+	const uint32_t type = image->facts.dump_type;
+
+	return type != DUMP_FULL && type != DUMP_HEADER_ONLY && type != DUMP_TRIAGE && (types[type].kernel_only || !image->bytes_missing);
 }
 
 static bool read_pages(struct crashdump *dump, GError **error)
@@ -284,26 +312,13 @@ static bool is_64bit(struct image *image)
 
 	if (!said && narrow != 0x14c && (wide == 0x8664 || wide == 0xaa64))
 		is = true;
-	if (said && narrow == 0x14c && wide != 0x8664 && wide != 0xaa64 && !bytes_at(&head, 0x14, 4))
+	if (said && narrow == 0x14c && wide != 0x8664 && wide != 0xaa64)	/* a PsLoadedModuleList that ends so isn't aligned */
 		is = false;
 	if (is != said && !head.bad)
 		image_remark(image, 0, "crash dump header: the signature is %s, but where a %s-bit header has MachineImageType is 0x%x: read as that",
 			     said ? "PAGEDU64" : "PAGEDUMP", is ? "64" : "32", (unsigned)(is ? wide : narrow));
 	return head.bad ? said : is;
 }
-
-static const struct { const char *format, *words; bool kernel_only; } types[] = {
-	[DUMP_FULL] = { "windows-full", "full", false },
-	[DUMP_SUMMARY] = { "windows-kernel", "kernel summary", true },
-	[DUMP_HEADER_ONLY] = { "windows-header", "header only", true },
-	[DUMP_TRIAGE] = { "windows-triage", "triage", true },
-	[DUMP_BITMAP_FULL] = { "windows-bitmap-full", "bitmap full", false },
-	[DUMP_BITMAP_KERNEL] = { "windows-bitmap-kernel", "bitmap kernel", true },
-	[DUMP_AUTOMATIC] = { "windows-bitmap-kernel", "automatic", true },
-	[DUMP_KERNEL] = { "windows-kernel", "kernel, by a debugger", true },
-	[DUMP_KERNEL_USER] = { "windows-kernel-user", "kernel and user, by a debugger", false },
-	[DUMP_COMPLETE] = { "windows-complete", "complete, by a debugger", false },
-};
 
 static bool crashdump_open(struct image *image, GError **error)
 {
@@ -352,7 +367,7 @@ static bool crashdump_open(struct image *image, GError **error)
 			return false;
 	}
 	check_space(&dump);
-	if (types[facts->dump_type].kernel_only && facts->dump_type != DUMP_HEADER_ONLY)
+	if (may_lack_user_memory(image))
 		tell_user_memory(image);
 	return true;
 }
@@ -360,9 +375,7 @@ static bool crashdump_open(struct image *image, GError **error)
 /* A wrong DirectoryTableBase gave no evidence, or that of other tables. */
 static void crashdump_kernel_found(struct image *image)
 {
-	const uint32_t type = image->facts.dump_type;
-
-	if (types[type].kernel_only && type != DUMP_HEADER_ONLY && type != DUMP_TRIAGE)
+	if (may_lack_user_memory(image))
 		tell_user_memory(image);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Windows crash dumps: DUMP_HEADER64 (full ones of 32-bit machines: DUMP_HEADER), then the run list's pages (1), a
- * bitmap and its pages (2, 5, 6, 7), or a table of ranges and theirs (8, 9, 0xA).
+ * Windows crash dumps: DUMP_HEADER64 (of 32-bit machines DUMP_HEADER), then the run list's pages (1), a
+ * bitmap and its pages (2, 5, 6, 7), or, of 64-bit machines, a table of ranges and theirs (8, 9, 0xA).
  * `defect kind=header` makes the header say what isn't so.
  */
 #include "writers.h"
@@ -17,8 +17,13 @@ struct run { uint64_t first, pages; };
 
 /* ---- the header */
 
+static uint32_t attributes(const struct output *o)
+{
+	return (item_flag(o->item, "live") ? ATTRIBUTE_LIVE : 0) | (item_flag(o->item, "active") ? ATTRIBUTE_FILTER : 0);
+}
+
 /* DUMP_HEADER of 32-bit machines: the fields of the same names elsewhere. */
-static void crash_header32(struct output *o, unsigned type, uint8_t header[CRASH_HEADER32_SIZE])
+static void crash_header32(struct output *o, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER32_SIZE])
 {
 	struct sample *s = o->sample;
 	struct item *crash = description_item(s->description, "crash");
@@ -41,8 +46,8 @@ static void crash_header32(struct output *o, unsigned type, uint8_t header[CRASH
 		{ 0x34, 4, item_number(crash, "p3", 0) }, { 0x38, 4, item_number(crash, "p4", 0) },
 		{ 0x5c, 1, s->memory->paging == PAGING_X86_PAE }, { 0x60, 4, s->kdbg }, { 0x64, 4, output_lie(o, "runs", runs) },
 		{ 0x68, 4, output_lie(o, "pages", pages) }, { 0xf88, 4, output_lie(o, "type", type) }, { 0xf94, 4, 1 }, { 0xf98, 4, 0x110 },
-		{ 0xfa0, 8, output_lie(o, "required", CRASH_HEADER32_SIZE + pages * PAGE_SIZE) }, { 0xfb8, 8, s->time - s->boot_time },
-		{ 0xfc0, 8, s->time }, { 0x8a0, 4, 0 },
+		{ 0xfa0, 8, output_lie(o, "required", required) }, { 0xfb8, 8, s->time - s->boot_time },
+		{ 0xfc0, 8, s->time }, { 0x8a0, 4, attributes(o) },
 	};
 	memset(header + 0x320, 0, 0x2cc);	/* CONTEXT: Eip, Esp */
 	put_le(header + 0x320 + 0xb8, eip, 4);
@@ -60,10 +65,12 @@ void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t he
 {
 	struct sample *s = o->sample;
 	struct item *crash = description_item(s->description, "crash");
-	bool live = item_flag(o->item, "live"), active = item_flag(o->item, "active");
+	bool live = item_flag(o->item, "live");
 	uint64_t pages = 0, first = 0, n;
 	unsigned runs = 0;
 
+	if (s->width == 4)
+		item_fail(o->item, "dumps of this type are not written of 32-bit machines");
 	for (unsigned i = 0; i < CRASH_HEADER_SIZE; i += 4)
 		memcpy(header + i, "PAGE", 4);
 	memcpy(header, "PAGEDU64", 8);
@@ -77,7 +84,7 @@ void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t he
 		{ 0x50, 8, item_number(crash, "p3", 0) }, { 0x58, 8, item_number(crash, "p4", 0) }, { 0x80, 8, s->kdbg },
 		{ 0xf98, 4, output_lie(o, "type", type) }, { 0xfa0, 8, output_lie(o, "required", required) }, { 0xfa8, 8, s->time },
 		{ 0x1030, 8, s->time - s->boot_time }, { 0x1040, 4, s->build == 14393 || s->build == 20348 ? 3 : 1 }, { 0x1044, 4, 0x110 },
-		{ 0x1050, 4, (live ? ATTRIBUTE_LIVE : 0) | (active ? ATTRIBUTE_FILTER : 0) },
+		{ 0x1050, 4, attributes(o) },
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
 		put_le(header + fields[i].at, fields[i].value, fields[i].width);
@@ -166,7 +173,7 @@ static void write_full(struct output *o)
 	unsigned n = collect_runs(o, false, runs);
 
 	if (o->sample->width == 4) {
-		crash_header32(o, 1, header);
+		crash_header32(o, 1, CRASH_HEADER32_SIZE + total(runs) * PAGE_SIZE, header);
 		output_bytes(o, header, CRASH_HEADER32_SIZE);
 		write_run_pages(o, runs);
 		return;
@@ -200,21 +207,24 @@ static void write_bitmap(struct output *o, unsigned type, const char *signature,
 	uint8_t header[CRASH_HEADER_SIZE], head[0x38] = { 0 };
 	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct run));
 	uint64_t bits = o->sample->memory->size / PAGE_SIZE, bytes = (bits + 7) / 8;
-	bool old = type == 2 && o->sample->build < 9600;
-	unsigned size = old ? 0x28 : 0x38;
-	uint64_t first = (CRASH_HEADER_SIZE + size + bytes + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+	bool old = type == 2 && o->sample->build < 9600, narrow = o->sample->width == 4;
+	unsigned size = !old ? 0x38 : narrow ? 0x20 : 0x28, header_size = narrow ? CRASH_HEADER32_SIZE : CRASH_HEADER_SIZE;
+	uint64_t first = (header_size + size + bytes + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 	g_autofree uint8_t *map = g_malloc0(bytes);
 
 	collect_runs(o, kernel_only, runs);
-	crash_header(o, type, first + total(runs) * PAGE_SIZE, header);
-	output_bytes(o, header, sizeof(header));
+	(narrow ? crash_header32 : crash_header)(o, type, first + total(runs) * PAGE_SIZE, header);
+	output_bytes(o, header, header_size);
 	memcpy(head, signature, 8);
 	if (old) {	/* 32-bit fields, then an RTL_BITMAP */
 		put_le(head + 0xc, output_lie(o, "first", first), 4);
 		put_le(head + 0x10, output_lie(o, "bits", bits), 4);
 		put_le(head + 0x14, total(runs), 4);
 		put_le(head + 0x18, bits, 4);
-		put_le(head + 0x20, UINT64_C(0xffff900000001038), 8);
+		if (narrow)
+			put_le(head + 0x1c, 0x84001038, 4);
+		else
+			put_le(head + 0x20, UINT64_C(0xffff900000001038), 8);
 	} else {
 		put_le(head + 0x20, output_lie(o, "first", first), 8);
 		put_le(head + 0x28, total(runs), 8);

@@ -29,7 +29,7 @@ observed() {
 rows() {
 	cat "$golden/rows.sql"
 	case $1 in
-	format-kernel|format-bitmap-kernel|format-automatic|format-debugger-kernel) cat "$golden/vads-kernel.sql" ;;
+	format-kernel*|format-bitmap-kernel*|format-automatic|format-debugger-kernel) cat "$golden/vads-kernel.sql" ;;
 	*) cat "$golden/vads.sql" ;;
 	esac
 	case $1 in
