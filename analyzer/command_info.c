@@ -51,6 +51,16 @@ static void print_ranges(struct image *image, const struct kernel *k)
 	print_present(image, k, top);
 }
 
+static void print_process(const struct image_minidump *m, const struct kernel *k)
+{
+	g_autofree char *version = kernel_version(k);
+
+	g_print("%-16s%s\n%-16s", "OS build", version ? version : "unknown", "process");
+	if (m->pid)
+		g_print("%u, ", m->pid);
+	g_print("%u modules, %u threads, %u regions, %u handles\n", m->modules->len, m->threads->len, m->regions->len, m->handles->len);
+}
+
 static void print_kernel(const struct kernel *k)
 {
 	static const char *const sources[] = { "builtin", "family", "isf", "pdb", "derived" };
@@ -209,6 +219,12 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 	return o;
 }
 
+/* Small dumps and minidumps need no layout. */
+static bool is_known(const struct image *image, const struct kernel *k)
+{
+	return k->layout || image->triage || image->minidump;
+}
+
 static int run(int argc, char **argv)
 {
 	g_auto(GStrv) symbols = NULL;
@@ -245,7 +261,7 @@ static int run(int argc, char **argv)
 		json_object_set_new(o, "kernel", found ? kernel_json(found) : json_null());
 		if (error)
 			set_text(o, "error", error->message);
-		return command_print_json(o, !found ? OUTCOME_FAILED : found->layout ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
+		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
 	}
 	const struct image_facts *facts = &image->facts;
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);
@@ -253,7 +269,9 @@ static int run(int argc, char **argv)
 	print_header(facts);
 	print_machine(facts, kernel);
 	print_ranges(image, kernel);
-	if (kernel)
+	if (kernel && image->minidump)
+		print_process(image->minidump, kernel);
+	else if (kernel)
 		print_kernel(kernel);
 	for (guint i = 0; i < image->notes->len; i++)
 		g_print("%-16s%s\n", "note", ((struct image_note *)g_ptr_array_index(image->notes, i))->message);
@@ -261,7 +279,7 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;
 	}
-	return kernel->layout ? OUTCOME_COMPLETE : OUTCOME_PARTIAL;
+	return is_known(image, kernel) ? OUTCOME_COMPLETE : OUTCOME_PARTIAL;
 }
 
 const struct command command_info = {
