@@ -437,7 +437,7 @@ uint64_t derive_block_size(struct derive *d, const GArray *instances, const char
 		if (tag && (space_read(d->e->space, (va_t){ at + l->pool_header.PoolTag.offset }, found, 4, NULL) || memcmp(found, tag, 4)))
 			continue;
 		all++;
-		n = (word >> l->pool_header.BlockSize.bit & ((1u << l->pool_header.BlockSize.bits) - 1)) * 16;
+		n = (word >> l->pool_header.BlockSize.bit & ((1u << l->pool_header.BlockSize.bits) - 1)) * 2 * d->e->width;
 		n = n > l->pool_header.size_ ? n - l->pool_header.size_ : 0;
 		if (n == size)
 			agree++;

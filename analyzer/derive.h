@@ -50,7 +50,7 @@ struct probe {
 /* The size of the structure about to be fitted, where the dump tells it (0: it doesn't) and in the prior. */
 void derive_expect_size(struct derive *d, uint32_t prior, uint64_t found);
 /* What the pool's headers say most of the instances (of those with the tag, if one is given) have, without the header
- * and in units of 16; 0: they don't agree. */
+ * and in units of two pointers; 0: they don't agree. */
 uint64_t derive_block_size(struct derive *d, const GArray *instances, const char *tag);
 /* Fit one structure, whose instances are `instances` (its fields lie below limit). */
 void derive_fit(struct derive *d, const char *type, const GArray *instances, unsigned limit, const struct probe *probes, size_t n);
@@ -105,6 +105,10 @@ bool derive_same_build(const struct evidence *e, const char *family);
  * nothing had to be, else LAYOUT_DERIVED. NULL: the dump has too little evidence.
  */
 struct layout *derive_layout(struct evidence *e, struct layout *const *priors, size_t n);
-/* The same of a 32-bit kernel that fits none of its priors, beginning with the nearest of them. Never NULL. */
-struct layout *derive_narrow(struct evidence *e, const struct layout *prior);
+/* Does nothing in a 32-bit kernel's structures contradict a family? */
+bool derive_narrow_fits(struct evidence *e, const struct layout *prior);
+/* A 32-bit kernel's that fits none of its priors (at least one), from the one with which most can be found. Never NULL. */
+struct layout *derive_narrow(struct evidence *e, struct layout *const *priors, size_t n);
+/* The part of it that is behind processes and threads. */
+void derive_narrow_memory(struct derive *d);
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * 32-bit kernels whose structures no family has: processes and threads, by what the debugger's data block states and by
- * what the fields hold. What lies between fields that moved alike moved with them; what has no probe of its own beyond
- * that (VADs, tokens, tables) keeps the place it has in the nearest family, as less sure.
+ * what the fields hold. What lies between fields that moved alike moved with them; structures that no probe looks into
+ * keep the form they have in the nearest family, as less sure.
  */
 #include <string.h>
 #include "derive.h"
@@ -277,6 +277,52 @@ static float probe_process_threads(struct derive *d, unsigned at)
 	return at == d->layout->kprocess.ThreadListHead.offset ? 0 : probe_threads(d, at);
 }
 
+/* As many threads as the list has. */
+static int is_thread_count(struct derive *d, const struct instance *s, unsigned at)
+{
+	const struct field *head = &d->layout->kprocess.ThreadListHead;
+	uint32_t n = value(s, at);
+
+	if (!n || n > 4096)
+		return false;
+	g_autoptr(GArray) list = head->size ? evidence_list(d->e->space, s->va + head->offset, 4096) : NULL;
+	return !list || !list->len ? -1 : n == list->len;
+}
+
+static float probe_active_threads(struct derive *d, unsigned at)
+{
+	const struct instance *s;
+	bool differ = false;
+
+	/* What is the same of all is no count of threads. */
+	FOR_INSTANCES(d, s)
+		differ |= value(s, at) && value(s, at) != value(instance_at(d->instances, 0), at);
+	return differ ? derive_share_of(d, at, 3, is_thread_count) : 0;
+}
+
+/* A _UNICODE_STRING with the path of a device, or an empty one. */
+static int names_device_path(struct derive *d, const struct instance *s, unsigned at)
+{
+	uint32_t string = value(s, at);
+	struct { uint16_t length, room; uint32_t buffer; } text;
+	uint16_t first[4];
+
+	if (!string)
+		return -1;
+	if (!evidence_pointer(d->e, string) || (string & 3) || space_read(d->e->space, (va_t){ string }, &text, sizeof(text), NULL) ||
+	    text.length > text.room || (text.length & 1))
+		return false;
+	if (!text.length)
+		return text.room < 0x1000 ? -1 : 0;
+	return evidence_pointer(d->e, text.buffer) && !space_read(d->e->space, (va_t){ text.buffer }, first, sizeof(first), NULL) &&
+	       first[0] == '\\' && first[1] == 'D' && first[2] == 'e' && first[3] == 'v';
+}
+
+static float probe_audit_name(struct derive *d, unsigned at)
+{
+	return derive_share_of(d, at, 2, names_device_path);
+}
+
 /* Threads ---------------------------------------------------------------------- */
 
 static void collect(struct derive *d)
@@ -379,6 +425,8 @@ static void fit(struct derive *d)
 		{ FIELD_OF(eprocess.ObjectTable), probe_object_table, 4, 4, 0.7f }, { FIELD_OF(eprocess.Session), probe_session, 4, 3, 0.8f }, { FIELD_OF(eprocess.VadRoot), probe_vad_root, 4, 4, 0.7f },
 		{ FIELD_OF(eprocess.ExitStatus), probe_exit_status, 4, 3, 0.7f },
 		{ FIELD_OF(eprocess.ThreadListHead), probe_process_threads, 4, 3, 0.7f },
+		{ FIELD_OF(eprocess.ActiveThreads), probe_active_threads, 4, 3, 0.6f },
+		{ FIELD_OF(eprocess.SeAuditProcessCreationInfo), probe_audit_name, 4, 4, 0.7f },
 	};
 	static const struct probe thread_part[] = { { FIELD_OF(kthread.Teb), probe_teb, 4, 4, 0.7f }, { FIELD_OF(kthread.Process), probe_owner, 4, 3, 0.8f } };
 	static const struct probe thread[] = {
@@ -403,22 +451,62 @@ static void destroy_space(gpointer space)
 	space_destroy(space);
 }
 
-struct layout *derive_narrow(struct evidence *e, const struct layout *prior)
+static void run(struct derive *d, struct evidence *e, struct layout *layout, bool checking, bool foreign)
 {
-	struct layout *layout = layout_copy(prior);
-	bool foreign = !derive_same_build(e, prior->origin);
-	struct derive d = { .e = e, .layout = layout, .foreign = foreign };
+	*d = (struct derive){ .e = e, .layout = layout, .checking = checking, .foreign = foreign };
+	d->users = g_ptr_array_new_with_free_func(destroy_space);
+	d->threads = instances_create();
+	d->nodes = instances_create();
+	d->areas = instances_create();
+	d->files = instances_create();
+	d->tokens = instances_create();
+	d->tables = instances_create();
+	fit(d);
+	derive_narrow_memory(d);
+	g_ptr_array_unref(d->users);
+	g_array_unref(d->threads);
+	g_array_unref(d->nodes);
+	g_array_unref(d->areas);
+	g_array_unref(d->files);
+	g_array_unref(d->tokens);
+	g_array_unref(d->tables);
+}
 
-	d.users = g_ptr_array_new_with_free_func(destroy_space);
-	d.threads = instances_create();
-	fit(&d);
-	g_ptr_array_unref(d.users);
-	g_array_unref(d.threads);
+bool derive_narrow_fits(struct evidence *e, const struct layout *prior)
+{
+	AUTO(layout) layout = layout_copy(prior);
+	struct derive d;
+
+	run(&d, e, layout, true, false);
+	g_debug("prior %s: %u misfits", prior->origin, d.misfits);
+	return !d.misfits;
+}
+
+struct layout *derive_narrow(struct evidence *e, struct layout *const *priors, size_t n)
+{
+	const struct layout *best = priors[0];
+	float worth = -1;
+	struct derive d;
+
+	for (size_t i = 0; i < n; i++) {
+		AUTO(layout) copy = layout_copy(priors[i]);
+
+		run(&d, e, copy, false, !derive_same_build(e, copy->origin));
+		g_debug("prior %s: worth %.1f", priors[i]->origin, (double)d.worth);
+		if (d.worth > worth) {
+			worth = d.worth;
+			best = priors[i];
+		}
+	}
+	struct layout *layout = layout_copy(best);
+	bool foreign = !derive_same_build(e, best->origin);
+
+	run(&d, e, layout, false, foreign);
 	layout->source = LAYOUT_DERIVED;
-	layout->base = g_strdup(prior->origin);
+	layout->base = g_strdup(best->origin);
 	layout_visit_fields(layout, mark, &foreign);
 	g_free(layout->origin);
-	layout->origin = g_strdup_printf("family %s, %u fields moved, %u unknown", prior->origin, d.moved, d.lost);
+	layout->origin = g_strdup_printf("family %s, %u fields moved, %u unknown", best->origin, d.moved, d.lost);
 	layout->confidence = foreign ? 50 : 70;
 	return layout;
 }

@@ -130,13 +130,13 @@ static void mark_derived(void *user, const char *type, const char *member, struc
 
 /*
  * 32-bit kernels are covered by families whole where one fits: every build of that width has its family. What fits, but is of
- * another build, is taken as derived; where none does, processes and threads are derived from the nearest.
+ * another build, is taken as derived; where none does, the one that needs least is corrected.
  */
 static struct layout *choose_family(struct evidence *e, const GPtrArray *priors)
 {
 	for (guint i = 0; i < priors->len; i++) {
 		const struct layout *prior = g_ptr_array_index(priors, i);
-		if (!e->process_head || contradictions(e, prior))
+		if (!e->process_head || contradictions(e, prior) || !derive_narrow_fits(e, prior))
 			continue;
 		struct layout *layout = layout_copy(prior);
 		layout->base = g_strdup(prior->origin);
@@ -152,11 +152,7 @@ static struct layout *choose_family(struct evidence *e, const GPtrArray *priors)
 	}
 	if (!e->process_head || !e->processes->len || !priors->len)
 		return NULL;
-	const struct layout *nearest = g_ptr_array_index(priors, 0);
-	for (guint i = 1; i < priors->len; i++)
-		if (contradictions(e, g_ptr_array_index(priors, i)) < contradictions(e, nearest))
-			nearest = g_ptr_array_index(priors, i);
-	return derive_narrow(e, nearest);
+	return derive_narrow(e, (struct layout *const *)priors->pdata, priors->len);
 }
 
 /* Pages on their way out (transition) of so many processes are looked at, and so many of them. */

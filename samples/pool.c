@@ -132,9 +132,11 @@ void pool_init(struct sample *s)
 	if (s->width == 4) {
 		s->paged_start = s->build < 6000 ? 0xe1000000u : 0x88000000u + (random_of(s->seed, "paged", 1) % 0x40 << 21);
 		s->nonpaged.next = s->build < 6000 ? 0x81b00000u : 0x84800000u + (random_of(s->seed, "nonpaged", 1) % 0x10 << 21);
-		s->paged.next = s->paged_start;
 		s->system_space = s->build < 6000 ? 0xf7000000u : 0x92000000u;
 		s->driver_space = s->build < 6000 ? 0xf8000000u : 0x8f000000u;
+		if (s->paged_start == s->driver_space)
+			s->paged_start -= 2u << 20;
+		s->paged.next = s->paged_start;
 	} else if (s->build < 9600) {
 		s->nonpaged.next = UINT64_C(0xfffffa8001800000);
 		s->paged.next = UINT64_C(0xfffff8a000000000);

@@ -430,8 +430,11 @@ static uint64_t link_nodes(struct sample *s, GArray *vads, guint from, guint to,
 	if (old) {
 		SET(s, node, mmvad_short.LeftChild, left);
 		SET(s, node, mmvad_short.RightChild, right);
-		/* u1.Parent, u1.Balance; XP's trees are balanced otherwise, and nobody needs the way up. */
-		SET(s, node, mmvad_short.u1, parent | balance);
+		/* u1.Parent, u1.Balance; Windows XP's trees are balanced otherwise, and the parent stands before the children. */
+		if (HAS_FIELD(s, mmvad_short.u1))
+			SET(s, node, mmvad_short.u1, parent | balance);
+		else
+			memory_put(s->memory, ROOT(s), node + OFFSET(s, mmvad_short.LeftChild) - s->width, parent, s->width);
 	} else if (HAS_FIELD(s, mm_avl_node.LeftChild)) {	/* Windows 8 */
 		uint64_t tree = node + OFFSET(s, mmvad_short.VadNode);
 		SET(s, tree, mm_avl_node.LeftChild, left);
