@@ -246,7 +246,7 @@ static float probe_subsection(struct derive *d, unsigned at)
 
 static int names_prototypes(struct derive *d, const struct instance *s, unsigned at)
 {
-	uint32_t entry;
+	uint32_t entry = 0;
 
 	return at_image(d, s, d->anchor) ? read_word(d, value(s, at), &entry) && entry && !evidence_pointer(d->e, entry) : -1;
 }

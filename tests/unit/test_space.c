@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "page_file.h"
+#include "paging.h"
 #include "rows.h"
 #include "vad.h"
 #include "walk.h"
@@ -343,6 +344,217 @@ START_TEST(test_walk)
 }
 END_TEST
 
+/*
+ * Each form an entry can have, in each paging mode, of a program's page and of the kernel's (on ARM64 TTBR0's half and
+ * TTBR1's), read through tables of that mode.
+ */
+static const struct mode {
+	enum paging paging;
+	uint64_t user, kernel, pool;	/* two pages next to each other, and the kernel's where prototype PTEs stand */
+	bool bare;			/* the top level's entries have no rights */
+} modes[] = {
+	{ PAGING_X64, UINT64_C(0x7ff612340000), UINT64_C(0xffffa80112340000), UINT64_C(0xffffb28012345000), false },
+	/* 57 bits of address, of which a prototype PTE's keeps 48. */
+	{ PAGING_X64_LA57, UINT64_C(0x00ab7ff612340000), UINT64_C(0xff12a80112340000), UINT64_C(0xffffb28012345000), false },
+	{ PAGING_X86, 0x00410000, 0x85e10000u, 0xe1001000u, false },
+	{ PAGING_X86_PAE, 0x00410000, 0x85e10000u, 0xe1001000u, true },
+	{ PAGING_ARM64, UINT64_C(0x7ff612340000), UINT64_C(0xffffa80112340000), UINT64_C(0xffffb28012345000), false },
+};
+
+#define ROOT_PAGE 1u
+#define CONTENT_PAGE 40u	/* and the next ones hold what is looked for */
+#define POOL_PAGE 39u
+#define POOL_BASE 0xe1000000u
+
+static void put_entry(const struct mode *m, uint64_t pa, uint64_t index, uint64_t value)
+{
+	unsigned size = paging_modes[m->paging].entry_size;
+
+	memcpy((uint8_t *)memory + pa + index * size, &value, size);
+}
+
+static uint64_t get_entry(const struct mode *m, uint64_t pa, uint64_t index)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, (uint8_t *)memory + pa + index * paging_modes[m->paging].entry_size, paging_modes[m->paging].entry_size);
+	return value;
+}
+
+/* An entry that makes va's page what `pte` says, with the tables it takes. */
+static void map(const struct mode *m, unsigned *free_page, uint64_t va, uint64_t pte)
+{
+	const struct paging_mode *mode = &paging_modes[m->paging];
+	uint64_t table = PAGE_AT(ROOT_PAGE);
+
+	for (unsigned level = 0; level < mode->levels; level++) {
+		uint64_t index = va >> mode->shift[level] & mode->mask[level], entry = get_entry(m, table, index);
+		if (!entry) {
+			entry = PAGE_AT((*free_page)++) | (m->paging == PAGING_ARM64 ? 3 : m->bare && !level ? 1 : 7);
+			put_entry(m, table, index, entry);
+		}
+		table = paging_pfn(m->paging, entry);
+	}
+	put_entry(m, table, va >> 12 & (mode->entry_size == 4 ? 0x3ff : 0x1ff), pte);
+}
+
+static uint64_t valid_entry(const struct mode *m, unsigned page)
+{
+	return PAGE_AT(page) | (m->paging == PAGING_ARM64 ? 0x743 : 7);
+}
+
+/* Software forms: MM_READWRITE (4) where the mode keeps the protection. */
+static uint64_t software(const struct mode *m, uint64_t rest)
+{
+	return rest | UINT64_C(4) << (m->paging == PAGING_ARM64 ? 1 : 5);
+}
+
+static uint64_t prototype_entry(const struct mode *m, uint64_t at)
+{
+	uint64_t distance = (at - POOL_BASE) / 4;
+
+	switch (m->paging) {
+	case PAGING_X86:
+		return (distance >> 7) << 11 | (distance & 0x7f) << 1 | 1 << 10;
+	case PAGING_X86_PAE:
+		return software(m, at << 32 | 1 << 10);
+	default:
+		return software(m, at << 16 | 1 << 10);
+	}
+}
+
+enum { VALID, TRANSITION, PAGED_OUT, DEMAND_ZERO, PROTOTYPE, PROTOTYPE_OUT, BY_VAD, ABSENT, FORMS };
+
+static void put_forms(const struct mode *m, unsigned *free_page, uint64_t va)
+{
+	unsigned width = paging_modes[m->paging].entry_size;
+
+	map(m, free_page, va + PAGE_AT(VALID), valid_entry(m, CONTENT_PAGE));
+	map(m, free_page, va + PAGE_AT(TRANSITION), software(m, PAGE_AT(CONTENT_PAGE + 1) | 1 << 11));
+	map(m, free_page, va + PAGE_AT(PAGED_OUT), software(m, width == 4 ? 0x123u << 12 : UINT64_C(0x1234) << 32));
+	map(m, free_page, va + PAGE_AT(DEMAND_ZERO), software(m, 0));
+	map(m, free_page, va + PAGE_AT(PROTOTYPE), prototype_entry(m, m->pool + 0x100));
+	map(m, free_page, va + PAGE_AT(PROTOTYPE_OUT), prototype_entry(m, m->pool + 0x100 + 2 * width));
+	map(m, free_page, va + PAGE_AT(BY_VAD), software(m, (width == 4 ? 0xfffff000u : UINT64_C(0xffffffff) << 32) | 1 << 10));
+}
+
+static struct space *mode_space(const struct mode *m)
+{
+	unsigned free_page = ROOT_PAGE + 1, width = paging_modes[m->paging].entry_size;
+
+	memset(memory, 0, sizeof(memory));
+	for (unsigned i = CONTENT_PAGE; i < PAGES; i++)
+		memset(memory[i], (int)i, PAGE_SIZE);
+	put_forms(m, &free_page, m->user);
+	put_forms(m, &free_page, m->kernel);
+	map(m, &free_page, m->pool, valid_entry(m, POOL_PAGE));
+	ck_assert_uint_lt(free_page, POOL_PAGE);
+	/* The prototype PTEs: valid, on its way out, in the page file. */
+	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 0, valid_entry(m, CONTENT_PAGE + 2));
+	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 1, software(m, PAGE_AT(CONTENT_PAGE + 3) | 1 << 11));
+	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 2, software(m, width == 4 ? 0x123u << 12 : UINT64_C(0x1234) << 32));
+	FILE *f = fopen(path, "r+b");
+	ck_assert_uint_eq(fwrite(memory, sizeof(memory), 1, f), 1);
+	fclose(f);
+	struct space *out = space_create(image, NULL, m->paging, (pa_t){ PAGE_AT(ROOT_PAGE) });
+	out->paged_pool.v = POOL_BASE;
+	return out;
+}
+
+static struct page form(struct space *of, uint64_t va, unsigned n)
+{
+	struct page page;
+
+	(void)!space_page(of, (va_t){ va + PAGE_AT(n) }, &page);
+	return page;
+}
+
+START_TEST(test_modes)
+{
+	const struct mode *m = &modes[_i];
+	struct space *of = mode_space(m);
+	const uint64_t halves[] = { m->user, m->kernel };
+	uint8_t byte = 1;
+
+	for (size_t h = 0; h < G_N_ELEMENTS(halves); h++) {
+		uint64_t va = halves[h];
+		struct page page = form(of, va, VALID);
+
+		ck_assert_int_eq(space_is_kernel(of, (va_t){ va }), h == 1);
+		ck_assert(page.state == PAGE_VALID && page.pa.v == PAGE_AT(CONTENT_PAGE) && page.writable);
+		ck_assert_int_eq(space_read(of, (va_t){ va + 5 }, &byte, 1, NULL), FAULT_NONE);
+		ck_assert_uint_eq(byte, CONTENT_PAGE);
+		page = form(of, va, TRANSITION);
+		ck_assert(page.state == PAGE_TRANSITION && page.pa.v == PAGE_AT(CONTENT_PAGE + 1) && page.writable && !page.executable);
+		page = form(of, va, PAGED_OUT);
+		ck_assert(page.state == PAGE_PAGED_OUT && page.writable);
+		ck_assert_int_eq(space_read(of, (va_t){ va + PAGE_AT(PAGED_OUT) }, &byte, 1, NULL), FAULT_PAGED_OUT);
+		page = form(of, va, DEMAND_ZERO);
+		ck_assert(page.state == PAGE_DEMAND_ZERO && page.writable);
+		ck_assert_int_eq(space_read(of, (va_t){ va + PAGE_AT(DEMAND_ZERO) }, &byte, 1, NULL), FAULT_NONE);
+		ck_assert_uint_eq(byte, 0);
+		page = form(of, va, PROTOTYPE);
+		ck_assert(page.state == PAGE_VALID && page.by_prototype && page.pa.v == PAGE_AT(CONTENT_PAGE + 2));
+		ck_assert_uint_eq(page.prototype_pte.v, m->pool + 0x100);
+		page = form(of, va, PROTOTYPE_OUT);
+		ck_assert(page.state == PAGE_PAGED_OUT && page.by_prototype);
+		ck_assert_int_eq(form(of, va, BY_VAD).state, PAGE_UNKNOWN);
+		ck_assert_int_eq(form(of, va, ABSENT).state, PAGE_ABSENT);
+	}
+	/* What defers to a descriptor, or has no entry: its prototype PTEs one after the other. */
+	struct vad_set set = { g_array_new(FALSE, TRUE, sizeof(struct vad)) };
+	struct vad vad = {
+		.start = { m->user + PAGE_AT(BY_VAD) }, .end = { m->user + PAGE_AT(ABSENT) + PAGE_MASK }, .protection = PAGE_READONLY, .protection_known = true,
+		.first_prototype_pte = { m->pool + 0x100 }, .last_prototype_pte = { m->pool + 0x100 + 2 * paging_modes[m->paging].entry_size },
+	};
+
+	g_array_append_val(set.vads, vad);
+	of->vads = &set;
+	struct page page = form(of, m->user, BY_VAD);
+	ck_assert(page.state == PAGE_VALID && page.by_vad && page.pa.v == PAGE_AT(CONTENT_PAGE + 2) && !page.writable);
+	page = form(of, m->user, ABSENT);
+	ck_assert(page.state == PAGE_TRANSITION && page.by_vad && page.pa.v == PAGE_AT(CONTENT_PAGE + 3));
+	g_array_free(set.vads, TRUE);
+	space_destroy(of);
+}
+END_TEST
+
+#define INVALID_MASK UINT64_C(0x200000000000)	/* InvalidPteMask of a machine with 46 bits of address */
+#define SWIZZLE UINT64_C(0x10)
+
+/* Software forms on processors with L1TF: the mask is in all that aren't valid, but for those whose own bits it is (SwizzleBit). */
+START_TEST(test_swizzle)
+{
+	const struct mode *m = &modes[_i];
+	struct space *of = mode_space(m);
+	unsigned free_page = POOL_PAGE - 1;	/* none is taken: the tables are there */
+	uint64_t va = m->user;
+
+	map(m, &free_page, va + PAGE_AT(TRANSITION), software(m, PAGE_AT(CONTENT_PAGE + 1) | 1 << 11 | INVALID_MASK));
+	map(m, &free_page, va + PAGE_AT(DEMAND_ZERO), software(m, INVALID_MASK));
+	map(m, &free_page, va + PAGE_AT(PAGED_OUT), software(m, UINT64_C(0x1234) << 32 | INVALID_MASK));
+	map(m, &free_page, va + PAGE_AT(PROTOTYPE), prototype_entry(m, m->pool + 0x100) | SWIZZLE);
+	/* The memory is there by these bits themselves. */
+	map(m, &free_page, va + PAGE_AT(ABSENT), software(m, PAGE_AT(CONTENT_PAGE + 1) | 1 << 11 | INVALID_MASK | SWIZZLE));
+	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 0, software(m, PAGE_AT(CONTENT_PAGE + 2) | 1 << 11 | INVALID_MASK));
+	ck_assert_uint_eq(free_page, POOL_PAGE - 1);
+	FILE *f = fopen(path, "r+b");
+	ck_assert_uint_eq(fwrite(memory, sizeof(memory), 1, f), 1);
+	fclose(f);
+	of->invalid_pte_mask = INVALID_MASK;
+	struct page page = form(of, va, TRANSITION);
+	ck_assert(page.state == PAGE_TRANSITION && page.pa.v == PAGE_AT(CONTENT_PAGE + 1));
+	ck_assert_int_eq(form(of, va, DEMAND_ZERO).state, PAGE_DEMAND_ZERO);
+	ck_assert_int_eq(form(of, va, PAGED_OUT).state, PAGE_PAGED_OUT);
+	page = form(of, va, PROTOTYPE);
+	ck_assert_uint_eq(page.prototype_pte.v, m->pool + 0x100);
+	ck_assert(page.state == PAGE_TRANSITION && page.pa.v == PAGE_AT(CONTENT_PAGE + 2));
+	page = form(of, va, ABSENT);
+	ck_assert(page.state == PAGE_TRANSITION && page.pa.v == (PAGE_AT(CONTENT_PAGE + 1) | INVALID_MASK));
+	space_destroy(of);
+}
+END_TEST
+
 START_TEST(test_protection)
 {
 	static const struct { unsigned mm; const char *name; } known[] = {
@@ -367,6 +579,8 @@ int main(void)
 	tcase_add_test(t, test_software_entries);
 	tcase_add_test(t, test_vad_prototypes);
 	tcase_add_test(t, test_invalid_mask);
+	tcase_add_loop_test(t, test_modes, 0, G_N_ELEMENTS(modes));
+	tcase_add_loop_test(t, test_swizzle, 0, 2);	/* x64's two */
 	tcase_add_test(t, test_page_file);
 	tcase_add_test(t, test_next_page);
 	tcase_add_test(t, test_read_fields);
