@@ -82,6 +82,14 @@ float derive_probe_name(struct derive *d, unsigned at);
 #define FOR_INSTANCES(d, s) \
 	for (guint i_ = 0; i_ < (d)->instances->len && ((s) = instance_at((d)->instances, i_)); i_++)
 
+/* Is that VAD node of private memory alone, by its pool tag? */
+bool derive_is_short(struct derive *d, const struct instance *s);
+/*
+ * Commit charge stands in the word behind the flags; where these moved, it did. What it holds of private memory
+ * is no more than there is, and of some it is something. Both fields are those of the prior.
+ */
+void derive_commit(struct derive *d, const struct field *old_flags, const struct field *old);
+
 /* The subjects, in the order in which each needs those before. */
 void derive_processes(struct derive *d);
 void derive_threads(struct derive *d);

@@ -56,12 +56,12 @@ static bool at_image(const struct derive *d, const struct instance *s, unsigned 
 	return base && (uint32_t)(base >> 12) == (uint32_t)instance_value(s, at, 4);
 }
 
-static bool is_short(struct derive *d, const struct instance *s)
+bool derive_is_short(struct derive *d, const struct instance *s)
 {
 	char tag[4];
 
-	/* The pool header's tag, 12 bytes before the block. */
-	return !space_read(d->e->space, (va_t){ s->va - 12 }, tag, 4, NULL) && !memcmp(tag, "VadS", 4);
+	/* The pool header's tag: 12 bytes before the block, on 32-bit machines 4. */
+	return !space_read(d->e->space, (va_t){ s->va - (d->e->width == 8 ? 12 : 4) }, tag, 4, NULL) && !memcmp(tag, "VadS", 4);
 }
 
 /* _MMVAD_SHORT --------------------------------------------------------------- */
@@ -167,7 +167,7 @@ static float flags_share(struct derive *d, const struct layout *l, unsigned at)
 		if (at_image(d, s, d->anchor))
 			ok = bits_of(&l->mmvad_flags.Protection, word) == PROTECTION_EXECUTE_WRITECOPY &&
 			     bits_of(&l->mmvad_flags.VadType, word) == VAD_TYPE_IMAGE && !bits_of(&l->mmvad_flags.PrivateMemory, word);
-		else if (is_short(d, s))
+		else if (derive_is_short(d, s))
 			ok = bits_of(&l->mmvad_flags.PrivateMemory, word) && bits_of(&l->mmvad_flags.VadType, word) != VAD_TYPE_IMAGE;
 		else
 			continue;
@@ -261,7 +261,7 @@ static int find_bit(struct derive *d, unsigned at, unsigned word_bits, const str
 		const struct instance *s;
 
 		FOR_INSTANCES(d, s) {
-			bool image = at_image(d, s, d->anchor), private = !image && is_short(d, s);
+			bool image = at_image(d, s, d->anchor), private = !image && derive_is_short(d, s);
 			unsigned value = (unsigned)(instance_value(s, at, word_bits / 8) >> bit & ((1u << sought->bits) - 1));
 
 			images += image;
@@ -401,7 +401,7 @@ static void collect_areas(struct derive *d)
 
 	for (guint i = 0; i < d->nodes->len && d->areas->len < 128; i++) {
 		const struct instance *s = instance_at(d->nodes, i);
-		uint64_t area = is_short(d, s) ? 0 : area_of(d, s);
+		uint64_t area = derive_is_short(d, s) ? 0 : area_of(d, s);
 
 		if (area && g_hash_table_add(seen, g_memdup2(&area, sizeof(area))))
 			instances_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
@@ -549,9 +549,7 @@ static void derive_files(struct derive *d)
 	derive_fit(d, "_FILE_OBJECT", d->files, CLAMP(size, 0x100, VAD_BLOCK_MAX), file, G_N_ELEMENTS(file));
 }
 
-/* Commit charge stands in the word behind the flags; where these moved, it did. What it holds of private memory
- * is no more than there is, and of some it is something. */
-static void derive_commit(struct derive *d, const struct field *old_flags, const struct field *old)
+void derive_commit(struct derive *d, const struct field *old_flags, const struct field *old)
 {
 	const struct layout *l = d->layout;
 	struct field *f = &d->layout->mmvad_short.u1;
@@ -572,7 +570,7 @@ static void derive_commit(struct derive *d, const struct field *old_flags, const
 		uint64_t pages = instance_value(s, l->mmvad_short.EndingVpn.offset, 4) - instance_value(s, l->mmvad_short.StartingVpn.offset, 4) + 1;
 		uint64_t charge = bits_of(&l->mmvad_flags1.CommitCharge, instance_value(s, at, old->size));
 
-		if (!is_short(d, s))
+		if (!derive_is_short(d, s))
 			continue;
 		*(charge <= (uint32_t)pages ? &good : &bad) += 1;
 		some += charge != 0;

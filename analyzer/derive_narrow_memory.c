@@ -122,13 +122,6 @@ static float probe_end(struct derive *d, unsigned at)
 	return derive_share_of(d, at, 2, is_end);
 }
 
-static bool is_short(struct derive *d, const struct instance *s)
-{
-	char tag[4];
-
-	return !space_read(d->e->space, (va_t){ s->va - 4 }, tag, 4, NULL) && !memcmp(tag, "VadS", 4);
-}
-
 static unsigned bits_of(const struct field *f, uint32_t word)
 {
 	return f->bits ? word >> (f->bit & 31) & (uint32_t)((UINT64_C(1) << MIN(f->bits, 32)) - 1) : 0;
@@ -145,7 +138,7 @@ static float flags_share(struct derive *d, const struct layout *l, unsigned at)
 		bool program = at_image(d, s, d->anchor), private = bits_of(&l->mmvad_flags.PrivateMemory, word);
 		bool image = l->mmvad_flags.ImageMap.size ? bits_of(&l->mmvad_flags.ImageMap, word) : bits_of(&l->mmvad_flags.VadType, word) == VAD_TYPE_IMAGE;
 
-		if (!program && !is_short(d, s))
+		if (!program && !derive_is_short(d, s))
 			continue;
 		bool ok = program ? image && !private && bits_of(&l->mmvad_flags.Protection, word) == PROTECTION_EXECUTE_WRITECOPY : !image && private;
 		*(ok ? &good : &bad) += 1;
@@ -194,8 +187,6 @@ static void derive_flags(struct derive *d)
 		l->mmvad.u = l->mmvad_short.u;
 	memcpy(&l->mmvad_flags, &donor->mmvad_flags, sizeof(l->mmvad_flags));
 	l->mmvad_flags.Protection.derived = l->mmvad_flags.VadType.derived = l->mmvad_flags.PrivateMemory.derived = 90;
-	/* The commit charge stands in the word behind them since Windows 8, and may not. */
-	l->mmvad_short.u1 = (struct field){ 0 };
 	d->moved++;
 }
 
@@ -264,7 +255,7 @@ static void collect_areas(struct derive *d)
 
 	for (guint i = 0; f->size && i < d->nodes->len && d->areas->len < AREAS_MAX; i++) {
 		const struct instance *s = instance_at(d->nodes, i);
-		uint32_t area = is_short(d, s) ? 0 : area_of(d, value(s, f->offset), f == subsection);
+		uint32_t area = derive_is_short(d, s) ? 0 : area_of(d, value(s, f->offset), f == subsection);
 
 		if (area && g_hash_table_add(seen, GUINT_TO_POINTER(area)))
 			instances_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
@@ -538,6 +529,7 @@ void derive_narrow_memory(struct derive *d)
 		{ FIELD_OF(mmvad.Subsection), probe_subsection, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.FirstPrototypePte), probe_prototypes, 4, 2, 0.7f }, { FIELD_OF(mmvad.LastContiguousPte), probe_prototypes, 4, 2, 0.7f },
 	};
+	const struct field flags = d->layout->mmvad_short.u, commit = d->layout->mmvad_short.u1;
 	unsigned taken = 0;
 
 	for (guint i = 1; d->layout->eprocess.VadRoot.size && i < d->e->processes->len && taken < PROCESSES_MAX; i++) {
@@ -550,6 +542,8 @@ void derive_narrow_memory(struct derive *d)
 	derive_expect_size(d, (d->layout->mmvad_short.size_ + 7) & ~7u, derive_block_size(d, d->nodes, "VadS"));
 	derive_fit(d, "_MMVAD_SHORT", d->nodes, NODE_MOST, node, G_N_ELEMENTS(node));
 	derive_flags(d);
+	if (!d->checking)
+		derive_commit(d, &flags, &commit);
 	derive_expect_size(d, (d->layout->mmvad.size_ + 7) & ~7u, derive_block_size(d, d->nodes, "Vad "));
 	derive_fit(d, "_MMVAD", d->nodes, NODE_MOST, whole, G_N_ELEMENTS(whole));
 	derive_sections(d);

@@ -386,37 +386,55 @@ static float probe_session(struct derive *d, unsigned at)
 	return shared ? derive_share(good, bad, d->instances->len / 3) : 0;
 }
 
-/* Zero but in 32-bit processes, where it leads to the 32-bit PEB; that has ImageBaseAddress at 8. */
+#define WOW64_MOST 0x40u		/* _EWOW64PROCESS has 0x10 bytes, the PEB's address first */
+
+/* Is that the 32-bit PEB of the process? That has ImageBaseAddress at 8; what is paged out says nothing (-1). */
+static int is_peb32(struct derive *d, const struct instance *s, uint64_t peb)
+{
+	struct space *user = derive_user(d, s->process);
+	uint32_t base;
+
+	if (!peb || peb >= UINT64_C(0x100000000) || (peb & PAGE_MASK))
+		return 0;
+	return !user || space_read(user, (va_t){ peb + 8 }, &base, 4, NULL) ? -1 : base && !(base & 0xffff);
+}
+
+/* What an _EWOW64PROCESS holds: the PEB's place in it, which is `*at` if that will do. */
+static int leads_to_peb32(struct derive *d, const struct instance *s, uint64_t p, unsigned *at)
+{
+	uint64_t peb;
+
+	if (derive_read(d, p + *at, &peb) && is_peb32(d, s, peb))
+		return is_peb32(d, s, peb);
+	for (unsigned other = 0; other < WOW64_MOST; other += 8)
+		if (derive_read(d, p + other, &peb) && is_peb32(d, s, peb) > 0) {
+			*at = other;
+			return 1;
+		}
+	return 0;
+}
+
+/* Zero but in 32-bit processes, where it leads to the 32-bit PEB. */
 static float probe_wow64(struct derive *d, unsigned at)
 {
-	unsigned zero = 0, good = 0;
+	unsigned zero = 0, good = 0, peb_at = d->layout->ewow64process.Peb.offset;
 	const struct instance *s;
 
 	if (instance_value(instance_at(d->instances, 0), at, 8))
 		return 0;
 
 	FOR_INSTANCES(d, s) {
-		uint64_t p = instance_value(s, at, 8), peb;
+		uint64_t p = instance_value(s, at, 8);
 
 		if (!p) {
 			zero++;
 			continue;
 		}
 		/* Before Windows 10 it is the PEB's address itself. */
-		if (p < UINT64_C(0x100000000))
-			peb = p;
-		else if (!derive_read(d, p, &peb))
+		int ok = p < UINT64_C(0x100000000) ? is_peb32(d, s, p) : leads_to_peb32(d, s, p, &peb_at);
+		if (!ok)
 			return 0;
-		if (!peb || peb >= UINT64_C(0x100000000) || (peb & PAGE_MASK))
-			return 0;
-		struct space *user = derive_user(d, s->process);
-		uint32_t base;
-		/* What is paged out says nothing. */
-		if (!user || space_read(user, (va_t){ peb + 8 }, &base, 4, NULL))
-			continue;
-		if (!base || (base & 0xffff))
-			return 0;
-		good++;
+		good += ok > 0;
 	}
 	return good && zero ? 1 : 0;
 }
@@ -428,8 +446,9 @@ static void derive_wow64(struct derive *d)
 	struct field *peb = &d->layout->ewow64process.Peb;
 	const struct field f = since->size ? *since : *before;
 	const struct instance *s;
+	unsigned at = peb->offset;
 
-	if (d->checking || !f.size || probe_wow64(d, f.offset) < 0.9f)
+	if (!f.size || probe_wow64(d, f.offset) < 0.9f)
 		return;
 	FOR_INSTANCES(d, s) {
 		uint64_t p = instance_value(s, f.offset, 8);
@@ -437,12 +456,19 @@ static void derive_wow64(struct derive *d)
 		if (!p)
 			continue;
 		bool direct = p < UINT64_C(0x100000000);
+		/* What is paged out doesn't tell where the address is. */
+		if (!direct && leads_to_peb32(d, s, p, &at) <= 0)
+			continue;
+		if (d->checking) {
+			d->misfits += direct != (before->size != 0) || (!direct && peb->size && at != peb->offset) ? 4 : 0;
+			return;
+		}
 		*(direct ? since : before) = (struct field){ 0 };
 		*(direct ? before : since) = f;
 		if (direct)
 			*peb = (struct field){ 0 };
-		else if (!peb->size)
-			*peb = (struct field){ .offset = 0, .size = 8, .derived = 90 };
+		else if (!peb->size || at != peb->offset)
+			*peb = (struct field){ .offset = (uint16_t)at, .size = 8, .derived = 90 };
 		return;
 	}
 }

@@ -216,7 +216,11 @@ static void put_wow64(struct context *c, struct row *row, const struct object *p
 	}
 	process->wow64 = wow != 0;
 	process->peb32.v = peb32;
-	row_int(row, WOW64, process->wow64);
+	/* A derived layout may lack it: then whether it is one isn't known. 32-bit Windows has no such processes. */
+	if (space_pointer_size(c->space) == 8 && !HAS(*proc, eprocess.WoW64Process) && !HAS(*proc, eprocess.Wow64Process))
+		row_fault(row, WOW64, FAULT_NO_FIELD, proc->va, "_EPROCESS.WoW64Process");
+	else
+		row_int(row, WOW64, process->wow64);
 	if (peb32)
 		row_address(row, PEB32, peb32);
 }

@@ -20,7 +20,7 @@ WHERE p.dump_id = :dump_id AND i.found_by = 'vad' AND p.exit_time IS NULL
   -- what has no code can't run: resources, and the table of API sets
   AND (NOT EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id)
        OR EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id AND s.characteristics & 0x20000020))
-  -- the lists of the loader that would have it were read
+  -- the lists of the loader that would have it were read (where it isn't known whether the process has another, they weren't)
   AND EXISTS (SELECT 1 FROM modules l WHERE l.process_id = i.process_id AND l.in_load_order
               AND (i.is_64bit IS NULL OR l.wow64 <> i.is_64bit OR NOT p.wow64))
 ORDER BY i.image_id;
