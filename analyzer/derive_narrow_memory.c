@@ -163,7 +163,7 @@ static unsigned find_flags(struct derive *d, const struct layout *l)
 
 static bool flags_fit(struct derive *d, const struct layout *l)
 {
-	return (l->eprocess.VadRoot.size > W) == (d->layout->eprocess.VadRoot.size > W) && l->mmvad_flags.Protection.bits && find_flags(d, l);
+	return l->mmvad_flags.Protection.bits && find_flags(d, l);
 }
 
 /* The form of another family, where the flags have the prior's nowhere; what they hold beside that is not told. */
@@ -483,12 +483,14 @@ static int is_table_code(struct derive *d, const struct instance *s, unsigned at
 	uint32_t code = value(s, at), page = code & ~7u, entries[64], any;
 	unsigned used = 0, named = 0;
 
-	if ((code & 7) > 2 || !page || page == (uint32_t)process_of(d, s)->va || (page & PAGE_MASK))
+	if ((code & 7) > 2 || !page || page == (uint32_t)process_of(d, s)->va)
 		return false;
 	for (unsigned level = code & 7; level; level--)
 		if (!read_word(d, page, &page))
 			return false;
-	if (!evidence_pointer(d->e, page) || (page & PAGE_MASK) || space_read(d->e->space, (va_t){ page }, entries, sizeof(entries), NULL))
+	if (!page)	/* nothing was ever opened */
+		return -1;
+	if (!evidence_pointer(d->e, page) || (page & 7) || space_read(d->e->space, (va_t){ page }, entries, sizeof(entries), NULL))
 		return false;
 	for (unsigned i = 2; i < G_N_ELEMENTS(entries); i += 2) {
 		used += evidence_pointer(d->e, entries[i]);

@@ -286,6 +286,12 @@ static bool list_belongs(struct space *space, va_t va, uint32_t offset)
 	return fault ? fault == FAULT_NOT_IN_DUMP : back == head.va.v;
 }
 
+/* What a derived layout doesn't know of tells nothing against an object. */
+static bool known_field(const struct pool_bytes *b, uint32_t at, struct field field, uint64_t *out)
+{
+	return !field.size || pool_field(b, at, field, out);
+}
+
 static bool read_process(const struct context *c, struct process_candidate *p)
 {
 	const struct layout *l = c->kernel->layout;
@@ -294,7 +300,7 @@ static bool read_process(const struct context *c, struct process_candidate *p)
 	uint64_t dtb = 0;
 	bool ok = pool_field(&b, 0, l->eprocess.UniqueProcessId, &p->pid) &&
 		pool_field(&b, l->eprocess.Pcb.offset, l->kprocess.DirectoryTableBase, &dtb) &&
-		pool_field(&b, 0, l->eprocess.CreateTime, &p->create_time) && pool_field(&b, 0, l->eprocess.ExitTime, &p->exit_time) &&
+		known_field(&b, 0, l->eprocess.CreateTime, &p->create_time) && known_field(&b, 0, l->eprocess.ExitTime, &p->exit_time) &&
 		!(p->pid & 3) && p->pid <= UINT32_MAX && plausible_time(p->create_time) && plausible_time(p->exit_time);
 
 	pool_field(&b, 0, l->eprocess.InheritedFromUniqueProcessId, &p->ppid);
