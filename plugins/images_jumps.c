@@ -118,6 +118,29 @@ static bool confirmed(struct subject *s, uint32_t rva, const struct jump *j)
 	return out.kind == PATCH_HOOK && out.start == s->base + rva && out.has_target;
 }
 
+/*
+ * Could a detour begin there? Every byte of every driver is asked, so nearly all are told apart by two tables: the first byte and the
+ * second must have a form in common.
+ */
+enum { MOVE = 1, INDIRECT = 2, PUSH = 4, RELATIVE = 8 };
+
+static const uint8_t first_byte[256] = { [0x48] = MOVE, [0x49] = MOVE, [0xff] = INDIRECT, [0x68] = PUSH, [0xe8] = RELATIVE, [0xe9] = RELATIVE };
+static const uint8_t second_byte[256] = {
+	[0 ... 0x14] = PUSH | RELATIVE, [0x15] = PUSH | RELATIVE | INDIRECT, [0x16 ... 0x24] = PUSH | RELATIVE, [0x25] = PUSH | RELATIVE | INDIRECT,
+	[0x26 ... 0xb7] = PUSH | RELATIVE, [0xb8 ... 0xbf] = PUSH | RELATIVE | MOVE, [0xc0 ... 0xff] = PUSH | RELATIVE,
+};
+
+static inline bool begins(const struct subject *s, uint32_t rva, const uint8_t *code)
+{
+	uint8_t form = first_byte[code[0]] & second_byte[code[1]];
+	uint32_t distance;
+
+	if (G_LIKELY(!form))
+		return false;
+	memcpy(&distance, code + 1, sizeof(distance));
+	return form == RELATIVE ? rva + 5 + GUINT32_FROM_LE(distance) >= s->size : form != PUSH || code[5] == 0xc7;
+}
+
 static void look(struct subject *s, const struct pe_section *section, uint32_t rva, const uint8_t *code)
 {
 	struct jump j;
@@ -143,14 +166,16 @@ void put_jumps_out(struct subject *s)
 		if (!(section->characteristics & PE_SECTION_EXECUTE) || section->characteristics & PE_SECTION_DISCARDABLE || at >= s->size)
 			continue;
 		for (uint32_t end = at + MIN(length, s->size - at); at < end && !s->patches_cut && affordable(s, 1); at += PAGE_SIZE - at % PAGE_SIZE) {
-			uint8_t bytes[PAGE_SIZE + LONGEST] = { 0 };
+			uint8_t bytes[PAGE_SIZE + LONGEST];
 			uint32_t n = MIN(end - at, PAGE_SIZE - at % PAGE_SIZE);
 			if (!(s->pages[at / PAGE_SIZE] & PAGE_FLAG_PRESENT) || pe_read(s->pe, at, bytes, n))
 				continue;
+			memset(bytes + n, 0, LONGEST);
 			if (at + n < end)	/* a sequence may go on on the next page */
 				(void)!pe_read(s->pe, at + n, bytes + n, MIN(end - (at + n), LONGEST));
-			for (uint32_t k = 0; k < n && !s->patches_cut; k++)
-				look(s, section, at + k, bytes + k);
+			for (uint32_t k = 0; k < n; k++)
+				if (begins(s, at + k, bytes + k) && !s->patches_cut)
+					look(s, section, at + k, bytes + k);
 		}
 	}
 }
