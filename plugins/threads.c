@@ -96,14 +96,22 @@ static const char *const impersonation_levels[] = { "anonymous", "identification
 static void put_registers(struct context *c, struct row *row, const struct object *tcb)
 {
 	uint64_t at = 0, instruction = 0, stack = 0;
-	uint16_t selector = 0;
+	uint32_t eip = 0, esp = 0;
+	uint32_t selector = 0;
 
 	if (READ(*tcb, kthread.TrapFrame, &at) || !at || !space_is_kernel(c->space, (va_t){ at }))
 		return;
 	struct object frame = object_at(c->space, at);
-	if (READ(frame, ktrap_frame.SegCs, &selector) || (selector & 3) != 3 || READ(frame, ktrap_frame.Rip, &instruction) ||
-	    READ(frame, ktrap_frame.Rsp, &stack))
+	if (READ(frame, ktrap_frame.SegCs, &selector) || (selector & 3) != 3)
 		return;
+	if (HAS(frame, ktrap_frame.Eip)) {	/* of 32-bit kernels */
+		if (READ(frame, ktrap_frame.Eip, &eip) || READ(frame, ktrap_frame.HardwareEsp, &esp))
+			return;
+		instruction = eip;
+		stack = esp;
+	} else if (READ(frame, ktrap_frame.Rip, &instruction) || READ(frame, ktrap_frame.Rsp, &stack)) {
+		return;
+	}
 	row_address(row, INSTRUCTION, instruction);
 	row_address(row, STACK_POINTER, stack);
 	for (guint i = 0; c->process && i < c->process->modules->len; i++) {

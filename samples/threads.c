@@ -66,9 +66,12 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	if (item_has(item, "rip")) {	/* where it left user mode: a trap frame on top of its stack */
 		uint64_t frame = base - 0x400;
 		SET(s, at, kthread.TrapFrame, frame);
-		SET(s, frame, ktrap_frame.SegCs, 0x33);
-		SET(s, frame, ktrap_frame.Rip, process_address(s, p, item, item_required(item, "rip")));
-		SET(s, frame, ktrap_frame.Rsp, item_number(item, "rsp", p->stacks));
+		uint64_t rip = process_address(s, p, item, item_required(item, "rip"));
+		SET(s, frame, ktrap_frame.SegCs, s->width == 4 ? 0x1b : 0x33);
+		SET(s, frame, ktrap_frame.Rip, rip);	/* one of the two, as the build has it */
+		SET(s, frame, ktrap_frame.Eip, rip);
+		SET(s, frame, ktrap_frame.Rsp, p->stacks);
+		SET(s, frame, ktrap_frame.HardwareEsp, p->stacks);
 	}
 	SET(s, at, kthread.State, item_number(item, "state", 5));		/* Waiting */
 	SET(s, at, kthread.WaitReason, item_number(item, "wait", 6));		/* UserRequest */
