@@ -15,7 +15,7 @@ enum {
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
 	DERIVED,
-	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT, IMAGE_BASE32, PEB32_IMAGE_PATH,
+	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT, IMAGE_BASE32, PEB32_IMAGE_PATH, CALLBACK_TABLE,
 };
 
 static const char *const indices[] = { "pid", NULL };
@@ -73,6 +73,7 @@ static const struct table processes = {
 		[DEBUG_PORT] = { "debug_port", COL_ADDRESS, "the _DEBUG_OBJECT of the debugger that is attached; NULL: none is" },
 		[IMAGE_BASE32] = { "image_base32", COL_ADDRESS, "PEB32.ImageBaseAddress, of a 32-bit process" },
 		[PEB32_IMAGE_PATH] = { "peb32_image_path", COL_TEXT, "ProcessParameters.ImagePathName of its 32-bit PEB" },
+		[CALLBACK_TABLE] = { "kernel_callback_table", COL_ADDRESS, "PEB.KernelCallbackTable: functions that win32k calls, a table of user32; NULL: none yet" },
 	},
 };
 
@@ -136,11 +137,16 @@ static void put_string(struct row *row, int column, const struct object *string,
 	row_text(row, column, text);
 }
 
+/* PEB.KernelCallbackTable has stood there, in 64 and in 32 bits, since Windows 2000. */
+enum { PEB_CALLBACK_TABLE = 0x58, PEB_CALLBACK_TABLE_32 = 0x2c };
+
 static void put_peb(struct row *row, struct space *user, struct process *process)
 {
 	struct object peb = object_at(user, process->peb.v);
-	uint64_t parameters_va = 0;
+	uint64_t parameters_va = 0, table = 0;
 
+	if (!read_pointer(user, (va_t){ process->peb.v + (space_pointer_size(user) == 8 ? PEB_CALLBACK_TABLE : PEB_CALLBACK_TABLE_32) }, &table) && table)
+		row_address(row, CALLBACK_TABLE, table);
 	PUT_READ(row, IMAGE_BASE, peb, peb.ImageBaseAddress, &process->image_base.v);
 	enum fault fault = READ(peb, peb.ProcessParameters, &parameters_va);
 	if (fault || !parameters_va) {

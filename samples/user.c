@@ -519,6 +519,8 @@ void user_modules(struct sample *s, struct sample_process *p)
 
 	SET_USER(s, r, p->peb, peb.ImageBaseAddress, p->image_base);
 	SET_USER(s, r, p->peb, peb.Ldr, ldr);
+	if (item_has(p->item, "callback-table"))	/* PEB.KernelCallbackTable */
+		memory_put(s->memory, r, p->peb + (s->width == 4 ? 0x2c : 0x58), process_address(s, p, p->item, item_required(p->item, "callback-table")), s->width);
 	SET_USER(s, r, p->peb, peb.SessionId, session);
 	SET_USER(s, r, p->peb, peb.OSMajorVersion, s->build < 6000 ? 5 : s->build < 10240 ? 6 : 10);
 	SET_USER(s, r, p->peb, peb.OSMinorVersion, s->build == 2600 || s->build == 7600 || s->build == 7601 ? 1 : s->build == 9200 ? 2 : s->build == 9600 ? 3 : 0);

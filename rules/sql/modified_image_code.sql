@@ -31,7 +31,7 @@ judged AS (
               WHEN kind = 'breakpoint' THEN 'medium'
               WHEN technique LIKE 'T1562%' OR technique = 'T1055' THEN 'high'
               WHEN kind = 'inline_hook' AND target IS NOT NULL AND (target_module IS NULL OR to_changed OR to_unlisted) THEN 'high'
-              WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND NOT to_itself THEN 'low'
+              WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND (NOT to_itself OR function_offset < 0) THEN 'low'	-- a hot patch uses the room before the function
               ELSE 'medium' END AS severity,
          CASE WHEN kind = 'inline_hook' AND target_module IS NOT NULL AND NOT to_itself AND NOT to_changed AND NOT to_unlisted AND technique = 'T1056.004' THEN target_module
               WHEN kind = 'unknown' THEN '' ELSE address END AS together
