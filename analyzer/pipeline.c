@@ -22,6 +22,7 @@ volatile int pipeline_interrupted;
 struct driver {
 	uint64_t base, size;
 	char *name;
+	bool unlisted;
 };
 
 struct kept {
@@ -87,10 +88,18 @@ void context_add_process(struct context *context, struct process *process, struc
 
 void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name)
 {
-	struct driver d = { base, size, g_strdup(name) };
+	struct driver d = { base, size, g_strdup(name), false };
 
 	g_array_append_val(context->pipeline->drivers, d);
 	context->pipeline->drivers_sorted = false;
+}
+
+void context_add_unlisted_driver(struct context *context, uint64_t base, uint64_t size, const char *name)
+{
+	GArray *drivers = context->pipeline->drivers;
+
+	context_add_driver(context, base, size, name);
+	g_array_index(drivers, struct driver, drivers->len - 1).unlisted = true;
 }
 
 static int compare_drivers(const void *a, const void *b)
@@ -123,6 +132,13 @@ const char *context_driver_at(const struct context *context, va_t va)
 	const struct driver *d = driver_at(context, va);
 
 	return !d ? NULL : d->name ? d->name : "";
+}
+
+bool context_driver_unlisted(const struct context *context, va_t va)
+{
+	const struct driver *d = driver_at(context, va);
+
+	return d && d->unlisted;
 }
 
 bool context_driver_image(const struct context *context, va_t va, uint64_t *base, uint64_t *size)

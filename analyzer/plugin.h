@@ -87,6 +87,9 @@ const char *context_placement(const struct context *context, va_t pointer, va_t 
 /* The n-th of them by base; false when there are no more. */
 bool context_driver(const struct context *context, guint n, uint64_t *base, uint64_t *size, const char **name);
 void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name);
+/* One that the kernel's list doesn't have; and whether an address lies in such a one. */
+void context_add_unlisted_driver(struct context *context, uint64_t base, uint64_t size, const char *name);
+bool context_driver_unlisted(const struct context *context, va_t va);
 
 /* `thing` as the plugin keeps it for one dump, shared by its calls; freed with `destroy`. */
 void context_keep(struct context *context, void *data, GDestroyNotify destroy);

@@ -262,7 +262,7 @@ static int compare_rvas(const void *a, const void *b)
 
 /*
  * Pointers that nobody should write to, by the driver's relocations: the linker made them addresses within the image, the loader puts
- * those of control flow guard into the kernel. Those that lead to no driver were changed.
+ * those of control flow guard into the kernel. Those that lead to no driver, or to one that the kernel's list lacks, were changed.
  */
 static void check_pointers(struct subject *s)
 {
@@ -275,7 +275,7 @@ static void check_pointers(struct subject *s)
 		const struct pe_section *section = r->type == PE_RELOCATION_DIR64 ? pe_section_at(s->facts, r->rva) : NULL;
 		uint64_t value = 0;
 		if (!section || section->characteristics & (PE_SECTION_WRITE | PE_SECTION_DISCARDABLE) || pe_read(s->pe, r->rva, &value, sizeof(value)) ||
-		    within(s, value) || module_at(s->c, value))
+		    within(s, value) || (module_at(s->c, value) && !context_driver_unlisted(s->c, (va_t){ value })))
 			continue;
 		if (s->patches->len >= limit(image_patches)) {
 			s->patches_cut = true;

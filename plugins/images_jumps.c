@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jumps and calls within a driver's code that lead to memory of no driver: detours in the middle of functions, and trampolines in the
+ * Jumps and calls within a driver's code that lead to memory of no driver, or of one that was taken out of the kernel's list: detours in the middle of functions, and trampolines in the
  * room between them, which tables (system calls, callbacks, request handlers) can be led through without leaving the driver.
  *
  * No original of a driver's code stays in memory. But an address of 64 bits that is jumped to is in no code that compilers
@@ -79,17 +79,17 @@ static bool decode(const struct subject *s, uint32_t rva, const uint8_t *code, s
 	}
 }
 
-/* The kernel's, and of no driver. */
+/* The kernel's, and of no driver that its list has. */
 static bool foreign(struct subject *s, const struct jump *j)
 {
 	struct page page;
 	uint64_t end = s->base + s->size, high = j->target >> KERNEL_BITS;
 
-	if (j->target - s->base < s->size || high != UINT64_MAX >> KERNEL_BITS || module_at(s->c, j->target))
+	if (j->target - s->base < s->size || high != UINT64_MAX >> KERNEL_BITS)
 		return false;
 	if (!j->chance)
-		return true;
-	return !(j->relative && j->target >= end && j->target - end < RETPOLINES) && !space_page(s->space, (va_t){ j->target }, &page) &&
+		return !module_at(s->c, j->target) || context_driver_unlisted(s->c, (va_t){ j->target });
+	return !module_at(s->c, j->target) && !(j->relative && j->target >= end && j->target - end < RETPOLINES) && !space_page(s->space, (va_t){ j->target }, &page) &&
 	       page_resident(&page) && page.executable;
 }
 
