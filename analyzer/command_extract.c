@@ -102,8 +102,10 @@ static bool add_target(void *user, int n, const char *const *names, const char *
 static bool select_suspicious(const struct extraction *x, GPtrArray *targets, GError **error)
 {
 	static const char sql[] =
-		"WITH f AS (SELECT process_id, address, coalesce(length, 1) AS length, rule FROM findings WHERE dump_id = :dump_id"
-		" AND severity IN ('medium', 'high', 'critical') AND address IS NOT NULL AND address <> 0),"
+		/* Of a process as a whole its program is wanted, not the object. */
+		"WITH f AS (SELECT f.process_id, iif(f.address IS p.eprocess, coalesce(p.section_base, p.image_base, f.address), f.address) AS address,"
+		" coalesce(f.length, 1) AS length, f.rule FROM findings f LEFT JOIN processes p USING (process_id) WHERE f.dump_id = :dump_id"
+		" AND f.severity IN ('medium', 'high', 'critical') AND f.address IS NOT NULL AND f.address <> 0),"
 		"g AS (SELECT f.*, (SELECT i.image_id FROM images i WHERE i.dump_id = :dump_id AND i.process_id IS f.process_id"
 		"  AND f.address BETWEEN i.base AND i.base + i.size - 1 ORDER BY i.size, i.image_id LIMIT 1) AS image_id FROM f),"
 		"h AS (SELECT g.*, (SELECT v.vad_id FROM vads v WHERE g.image_id IS NULL AND v.process_id = g.process_id"
