@@ -34,7 +34,7 @@ static const struct table code_regions = {
 		[INSTRUCTIONS] = { "instructions", COL_INT, "decoded" },
 		[INVALID] = { "invalid", COL_INT, "bytes that are no instruction" },
 		[FUNCTIONS] = { "functions", COL_INT, "returns or jumps followed by padding or a function's usual beginning" },
-		[PEB_ACCESS] = { "peb_access", COL_INT, "instructions that read the PEB's address (gs:[60h], fs:[30h], [x18, #0x60])" },
+		[PEB_ACCESS] = { "peb_access", COL_INT, "instructions that read the PEB's address (gs:[60h], also in a 32-bit process, fs:[30h], [x18, #0x60])" },
 		[GETPC] = { "getpc", COL_INT, "calls to the next instructions, or FPU state stored, to learn where the code is" },
 		[SYSCALLS] = { "syscalls", COL_INT, "syscall, sysenter, int 2Eh and svc" },
 		[BREAKPOINTS] = { "breakpoints", COL_INT, "int3 (brk) between instructions" },
@@ -285,6 +285,30 @@ static void look_arm64(struct shape *s, csh handle, const uint8_t *code, size_t 
 	cs_free(insn, 1);
 }
 
+/* What a 32-bit process has of 64-bit code by itself came in through a far jump: does it look for the 64-bit PEB? */
+static unsigned wide_peb_access(const uint8_t *code, size_t length, uint64_t address)
+{
+	cs_insn *insn;
+	csh handle;
+	unsigned n = 0;
+
+	if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
+		return 0;
+	cs_option(handle, CS_OPT_DETAIL, CS_OPT_ON);
+	insn = cs_malloc(handle);
+	for (size_t i = 0; i + 4 < length; i++) {
+		const uint8_t *at = code + i;
+		size_t left = length - i;
+		uint64_t va = address + i;
+		/* gs, REX.W, mov */
+		if (at[0] == 0x65 && (at[1] & 0xf8) == 0x48 && at[2] == 0x8b && cs_disasm_iter(handle, &at, &left, &va, insn))
+			n += is_peb_operand(insn, true);
+	}
+	cs_free(insn, 1);
+	cs_close(&handle);
+	return n;
+}
+
 /* Whose code a process runs. Those of another width than the kernel's are x86, on ARM64 too. */
 static enum architecture code_of(const struct context *c)
 {
@@ -371,6 +395,8 @@ static void put_run(struct looker *l, const struct run *r)
 		cs_option(l->handle, CS_OPT_DETAIL, CS_OPT_ON);
 		look(&s, l->handle, &f, code == ARCH_X64, sample, used, at);
 	}
+	if (code == ARCH_X86 && l->c->process->wow64 && kernel_architecture(l->c->kernel) == ARCH_X64)
+		s.peb_access += wide_peb_access(sample, used, at);
 	row_int(row, SAMPLED, (int64_t)used);
 	row_real(row, ENTROPY, byte_entropy(sample, used));
 	row_int(row, INSTRUCTIONS, s.instructions);

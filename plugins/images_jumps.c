@@ -13,6 +13,7 @@
 
 enum {
 	LONGEST = 32,		/* bytes of a sequence that is looked at */
+	PADDING = 8,		/* equal bytes that compilers put between functions, at least */
 	RETPOLINES = 0x100000,	/* bytes behind an image where its retpolines may be */
 	KERNEL_BITS = 47,	/* above them all are set in the addresses of what drivers run, with five levels of page tables too */
 };
@@ -79,17 +80,21 @@ static bool decode(const struct subject *s, uint32_t rva, const uint8_t *code, s
 	}
 }
 
-/* The kernel's, and of no driver that its list has. */
-static bool foreign(struct subject *s, const struct jump *j)
+/*
+ * The kernel's, and of no driver that its list has. Import slots make calls of drivers that a broken list lost look like these: a function's
+ * relative ones count where no driver is at all.
+ */
+static bool foreign(struct subject *s, const struct jump *j, bool in_function)
 {
 	struct page page;
-	uint64_t end = s->base + s->size, high = j->target >> KERNEL_BITS;
+	uint64_t end = s->base + s->size;
+	bool driver = module_at(s->c, j->target) != NULL;
 
-	if (j->target - s->base < s->size || high != UINT64_MAX >> KERNEL_BITS)
+	if (driver && (!context_driver_unlisted(s->c, (va_t){ j->target }) || (j->chance && in_function)))
 		return false;
-	if (!j->chance)
-		return !module_at(s->c, j->target) || context_driver_unlisted(s->c, (va_t){ j->target });
-	return !module_at(s->c, j->target) && !(j->relative && j->target >= end && j->target - end < RETPOLINES) && !space_page(s->space, (va_t){ j->target }, &page) &&
+	if (!j->chance || driver)
+		return true;
+	return !(j->relative && j->target >= end && j->target - end < RETPOLINES) && !space_page(s->space, (va_t){ j->target }, &page) &&
 	       page_resident(&page) && page.executable;
 }
 
@@ -103,17 +108,24 @@ static bool known(const struct subject *s, uint32_t rva)
 	return false;
 }
 
-/* Does an instruction begin there, and is it what it looks like? What lies in no function can't be told by its beginning. */
-static bool confirmed(struct subject *s, uint32_t rva, const struct jump *j)
+/* Does padding lie before it? Then it begins what was put into the room between functions. */
+static bool after_padding(struct subject *s, uint32_t rva)
+{
+	uint8_t before[PADDING];
+
+	if (rva < sizeof(before) || pe_read(s->pe, rva - (uint32_t)sizeof(before), before, sizeof(before)) ||
+	    (before[0] != 0 && before[0] != 0x90 && before[0] != 0xcc))
+		return false;
+	return !memcmp(before, before + 1, sizeof(before) - 1);
+}
+
+/* Does an instruction begin there, and is it what it looks like? */
+static bool confirmed(struct subject *s, uint32_t rva, const struct jump *j, uint32_t start)
 {
 	struct patch_source source = subject_source(s);
-	struct pe_function function;
 	struct patch_code out;
 
-	bool in_function = pe_function_at(s->facts, rva, &function) && function.begin <= rva;
-	if (!in_function && j->relative)
-		return false;
-	patch_decode(&source, s->facts->machine, s->base + (in_function ? function.begin : rva), s->base + rva, j->length, &out);
+	patch_decode(&source, s->facts->machine, s->base + start, s->base + rva, j->length, &out);
 	g_free(out.text);
 	return out.kind == PATCH_HOOK && out.start == s->base + rva && out.has_target;
 }
@@ -144,8 +156,13 @@ static inline bool begins(const struct subject *s, uint32_t rva, const uint8_t *
 static void look(struct subject *s, const struct pe_section *section, uint32_t rva, const uint8_t *code)
 {
 	struct jump j;
+	struct pe_function function;
 
-	if (!decode(s, rva, code, &j) || !foreign(s, &j) || known(s, rva) || !confirmed(s, rva, &j))
+	if (!decode(s, rva, code, &j) || j.target - s->base < s->size || j.target >> KERNEL_BITS != UINT64_MAX >> KERNEL_BITS)
+		return;
+	bool in_function = pe_function_at(s->facts, rva, &function) && function.begin <= rva;
+	if (!foreign(s, &j, in_function) || known(s, rva) || (!in_function && j.chance && !after_padding(s, rva)) ||
+	    !confirmed(s, rva, &j, in_function ? function.begin : rva))
 		return;
 	if (s->patches->len >= limit(image_patches)) {
 		s->patches_cut = true;
