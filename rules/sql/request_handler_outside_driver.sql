@@ -24,7 +24,7 @@ SELECT NULL AS process_id, coalesce(name, 'A driver without a name') AS driver, 
        json_object('driver_object', printf('0x%x', object), 'driver', name, 'service', service, 'start', printf('0x%x', start), 'other', other,
                    'functions', json_group_array(function), 'answered_by_itself', by_itself, 'answered_there', there) AS detail
 FROM counted
-WHERE (driver_id IS NULL OR (NOT own AND (in_loaded_list = 0 OR (NOT kernel AND there <= 3 AND by_itself >= 2 * there
+WHERE (driver_id IS NULL OR (NOT own AND (in_loaded_list = 0 OR (NOT kernel AND number < 100 AND there <= 3 AND by_itself >= 2 * there
        AND NOT EXISTS (SELECT 1 FROM images i JOIN image_imports m USING (image_id) WHERE i.dump_id = :dump_id AND i.process_id IS NULL AND i.base = counted.start
                        AND lower(m.dll) = lower(counted.other))))))
   AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
