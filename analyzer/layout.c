@@ -161,12 +161,24 @@ void layout_visit_symbols(struct layout *layout, layout_visit_symbol_fn visit, v
 		visit(user, symbols[i].name, at(layout, symbols[i].place));
 }
 
+/* Where members lie one after the other, those that have no name lie before the one that has. */
+static void fill_before(struct layout *layout, struct field known, struct field *const *members, unsigned n)
+{
+	unsigned width = layout->pointer_size;
+
+	for (unsigned i = 0; known.size && i < n; i++)
+		if (!members[i]->size && known.offset >= (n - i) * width)
+			*members[i] = (struct field){ .offset = known.offset - (n - i) * width, .size = (uint16_t)width, .derived = known.derived };
+}
+
 void layout_finish(struct layout *layout)
 {
 	struct field *root = &layout->kprocess.DirectoryTableBase;
+	struct field *const routines[] = { &layout->kapc.KernelRoutine, &layout->kapc.RundownRoutine, &layout->kapc.NormalRoutine };
 
 	if (root->size == 2 * layout->pointer_size)
 		root->size = (uint16_t)layout->pointer_size;
+	fill_before(layout, layout->kapc.NormalContext, routines, G_N_ELEMENTS(routines));
 }
 
 struct confidence { const char *const *fields; unsigned least; };

@@ -73,7 +73,8 @@ typedef void (*layout_visit_symbol_fn)(void *user, const char *name, uint64_t *r
 void layout_visit_symbols(struct layout *layout, layout_visit_symbol_fn visit, void *user);
 
 /* For loaders, in the end: what is an array in some builds, and a number in others, is the first element then
- * (_KPROCESS.DirectoryTableBase until 2003, whose second is hyperspace's). */
+ * (_KPROCESS.DirectoryTableBase until 2003, whose second is hyperspace's); and the routines of a _KAPC, which symbols
+ * since Windows 11 22H2, and wdm.h, call Reserved[3]. */
 void layout_finish(struct layout *layout);
 
 /* Of these fields ("_EPROCESS.Peb", NULL-terminated) that are known, the least confidence of a derived one; 0: none is derived. */
