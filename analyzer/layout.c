@@ -171,6 +171,8 @@ static void fill_before(struct layout *layout, struct field known, struct field 
 			*members[i] = (struct field){ .offset = known.offset - (n - i) * width, .size = (uint16_t)width, .derived = known.derived };
 }
 
+enum { X64_PRCB = 0x180 };
+
 void layout_finish(struct layout *layout)
 {
 	struct field *root = &layout->kprocess.DirectoryTableBase;
@@ -179,6 +181,9 @@ void layout_finish(struct layout *layout)
 	if (root->size == 2 * layout->pointer_size)
 		root->size = (uint16_t)layout->pointer_size;
 	fill_before(layout, layout->kapc.NormalContext, routines, G_N_ELEMENTS(routines));
+	/* x64 kernels find the current thread at gs:[188h], which is KPRCB.CurrentThread: the block is at 0x180. */
+	if (layout->pointer_size == 8 && layout->kpcr.IdtBase.size && layout->kpcr.CurrentPrcb.size && !layout->kpcr.Prcb.size)
+		layout->kpcr.Prcb = (struct field){ .offset = X64_PRCB, .size = UINT16_MAX, .derived = layout->kpcr.IdtBase.derived };
 }
 
 struct confidence { const char *const *fields; unsigned least; };
