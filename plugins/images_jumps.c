@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jumps and calls within a driver's code that lead to memory of no driver, or of one that was taken out of the kernel's list: detours in the middle of functions, and trampolines in the
- * room between them, which tables (system calls, callbacks, request handlers) can be led through without leaving the driver.
+ * Jumps and calls within a driver's code that lead to memory of no driver, or of one that was taken out of the kernel's list:
+ * detours in the middle of functions, and trampolines in the room between them, which tables (system calls, callbacks, request
+ * handlers) can be led through without leaving the driver.
  *
  * No original of a driver's code stays in memory. But an address of 64 bits that is jumped to is in no code that compilers
  * make for drivers, if it lies in the kernel's half and in no driver; and no relative jump leads to other memory that can be run, but

@@ -1,0 +1,17 @@
+-- rule: process_without_id
+-- severity: high
+-- confidence: 75
+-- attack: T1014
+-- title: {name} ({pid}) runs, but the kernel's table of process ids does not have it
+-- Nobody can open it by its id then. The entry is made before the process is put on the list of active ones, and goes when it has exited.
+-- Where the table is damaged, that something isn't in it means little.
+SELECT p.process_id, p.name, p.pid, p.eprocess AS address, 1 AS length,
+       iif(d.damage IS NULL, 'high', 'low') AS severity, iif(d.damage IS NULL, 75, 30) AS confidence,
+       json_object('eprocess', printf('0x%x', p.eprocess), 'ppid', p.ppid, 'create_time', p.create_time, 'image_path', p.image_path, 'command_line', p.command_line,
+                   'in_active_list', p.in_active_list, 'in_pool_scan', p.in_pool_scan, 'in_thread_scan', p.in_thread_scan, 'in_session_list', p.in_session_list,
+                   'table_damage', d.damage) AS detail
+FROM processes p
+LEFT JOIN (SELECT dump_id, min(message) AS damage FROM diagnostics WHERE table_name = 'processes' AND row_id IS NULL AND message LIKE '%PspCidTable can''t be read' GROUP BY dump_id) d USING (dump_id)
+WHERE p.dump_id = :dump_id AND p.in_active_list = 1 AND p.in_cid_table = 0 AND p.exit_time IS NULL AND p.pid > 4 AND p.active_threads > 0
+  AND (SELECT count(*) FROM processes x WHERE x.dump_id = p.dump_id AND x.in_cid_table = 1) > (SELECT count(*) FROM processes x WHERE x.dump_id = p.dump_id AND x.in_cid_table = 0 AND x.exit_time IS NULL)
+ORDER BY p.process_id;
