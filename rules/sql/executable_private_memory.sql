@@ -6,10 +6,13 @@
 -- Memory, private or of a section without a file, that the page tables make executable and that holds something. What it holds decides
 -- how much it means: code that looks for the PEB or its own address, or calls the kernel by itself, is
 -- position-independent; compiled functions one after the other are what a just-in-time compiler leaves, rows of one stub a
--- runtime; and jumps to loaded images with nothing else are the trampolines of hooks, which modified_image_code tells of.
-WITH seen AS (
+-- runtime; and jumps to loaded images with nothing else are the trampolines of hooks, where the process has hooks that lead to such.
+WITH hooked AS (
+  SELECT DISTINCT i.process_id FROM image_patches x JOIN images i USING (image_id)
+  WHERE i.dump_id = :dump_id AND x.kind IN ('inline_hook', 'import_hook', 'export_hook', 'pointer_hook') AND x.target_module IS NOT NULL),
+seen AS (
   SELECT *, peb_access + syscalls + getpc > 0 AS independent, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AS compiled,
-         coalesce(stubs, 0) * 4 >= sampled * 3 AS runtime, coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AS trampolines
+         coalesce(stubs, 0) * 4 >= sampled * 3 AS runtime, coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AND process_id IN (SELECT process_id FROM hooked) AS trampolines
   FROM code_regions WHERE NOT all_zero AND sampled IS NOT NULL AND vad_id IS NOT NULL)
 SELECT p.process_id, p.name, p.pid, c.address, c.length,
        coalesce(v.type, 'private') AS kind,

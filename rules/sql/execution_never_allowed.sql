@@ -6,10 +6,13 @@
 -- The page tables make pages executable that were allocated without that right. VirtualProtect and a later commit leave the
 -- VAD's own protection as it was, so this is what an unpacker or injector leaves, and also a just-in-time compiler that
 -- reserves memory first or writes it before it runs it: what the pages hold decides.
-WITH held AS (
+WITH hooked AS (
+  SELECT DISTINCT i.process_id FROM image_patches x JOIN images i USING (image_id)
+  WHERE i.dump_id = :dump_id AND x.kind IN ('inline_hook', 'import_hook', 'export_hook', 'pointer_hook') AND x.target_module IS NOT NULL),
+held AS (
   SELECT vad_id, sum(peb_access + syscalls + getpc) AS independent,
          min((functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) OR coalesce(stubs, 0) * 4 >= sampled * 3
-             OR coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0)) AS compiled
+             OR (coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AND process_id IN (SELECT process_id FROM hooked))) AS compiled
   FROM code_regions WHERE vad_id IS NOT NULL AND NOT all_zero AND sampled IS NOT NULL GROUP BY vad_id),
 judged AS (
   SELECT v.*, h.independent, h.compiled,
