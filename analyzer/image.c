@@ -228,8 +228,8 @@ struct image *image_open(const char *path, GError **error)
 	}
 	if (image->bytes_missing)
 		image_note(image, FAULT_NOT_IN_DUMP, image->first_missing,
-			   "the file ends early: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
-			   image->bytes_missing);
+			   "%s: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
+			   image->missing_why ? image->missing_why : "the file ends early", image->bytes_missing);
 	image_settle(image);
 	for (guint i = 0; i < image->segments->len; i++)
 		image->bytes_present += g_array_index(image->segments, struct segment, i).length;

@@ -314,6 +314,7 @@ static void add_ranges_of_set(struct image *image, const struct kdump *k, const 
 {
 	struct bytes map = bitmap(image, h, true);
 
+	image->missing_why = "not all files of the split dump lie beside this one";
 	for (uint64_t pfn = 0; pfn / 8 < map.n; pfn++) {
 		bool there = false;
 		if (!(map.p[pfn / 8] >> (pfn & 7) & 1))
