@@ -55,6 +55,15 @@ static uint64_t get(struct crashdump *dump, enum field field)
 	return value == (width == 8 ? G_GUINT64_CONSTANT(0x4547415045474150) : 0x45474150) ? 0 : value;
 }
 
+/* CONTEXT.ContextFlags (0x30 on x64, 0 on ARM64) says which machine's record it is: CONTEXT_AMD64, CONTEXT_ARM64. Where it says both or
+ * neither it is the header's. */
+static enum architecture context_architecture(struct crashdump *dump)
+{
+	const bool arm64 = (bytes_at(&dump->header, 0x348, 4) >> 20 & 0x1ff) == 4, x64 = (bytes_at(&dump->header, 0x348 + 0x30, 4) >> 20 & 0x1ff) == 1;
+
+	return !dump->is_64bit || arm64 == x64 ? dump->image->facts.architecture : arm64 ? ARCH_ARM64 : ARCH_X64;
+}
+
 /* Kernel addresses of 32-bit machines are kept as they are, not sign-extended. */
 static void read_machine(struct crashdump *dump)
 {
@@ -72,6 +81,7 @@ static void read_machine(struct crashdump *dump)
 	bool wide = facts->architecture == ARCH_X64 || facts->architecture == ARCH_ARM64;
 	if (facts->architecture == ARCH_UNKNOWN || wide != dump->is_64bit) {
 		facts->architecture = dump->is_64bit ? ARCH_X64 : ARCH_X86_PAE;
+		facts->architecture = context_architecture(dump);
 		image_remark(dump->image, 0,
 			   "crash dump header: MachineImageType at 0x%x is 0x%x, not 0x8664 (x64), 0xaa64 (ARM64) or, of a "
 			   "PAGEDUMP, 0x14c (x86): taken for %s", fields[dump->is_64bit][MACHINE].offset, machine,
@@ -110,15 +120,6 @@ static const struct context_register registers_arm64[] = {
 	{ "x20", 0xa8, 8 }, { "x21", 0xb0, 8 }, { "x22", 0xb8, 8 }, { "x23", 0xc0, 8 }, { "x24", 0xc8, 8 }, { "x25", 0xd0, 8 },
 	{ "x26", 0xd8, 8 }, { "x27", 0xe0, 8 }, { "x28", 0xe8, 8 }, { "cpsr", 0x4, 4 }, { NULL, 0, 0 },
 };
-
-/* CONTEXT.ContextFlags (0x30 on x64, 0 on ARM64) says which machine's record it is: CONTEXT_AMD64, CONTEXT_ARM64. Where it says both or
- * neither it is the header's. */
-static enum architecture context_architecture(struct crashdump *dump)
-{
-	const bool arm64 = (bytes_at(&dump->header, 0x348, 4) >> 20 & 0x1ff) == 4, x64 = (bytes_at(&dump->header, 0x348 + 0x30, 4) >> 20 & 0x1ff) == 1;
-
-	return !dump->is_64bit || arm64 == x64 ? dump->image->facts.architecture : arm64 ? ARCH_ARM64 : ARCH_X64;
-}
 
 /* The CONTEXT record, whose layout is the machine's. One that Windows didn't fill is made of "PAGE". */
 static void read_context(struct crashdump *dump)
@@ -195,20 +196,24 @@ static uint32_t check_type(struct crashdump *dump)
 {
 	const struct image *image = dump->image;
 	uint32_t type = image->facts.dump_type;
+	const uint64_t total = image->facts.memory_total;
 	bool known = type >= DUMP_FULL && type <= DUMP_COMPLETE, bitmap = crashdump_is_bitmap(dump),
-	     table = crashdump_is_range_table(dump);
+	     table = crashdump_is_range_table(dump), room = total && image->file->size >= dump->header_size + total;
 
-	if (known && (type == DUMP_HEADER_ONLY || type == DUMP_TRIAGE || (bitmap || table) != (type == DUMP_FULL)))
+	if (!bitmap && !table && crashdump_is_triage(dump))
+		return DUMP_TRIAGE;
+	/* Small dumps that were cut short have no end to be known by. */
+	if ((type == DUMP_HEADER_ONLY || type == DUMP_TRIAGE) && !bitmap && !table && !room)
 		return type;
-	if (bitmap && known && type != DUMP_FULL)
+	known = known && type != DUMP_HEADER_ONLY && type != DUMP_TRIAGE;
+	if (known && (bitmap || table) != (type == DUMP_FULL))
 		return type;
 	if (bitmap)
 		return image->file->map[dump->header_size] == 'F' ? DUMP_BITMAP_FULL : DUMP_BITMAP_KERNEL;
 	if (table)
 		return DUMP_KERNEL;
 	/* What needs a bitmap and has none may be a full dump, if the file has room for all of memory. */
-	uint64_t total = image->facts.memory_total;
-	return !known || (total && image->file->size >= dump->header_size + total) ? DUMP_FULL : type;
+	return !known || room ? DUMP_FULL : type;
 }
 
 /* Compare what the header promised with what the file has. */

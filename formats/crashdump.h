@@ -34,6 +34,8 @@ bool crashdump_is_bitmap(struct crashdump *dump);
 bool crashdump_is_range_table(const struct crashdump *dump);
 
 bool crashdump_triage(struct crashdump *dump, GError **error);
+/* Does the header that follows name the mark that Windows writes last? */
+bool crashdump_is_triage(const struct crashdump *dump);
 
 /* Secondary data blobs at or after `offset`: facts.secondary_data. Where they end, or `offset`. */
 uint64_t crashdump_secondary_data(struct crashdump *dump, uint64_t offset);

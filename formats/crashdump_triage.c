@@ -5,6 +5,9 @@
  * _TRIAGE_DUMP64 and _TRIAGE_DUMP32 follow the header and name everything by offsets
  * in the file. Lists are read as far as they lie in the file; what does not is noted.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE	/* memmem */
+#endif
 #include <string.h>
 #include "crashdump.h"
 #include "text.h"
@@ -18,7 +21,7 @@
 /* The fields that 32- and 64-bit dumps have at the same offset, and those they don't. */
 enum {
 	UNLOADED_DRIVERS = 0x18, PRCB = 0x1c, PROCESS = 0x20, THREAD = 0x24, CALL_STACK = 0x28, CALL_STACK_SIZE = 0x2c,
-	DRIVER_LIST = 0x30, DRIVER_COUNT = 0x34, STRING_POOL = 0x38, TOP_OF_STACK = 0x48,
+	DRIVER_LIST = 0x30, DRIVER_COUNT = 0x34, STRING_POOL = 0x38, STRING_POOL_SIZE = 0x3c, TOP_OF_STACK = 0x48,
 };
 
 struct triage {
@@ -57,7 +60,7 @@ static char *driver_name(struct triage *t, uint64_t offset)
 static void read_drivers(struct triage *t)
 {
 	uint64_t at = field(t, DRIVER_LIST);
-	uint32_t count = field(t, DRIVER_COUNT), pool = field(t, STRING_POOL);
+	uint32_t count = field(t, DRIVER_COUNT), pool = field(t, STRING_POOL), pool_size = field(t, STRING_POOL_SIZE);
 	unsigned w = t->word, stride = w == 8 ? 0x90 : 0x4c;
 
 	if (!at || !count)
@@ -76,6 +79,13 @@ static void read_drivers(struct triage *t)
 			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
 				   "triage dump: %u drivers at 0x%x: the file ends at number %u", count,
 				   field(t, DRIVER_LIST), i);
+			return;
+		}
+		/* Behind the last entry stands something else, whatever DriverCount says. */
+		const uint32_t name = (uint32_t)bytes_at(&b, 0, 4);
+		if (i && pool > field(t, DRIVER_LIST) && pool < t->image->file->size && (name < pool || name - pool >= pool_size)) {
+			image_remark(t->image, 0, "triage dump: DriverCount at 0x%x is %u, the name of number %u, at 0x%x, is not in the string pool (0x%x, %u bytes): the list ends there",
+				     t->dump->header_size + DRIVER_COUNT, field(t, DRIVER_COUNT), i, name, pool, pool_size);
 			return;
 		}
 		struct bytes entry = bytes_slice(b, w, stride - w);	/* the KLDR_DATA_TABLE_ENTRY */
@@ -139,6 +149,7 @@ static void read_blocks(struct triage *t)
 		image_note(t->image, FAULT_LIMIT, 0, "triage dump: DataBlocksCount is %u, above %u", count, MAX_BLOCKS);
 		count = MAX_BLOCKS;
 	}
+	const uint64_t end = MAX(field(t, 4), t->image->file->size);	/* SizeOfDump */
 	for (uint32_t i = 0; i < count; i++, at += 16) {
 		struct bytes b = file_slice(t->image->file, at, 16);
 		uint64_t va = bytes_u64(&b), offset = bytes_u32(&b), size = bytes_u32(&b);
@@ -146,6 +157,13 @@ static void read_blocks(struct triage *t)
 			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
 				   "triage dump: %u data blocks at 0x%x: the file ends at number %u", count,
 				   late_field(t, 0x60, 0x78), i);
+			break;
+		}
+		if (offset + size > end) {
+			image_note(t->image, FAULT_IMPLAUSIBLE, 0,
+				   "triage dump: DataBlocksCount is %u, number %u has %" G_GUINT64_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
+				   "x, the dump 0x%" G_GINT64_MODIFIER "x: the list is read up to there",
+				   late_field(t, 0x64, 0x7c), i, size, offset, end);
 			break;
 		}
 		if (!t->dump->is_64bit)
@@ -183,13 +201,39 @@ enum {
 	KDBG_PRCB_THREAD = 0x2b4, KDBG_PRCB_NUMBER = 0x2be, KDBG_ETHREAD_SIZE = 0x2c0,
 };
 
+static bool is_kdbg(struct triage *t, uint32_t offset, uint32_t size)
+{
+	struct bytes b = file_slice(t->image->file, offset, size);
+
+	return offset && size >= 0x2c2 && !b.bad && !memcmp(b.p + 0x10, "KDBG", 4);
+}
+
+/* The block by its tag, where the header doesn't lead to it: DBGKD_DEBUG_DATA_HEADER64 has its size behind the tag. */
+static bool find_kdbg(struct triage *t, uint32_t *offset, uint32_t *size)
+{
+	const struct file *file = t->image->file;
+	struct bytes rest = file_slice(file, t->dump->header_size, MIN(file->size, UINT32_MAX) - t->dump->header_size);
+	const uint8_t *found;
+
+	while (!rest.bad && (found = memmem(rest.p, rest.n, "KDBG", 4))) {
+		const uint32_t at = (uint32_t)(found - file->map) - 0x10, length = (uint32_t)bytes_at(&rest, (size_t)(found - rest.p) + 4, 4);
+		if (length <= PAGE_SIZE && is_kdbg(t, at, length)) {
+			image_remark(t->image, 0, "triage dump: the debugger data block is not at 0x%x, where its header has it, but at 0x%x", *offset, at);
+			*offset = at;
+			*size = length;
+			return true;
+		}
+		rest = bytes_slice(rest, (size_t)(found - rest.p) + 4, rest.n - (size_t)(found - rest.p) - 4);
+	}
+	return false;
+}
+
 static void read_kdbg(struct triage *t)
 {
 	struct image_facts *facts = &t->image->facts;
 	uint32_t offset = late_field(t, 0x58, 0x70), size = late_field(t, 0x5c, 0x74);
-	struct bytes b = file_slice(t->image->file, offset, 0x2c2);
 
-	if (!offset || size < 0x2c2 || b.bad || memcmp(b.p + 0x10, "KDBG", 4))
+	if (!is_kdbg(t, offset, size) && !find_kdbg(t, &offset, &size))
 		return;
 	t->out->kdbg = copy_at(t, offset, size);
 	t->out->kdbg.va = facts->kdbg.v;
@@ -310,6 +354,23 @@ static void locate_prcb(struct triage *t)
 	}
 }
 
+/* At ValidOffset. */
+static bool has_mark(const struct file *file, uint32_t offset)
+{
+	struct bytes valid = file_slice(file, offset, 4);
+
+	return !valid.bad && !memcmp(valid.p, "TRGD", 4);
+}
+
+bool crashdump_is_triage(const struct crashdump *dump)
+{
+	struct bytes head = file_slice(dump->image->file, dump->header_size, 0x10);
+	const uint32_t size = (uint32_t)bytes_at(&head, 4, 4), offset = (uint32_t)bytes_at(&head, 8, 4);
+
+	/* The mark ends the dump, before secondary data. */
+	return !head.bad && offset > dump->header_size && offset < size && has_mark(dump->image->file, offset);
+}
+
 bool crashdump_triage(struct crashdump *dump, GError **error)
 {
 	struct image *image = dump->image;
@@ -336,8 +397,7 @@ bool crashdump_triage(struct crashdump *dump, GError **error)
 	uint32_t size = field(&t, 4);
 	if (size > image->file->size)
 		image->bytes_missing = MAX(image->bytes_missing, size - image->file->size);
-	struct bytes valid = file_slice(image->file, field(&t, 8), 4);
-	if (!valid.bad && memcmp(valid.p, "TRGD", 4))
+	if (field(&t, 8) < image->file->size && !has_mark(image->file, field(&t, 8)))
 		image_note(image, FAULT_IMPLAUSIBLE, 0,
 			   "triage dump: ValidOffset at 0x%x is 0x%x: no \"TRGD\" there: the dump was "
 			   "not written to its end",

@@ -359,11 +359,14 @@ static void note_pages_beyond(struct image *image, const struct kdump_header *h)
 	struct bytes map = bitmap(image, h, true);
 	uint64_t pages = 0, last = 0;
 
-	for (uint64_t pfn = h->max_pfn; pfn / 8 < map.n; pfn++)
-		if (map.p[pfn / 8] >> (pfn & 7) & 1) {
+	for (uint64_t pfn = h->max_pfn; pfn / 8 < map.n; pfn++) {
+		if (!map.p[pfn / 8]) {
+			pfn |= 7;
+		} else if (map.p[pfn / 8] >> (pfn & 7) & 1) {
 			pages++;
 			last = pfn;
 		}
+	}
 	if (pages)
 		image_note(image, FAULT_NOT_IN_DUMP, h->max_pfn * PAGE_SIZE, "kdump header: max_mapnr is %" G_GUINT64_FORMAT ", and the page bitmap has %"
 			   G_GUINT64_FORMAT " pages above it, up to %" G_GUINT64_FORMAT ": they can't be read", h->max_pfn, pages, last);

@@ -191,6 +191,7 @@ static GByteArray *triage(unsigned w)
 	for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
 		put_le(a, h + both[i].at, both[i].value, 4);
 	put_le(a, h + 0x38, DRIVERS + 2 * stride, 4);
+	put_le(a, h + 0x3c, POOL + 0x80 - (DRIVERS + 2 * stride), 4);
 	put_le(a, h + 0x48, kernel + 0x7000, w);
 	put_le(a, h + (w == 8 ? 0x70 : 0x58), KDBG, 4);
 	put_le(a, h + (w == 8 ? 0x74 : 0x5c), 0x380, 4);
@@ -217,6 +218,7 @@ static GByteArray *triage(unsigned w)
 	put_le(a, POOL + 0x40 + 4 + 16, 0xd800, 2);	/* an unpaired surrogate ends the second name */
 
 	put_le(a, KDBG + 0x10, 0x4742444b, 4);
+	put_le(a, KDBG + 0x14, 0x380, 4);
 	put_le(a, KDBG + 0x18, kernel + 0x200000, 8);
 	put_le(a, KDBG + 0x218, kernel + 0x9000, 8);
 	static const struct { uint32_t at, value; } offsets[] = {

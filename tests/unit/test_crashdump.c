@@ -379,6 +379,26 @@ START_TEST(triage_dump)
 	image = opened(a);
 	ck_assert(noted(image, "DriverCount"));
 	image_close(image);
+	put_le(a = sample_triage64(), 0x2034, 20, 4);	/* the list ends where the names do */
+	image = opened(a);
+	ck_assert_uint_eq(image->triage->drivers->len, 2);
+	ck_assert(all_harmless(image));
+	image_close(image);
+	put_le(a = sample_triage64(), 0x2070, 1 << 30, 4);	/* the debugger data block by its tag */
+	image = opened(a);
+	ck_assert_uint_eq(image->triage->pid, 1236);
+	ck_assert(all_harmless(image));
+	image_close(image);
+	put_le(a = sample_triage64(), 0xf98, 1, 4);	/* what its own mark says, and a full dump that says it is small */
+	image = opened(a);
+	ck_assert_str_eq(image->facts.format, "windows-triage");
+	ck_assert(all_harmless(image));
+	image_close(image);
+	put_le(a = sample_full64(), 0xf98, 4, 4);
+	image = opened(a);
+	has_128(image);
+	ck_assert(all_harmless(image));
+	image_close(image);
 	put_le(a = sample_triage64(), 0x207c, UINT32_MAX, 4);
 	image = opened(a);
 	ck_assert(noted(image, "DataBlocksCount"));
