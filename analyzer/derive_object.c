@@ -176,6 +176,7 @@ static void take_form(struct derive *d, struct header_form form)
 #define FIRST_TYPE 2u		/* of ObTypeIndexTable's slots: 0 and 1 are for none and for objects that are gone */
 #define TYPES_SEEN 6u		/* so many are enough to know the table by */
 #define TYPE_MOST 0x80u
+#define TABLES_MAX 65536u	/* rows of pointers that are looked at; kernels have some hundreds */
 
 /* Letters alone: "Type", "Directory", "SymbolicLink" … */
 static bool is_type_name(struct derive *d, uint64_t va)
@@ -222,6 +223,8 @@ static bool are_indices(struct derive *d, uint32_t table, unsigned at)
 /* ObTypeIndexTable with types whose names and numbers are so far from their start, at `*name` and `*index` where `known`. */
 static bool find_types(struct derive *d, bool known, unsigned *name, unsigned *index)
 {
+	unsigned tables = 0;
+
 	for (guint r = 0; r < d->e->data->len; r++) {
 		const struct range *range = &g_array_index(d->e->data, struct range, r);
 
@@ -229,6 +232,8 @@ static bool find_types(struct derive *d, bool known, unsigned *name, unsigned *i
 			bool all = true;
 			for (unsigned i = FIRST_TYPE + TYPES_SEEN; all && i-- > FIRST_TYPE; )
 				all = type_at(d, table, i) != 0;
+			if (all && ++tables > TABLES_MAX)
+				return false;
 			if (all && known && are_names(d, table, *name) && are_indices(d, table, *index))
 				return true;
 			for (unsigned n = 0; all && !known && n < TYPE_MOST; n += 8) {

@@ -12,6 +12,7 @@
 #define SLOTS 64u
 #define ARRAYS_MAX 8u
 #define CODE_MAX 0x180u		/* bytes of a function that are looked through */
+#define FUNCTIONS_MAX 512u	/* and functions, those that it calls and that these call included */
 
 enum { PROCESS, THREAD, IMAGE, KINDS };
 
@@ -119,18 +120,21 @@ static bool is_end(const struct globals *g, uint32_t rva)
 }
 
 /* Does the code at rva, or what it calls or jumps to, load the address of one of the arrays? */
-static int named_by_code(const struct globals *g, uint32_t rva, const struct array *arrays, unsigned n, unsigned depth)
+static int named_by_code(const struct globals *g, uint32_t rva, const struct array *arrays, unsigned n, unsigned depth, unsigned *budget)
 {
 	unsigned step = is_arm64(g) ? 4 : 1;
 	uint32_t end = 0;
 
+	if (!*budget)
+		return -1;
+	--*budget;
 	for (; end < CODE_MAX && !is_end(g, rva + end); end += step)
 		for (unsigned a = 0; a < n; a++)
 			if (loaded_address(g, rva + end) == arrays[a].rva)
 				return (int)a;
-	for (uint32_t i = 0; depth && i < end; i += step) {
+	for (uint32_t i = 0; depth && *budget && i < end; i += step) {
 		uint32_t to = branch_target(g, rva + i);
-		int found = to ? named_by_code(g, to, arrays, n, depth - 1) : -1;
+		int found = to ? named_by_code(g, to, arrays, n, depth - 1, budget) : -1;
 
 		if (found >= 0)
 			return found;
@@ -152,7 +156,8 @@ static void ask_code(const struct globals *g, const struct array *arrays, unsign
 		kinds[k] = -1;
 		for (unsigned i = 0; i < G_N_ELEMENTS(users[k]) && kinds[k] < 0; i++) {
 			uint32_t code = GPOINTER_TO_UINT(g_hash_table_lookup(g->e->exports, users[k][i]));
-			kinds[k] = code ? named_by_code(g, code, arrays, n, 2) : -1;
+			unsigned budget = FUNCTIONS_MAX;
+			kinds[k] = code ? named_by_code(g, code, arrays, n, 2, &budget) : -1;
 		}
 	}
 	for (unsigned k = 0; k < KINDS; k++)

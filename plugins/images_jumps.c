@@ -162,8 +162,10 @@ static void look(struct subject *s, const struct pe_section *section, uint32_t r
 	if (!decode(s, rva, code, &j) || j.target - s->base < s->size || j.target >> KERNEL_BITS != UINT64_MAX >> KERNEL_BITS)
 		return;
 	bool in_function = pe_function_at(s->facts, rva, &function) && function.begin <= rva;
+	const uint32_t start = in_function ? function.begin : rva;
+	/* What stands before it in the function is decoded, too. */
 	if (!foreign(s, &j, in_function) || known(s, rva) || (!in_function && j.chance && !after_padding(s, rva)) ||
-	    !confirmed(s, rva, &j, in_function ? function.begin : rva))
+	    !affordable(s, 1 + (rva - start) / 16) || !confirmed(s, rva, &j, start))
 		return;
 	if (s->patches->len >= limit(image_patches)) {
 		s->patches_cut = true;
