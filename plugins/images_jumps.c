@@ -131,27 +131,31 @@ static bool confirmed(struct subject *s, uint32_t rva, const struct jump *j, uin
 	return out.kind == PATCH_HOOK && out.start == s->base + rva && out.has_target;
 }
 
+typedef uint8_t lanes __attribute__((vector_size(16)));
+
 /*
- * Could a detour begin there? Every byte of every driver is asked, so nearly all are told apart by two tables: the first byte and the
- * second must have a form in common.
+ * Where a detour could begin among so many bytes: 0xff for each in `out`. Every byte of every driver is asked, so as many as
+ * a register holds are at once, each with the next.
  */
-enum { MOVE = 1, INDIRECT = 2, PUSH = 4, RELATIVE = 8 };
-
-static const uint8_t first_byte[256] = { [0x48] = MOVE, [0x49] = MOVE, [0xff] = INDIRECT, [0x68] = PUSH, [0xe8] = RELATIVE, [0xe9] = RELATIVE };
-static const uint8_t second_byte[256] = {
-	[0 ... 0x14] = PUSH | RELATIVE, [0x15] = PUSH | RELATIVE | INDIRECT, [0x16 ... 0x24] = PUSH | RELATIVE, [0x25] = PUSH | RELATIVE | INDIRECT,
-	[0x26 ... 0xb7] = PUSH | RELATIVE, [0xb8 ... 0xbf] = PUSH | RELATIVE | MOVE, [0xc0 ... 0xff] = PUSH | RELATIVE,
-};
-
-static inline bool begins(const struct subject *s, uint32_t rva, const uint8_t *code)
+static inline void mark_begins(const uint8_t *code, uint64_t out[2])
 {
-	uint8_t form = first_byte[code[0]] & second_byte[code[1]];
+	lanes first, second;
+
+	memcpy(&first, code, sizeof(first));
+	memcpy(&second, code + 1, sizeof(second));
+	const lanes even = first & 0xfe;
+	const lanes found = (lanes)(even == 0xe8) | (lanes)(first == 0x68) | ((lanes)(even == 0x48) & (lanes)((second & 0xf8) == 0xb8)) |
+			    ((lanes)(first == 0xff) & ((lanes)(second == 0x15) | (lanes)(second == 0x25)));
+	memcpy(out, &found, sizeof(found));
+}
+
+/* Calls and jumps within the driver, which nearly all of these are, stay out of it. */
+static inline bool leads_out(const struct subject *s, uint32_t rva, const uint8_t *code)
+{
 	uint32_t distance;
 
-	if (G_LIKELY(!form))
-		return false;
 	memcpy(&distance, code + 1, sizeof(distance));
-	return form == RELATIVE ? rva + 5 + GUINT32_FROM_LE(distance) >= s->size : form != PUSH || code[5] == 0xc7;
+	return (code[0] & 0xfe) != 0xe8 || rva + 5 + GUINT32_FROM_LE(distance) >= s->size;
 }
 
 static void look(struct subject *s, const struct pe_section *section, uint32_t rva, const uint8_t *code)
@@ -176,6 +180,22 @@ static void look(struct subject *s, const struct pe_section *section, uint32_t r
 	g_array_append_val(s->patches, p);
 }
 
+/* n bytes of code at `rva`; behind them the buffer has LONGEST more. */
+static void look_through(struct subject *s, const struct pe_section *section, uint32_t rva, const uint8_t *bytes, uint32_t n)
+{
+	for (uint32_t at = 0; at < n && !s->patches_cut; at += sizeof(lanes)) {
+		uint64_t marks[2];
+
+		mark_begins(bytes + at, marks);
+		for (uint32_t half = 0; half < 2; half++)
+			for (uint64_t left = GUINT64_FROM_LE(marks[half]); left; left -= 0xff * (left & -left)) {
+				uint32_t i = at + 8 * half + (uint32_t)__builtin_ctzll(left) / 8;
+				if (i < n && leads_out(s, rva + i, bytes + i))
+					look(s, section, rva + i, bytes + i);
+			}
+	}
+}
+
 void put_jumps_out(struct subject *s)
 {
 	if (!s->space || !s->pages || s->c->process || s->facts->machine != PE_MACHINE_AMD64)
@@ -193,9 +213,7 @@ void put_jumps_out(struct subject *s)
 			memset(bytes + n, 0, LONGEST);
 			if (at + n < end)	/* a sequence may go on on the next page */
 				(void)!pe_read(s->pe, at + n, bytes + n, MIN(end - (at + n), LONGEST));
-			for (uint32_t k = 0; k < n; k++)
-				if (begins(s, at + k, bytes + k) && !s->patches_cut)
-					look(s, section, at + k, bytes + k);
+			look_through(s, section, at, bytes, n);
 		}
 	}
 }
