@@ -30,7 +30,8 @@ static inline const uint8_t *bytes_take(struct bytes *b, size_t n)
 		return NULL;
 	}
 	const uint8_t *p = b->p;
-	b->p += n;
+	if (n)	/* what is empty may be nowhere */
+		b->p += n;
 	b->n -= n;
 	return p;
 }
@@ -55,7 +56,7 @@ static inline struct bytes bytes_slice(struct bytes b, uint64_t offset, uint64_t
 {
 	if (b.bad || offset > b.n || n > b.n - offset)
 		return (struct bytes){ .bad = true };
-	return (struct bytes){ b.p + offset, (size_t)n, false };
+	return (struct bytes){ offset ? b.p + offset : b.p, (size_t)n, false };
 }
 
 /* One integer at an offset; 0 when it is not within, and b becomes bad. */
