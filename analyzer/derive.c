@@ -478,7 +478,7 @@ static void destroy_space(gpointer space)
 	space_destroy(space);
 }
 
-static void run(struct derive *d, struct evidence *e, struct layout *layout, bool checking, bool foreign)
+void derive_run(struct derive *d, struct evidence *e, struct layout *layout, bool checking, bool foreign, void (*subjects)(struct derive *))
 {
 	*d = (struct derive){ .e = e, .layout = layout, .checking = checking, .foreign = foreign };
 	d->users = g_ptr_array_new_with_free_func(destroy_space);
@@ -488,11 +488,7 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 	d->files = instances_create();
 	d->tokens = instances_create();
 	d->tables = instances_create();
-	derive_processes(d);
-	derive_threads(d);
-	derive_memory(d);
-	derive_security(d);
-	derive_objects(d);
+	subjects(d);
 	g_ptr_array_unref(d->users);
 	g_array_unref(d->threads);
 	g_array_unref(d->nodes);
@@ -500,6 +496,15 @@ static void run(struct derive *d, struct evidence *e, struct layout *layout, boo
 	g_array_unref(d->files);
 	g_array_unref(d->tokens);
 	g_array_unref(d->tables);
+}
+
+static void all_subjects(struct derive *d)
+{
+	derive_processes(d);
+	derive_threads(d);
+	derive_memory(d);
+	derive_security(d);
+	derive_objects(d);
 }
 
 static bool probed_type(const char *type)
@@ -564,7 +569,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 		AUTO(layout) copy = layout_copy(priors[i]);
 		bool own = derive_same_build(e, copy->origin);
 
-		run(&d, e, copy, own, !own);
+		derive_run(&d, e, copy, own, !own, all_subjects);
 		g_debug("prior %s: %u misfits, worth %.1f", priors[i]->origin, d.misfits, (double)d.worth);
 		/* Across builds the one with which most can be found; it is fitted anyway. */
 		if (own ? d.misfits < best_misfits : d.worth > best_worth) {
@@ -583,7 +588,7 @@ struct layout *derive_layout(struct evidence *e, struct layout *const *priors, s
 		layout->source = LAYOUT_FAMILY;
 		return layout;
 	}
-	run(&d, e, layout, false, foreign);
+	derive_run(&d, e, layout, false, foreign, all_subjects);
 	layout->source = LAYOUT_DERIVED;
 	layout_visit_fields(layout, mark_unseen, &foreign);
 	g_free(layout->origin);

@@ -82,6 +82,16 @@ float derive_probe_name(struct derive *d, unsigned at);
 #define FOR_INSTANCES(d, s) \
 	for (guint i_ = 0; i_ < (d)->instances->len && ((s) = instance_at((d)->instances, i_)); i_++)
 
+/* One structure after the other, by `subjects`, with what they share made before and destroyed after; what was found out is in *d. */
+void derive_run(struct derive *d, struct evidence *e, struct layout *layout, bool checking, bool foreign, void (*subjects)(struct derive *));
+
+/* Where a process's program is mapped, 0 unknown; is this its VAD node, if that begins with its number of a page at `at`? */
+uint64_t derive_image_base(const struct derive *d, unsigned process);
+bool derive_at_image(const struct derive *d, const struct instance *s, unsigned at);
+/* SizeOfImage of the node's program, in pages; 0: it can't be read. */
+uint32_t derive_image_pages(struct derive *d, const struct instance *s);
+/* In each process some node begins where the program is mapped. */
+float derive_probe_start(struct derive *d, unsigned at);
 /* Is that VAD node of private memory alone, by its pool tag? */
 bool derive_is_short(struct derive *d, const struct instance *s);
 /*

@@ -40,18 +40,17 @@ static void collect_nodes(struct derive *d, unsigned process)
 	}
 }
 
-static uint64_t image_base(const struct derive *d, unsigned process)
+uint64_t derive_image_base(const struct derive *d, unsigned process)
 {
 	const struct field *f = &d->layout->eprocess.SectionBaseAddress;
-	uint64_t base = f->size ? instance_value(instance_at(d->e->processes, process), f->offset, 8) : 0;
+	uint64_t base = f->size ? instance_value(instance_at(d->e->processes, process), f->offset, d->e->width) : 0;
 
-	return evidence_user_pointer(base) && !(base & 0xffff) ? base : 0;
+	return evidence_user_pointer(base) && !evidence_pointer(d->e, base) && !(base & 0xffff) ? base : 0;
 }
 
-/* Is this the node of its process's program? As far as the offset tried is right. */
-static bool at_image(const struct derive *d, const struct instance *s, unsigned at)
+bool derive_at_image(const struct derive *d, const struct instance *s, unsigned at)
 {
-	uint64_t base = image_base(d, s->process);
+	uint64_t base = derive_image_base(d, s->process);
 
 	return base && (uint32_t)(base >> 12) == (uint32_t)instance_value(s, at, 4);
 }
@@ -67,14 +66,14 @@ bool derive_is_short(struct derive *d, const struct instance *s)
 /* _MMVAD_SHORT --------------------------------------------------------------- */
 
 /* In each process some node begins where the program is mapped. */
-static float probe_start(struct derive *d, unsigned at)
+float derive_probe_start(struct derive *d, unsigned at)
 {
 	unsigned good = 0, bad = 0, last = G_MAXUINT;
 	const struct instance *s;
 	bool hit = true;
 
 	FOR_INSTANCES(d, s) {
-		if (!image_base(d, s->process))
+		if (!derive_image_base(d, s->process))
 			continue;
 		if (s->process != last) {
 			if (last != G_MAXUINT)
@@ -82,17 +81,16 @@ static float probe_start(struct derive *d, unsigned at)
 			last = s->process;
 			hit = false;
 		}
-		hit |= at_image(d, s, at);
+		hit |= derive_at_image(d, s, at);
 	}
 	if (last != G_MAXUINT)
 		*(hit ? &good : &bad) += 1;
 	return derive_share(good, bad, 2);
 }
 
-/* SizeOfImage of the program, in pages. */
-static uint32_t image_pages(struct derive *d, const struct instance *s)
+uint32_t derive_image_pages(struct derive *d, const struct instance *s)
 {
-	uint64_t base = image_base(d, s->process);
+	uint64_t base = derive_image_base(d, s->process);
 	struct space *user = derive_user(d, s->process);
 	uint32_t header, size;
 
@@ -112,10 +110,10 @@ static float probe_end(struct derive *d, unsigned at)
 	FOR_INSTANCES(d, s) {
 		uint32_t start = (uint32_t)instance_value(s, d->anchor, 4), end = (uint32_t)instance_value(s, at, 4), pages;
 
-		if (!at_image(d, s, d->anchor))
+		if (!derive_at_image(d, s, d->anchor))
 			continue;
 		/* Hollowed processes differ: not all must agree. */
-		pages = image_pages(d, s);
+		pages = derive_image_pages(d, s);
 		*((pages ? end - start + 1 == pages : end >= start && end - start < 0x10000) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
 			return 0;
@@ -131,9 +129,9 @@ static float probe_high(struct derive *d, unsigned at)
 
 	FOR_INSTANCES(d, s) {
 		uint8_t v = (uint8_t)instance_value(s, at, 1);
-		uint64_t base = image_base(d, s->process);
+		uint64_t base = derive_image_base(d, s->process);
 
-		if (at_image(d, s, d->anchor)) {
+		if (derive_at_image(d, s, d->anchor)) {
 			*(v == (uint8_t)(base >> 44) ? &good : &bad) += 1;
 			high |= v != 0;
 		} else if (v > 8) {	/* 47 bits of user memory */
@@ -163,8 +161,8 @@ static float flags_share(struct derive *d, const struct layout *l, unsigned at)
 		uint64_t word = instance_value(s, at, l->mmvad_flags.Protection.size > 4 ? 8 : 4);
 		bool ok;
 
-		images += at_image(d, s, d->anchor);
-		if (at_image(d, s, d->anchor))
+		images += derive_at_image(d, s, d->anchor);
+		if (derive_at_image(d, s, d->anchor))
 			ok = bits_of(&l->mmvad_flags.Protection, word) == PROTECTION_EXECUTE_WRITECOPY &&
 			     bits_of(&l->mmvad_flags.VadType, word) == VAD_TYPE_IMAGE && !bits_of(&l->mmvad_flags.PrivateMemory, word);
 		else if (derive_is_short(d, s))
@@ -261,7 +259,7 @@ static int find_bit(struct derive *d, unsigned at, unsigned word_bits, const str
 		const struct instance *s;
 
 		FOR_INSTANCES(d, s) {
-			bool image = at_image(d, s, d->anchor), private = !image && derive_is_short(d, s);
+			bool image = derive_at_image(d, s, d->anchor), private = !image && derive_is_short(d, s);
 			unsigned value = (unsigned)(instance_value(s, at, word_bits / 8) >> bit & ((1u << sought->bits) - 1));
 
 			images += image;
@@ -356,7 +354,7 @@ static uint64_t area_of(struct derive *d, const struct instance *s)
 
 static int names_area(struct derive *d, const struct instance *s, unsigned at)
 {
-	return at_image(d, s, d->anchor) ? is_area(d, instance_value(s, at, 8)) : -1;
+	return derive_at_image(d, s, d->anchor) ? is_area(d, instance_value(s, at, 8)) : -1;
 }
 
 static float probe_area(struct derive *d, unsigned at)
@@ -366,7 +364,7 @@ static float probe_area(struct derive *d, unsigned at)
 
 static int names_subsection(struct derive *d, const struct instance *s, unsigned at)
 {
-	return at_image(d, s, d->anchor) ? control_area(d, instance_value(s, at, 8)) != 0 : -1;
+	return derive_at_image(d, s, d->anchor) ? control_area(d, instance_value(s, at, 8)) != 0 : -1;
 }
 
 static float probe_subsection(struct derive *d, unsigned at)
@@ -384,7 +382,7 @@ static float probe_prototypes(struct derive *d, unsigned at)
 	FOR_INSTANCES(d, s) {
 		uint64_t v = instance_value(s, at, 8), pte;
 
-		if (!at_image(d, s, d->anchor))
+		if (!derive_at_image(d, s, d->anchor))
 			continue;
 		*(derive_read(d, v, &pte) && pte && !evidence_kernel_pointer(pte) ? &good : &bad) += 1;
 		if (derive_hopeless(good, bad))
@@ -404,7 +402,7 @@ static void collect_areas(struct derive *d)
 		uint64_t area = derive_is_short(d, s) ? 0 : area_of(d, s);
 
 		if (area && g_hash_table_add(seen, g_memdup2(&area, sizeof(area))))
-			instances_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
+			instances_add(d->areas, d->e->space, area, derive_at_image(d, s, d->anchor));
 	}
 }
 
@@ -418,7 +416,7 @@ static uint64_t area_size(struct derive *d)
 		const struct instance *s = instance_at(d->nodes, i);
 		uint64_t subsection = instance_value(s, f->offset, 8), area;
 
-		if (!at_image(d, s, d->anchor))
+		if (!derive_at_image(d, s, d->anchor))
 			continue;
 		area = control_area(d, subsection);
 		if (area && subsection > area && (!least || subsection - area < least))
@@ -598,15 +596,15 @@ static void set_width(struct field *start, struct field *end)
 
 void derive_memory(struct derive *d)
 {
-	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f };
+	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), derive_probe_start, 4, 4, 0.7f };
 	static const struct probe node[] = {
-		{ FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad_short.StartingVpn), derive_probe_start, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad_short.EndingVpn), probe_end, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad_short.StartingVpnHigh), probe_high, 1, 3, 0.8f },
 		{ FIELD_OF(mmvad_short.EndingVpnHigh), probe_high, 1, 3, 0.8f },
 	};
 	static const struct probe whole[] = {
-		{ FIELD_OF(mmvad.StartingVpn), probe_start, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad.StartingVpn), derive_probe_start, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.EndingVpn), probe_end, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.ControlArea), probe_area, 8, 4, 0.7f },
 		{ FIELD_OF(mmvad.Subsection), probe_subsection, 8, 4, 0.7f },
@@ -625,7 +623,7 @@ void derive_memory(struct derive *d)
 		return;
 	for (guint i = 1; i < d->e->processes->len && taken < PROCESSES_MAX; i++) {
 		guint before = d->nodes->len;
-		if (image_base(d, i))
+		if (derive_image_base(d, i))
 			collect_nodes(d, i);
 		taken += d->nodes->len > before;
 	}

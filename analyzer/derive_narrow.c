@@ -13,6 +13,7 @@
 #define PER_PROCESS 8u
 #define OBJECT_THREAD 6u
 #define STATUS_PENDING 0x103u
+#define COUNTED_MAX 512u	/* threads of a process that are counted */
 
 static uint32_t value(const struct instance *s, unsigned at)
 {
@@ -283,9 +284,10 @@ static int is_thread_count(struct derive *d, const struct instance *s, unsigned 
 	const struct field *head = &d->layout->kprocess.ThreadListHead;
 	uint32_t n = value(s, at);
 
-	if (!n || n > 4096)
-		return false;
-	g_autoptr(GArray) list = head->size ? evidence_list(d->e->space, s->va + head->offset, 4096) : NULL;
+	if (!n || n > COUNTED_MAX)
+		return n ? -1 : 0;
+	/* Asked at every place of every process: the list is followed no farther than the number. */
+	g_autoptr(GArray) list = head->size ? evidence_list(d->e->space, s->va + head->offset, n + 1) : NULL;
 	return !list || !list->len ? -1 : n == list->len;
 }
 
@@ -446,30 +448,10 @@ static void fit(struct derive *d)
 	derive_fit(d, "_ETHREAD", d->threads, 0x800, thread, G_N_ELEMENTS(thread));
 }
 
-static void destroy_space(gpointer space)
+static void subjects(struct derive *d)
 {
-	space_destroy(space);
-}
-
-static void run(struct derive *d, struct evidence *e, struct layout *layout, bool checking, bool foreign)
-{
-	*d = (struct derive){ .e = e, .layout = layout, .checking = checking, .foreign = foreign };
-	d->users = g_ptr_array_new_with_free_func(destroy_space);
-	d->threads = instances_create();
-	d->nodes = instances_create();
-	d->areas = instances_create();
-	d->files = instances_create();
-	d->tokens = instances_create();
-	d->tables = instances_create();
 	fit(d);
 	derive_narrow_memory(d);
-	g_ptr_array_unref(d->users);
-	g_array_unref(d->threads);
-	g_array_unref(d->nodes);
-	g_array_unref(d->areas);
-	g_array_unref(d->files);
-	g_array_unref(d->tokens);
-	g_array_unref(d->tables);
 }
 
 bool derive_narrow_fits(struct evidence *e, const struct layout *prior)
@@ -477,36 +459,31 @@ bool derive_narrow_fits(struct evidence *e, const struct layout *prior)
 	AUTO(layout) layout = layout_copy(prior);
 	struct derive d;
 
-	run(&d, e, layout, true, false);
+	derive_run(&d, e, layout, true, false, subjects);
 	g_debug("prior %s: %u misfits", prior->origin, d.misfits);
 	return !d.misfits;
 }
 
 struct layout *derive_narrow(struct evidence *e, struct layout *const *priors, size_t n)
 {
-	const struct layout *best = priors[0];
-	float worth = -1;
-	struct derive d;
+	struct layout *layout = NULL;
+	struct derive d, best = { .worth = -1 };
 
 	for (size_t i = 0; i < n; i++) {
 		AUTO(layout) copy = layout_copy(priors[i]);
 
-		run(&d, e, copy, false, !derive_same_build(e, copy->origin));
-		g_debug("prior %s: worth %.1f", priors[i]->origin, (double)d.worth);
-		if (d.worth > worth) {
-			worth = d.worth;
-			best = priors[i];
-		}
+		derive_run(&d, e, copy, false, !derive_same_build(e, copy->origin), subjects);
+		g_debug("prior %s: worth %.1f", copy->origin, (double)d.worth);
+		if (d.worth <= best.worth)
+			continue;
+		best = d;
+		layout_destroy(layout);
+		layout = g_steal_pointer(&copy);
 	}
-	struct layout *layout = layout_copy(best);
-	bool foreign = !derive_same_build(e, best->origin);
-
-	run(&d, e, layout, false, foreign);
 	layout->source = LAYOUT_DERIVED;
-	layout->base = g_strdup(best->origin);
-	layout_visit_fields(layout, mark, &foreign);
-	g_free(layout->origin);
-	layout->origin = g_strdup_printf("family %s, %u fields moved, %u unknown", best->origin, d.moved, d.lost);
-	layout->confidence = foreign ? 50 : 70;
+	layout->base = layout->origin;
+	layout_visit_fields(layout, mark, &best.foreign);
+	layout->origin = g_strdup_printf("family %s, %u fields moved, %u unknown", layout->base, best.moved, best.lost);
+	layout->confidence = best.foreign ? 50 : 70;
 	return layout;
 }

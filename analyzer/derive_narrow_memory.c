@@ -36,14 +36,6 @@ static const struct instance *process_of(const struct derive *d, const struct in
 
 /* The tree ------------------------------------------------------------------------ */
 
-static uint32_t image_base(const struct derive *d, unsigned process)
-{
-	const struct field *f = &d->layout->eprocess.SectionBaseAddress;
-	uint32_t base = f->size ? value(instance_at(d->e->processes, process), f->offset) : 0;
-
-	return base >= 0x10000 && base < 0x80000000u && !(base & 0xffff) ? base : 0;
-}
-
 /* Where a node's two children stand, one behind the other. */
 static unsigned children_at(const struct layout *l)
 {
@@ -75,46 +67,15 @@ static void collect_nodes(struct derive *d, unsigned process)
 	}
 }
 
-static bool at_image(const struct derive *d, const struct instance *s, unsigned at)
-{
-	uint32_t base = image_base(d, s->process);
-
-	return base && base >> 12 == value(s, at);
-}
-
-/* In each process some node begins where the program is mapped. */
-static float probe_start(struct derive *d, unsigned at)
-{
-	unsigned good = 0, bad = 0, last = G_MAXUINT;
-	const struct instance *s;
-	bool hit = true;
-
-	FOR_INSTANCES(d, s) {
-		if (s->process != last) {
-			if (last != G_MAXUINT)
-				*(hit ? &good : &bad) += 1;
-			last = s->process;
-			hit = false;
-		}
-		hit |= at_image(d, s, at);
-	}
-	if (last != G_MAXUINT)
-		*(hit ? &good : &bad) += 1;
-	return derive_share(good, bad, 2);
-}
-
 /* SizeOfImage tells where it ends. */
 static int is_end(struct derive *d, const struct instance *s, unsigned at)
 {
-	struct space *user = derive_user(d, s->process);
-	uint32_t base = image_base(d, s->process), header, size, start = value(s, d->anchor), end = value(s, at);
+	uint32_t pages, start = value(s, d->anchor), end = value(s, at);
 
-	if (at == d->anchor || !at_image(d, s, d->anchor))
+	if (at == d->anchor || !derive_at_image(d, s, d->anchor))
 		return -1;
-	if (!user || space_read(user, (va_t){ base + 0x3c }, &header, W, NULL) || header > 0xf00 ||
-	    space_read(user, (va_t){ base + header + 0x50 }, &size, W, NULL))
-		return end > start && end - start < 0x10000;
-	return end - start + 1 == (size + PAGE_MASK) / PAGE_SIZE;
+	pages = derive_image_pages(d, s);
+	return pages ? end - start + 1 == pages : end > start && end - start < 0x10000;
 }
 
 static float probe_end(struct derive *d, unsigned at)
@@ -135,7 +96,7 @@ static float flags_share(struct derive *d, const struct layout *l, unsigned at)
 
 	FOR_INSTANCES(d, s) {
 		uint32_t word = value(s, at);
-		bool program = at_image(d, s, d->anchor), private = bits_of(&l->mmvad_flags.PrivateMemory, word);
+		bool program = derive_at_image(d, s, d->anchor), private = bits_of(&l->mmvad_flags.PrivateMemory, word);
 		bool image = l->mmvad_flags.ImageMap.size ? bits_of(&l->mmvad_flags.ImageMap, word) : bits_of(&l->mmvad_flags.VadType, word) == VAD_TYPE_IMAGE;
 
 		if (!program && !derive_is_short(d, s))
@@ -216,7 +177,7 @@ static uint32_t area_of(struct derive *d, uint32_t pointer, bool by_subsection)
 
 static int names_area(struct derive *d, const struct instance *s, unsigned at)
 {
-	return at_image(d, s, d->anchor) ? area_of(d, value(s, at), false) != 0 : -1;
+	return derive_at_image(d, s, d->anchor) ? area_of(d, value(s, at), false) != 0 : -1;
 }
 
 static float probe_area(struct derive *d, unsigned at)
@@ -227,7 +188,7 @@ static float probe_area(struct derive *d, unsigned at)
 /* The parent's pointer to its child looks like a subsection's to its area; it stands before. */
 static int names_subsection(struct derive *d, const struct instance *s, unsigned at)
 {
-	return at_image(d, s, d->anchor) ? at > d->anchor && area_of(d, value(s, at), true) != 0 : -1;
+	return derive_at_image(d, s, d->anchor) ? at > d->anchor && area_of(d, value(s, at), true) != 0 : -1;
 }
 
 static float probe_subsection(struct derive *d, unsigned at)
@@ -239,7 +200,7 @@ static int names_prototypes(struct derive *d, const struct instance *s, unsigned
 {
 	uint32_t entry = 0;
 
-	return at_image(d, s, d->anchor) ? read_word(d, value(s, at), &entry) && entry && !evidence_pointer(d->e, entry) : -1;
+	return derive_at_image(d, s, d->anchor) ? read_word(d, value(s, at), &entry) && entry && !evidence_pointer(d->e, entry) : -1;
 }
 
 static float probe_prototypes(struct derive *d, unsigned at)
@@ -258,7 +219,7 @@ static void collect_areas(struct derive *d)
 		uint32_t area = derive_is_short(d, s) ? 0 : area_of(d, value(s, f->offset), f == subsection);
 
 		if (area && g_hash_table_add(seen, GUINT_TO_POINTER(area)))
-			instances_add(d->areas, d->e->space, area, at_image(d, s, d->anchor));
+			instances_add(d->areas, d->e->space, area, derive_at_image(d, s, d->anchor));
 	}
 }
 
@@ -520,13 +481,13 @@ static void derive_tables(struct derive *d)
 
 void derive_narrow_memory(struct derive *d)
 {
-	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f };
+	static const struct probe start = { FIELD_OF(mmvad_short.StartingVpn), derive_probe_start, 4, 4, 0.7f };
 	static const struct probe node[] = {
-		{ FIELD_OF(mmvad_short.StartingVpn), probe_start, 4, 4, 0.7f }, { FIELD_OF(mmvad_short.EndingVpn), probe_end, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad_short.StartingVpn), derive_probe_start, 4, 4, 0.7f }, { FIELD_OF(mmvad_short.EndingVpn), probe_end, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad_short.u), probe_flags, 4, 4, 0.95f },
 	};
 	static const struct probe whole[] = {
-		{ FIELD_OF(mmvad.StartingVpn), probe_start, 4, 4, 0.7f }, { FIELD_OF(mmvad.EndingVpn), probe_end, 4, 4, 0.7f },
+		{ FIELD_OF(mmvad.StartingVpn), derive_probe_start, 4, 4, 0.7f }, { FIELD_OF(mmvad.EndingVpn), probe_end, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.u), probe_flags, 4, 4, 0.95f }, { FIELD_OF(mmvad.ControlArea), probe_area, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.Subsection), probe_subsection, 4, 4, 0.7f },
 		{ FIELD_OF(mmvad.FirstPrototypePte), probe_prototypes, 4, 2, 0.7f }, { FIELD_OF(mmvad.LastContiguousPte), probe_prototypes, 4, 2, 0.7f },
@@ -536,7 +497,7 @@ void derive_narrow_memory(struct derive *d)
 
 	for (guint i = 1; d->layout->eprocess.VadRoot.size && i < d->e->processes->len && taken < PROCESSES_MAX; i++) {
 		guint before = d->nodes->len;
-		if (image_base(d, i))
+		if (derive_image_base(d, i))
 			collect_nodes(d, i);
 		taken += d->nodes->len > before;
 	}
