@@ -86,18 +86,10 @@ static void print_kernel(const struct kernel *k)
 		g_print("%-16snone: what the dump's own headers tell of its structures is used\n", "layout");
 }
 
-/* As dumps.format_detail has it. */
-static char *format_detail(const struct image *image, const struct kernel *k)
-{
-	const char *users = k && !strcmp(image->facts.format, "hibernation") ? logon_words(k) : NULL;
-
-	return users ? g_strdup_printf("%s, %s", image->facts.detail, users) : g_strdup(image->facts.detail);
-}
-
 static void print_file(const char *path, const struct image *image, const struct kernel *k)
 {
 	const struct image_facts *facts = &image->facts;
-	g_autofree char *detail = format_detail(image, k);
+	g_autofree char *detail = logon_detail(image, k);
 
 	g_print("%-16s%s\n%-16s%" G_GUINT64_FORMAT, "file", path, "size", image->container->size);
 	if (image->file != image->container)
@@ -175,7 +167,7 @@ static json_t *kernel_json(const struct kernel *k)
 static json_t *image_json(const char *path, struct image *image, const struct kernel *k)
 {
 	const struct image_facts *facts = &image->facts;
-	g_autofree char *time = text_from_filetime(facts->system_time), *detail = format_detail(image, k);
+	g_autofree char *time = text_from_filetime(facts->system_time), *detail = logon_detail(image, k);
 	json_t *o = json_object(), *ranges = json_array(), *notes = json_array();
 	struct range range = { 0, 0 };
 

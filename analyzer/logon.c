@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "logon.h"
+#include <string.h>
 #include "limit.h"
 #include "token.h"
 
@@ -25,7 +26,8 @@ static char *user_of(struct space *space, va_t eprocess)
 	return user;
 }
 
-const char *logon_words(const struct kernel *k)
+/* NULL: it can't be told. */
+static const char *logon_words(const struct kernel *k)
 {
 	if (!k->layout || !k->layout->eprocess.ActiveProcessLinks.size)
 		return NULL;
@@ -39,13 +41,20 @@ const char *logon_words(const struct kernel *k)
 		if (at != head) {
 			g_autofree char *user = user_of(k->space, (va_t){ at - links });
 			if (user && is_person(user))
-				return LOGON_USERS;
+				return "users were logged on";
 			users += user != NULL;
 		}
 		if (read_pointer(k->space, (va_t){ at }, &next))
 			return NULL;
 		if (next == head)
-			return users ? LOGON_NOBODY : NULL;
+			return users ? "nobody was logged on: as fast startup writes it" : NULL;
 	}
 	return NULL;
+}
+
+char *logon_detail(const struct image *image, const struct kernel *k)
+{
+	const char *detail = image->facts.detail, *users = k && !strcmp(image->facts.format, "hibernation") ? logon_words(k) : NULL;
+
+	return users && detail ? g_strconcat(detail, ", ", users, NULL) : g_strdup(users ? users : detail);
 }

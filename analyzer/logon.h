@@ -7,9 +7,9 @@
 #define MEMSIEVE_LOGON_H
 #include "kernel.h"
 
-#define LOGON_USERS "users were logged on"
-#define LOGON_NOBODY "nobody was logged on: as fast startup writes it"
-
-/* One of the above, by the processes that PsActiveProcessHead leads to; NULL: their list or their tokens can't be read. */
-const char *logon_words(const struct kernel *kernel);
+/*
+ * The format's detail, and of a hibernation file whether anybody was logged on, by the processes that PsActiveProcessHead leads to, where
+ * their list and tokens can be read. NULL: there is none. kernel: NULL where none was found. The caller's.
+ */
+char *logon_detail(const struct image *image, const struct kernel *kernel);
 #endif

@@ -422,7 +422,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	const struct kernel *k = p->kernel;
 	struct rows *rows = rows_create();
 	struct row *row = rows_add(rows, &table_dumps, NULL);
-	g_autofree char *version = kernel_version(k);
+	g_autofree char *version = kernel_version(k), *detail = logon_detail(p->image, k);
 
 	p->dump_id = store_next_id(p->store, &table_dumps);
 	p->run_id = store_next_id(p->store, &table_runs);
@@ -432,7 +432,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	row_text(row, DUMPS_PATH, path);
 	row_int(row, DUMPS_SIZE, (int64_t)p->image->container->size);
 	row_text(row, DUMPS_FORMAT, facts->format);
-	row_text(row, DUMPS_FORMAT_DETAIL, facts->detail);
+	row_text(row, DUMPS_FORMAT_DETAIL, detail);
 	row_text(row, DUMPS_ARCHITECTURE, architecture_name(kernel_architecture(k)));
 	row_int(row, DUMPS_PHYSICAL_MEMORY, (int64_t)p->image->bytes_present);
 	row_text(row, DUMPS_OS_BUILD, version);
@@ -518,11 +518,6 @@ static bool finish_run(struct pipeline *p, const char *sha256, const char *statu
 	       store_exec(p->store, error, "UPDATE dumps SET computer_name = (SELECT value FROM environment e JOIN processes p USING (process_id)"
 			  " WHERE p.dump_id = dumps.dump_id AND upper(e.name) = 'COMPUTERNAME' GROUP BY value ORDER BY count(*) DESC, value LIMIT 1)"
 			  " WHERE dump_id = CAST(? AS INTEGER)", dump, NULL) &&
-	       /* Fast startup logs the users off first: no field of the file's header tells it from a hibernation, the processes do. */
-	       store_exec(p->store, error, "UPDATE dumps SET format_detail = coalesce(format_detail || ', ', '') || CASE WHEN EXISTS (SELECT 1 FROM processes p"
-			  " WHERE p.dump_id = dumps.dump_id AND exit_time IS NULL AND (user_sid LIKE 'S-1-5-21-%' OR user_sid LIKE 'S-1-12-1-%'))"
-			  " THEN '" LOGON_USERS "' ELSE '" LOGON_NOBODY "' END WHERE format = 'hibernation'"
-			  " AND dump_id = CAST(? AS INTEGER) AND EXISTS (SELECT 1 FROM processes p WHERE p.dump_id = dumps.dump_id AND user_sid IS NOT NULL)", dump, NULL) &&
 	       store_exec(p->store, error, "UPDATE runs SET finished_at = ?, status = ?, message = nullif(?, '') WHERE run_id = CAST(? AS INTEGER)",
 			  time, status, message ? message : "", run, NULL) &&
 	       store_commit(p->store, error);
