@@ -182,6 +182,9 @@ void image_settle(struct image *image)
 	settle(image, &image->segments);
 	if (image->virtual_segments)
 		settle(image, &image->virtual_segments);
+	image->bytes_present = 0;
+	for (guint i = 0; i < image->segments->len; i++)
+		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
 }
 
 struct image *image_open(const char *path, GError **error)
@@ -231,8 +234,6 @@ struct image *image_open(const char *path, GError **error)
 			   "%s: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
 			   image->missing_why ? image->missing_why : "the file ends early", image->bytes_missing);
 	image_settle(image);
-	for (guint i = 0; i < image->segments->len; i++)
-		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
 	return image;
 }
 

@@ -201,7 +201,7 @@ DEFINE_AUTO(image, image_close)
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
-/* Puts the ranges into order. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
+/* Puts the ranges into order and counts bytes_present. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
 void image_settle(struct image *image);
 /* Empty ones, for image->triage and image->minidump. */
 struct image_triage *image_triage_create(void);

@@ -255,15 +255,10 @@ static void tell_user_memory(struct image *image)
 {
 	struct image_facts *facts = &image->facts;
 
-	uint64_t present = 0;
-
 	image_settle(image);
-	for (guint i = 0; i < image->segments->len; i++)
-		present += g_array_index(image->segments, struct segment, i).length;
-	int evidence = present == facts->memory_total ? 1 : crashdump_user_memory(image);	/* all of memory has that of programs */
+	int evidence = image->bytes_present == facts->memory_total ? 1 : crashdump_user_memory(image);	/* all of memory has that of programs */
 	bool live = facts->dump_attributes & DUMP_ATTRIBUTE_LIVE || facts->bugcheck_code == 0x161 /* LIVE_SYSTEM_DUMP */;
 	bool filtered = facts->dump_attributes & DUMP_ATTRIBUTE_FILTER;
-
 	const bool kernel_only = types[facts->dump_type].kernel_only;
 
 	facts->no_user_memory = evidence < 0 ? kernel_only && !live && !filtered : !evidence;
