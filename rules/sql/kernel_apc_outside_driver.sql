@@ -3,6 +3,8 @@
 -- confidence: 80
 -- attack: T1055.004
 -- title: An APC of a thread of {name} ({pid}) runs {address} in the kernel, {where}
+-- An APC has a routine in the kernel to free it at least, and one for when its thread ends: drivers' code. A list of drivers that ends
+-- early says nothing of what it lacks.
 SELECT p.process_id, p.name, p.pid, a.target AS address, 1 AS length,
        CASE WHEN d.driver_id IS NULL THEN 'where no driver is loaded' ELSE 'in the unlinked driver ' || coalesce(d.name, '(without a name)') END AS "where",
        json_object('apc', printf('0x%x', a.address), 'tid', a.tid, 'mode', a.mode, 'routine', a.routine, 'normal_routine', printf('0x%x', a.normal_routine),

@@ -7,14 +7,13 @@
 -- was hijacked, or its code calls the kernel by itself. The functions of a just-in-time compiler are interrupted there, too.
 SELECT p.process_id, p.name, p.pid, t.instruction_pointer AS address, 1 AS length,
        CASE WHEN v.vad_id IS NULL THEN 'where no VAD describes memory' ELSE 'in ' || v.type || ' memory' END AS "where",
-       iif(c.functions >= 4 AND c.invalid * 20 <= c.sampled AND c.entropy < 7 AND c.peb_access + c.syscalls + c.getpc = 0, 'low', 'high') AS severity,
-       iif(c.functions >= 4 AND c.invalid * 20 <= c.sampled AND c.entropy < 7 AND c.peb_access + c.syscalls + c.getpc = 0, 30, 80) AS confidence,
+       iif(c.compiled, 'low', 'high') AS severity, iif(c.compiled, 30, 80) AS confidence,
        json_object('tid', t.tid, 'instruction_pointer', printf('0x%x', t.instruction_pointer), 'stack_pointer', printf('0x%x', t.stack_pointer),
                    'win32_start_address', printf('0x%x', t.win32_start_address), 'state', t.state, 'wait_reason', t.wait_reason, 'region', printf('0x%x', v.start_address),
                    'protection', v.protection, 'pages_executable', v.pages_executable, 'compiled_functions', c.functions) AS detail
 FROM threads t JOIN processes p USING (process_id)
 LEFT JOIN vads v ON v.process_id = t.process_id AND t.instruction_pointer BETWEEN v.start_address AND v.end_address
-LEFT JOIN code_regions c ON c.process_id = t.process_id AND t.instruction_pointer BETWEEN c.address AND c.address + c.length - 1
+LEFT JOIN (SELECT *, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AND peb_access + syscalls + getpc = 0 AS compiled FROM code_regions) c ON c.process_id = t.process_id AND t.instruction_pointer BETWEEN c.address AND c.address + c.length - 1
 WHERE p.dump_id = :dump_id AND t.instruction_pointer > 0xffff AND t.teb <> 0 AND p.exit_time IS NULL AND t.exit_time IS NULL
   AND (v.vad_id IS NULL OR (v.type <> 'image' AND (v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')))
   AND EXISTS (SELECT 1 FROM vads x WHERE x.process_id = p.process_id AND x.type = 'image')

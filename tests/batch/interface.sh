@@ -24,6 +24,7 @@ complete_line() {	# words; the last is what stands before the cursor
 }
 complete_line memsieve ''
 ok "completion knows the commands" [ "$(printf '%s\n' "${COMPREPLY[@]}" | grep -v -- -- | sort)" = "$(echo "$commands" | sort)" ]
+letters=$(for c in $commands; do "$memsieve" "$c" --help; done | sed -n 's/^  -\([a-z]\), --[a-z-]*=.*/\1/p' | sort -u | tr -d '\n')
 for c in $commands; do
 	"$memsieve" "$c" --help >help 2>err || die "memsieve $c --help"
 	grep -q "memsieve $c" help || die "memsieve $c --help does not name it"
@@ -61,7 +62,9 @@ done
 ok "info says the same both ways" [ "$("$memsieve" info --json "$dump" | python3 -c 'import json, sys; print(json.load(sys.stdin)["kernel"]["guid_age"])')" = "$(sed -n 's/^PDB .* //p' text)" ]
 "$memsieve" analyze -q -o case.db "$dump" || [ $? = 3 ] || die "analyze"
 ok "-j2 and -oFILE, as others have it" sh -c "'$memsieve' analyze -q -j2 -oattached.db '$dump'; [ \$? = 0 -o \$? = 3 ] && [ -s attached.db ]"
-ok "what stands after -- is a name" status 1 "$memsieve" analyze -q -o none.db -- -j2
+named() { status 1 "$memsieve" analyze -q -o none.db -- -j2 && grep -q '^memsieve: -j2: ' err; }
+ok "what stands after -- is a name" named
+ok "so do all options with a value" [ "$letters" = "$(sed -n 's/^#define WITH_VALUE "\(.*\)"$/\1/p' "$srcdir/analyzer/main.c")" ]
 ok "query --json" json query --json case.db triage
 ok "batch --status --json" sh -c "'$memsieve' batch -q --json --case b.db '$dump' >/dev/null 2>&1; '$memsieve' batch --json --case b.db --resume '$dump' >/dev/null; '$memsieve' batch --status b.db --json | python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]'"
 
