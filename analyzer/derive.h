@@ -125,7 +125,7 @@ bool derive_same_build(const struct evidence *e, const char *family);
 struct layout *derive_layout(struct evidence *e, struct layout *const *priors, size_t n);
 /* Does nothing in a 32-bit kernel's structures contradict a family? */
 bool derive_narrow_fits(struct evidence *e, const struct layout *prior);
-/* A 32-bit kernel's that fits none of its priors (at least one), from the one with which most can be found. Never NULL. */
+/* A 32-bit kernel's that fits none of its priors, from the one with which most can be found; NULL without priors. */
 struct layout *derive_narrow(struct evidence *e, struct layout *const *priors, size_t n);
 /* The part of it that is behind processes and threads. */
 void derive_narrow_memory(struct derive *d);

@@ -480,6 +480,8 @@ struct layout *derive_narrow(struct evidence *e, struct layout *const *priors, s
 		layout_destroy(layout);
 		layout = g_steal_pointer(&copy);
 	}
+	if (!layout)
+		return NULL;
 	layout->source = LAYOUT_DERIVED;
 	layout->base = layout->origin;
 	layout_visit_fields(layout, mark, &best.foreign);

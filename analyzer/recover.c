@@ -150,7 +150,7 @@ static struct layout *choose_family(struct evidence *e, const GPtrArray *priors)
 		}
 		return layout;
 	}
-	if (!e->process_head || !e->processes->len || !priors->len)
+	if (!e->process_head || !e->processes->len)
 		return NULL;
 	return derive_narrow(e, (struct layout *const *)priors->pdata, priors->len);
 }
