@@ -10,6 +10,7 @@
 #endif
 #include <string.h>
 #include "crashdump.h"
+#include "layout.h"
 #include "text.h"
 #include "limit.h"
 
@@ -24,12 +25,18 @@ enum {
 	DRIVER_LIST = 0x30, DRIVER_COUNT = 0x34, STRING_POOL = 0x38, STRING_POOL_SIZE = 0x3c, TOP_OF_STACK = 0x48,
 };
 
+/* Where the copied objects have what: 0 unknown. */
+struct object_offsets {
+	uint32_t process_size, process_parent, process_peb, process_dtb, thread_size, thread_process, prcb_size, prcb_thread, prcb_number;
+};
+
 struct triage {
 	struct crashdump *dump;
 	struct image *image;
 	struct image_triage *out;
 	struct bytes head;
 	unsigned word;			/* bytes of a pointer */
+	struct object_offsets offsets;
 };
 
 static uint32_t field(struct triage *t, unsigned offset)
@@ -40,6 +47,11 @@ static uint32_t field(struct triage *t, unsigned offset)
 static uint32_t late_field(struct triage *t, unsigned offset32, unsigned offset64)
 {
 	return field(t, t->dump->is_64bit ? offset64 : offset32);
+}
+
+static bool is_kernel_address(struct triage *t, uint64_t va)
+{
+	return t->dump->is_64bit ? va >> 47 == 0x1ffff : va >= 0x80000000u && va <= 0xffffffffu;
 }
 
 static char *driver_name(struct triage *t, uint64_t offset)
@@ -56,42 +68,67 @@ static char *driver_name(struct triage *t, uint64_t offset)
 	return text_from_utf16(text.p, text.n, TRUE);
 }
 
+static uint64_t driver_base(struct triage *t, struct bytes *entry)
+{
+	return bytes_at(entry, t->word + (t->word == 8 ? 0x30 : 0x18), t->word);
+}
+
+/* A name behind the headers, and a page of the kernel's half: drivers begin there. */
+static bool is_driver_entry(struct triage *t, uint64_t offset, unsigned stride)
+{
+	struct bytes entry = file_slice(t->image->file, offset, stride);
+	const uint64_t name = bytes_at(&entry, 0, 4), base = driver_base(t, &entry);
+
+	return !entry.bad && name > t->dump->header_size && name < t->image->file->size && is_kernel_address(t, base) && !(base & PAGE_MASK);
+}
+
 /* _DUMP_DRIVER_ENTRY: an offset of the name, then a KLDR_DATA_TABLE_ENTRY, of which Windows fills some fields. */
 static void read_drivers(struct triage *t)
 {
-	uint64_t at = field(t, DRIVER_LIST);
-	uint32_t count = field(t, DRIVER_COUNT), pool = field(t, STRING_POOL), pool_size = field(t, STRING_POOL_SIZE);
+	uint64_t list = field(t, DRIVER_LIST), at;
+	uint32_t count = field(t, DRIVER_COUNT), pool = field(t, STRING_POOL), odd = 0;
 	unsigned w = t->word, stride = w == 8 ? 0x90 : 0x4c;
 
-	if (!at || !count)
+	if (!count || (!list && !pool))
 		return;
-	/* The string pool follows the list: builds that pad the entry tell so by it. */
-	if (pool > at && (pool - at) / count >= stride && (pool - at) / count <= stride + 0x40 && (pool - at) % count == 0)
-		stride = (unsigned)((pool - at) / count);
+	/* The string pool follows the list: builds that pad the entry tell so by it, and a wrong offset of the list is found by it. */
+	if (pool > list && (pool - list) / count >= stride && (pool - list) / count <= stride + 0x40 && (pool - list) % count == 0)
+		stride = (unsigned)((pool - list) / count);
+	const uint64_t length = (uint64_t)count * stride;
+	if (!is_driver_entry(t, list, stride) && pool > length && is_driver_entry(t, pool - length, stride)) {
+		image_remark(t->image, 0, "triage dump: DriverListOffset at 0x%x is 0x%" G_GINT64_MODIFIER "x, no driver's entry is there: the list of %u ends at the string pool and begins at 0x%" G_GINT64_MODIFIER "x",
+			     t->dump->header_size + DRIVER_LIST, list, count, pool - length);
+		list = pool - length;
+	}
+	if (pool > list && (pool - list) / stride < count) {
+		const uint32_t most = (uint32_t)((pool - list) / stride);
+		if (!is_driver_entry(t, list + (uint64_t)most * stride, stride)) {
+			image_remark(t->image, 0, "triage dump: DriverCount at 0x%x is %u, but after %u drivers the string pool begins, at 0x%x: the list ends there",
+				     t->dump->header_size + DRIVER_COUNT, count, most, pool);
+			count = most;
+		}
+	}
 	if (count > MAX_DRIVERS) {
 		image_note(t->image, FAULT_LIMIT, 0, "triage dump: DriverCount at 0x%x is %u, above %u",
 			   t->dump->header_size + DRIVER_COUNT, count, MAX_DRIVERS);
 		count = MAX_DRIVERS;
 	}
+	at = list;
 	for (uint32_t i = 0; i < count; i++, at += stride) {
 		struct bytes b = file_slice(t->image->file, at, stride);
 		if (b.bad) {
 			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
-				   "triage dump: %u drivers at 0x%x: the file ends at number %u", count,
-				   field(t, DRIVER_LIST), i);
-			return;
+				   "triage dump: %u drivers at 0x%x: the file ends at number %u", count, (unsigned)list, i);
+			break;
 		}
-		/* Behind the last entry stands something else, whatever DriverCount says. */
-		const uint32_t name = (uint32_t)bytes_at(&b, 0, 4);
-		if (i && pool > field(t, DRIVER_LIST) && pool < t->image->file->size && (name < pool || name - pool >= pool_size)) {
-			image_remark(t->image, 0, "triage dump: DriverCount at 0x%x is %u, the name of number %u, at 0x%x, is not in the string pool (0x%x, %u bytes): the list ends there",
-				     t->dump->header_size + DRIVER_COUNT, field(t, DRIVER_COUNT), i, name, pool, pool_size);
-			return;
+		if (!is_driver_entry(t, at, stride)) {
+			odd++;
+			continue;
 		}
 		struct bytes entry = bytes_slice(b, w, stride - w);	/* the KLDR_DATA_TABLE_ENTRY */
 		struct image_driver driver = {
 			.name = driver_name(t, bytes_at(&b, 0, 4)),
-			.base = bytes_at(&entry, w == 8 ? 0x30 : 0x18, w),
+			.base = driver_base(t, &b),
 			.entry_point = bytes_at(&entry, w == 8 ? 0x38 : 0x1c, w),
 			.size = bytes_at(&entry, w == 8 ? 0x40 : 0x20, 4),
 			.checksum = (uint32_t)bytes_at(&entry, w == 8 ? 0x78 : 0x40, 4),
@@ -99,6 +136,9 @@ static void read_drivers(struct triage *t)
 		};
 		g_array_append_val(t->out->drivers, driver);
 	}
+	if (odd)
+		image_note(t->image, FAULT_IMPLAUSIBLE, 0, "triage dump: %u of %u entries of the driver list at 0x%x, of 0x%x bytes each, are no driver's: no name, or no page of the kernel's half begins them",
+			   odd, count, (unsigned)list, stride);
 }
 
 /* _DUMP_UNLOADED_DRIVERS: a count, then { UNICODE_STRING Name, WCHAR DriverName[12], StartAddress, EndAddress }. */
@@ -137,33 +177,49 @@ static void read_unloaded(struct triage *t)
 	}
 }
 
-/* _TRIAGE_DATA_BLOCK: Address (8 bytes in both), Offset, Size. */
+/* At ValidOffset. */
+static bool has_mark(const struct file *file, uint32_t offset)
+{
+	struct bytes valid = file_slice(file, offset, 4);
+
+	return !valid.bad && !memcmp(valid.p, "TRGD", 4);
+}
+
+/* _TRIAGE_DATA_BLOCK: Address (8 bytes in both), Offset, Size. The first block's bytes follow the list. */
 static void read_blocks(struct triage *t)
 {
-	uint64_t at = late_field(t, 0x60, 0x78);
-	uint32_t count = late_field(t, 0x64, 0x7c);
-
-	if (!at)
-		return;
-	if (count > MAX_BLOCKS) {
-		image_note(t->image, FAULT_LIMIT, 0, "triage dump: DataBlocksCount is %u, above %u", count, MAX_BLOCKS);
-		count = MAX_BLOCKS;
-	}
+	const uint32_t list = late_field(t, 0x60, 0x78), count = late_field(t, 0x64, 0x7c), mark = field(t, 8);
 	const uint64_t end = MAX(field(t, 4), t->image->file->size);	/* SizeOfDump */
-	for (uint32_t i = 0; i < count; i++, at += 16) {
+	struct bytes first = file_slice(t->image->file, list, 16);
+	const uint64_t data = bytes_at(&first, 8, 4);
+	const bool impossible = list + 16 * (uint64_t)count > end;
+	uint32_t n = count;
+
+	if (!list)
+		return;
+	if (count > MAX_BLOCKS && !impossible)
+		image_note(t->image, FAULT_LIMIT, 0, "triage dump: DataBlocksCount is %u, above %u", count, MAX_BLOCKS);
+	n = MIN(n, MAX_BLOCKS);
+	for (uint32_t i = 0; i < n; i++) {
+		const uint64_t at = list + 16 * (uint64_t)i;
 		struct bytes b = file_slice(t->image->file, at, 16);
 		uint64_t va = bytes_u64(&b), offset = bytes_u32(&b), size = bytes_u32(&b);
+		const bool ended = i && (at == data || (at >= mark && has_mark(t->image->file, mark)));
+		if (ended && (impossible || b.bad || offset + size > end)) {
+			image_remark(t->image, 0, "triage dump: DataBlocksCount is %u, but after %u the list has met what follows it, at 0x%" G_GINT64_MODIFIER "x: it ends there",
+				     count, i, at);
+			break;
+		}
 		if (b.bad) {
 			image_note(t->image, FAULT_NOT_IN_DUMP, 0,
-				   "triage dump: %u data blocks at 0x%x: the file ends at number %u", count,
-				   late_field(t, 0x60, 0x78), i);
+				   "triage dump: %u data blocks at 0x%x: the file ends at number %u", count, list, i);
 			break;
 		}
 		if (offset + size > end) {
 			image_note(t->image, FAULT_IMPLAUSIBLE, 0,
 				   "triage dump: DataBlocksCount is %u, number %u has %" G_GUINT64_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
 				   "x, the dump 0x%" G_GINT64_MODIFIER "x: the list is read up to there",
-				   late_field(t, 0x64, 0x7c), i, size, offset, end);
+				   count, i, size, offset, end);
 			break;
 		}
 		if (!t->dump->is_64bit)
@@ -196,7 +252,7 @@ static uint16_t kdbg_offset(struct triage *t, unsigned offset)
 }
 
 enum {
-	KDBG_KERNEL_BASE = 0x18, KDBG_PROCESSOR_BLOCK = 0x218, KDBG_KTHREAD_PROCESS = 0x2a0, KDBG_EPROCESS_SIZE = 0x2a8,
+	KDBG_KERNEL_BASE = 0x18, KDBG_NT_BUILD_LAB = 0x208, KDBG_PROCESSOR_BLOCK = 0x218, KDBG_KTHREAD_PROCESS = 0x2a0, KDBG_EPROCESS_SIZE = 0x2a8,
 	KDBG_EPROCESS_PEB = 0x2aa, KDBG_EPROCESS_PARENT = 0x2ac, KDBG_EPROCESS_DTB = 0x2ae, KDBG_PRCB_SIZE = 0x2b0,
 	KDBG_PRCB_THREAD = 0x2b4, KDBG_PRCB_NUMBER = 0x2be, KDBG_ETHREAD_SIZE = 0x2c0,
 };
@@ -205,7 +261,7 @@ static bool is_kdbg(struct triage *t, uint32_t offset, uint32_t size)
 {
 	struct bytes b = file_slice(t->image->file, offset, size);
 
-	return offset && size >= 0x2c2 && !b.bad && !memcmp(b.p + 0x10, "KDBG", 4);
+	return offset && size >= KDBG_NT_BUILD_LAB && !b.bad && !memcmp(b.p + 0x10, "KDBG", 4);
 }
 
 /* The block by its tag, where the header doesn't lead to it: DBGKD_DEBUG_DATA_HEADER64 has its size behind the tag. */
@@ -242,40 +298,37 @@ static void read_kdbg(struct triage *t)
 		facts->kernel_base.v = (uint32_t)facts->kernel_base.v;
 }
 
-static bool is_kernel_address(struct triage *t, uint64_t va)
+/*
+ * What the debugger data block says, which is right for builds nobody knows; where it ends before that (until Windows XP) or is
+ * lost, what is known of the build.
+ */
+static void find_offsets(struct triage *t)
 {
-	return t->dump->is_64bit ? va >> 47 == 0x1ffff : va >= 0x80000000u && va <= 0xffffffffu;
-}
+	const struct image_facts *facts = &t->image->facts;
+	struct object_offsets *o = &t->offsets;
 
-/* The addresses of the copies: the PRCB names the thread, the thread its process, and KiProcessorBlock, when
- * it is among the blocks, the PRCB. */
-static void read_copies(struct triage *t)
-{
-	struct image_triage *out = t->out;
-	bool known = out->kdbg.length;
-
-	out->prcb = copy_at(t, field(t, PRCB), known ? kdbg_offset(t, KDBG_PRCB_SIZE) : 0);
-	out->process = copy_at(t, field(t, PROCESS), known ? kdbg_offset(t, KDBG_EPROCESS_SIZE) : 0);
-	out->thread = copy_at(t, field(t, THREAD), known ? kdbg_offset(t, KDBG_ETHREAD_SIZE) : 0);
-	out->call_stack = copy_at(t, field(t, CALL_STACK), field(t, CALL_STACK_SIZE));
-	out->call_stack.va = bytes_at(&t->head, TOP_OF_STACK, t->word);
-	if (known) {
-		uint64_t thread = copy_value(t, &out->prcb, kdbg_offset(t, KDBG_PRCB_THREAD), t->word);
-		uint64_t process = copy_value(t, &out->thread, kdbg_offset(t, KDBG_KTHREAD_PROCESS), t->word);
-		if (is_kernel_address(t, thread))
-			out->thread.va = thread;
-		if (is_kernel_address(t, process))
-			out->process.va = process;
+	if (t->out->kdbg.length >= KDBG_ETHREAD_SIZE + 2) {
+		*o = (struct object_offsets){
+			.process_size = kdbg_offset(t, KDBG_EPROCESS_SIZE), .process_parent = kdbg_offset(t, KDBG_EPROCESS_PARENT),
+			.process_peb = kdbg_offset(t, KDBG_EPROCESS_PEB), .process_dtb = kdbg_offset(t, KDBG_EPROCESS_DTB),
+			.thread_size = kdbg_offset(t, KDBG_ETHREAD_SIZE), .thread_process = kdbg_offset(t, KDBG_KTHREAD_PROCESS),
+			.prcb_size = kdbg_offset(t, KDBG_PRCB_SIZE), .prcb_thread = kdbg_offset(t, KDBG_PRCB_THREAD),
+			.prcb_number = kdbg_offset(t, KDBG_PRCB_NUMBER),
+		};
+		return;
 	}
-	const struct image_copy *copies[] = { &out->call_stack, &out->kdbg, &out->process, &out->thread };
-	for (size_t i = 0; i < G_N_ELEMENTS(copies); i++)
-		if (copies[i]->length && copies[i]->va)
-			image_add_virtual(t->image, (va_t){ copies[i]->va }, copies[i]->length, copies[i]->offset);
-	uint32_t page = late_field(t, 0x50, 0x68), page_size = late_field(t, 0x54, 0x6c);
-	uint64_t page_va = bytes_at(&t->head, t->dump->is_64bit ? 0x60 : 0x4c, t->word);
-	if (page && page_size && page_va)
-		image_add_virtual(t->image, (va_t){ page_va }, page_size, page);
+	AUTO(layout) l = layout_family(facts->os_build, 0, !t->dump->is_64bit ? LAYOUT_X86 : facts->architecture == ARCH_ARM64 ? LAYOUT_ARM64 : LAYOUT_X64);
+	if (!l)
+		return;
+	*o = (struct object_offsets){
+		.process_size = l->eprocess.size_, .process_parent = l->eprocess.InheritedFromUniqueProcessId.offset,
+		.process_peb = l->eprocess.Peb.offset, .process_dtb = l->kprocess.DirectoryTableBase.offset,
+		.thread_size = l->ethread.size_, .thread_process = l->kthread.ApcState.offset + l->kapc_state.Process.offset,
+		.prcb_size = l->kprcb.Number.offset + 4, .prcb_thread = l->kprcb.CurrentThread.offset, .prcb_number = l->kprcb.Number.offset,
+	};
 }
+
+enum { PROCESS_OBJECT = 3, THREAD_OBJECT = 6 };		/* _DISPATCHER_HEADER.Type, of KOBJECTS */
 
 /*
  * UniqueProcessId stands right before ActiveProcessLinks in every build, and the
@@ -283,16 +336,18 @@ static void read_copies(struct triage *t)
  * the thread confirms is it. ImageFileName comes after the parent's id, and is the
  * first aligned run of 2-14 printable characters with a NUL behind it.
  */
-static void identify(struct triage *t)
+static bool identify_copies(struct triage *t, bool typed)
 {
 	struct image_triage *out = t->out;
 	unsigned w = t->word;
 	struct bytes process = file_slice(t->image->file, out->process.offset, out->process.length);
 	struct bytes thread = file_slice(t->image->file, out->thread.offset, out->thread.length);
-	uint32_t parent = kdbg_offset(t, KDBG_EPROCESS_PARENT);
+	const uint32_t parent = t->offsets.process_parent;
 
 	if (!out->process.length || !out->thread.length || parent < 4 * w || parent + w > process.n)
-		return;
+		return false;
+	if (typed && (process.p[0] != PROCESS_OBJECT || thread.p[0] != THREAD_OBJECT))
+		return false;
 	for (uint32_t o = 4 * w; o + 3 * w <= parent && !out->identified; o += w) {
 		uint64_t pid = bytes_at(&process, o, w);
 		if (!pid || pid & 3 || pid > G_MAXUINT32 || !is_kernel_address(t, bytes_at(&process, o + w, w)) ||
@@ -310,12 +365,11 @@ static void identify(struct triage *t)
 		}
 	}
 	if (!out->identified)
-		return;
+		return false;
 	out->ppid = (uint32_t)bytes_at(&process, parent, w);
 	out->ppid_offset = parent;
-	out->peb_offset = kdbg_offset(t, KDBG_EPROCESS_PEB);
-	out->process_dtb.v =
-		bytes_at(&process, kdbg_offset(t, KDBG_EPROCESS_DTB), w) & ~(uint64_t)(w == 8 ? PAGE_MASK : 31);
+	out->peb_offset = t->offsets.process_peb;
+	out->process_dtb.v = bytes_at(&process, t->offsets.process_dtb, w) & ~(uint64_t)(w == 8 ? PAGE_MASK : 31);
 	for (uint32_t o = parent + w; o + 15 <= process.n && !out->process_name; o += w) {
 		unsigned n = 0;
 		while (n < 15 && process.p[o + n] >= 0x20 && process.p[o + n] < 0x7f)
@@ -325,6 +379,64 @@ static void identify(struct triage *t)
 			out->name_offset = o;
 		}
 	}
+	return true;
+}
+
+/*
+ * Process, thread and stack follow each other, each at a multiple of 8, and the processor's block comes before them or after them:
+ * where an offset is wrong, the others lead to what it is of.
+ */
+static void identify(struct triage *t)
+{
+	struct image_triage *out = t->out;
+	const struct object_offsets *sizes = &t->offsets;
+	const uint32_t process = field(t, PROCESS), thread = field(t, THREAD);
+	const uint32_t process_size = (sizes->process_size + 7) & ~7u, thread_size = (sizes->thread_size + 7) & ~7u;
+	const uint32_t before_stack = field(t, CALL_STACK) - thread_size, behind_prcb = field(t, PRCB) + ((sizes->prcb_size + 7) & ~7u);
+	const struct { uint32_t process, thread; } places[] = {
+		{ process, thread }, { thread - process_size, thread }, { process, process + process_size },
+		{ before_stack - process_size, before_stack }, { behind_prcb, behind_prcb + process_size },
+	};
+	bool known = false;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(places) && !known && process_size && thread_size; i++) {
+		out->process = copy_at(t, places[i].process, sizes->process_size);
+		out->thread = copy_at(t, places[i].thread, sizes->thread_size);
+		known = identify_copies(t, true);
+		if (known && i)
+			image_remark(t->image, 0, "triage dump: ProcessOffset and ThreadOffset at 0x%x are 0x%x and 0x%x: the process and its thread are at 0x%x and 0x%x",
+				     t->dump->header_size + PROCESS, process, thread, places[i].process, places[i].thread);
+	}
+	if (!known) {
+		out->process = copy_at(t, process, sizes->process_size);
+		out->thread = copy_at(t, thread, sizes->thread_size);
+		(void)identify_copies(t, false);
+	}
+}
+
+/* The addresses of the copies: the PRCB names the thread, the thread its process, and KiProcessorBlock, when
+ * it is among the blocks, the PRCB. */
+static void read_copies(struct triage *t)
+{
+	struct image_triage *out = t->out;
+
+	out->prcb = copy_at(t, field(t, PRCB), t->offsets.prcb_size);
+	out->call_stack = copy_at(t, field(t, CALL_STACK), field(t, CALL_STACK_SIZE));
+	out->call_stack.va = bytes_at(&t->head, TOP_OF_STACK, t->word);
+	uint64_t thread = out->prcb.length ? copy_value(t, &out->prcb, t->offsets.prcb_thread, t->word) : 0;
+	uint64_t process = out->thread.length ? copy_value(t, &out->thread, t->offsets.thread_process, t->word) : 0;
+	if (is_kernel_address(t, thread))
+		out->thread.va = thread;
+	if (is_kernel_address(t, process))
+		out->process.va = process;
+	const struct image_copy *copies[] = { &out->call_stack, &out->kdbg, &out->process, &out->thread };
+	for (size_t i = 0; i < G_N_ELEMENTS(copies); i++)
+		if (copies[i]->length && copies[i]->va)
+			image_add_virtual(t->image, (va_t){ copies[i]->va }, copies[i]->length, copies[i]->offset);
+	uint32_t page = late_field(t, 0x50, 0x68), page_size = late_field(t, 0x54, 0x6c);
+	uint64_t page_va = bytes_at(&t->head, t->dump->is_64bit ? 0x60 : 0x4c, t->word);
+	if (page && page_size && page_va)
+		image_add_virtual(t->image, (va_t){ page_va }, page_size, page);
 }
 
 /* The PRCB's own address, from KiProcessorBlock. The blocks are not sorted yet. */
@@ -335,7 +447,7 @@ static void locate_prcb(struct triage *t)
 
 	if (!out->kdbg.length || !out->prcb.length || !blocks)
 		return;
-	uint32_t number = (uint32_t)copy_value(t, &out->prcb, kdbg_offset(t, KDBG_PRCB_NUMBER), 4);
+	uint32_t number = (uint32_t)copy_value(t, &out->prcb, t->offsets.prcb_number, 4);
 	uint64_t slot = copy_value(t, &out->kdbg, KDBG_PROCESSOR_BLOCK, 8);
 	if (!t->dump->is_64bit)
 		slot = (uint32_t)slot;
@@ -352,14 +464,6 @@ static void locate_prcb(struct triage *t)
 		image_add_virtual(t->image, (va_t){ va }, out->prcb.length, out->prcb.offset);
 		return;
 	}
-}
-
-/* At ValidOffset. */
-static bool has_mark(const struct file *file, uint32_t offset)
-{
-	struct bytes valid = file_slice(file, offset, 4);
-
-	return !valid.bad && !memcmp(valid.p, "TRGD", 4);
 }
 
 bool crashdump_is_triage(const struct crashdump *dump)
@@ -390,9 +494,10 @@ bool crashdump_triage(struct crashdump *dump, GError **error)
 	read_unloaded(&t);
 	read_kdbg(&t);
 	read_blocks(&t);
+	find_offsets(&t);
+	identify(&t);
 	read_copies(&t);
 	locate_prcb(&t);
-	identify(&t);
 	/* SizeOfDump: what the kernel wrote at the crash; secondary data was appended to it. */
 	uint32_t size = field(&t, 4);
 	if (size > image->file->size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Windows crash dumps: DUMP_HEADER64 (of 32-bit machines DUMP_HEADER), then the run list's pages (1), a
- * bitmap and its pages (2, 5, 6, 7), or, of 64-bit machines, a table of ranges and theirs (8, 9, 0xA).
+ * bitmap and its pages (2, 5, 6, 7), or a table of ranges and theirs (8, 9, 0xA).
  * `defect kind=header` makes the header say what isn't so.
  */
 #include "writers.h"
@@ -10,7 +10,6 @@
 
 #define ATTRIBUTE_LIVE 0x10u
 #define ATTRIBUTE_FILTER 0x40u
-#define CRASH_HEADER32_SIZE 0x1000u
 #define MAX_RUNS 42u		/* what fits in PhysicalMemoryBlockBuffer */
 
 struct run { uint64_t first, pages; };
@@ -61,7 +60,7 @@ static void crash_header32(struct output *o, unsigned type, uint64_t required, u
 		put_le(header + fields[i].at, fields[i].value, fields[i].width);
 }
 
-void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE])
+static void crash_header64(struct output *o, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE])
 {
 	struct sample *s = o->sample;
 	struct item *crash = description_item(s->description, "crash");
@@ -69,8 +68,6 @@ void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t he
 	uint64_t pages = 0, first = 0, n;
 	unsigned runs = 0;
 
-	if (s->width == 4)
-		item_fail(o->item, "dumps of this type are not written of 32-bit machines");
 	for (unsigned i = 0; i < CRASH_HEADER_SIZE; i += 4)
 		memcpy(header + i, "PAGE", 4);
 	memcpy(header, "PAGEDU64", 8);
@@ -116,6 +113,16 @@ void crash_header(struct output *o, unsigned type, uint64_t required, uint8_t he
 	put_le(header + 0xf10, rip, 8);
 	memset(header + 0xfb0, 0, 128);
 	g_strlcpy((char *)header + 0xfb0, item_text(crash, "comment", ""), 128);
+}
+
+unsigned crash_header(struct output *o, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE])
+{
+	if (o->sample->width == 4) {
+		crash_header32(o, type, required, header);
+		return CRASH_HEADER32_SIZE;
+	}
+	crash_header64(o, type, required, header);
+	return CRASH_HEADER_SIZE;
 }
 
 /* ---- secondary data: `output secondary` appends one blob */
@@ -173,8 +180,7 @@ static void write_full(struct output *o)
 	unsigned n = collect_runs(o, false, runs);
 
 	if (o->sample->width == 4) {
-		crash_header32(o, 1, CRASH_HEADER32_SIZE + total(runs) * PAGE_SIZE, header);
-		output_bytes(o, header, CRASH_HEADER32_SIZE);
+		output_bytes(o, header, crash_header(o, 1, CRASH_HEADER32_SIZE + total(runs) * PAGE_SIZE, header));
 		write_run_pages(o, runs);
 		return;
 	}
@@ -213,7 +219,7 @@ static void write_bitmap(struct output *o, unsigned type, const char *signature,
 	g_autofree uint8_t *map = g_malloc0(bytes);
 
 	collect_runs(o, kernel_only, runs);
-	(narrow ? crash_header32 : crash_header)(o, type, first + total(runs) * PAGE_SIZE, header);
+	crash_header(o, type, first + total(runs) * PAGE_SIZE, header);
 	output_bytes(o, header, header_size);
 	memcpy(head, signature, 8);
 	if (old) {	/* 32-bit fields, then an RTL_BITMAP */
@@ -270,10 +276,10 @@ static void write_ranges(struct output *o, unsigned type, bool kernel_only)
 	g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(struct run));
 	unsigned n = collect_runs(o, kernel_only, runs);
 	uint64_t metadata = 0x10 + 16 * (uint64_t)n;
-	uint64_t first = (CRASH_HEADER_SIZE + 0x30 + 16 * (uint64_t)(n + 1) + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
+	uint64_t header_size = o->sample->width == 4 ? CRASH_HEADER32_SIZE : CRASH_HEADER_SIZE;
+	uint64_t first = (header_size + 0x30 + 16 * (uint64_t)(n + 1) + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 
-	crash_header(o, type, first + total(runs) * PAGE_SIZE, header);
-	output_bytes(o, header, sizeof(header));
+	output_bytes(o, header, crash_header(o, type, first + total(runs) * PAGE_SIZE, header));
 	put_le(head, 0x40, 4);
 	memcpy(head + 4, "RDMPDUMP", 8);
 	put_le(head + 0x10, metadata, 8);
@@ -313,8 +319,7 @@ static void write_header_only(struct output *o)
 {
 	uint8_t header[CRASH_HEADER_SIZE];
 
-	crash_header(o, 3, CRASH_HEADER_SIZE, header);
-	output_bytes(o, header, sizeof(header));
+	output_bytes(o, header, crash_header(o, 3, o->sample->width == 4 ? CRASH_HEADER32_SIZE : CRASH_HEADER_SIZE, header));
 }
 
 const struct writer crash_writers[] = {

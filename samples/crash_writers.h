@@ -5,6 +5,8 @@
 
 #define CRASH_HEADER_SIZE 0x2000u
 
-/* DUMP_HEADER64 of that DumpType; required: RequiredDumpSpace. */
-void crash_header(struct output *output, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE]);
+#define CRASH_HEADER32_SIZE 0x1000u
+
+/* DUMP_HEADER64, or a 32-bit machine's DUMP_HEADER, of that DumpType; required: RequiredDumpSpace. Returns its size. */
+unsigned crash_header(struct output *output, unsigned type, uint64_t required, uint8_t header[CRASH_HEADER_SIZE]);
 #endif

@@ -105,7 +105,8 @@ void processors_init(struct sample *s)
 	unsigned size = MAX(s->layout->kpcr.size_, block.offset + s->layout->kprcb.size_);
 	if (s->width == 4)
 		size = 5 * PAGE_SIZE;	/* the headers know no size of it; VendorString of Windows 10 lies near the end */
-	uint64_t pcr = kernel_pages(s, (size + PAGE_MASK) / PAGE_SIZE), prcb = pcr + (s->width == 4 ? 0x120 : block.offset);
+	const unsigned pages = (size + PAGE_MASK) / PAGE_SIZE;
+	uint64_t pcr = kernel_pages(s, pages), prcb = pcr + (s->width == 4 ? 0x120 : block.offset);
 
 	if (s->memory->paging == PAGING_X64 || s->memory->paging == PAGING_X64_LA57)
 		low_stub(s);
@@ -128,6 +129,7 @@ void processors_init(struct sample *s)
 	SET_GLOBAL(s, KeNumberProcessors, 1, 4);
 	POINT_GLOBAL(s, KiProcessorBlock, prcb);
 	s->prcb = prcb;
+	s->prcb_size = MIN(s->layout->kprcb.size_, pages * PAGE_SIZE - (unsigned)(prcb - pcr));
 }
 
 /*
@@ -152,7 +154,7 @@ static void debugger_data(struct sample *s)
 		{ 0x2a0, l->kthread.ApcState.offset + l->kapc_state.Process.offset }, { 0x2a2, l->kthread.State.offset },
 		{ 0x2a8, l->eprocess.size_ }, { 0x2aa, l->eprocess.Peb.offset },
 		{ 0x2ac, l->eprocess.InheritedFromUniqueProcessId.offset }, { 0x2ae, l->kprocess.DirectoryTableBase.offset },
-		{ 0x2b0, l->kprcb.size_ }, { 0x2b4, l->kprcb.CurrentThread.offset },
+		{ 0x2b0, s->prcb_size }, { 0x2b4, l->kprcb.CurrentThread.offset },
 		{ 0x2bc, l->kprcb.ProcessorState.offset + l->kprocessor_state.ContextFrame.offset },
 		{ 0x2be, l->kprcb.Number.offset }, { 0x2c0, l->ethread.size_ },
 	};

@@ -102,6 +102,7 @@ struct sample {
 	uint64_t volume;			/* device object of \Device\HarddiskVolume3 */
 	uint64_t handle_table, cid_count;	/* PspCidTable's */
 	uint64_t prcb, kdbg, low_stub;
+	unsigned prcb_size;		/* the structure's, where that is known, or the room there is for it */
 	uint64_t sessions[16];
 	uint64_t session_tables, session_driver;	/* page tables of a session's images; which session has them */
 	uint64_t shared_data;			/* physical, of KUSER_SHARED_DATA */

@@ -21,7 +21,7 @@ command -v sqlite3 >/dev/null || { echo "sqlite3 is not installed"; exit 77; }
 # Is the outcome known by the analysis alone?
 observed() {
 	case $1 in
-	defect-*|format-triage|format-header) return 0 ;;
+	defect-*|format-triage*|format-header*) return 0 ;;
 	esac
 	return 1
 }
@@ -29,7 +29,7 @@ observed() {
 rows() {
 	cat "$golden/rows.sql"
 	case $1 in
-	format-kernel*|format-bitmap-kernel*|format-automatic|format-debugger-kernel) cat "$golden/vads-kernel.sql" ;;
+	format-kernel*|format-bitmap-kernel*|format-automatic*|format-debugger-kernel*) cat "$golden/vads-kernel.sql" ;;
 	*) cat "$golden/vads.sql" ;;
 	esac
 	case $1 in
