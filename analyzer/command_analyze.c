@@ -62,6 +62,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "no-builtin-rules", 0, 0, G_OPTION_ARG_NONE, &o->no_builtin_rules, "use only the rules given", NULL },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
+		{ "raw", 0, 0, G_OPTION_ARG_NONE, &o->plain, "the file is plain memory, whatever it begins with", NULL },
 		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "the machine's page file; more of them in Windows' order", "FILE" },
 		{ "plugin", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->plugins, "load a plugin", "FILE.so" },
 		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },

@@ -30,7 +30,7 @@ struct extract_options {
 	char *output, *base, *image_base, *dump_file, *layout;
 	char **symbols, **page_files;
 	gint64 pid, dump_id;
-	gboolean all_suspicious, mapped, no_verify, quiet, no_sandbox;
+	gboolean all_suspicious, mapped, no_verify, quiet, no_sandbox, plain;
 	uint64_t address, new_base;	/* of base and image_base */
 };
 
@@ -47,6 +47,7 @@ struct extraction {
 	struct store *store;
 	int64_t dump_id;
 	char *dump_path, *dump_sha256;
+	bool plain;			/* it was analysed with --raw */
 	struct image *image;
 	struct kernel *kernel;
 	struct space *kernel_space;
@@ -158,6 +159,8 @@ static bool choose_dump(struct extraction *x, const char *case_path, GError **er
 	}
 	x->dump_id = g_ascii_strtoll(id, NULL, 10);
 	x->dump_sha256 = store_value(x->store, "SELECT sha256 FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL);
+	g_autofree char *detail = store_value(x->store, "SELECT format_detail FROM dumps WHERE dump_id = CAST(? AS INTEGER)", id, NULL);
+	x->plain = !g_strcmp0(detail, IMAGE_PLAIN);
 	return true;
 }
 
@@ -254,7 +257,7 @@ static bool open_dump(struct extraction *x, const char *case_path, GError **erro
 			   g_file_test(x->dump_path, G_FILE_TEST_EXISTS) || !g_file_test(beside, G_FILE_TEST_EXISTS) ? x->dump_path : beside;
 
 	confine(x, case_path, path);
-	x->image = image_open(path, error);
+	x->image = image_open(path, x->plain, error);
 	if (!x->image) {
 		g_prefix_error(error, "the dump of this case (--dump-file tells where it is now): ");
 		return false;
@@ -572,7 +575,7 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 	g_autofree const struct plugin **sorted = plugin_load(NULL, error);
 	struct options options = {
 		.output = output, .jobs = (int)g_get_num_processors(), .symbols = x->options->symbols, .layout = x->options->layout, .page_files = x->options->page_files,
-		.quiet = TRUE,
+		.plain = x->options->plain, .quiet = TRUE,
 		.command_line = (char *)"extract",
 	};
 	struct result result;
@@ -602,6 +605,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ "image-base", 0, 0, G_OPTION_ARG_STRING, &o->image_base, "relocate images to this base, e.g. the one their file prefers", "A" },
 		{ "dump", 0, 0, G_OPTION_ARG_INT64, &o->dump_id, "which dump of the case", "ID" },
 		{ "dump-file", 0, 0, G_OPTION_ARG_FILENAME, &o->dump_file, "where the dump is now, if not where it was analysed", "FILE" },
+		{ "raw", 0, 0, G_OPTION_ARG_NONE, &o->plain, "a DUMP is plain memory, whatever it begins with (a case says so itself)", NULL },
 		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "where the page file is now, or, for a DUMP, that it has one", "FILE" },
 		{ "no-verify", 0, 0, G_OPTION_ARG_NONE, &o->no_verify, "compare the dump's size alone, not its SHA-256", NULL },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
@@ -636,7 +640,7 @@ static int run(int argc, char **argv)
 	if (!parse(&argc, &argv, &o, &error)) {
 		g_printerr("memsieve extract: %s (see `memsieve extract --help`)\n", error->message);
 	} else {
-		bool ok = is_database(argv[1]) ? run_case(&x, argv[1], &error) : run_dump(&x, argv[1], &error);
+		bool ok = !o.plain && is_database(argv[1]) ? run_case(&x, argv[1], &error) : run_dump(&x, argv[1], &error);
 		if (!ok)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
 		else if (!o.quiet)

@@ -223,11 +223,12 @@ static int run(int argc, char **argv)
 	g_autofree char *layout = NULL;
 	gboolean json = FALSE;
 	g_autoptr(GError) error = NULL;
-	gboolean no_sandbox = FALSE;
+	gboolean no_sandbox = FALSE, plain = FALSE;
 	const GOptionEntry entries[] = {
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
+		{ "raw", 0, 0, G_OPTION_ARG_NONE, &plain, "the file is plain memory, whatever it begins with", NULL },
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ NULL }
 	};
@@ -241,7 +242,7 @@ static int run(int argc, char **argv)
 	struct sandbox_files files = { argv + 1, { symbols }, layout, NULL };
 	if (!no_sandbox)
 		(void)sandbox_confine(&files, false);
-	AUTO(image) image = image_open(argv[1], &error);
+	AUTO(image) image = image_open(argv[1], plain, &error);
 	if (!image) {
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;

@@ -317,10 +317,11 @@ static int with_dump(int argc, char **argv, bool write)
 	g_auto(GStrv) directories = NULL;
 	gboolean json = FALSE;
 	g_autoptr(GError) error = NULL;
-	gboolean no_sandbox = FALSE;
+	gboolean no_sandbox = FALSE, plain = FALSE;
 	const GOptionEntry entries[] = {
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &directories, "folder of symbol files or PDBs", "DIR" },
 		{ "json", 0, write ? G_OPTION_FLAG_HIDDEN : 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
+		{ "raw", 0, 0, G_OPTION_ARG_NONE, &plain, "the file is plain memory, whatever it begins with", NULL },
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
 	};
@@ -334,7 +335,7 @@ static int with_dump(int argc, char **argv, bool write)
 	struct sandbox_files files = { argv + 1, { directories }, NULL, NULL };
 	if (!no_sandbox)
 		(void)sandbox_confine(&files, false);
-	AUTO(image) image = image_open(argv[1], &error);
+	AUTO(image) image = image_open(argv[1], plain, &error);
 	struct layout_options options = { (const char *const *)directories, NULL };
 	AUTO(kernel) k = image ? kernel_find(image, &options, &error) : NULL;
 	if (!k) {

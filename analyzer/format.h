@@ -13,6 +13,7 @@ struct format {
 	const char *doc;	/* one line; also what "looked for" lists */
 	/* Is this file one of ours? Looks at the signature only. */
 	bool (*match)(const struct file *file);
+	bool plain;		/* Of every file --raw makes this: no header, byte n is byte n of memory. */
 	/* What a file is that is certainly no dump, in words ("a JPEG image"); NULL: not known. May be NULL. */
 	const char *(*other)(const struct file *file);
 	/* Fill image->facts, add ranges. On failure *error; close() is still called. */

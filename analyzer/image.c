@@ -187,11 +187,11 @@ void image_settle(struct image *image)
 		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
 }
 
-struct image *image_open(const char *path, GError **error)
+struct image *image_open(const char *path, bool plain, GError **error)
 {
 	g_autofree char *damage = NULL;
 	struct file *container = file_open(path, error);
-	struct file *file = container ? unpack(container, &damage, error) : NULL;
+	struct file *file = plain || !container ? container : unpack(container, &damage, error);
 
 	if (!file) {
 		file_close(container);
@@ -200,12 +200,13 @@ struct image *image_open(const char *path, GError **error)
 	struct image *image = g_new0(struct image, 1);
 	image->file = file;
 	image->container = container;
+	image->plain = plain;
 	image->segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
 	image->notes = g_ptr_array_new_with_free_func(note_free);
 	if (damage)
 		image_note(image, FAULT_NOT_IN_DUMP, 0, "%s", damage);
 	for (const struct format *const *f = formats; *f; f++)
-		if ((*f)->match(file)) {
+		if (plain ? (*f)->plain && file->size >= PAGE_SIZE : (*f)->match(file)) {
 			image->format = *f;
 			break;
 		}
@@ -217,7 +218,7 @@ struct image *image_open(const char *path, GError **error)
 			what = !what && (*f)->other ? (*f)->other(file) : what;
 		}
 		if (what)
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump, but %s", path, what);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump, but %s (--raw: plain memory that only begins so)", path, what);
 		else
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; looked for %s",
 				    path, file->size, known->str);

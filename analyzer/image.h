@@ -164,6 +164,8 @@ struct image_minidump {
 	GArray *handles;		/* struct minidump_handle */
 };
 
+#define IMAGE_PLAIN "by --raw"		/* facts.detail, and dumps.format_detail, of an image that was opened so */
+
 /* Something a reader noticed that belongs into `diagnostics`. */
 struct image_note { enum fault fault; uint64_t address; char *message; bool harmless; };
 
@@ -180,6 +182,7 @@ struct image {
 	struct image_facts facts;
 	GArray *segments;		/* struct segment by physical address, sorted, disjoint */
 	GArray *virtual_segments;	/* struct segment by virtual address (triage dumps), sorted, or NULL */
+	bool plain;			/* opened as plain memory because the user says so */
 	struct image_triage *triage;	/* triage dumps, else NULL */
 	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
@@ -191,9 +194,10 @@ struct image {
 
 /*
  * Open a dump whatever its format. NULL and *error: not readable, or no format
- * knows it, or its format knows it to be broken beyond use.
+ * knows it, or its format knows it to be broken beyond use. Plain: its bytes are those of memory, whatever they look like,
+ * packed ones too: the first page of a raw image is the machine's, and an attacker may have made it any format's header.
  */
-struct image *image_open(const char *path, GError **error);
+struct image *image_open(const char *path, bool plain, GError **error);
 void image_close(struct image *image);
 DEFINE_AUTO(image, image_close)
 

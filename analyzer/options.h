@@ -16,6 +16,7 @@ struct options {
 	char *layout;			/* --layout */
 	char **plugins;			/* --plugin */
 	char **page_files;		/* --pagefile, in Windows' order */
+	gboolean plain;			/* --raw */
 	char **limits;			/* --limit: NAME=VALUE */
 	enum yara_scope yara_scope;
 	gboolean replace, quiet, verbose, no_builtin_rules;

@@ -654,7 +654,7 @@ bool pipeline_analyze(const struct options *options, const struct plugin *const 
 	p->replaced = g_array_new(FALSE, FALSE, sizeof(int64_t));
 	p->drivers = g_array_new(FALSE, TRUE, sizeof(struct driver));
 	g_array_set_clear_func(p->drivers, driver_clear);
-	p->image = image_open(path, error);
+	p->image = image_open(path, options->plain, error);
 	if (!p->image)
 		goto out;
 	for (char **file = options->page_files; file && *file; file++)

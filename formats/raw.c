@@ -24,6 +24,12 @@ static const struct { const char *bytes; unsigned length; const char *what; } ot
 	{ "PAGEDU", 6, "a crash dump of a kind that isn't known" },
 	{ "7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive: unpack it first" },
 	{ "Rar!", 4, "a RAR archive: unpack it first" },
+	/* What hypervisors save of running guests, and how to have it as a dump. */
+	{ "\x7fVirtualBox SavedState", 22, "a saved state of VirtualBox: start the machine and take `VBoxManage debugvm NAME dumpvmcore`" },
+	{ "QEVM", 4, "a saved state of QEMU: load it and take `dump-guest-memory`" },
+	{ "LibvirtQemudSave", 16, "a saved state of libvirt: restore it and take `virsh dump --memory-only`" },
+	{ "\x14\x20\x28\x01", 4, "a saved state of Hyper-V (.vmrs): make a raw image of it with Microsoft's VmSavedStateDumpProvider" },
+	{ "\xeb\x52\x90NTFS    ", 11, "an NTFS disk" },
 };
 
 static const char *raw_other(const struct file *file)
@@ -42,6 +48,11 @@ static bool raw_match(const struct file *file)
 static bool raw_open(struct image *image, GError **error)
 {
 	(void)error;
+	const char *other = raw_other(image->file);
+	if (other)
+		image_remark(image, 0, "the file begins as %s does: read as plain memory, as --raw says", other);
+	if (image->plain)
+		image->facts.detail = g_strdup(IMAGE_PLAIN);
 	image->facts.format = "raw";
 	image_add_range(image, (pa_t){ 0 }, image->file->size & ~(uint64_t)PAGE_MASK, 0);
 	if (image->file->size & PAGE_MASK)
@@ -55,6 +66,7 @@ const struct format format_raw = {
 	.name = "raw",
 	.doc = "a raw memory image",
 	.match = raw_match,
+	.plain = true,
 	.other = raw_other,
 	.open = raw_open,
 };

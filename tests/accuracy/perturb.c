@@ -144,7 +144,7 @@ static void compare(void *user, const char *type, const char *member, struct fie
 int main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
-	AUTO(image) image = argc > 1 ? image_open(argv[1], &error) : NULL;
+	AUTO(image) image = argc > 1 ? image_open(argv[1], false, &error) : NULL;
 	AUTO(kernel) k = image ? kernel_find(image, NULL, &error) : NULL;
 	uint64_t seed = argc > 2 ? g_ascii_strtoull(argv[2], NULL, 0) : 1, count = argc > 3 ? g_ascii_strtoull(argv[3], NULL, 0) : 10;
 

@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	if (argc != 2 && !given)
 		return 2;
 	gint64 begun = g_get_monotonic_time();
-	struct work w = { .touch = touch, .image = image_open(argv[argc - 1], &error), .chunks = g_array_new(FALSE, FALSE, sizeof(struct range)) };
+	struct work w = { .touch = touch, .image = image_open(argv[argc - 1], false, &error), .chunks = g_array_new(FALSE, FALSE, sizeof(struct range)) };
 	if (!w.image) {
 		fprintf(stderr, "%s\n", error->message);
 		return 1;

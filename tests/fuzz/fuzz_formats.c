@@ -109,7 +109,7 @@ static void sign(uint8_t *data, size_t size)
 static void look_at(const char *path)
 {
 	GError *error = NULL;
-	struct image *image = image_open(path, &error);
+	struct image *image = image_open(path, false, &error);
 
 	if (!image != !!error)
 		__builtin_trap();

@@ -39,7 +39,7 @@ static struct image *open_as(const char *name, GByteArray *data)
 	GError *error = NULL;
 
 	write_as(name, data);
-	struct image *image = image_open(path, &error);
+	struct image *image = image_open(path, false, &error);
 	ck_assert_msg(image != NULL, "%s: %s", name, error ? error->message : "no message");
 	ck_assert(!error);
 	return image;
@@ -56,7 +56,7 @@ static void refused(const char *name, GByteArray *data, const char *word)
 	g_autoptr(GError) error = NULL;
 
 	write_as(name, data);
-	struct image *image = image_open(path, &error);
+	struct image *image = image_open(path, false, &error);
 	ck_assert_msg(!image && error, "%s was opened", name);
 	ck_assert_msg(strstr(error->message, word) != NULL, "\"%s\" lacks \"%s\"", error->message, word);
 }

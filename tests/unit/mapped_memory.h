@@ -83,7 +83,7 @@ static inline void memory_open_all(struct mapped_memory *m, gsize size)
 	g_assert_no_error(error);
 	close(fd);
 	g_assert_true(g_file_set_contents(m->path, (char *)m->bytes, (gssize)size, &error));
-	m->image = image_open(m->path, &error);
+	m->image = image_open(m->path, false, &error);
 	g_assert_no_error(error);
 	m->space = space_create(m->image, m->layout, PAGING_X64, (pa_t){ m->dtb });
 }

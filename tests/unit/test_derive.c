@@ -140,7 +140,7 @@ static void machine_init(struct machine *m, const char *version)
 	ck_assert_msg(m->description != NULL, "%s", error ? error->message : "");
 	m->sample = sample_create(m->description);
 	ck_assert(sample_write(m->sample, m->path, &error));
-	m->image = image_open(m->path, &error);
+	m->image = image_open(m->path, false, &error);
 	ck_assert_ptr_nonnull(m->image);
 	m->truth = layout_copy(m->sample->layout);
 }

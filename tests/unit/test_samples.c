@@ -158,7 +158,7 @@ START_TEST(read_back)
 	ck_assert_int_ge(fd, 0);
 	ck_assert(sample_write(s, path, &error));
 	{
-		AUTO(image) image = image_open(path, &error);
+		AUTO(image) image = image_open(path, false, &error);
 		ck_assert_ptr_nonnull(image);
 		AUTO(kernel) kernel = kernel_find(image, NULL, &error);
 		ck_assert_ptr_nonnull(kernel);

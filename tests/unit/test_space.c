@@ -68,7 +68,7 @@ static void setup(void)
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, memory, sizeof(memory)), (ssize_t)sizeof(memory));
 	close(fd);
-	image = image_open(path, &error);
+	image = image_open(path, false, &error);
 	ck_assert_msg(image != NULL, "%s", error ? error->message : "");
 	layout = layout_create();
 	layout->pointer_size = 8;
