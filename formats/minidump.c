@@ -416,6 +416,8 @@ static bool minidump_open(struct image *image, GError **error)
 	for (size_t i = 0; i < G_N_ELEMENTS(readers); i++) {
 		m.stream = readers[i].stream;
 		struct bytes b = find_stream(&m, directory, count, m.stream);
+		if (b.bad && m.stream == SYSTEM_INFO)
+			image_note(image, FAULT_NOT_IN_DUMP, 0, "minidump: none of its %u streams says on what machine and Windows the process ran", count);
 		/* MEMORY_LIST repeats the stacks of THREAD_LIST: it is fine to list memory twice. */
 		if (!b.bad && (m.stream != THREAD_EX_LIST || !m.out->threads->len))
 			readers[i].read(&m, b);

@@ -418,6 +418,11 @@ START_TEST(minidump)
 	ck_assert(noted(image, "NumberOfStreams"));
 	ck_assert_uint_eq(image->minidump->modules->len, 1);
 	image_close(image);
+	put_le(a = sample_minidump(), 8, 1, 4);
+	put_le(a, 32, 99, 4);	/* a stream of a type that nobody knows */
+	image = opened(a);
+	ck_assert(noted(image, "on what machine"));
+	image_close(image);
 	put_le(a = sample_minidump(), 4, 1, 4);
 	refused("dump", a, "version at 0x4");
 	put_le(a = sample_minidump(), 12, UINT32_MAX, 4);
