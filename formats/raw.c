@@ -28,7 +28,6 @@ static const struct { const char *bytes; unsigned length; const char *what; } ot
 	{ "\x7fVirtualBox SavedState", 22, "a saved state of VirtualBox: start the machine and take `VBoxManage debugvm NAME dumpvmcore`" },
 	{ "QEVM", 4, "a saved state of QEMU: load it and take `dump-guest-memory`" },
 	{ "LibvirtQemudSave", 16, "a saved state of libvirt: restore it and take `virsh dump --memory-only`" },
-	{ "\x14\x20\x28\x01", 4, "a saved state of Hyper-V (.vmrs): make a raw image of it with Microsoft's VmSavedStateDumpProvider" },
 	{ "\xeb\x52\x90NTFS    ", 11, "an NTFS disk" },
 };
 

@@ -155,7 +155,7 @@ const struct writer raw_writers[] = {
 
 static const struct writer *find_writer(const char *format)
 {
-	const struct writer *const tables[] = { raw_writers, crash_writers, triage_writers, machine_writers };
+	const struct writer *const tables[] = { raw_writers, crash_writers, triage_writers, machine_writers, vmrs_writers };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
 		for (const struct writer *w = tables[i]; w->format; w++)

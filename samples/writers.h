@@ -19,7 +19,7 @@ struct writer {
 	void (*write)(struct output *output);
 };
 
-extern const struct writer raw_writers[], crash_writers[], triage_writers[], machine_writers[];
+extern const struct writer raw_writers[], crash_writers[], triage_writers[], machine_writers[], vmrs_writers[];
 
 void output_bytes(struct output *output, const void *bytes, size_t length);
 void output_zeros(struct output *output, uint64_t length);

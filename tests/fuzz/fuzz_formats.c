@@ -78,6 +78,7 @@ static const struct signature { const char *format; unsigned at; const char *byt
 	{ "vmware", 0, "\xd3\xbe\xd3\xbe", 4 }, { "vmware", 0, "\xd2\xbe\xd2\xbe", 4 }, { "vmware", 0, "\xd0\xbe\xd2\xbe", 4 }, { "vmware", 0, "\xd1\xba\xd1\xba", 4 },
 	{ "lime", 0, "EMiL", 4 },
 	{ "avml", 0, "AVML", 4 },
+	{ "vmrs", 0, "\x14\x20\x28\x01", 4 }, { "vmrs", 0x2000, "\1\0\x11\1", 4 },
 	{ "hibernation", 0, "HIBR", 4 }, { "hibernation", 0, "WAKE", 4 }, { "hibernation", 0, "RSTR", 4 }, { "hibernation", 0, "HORM", 4 },
 	{ "minidump", 0, "MDMP", 4 },
 	{ "packed", 0, "\x1f\x8b\x08", 3 }, { "packed", 0, "\xfd" "7zXZ\0", 6 }, { "packed", 0, "\x28\xb5\x2f\xfd", 4 },

@@ -30,6 +30,8 @@ GByteArray *sample_rdmp(void);
 GByteArray *sample_triage64(void);
 GByteArray *sample_triage32(void);
 GByteArray *sample_lime(void);
+GByteArray *sample_vmrs(void);		/* 1 filled, 2 stored, 8 packed; the keys of block 1 at SAMPLE_VMRS_KEYS */
+#define SAMPLE_VMRS_KEYS 0x3000u
 GByteArray *sample_avml(void);		/* 1 and 2 compressed, 8 stored */
 GByteArray *sample_vmss(void);		/* regions {0,2} and {16,1}, CR64 */
 GByteArray *sample_vmem(void);

@@ -47,6 +47,58 @@ START_TEST(lime)
 }
 END_TEST
 
+START_TEST(vmrs)
+{
+	struct image *image = opened(sample_vmrs());
+	GByteArray *a;
+
+	has_128(image);
+	ck_assert_str_eq(image->facts.format, "hyperv");
+	ck_assert_str_eq(image->facts.detail, "saved state, store version 4.0");
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	put_le(a = sample_vmrs(), 0, 0, 4);	/* one header is enough */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "header 0"));
+	image_close(image);
+	put_le(a = sample_vmrs(), 0x4000, 0x1001, 4);	/* a piece that is longer than a page */
+	image = opened(a);
+	ck_assert(image_read(image, (pa_t){ PAGE_SIZE }, &(uint64_t){ 0 }, 8) == FAULT_IMPLAUSIBLE);
+	has_page(image, 8, 8);
+	image_close(image);
+	put_le(a = sample_vmrs(), 0x4004 + 8 + 4, 0x1ffff, 4);	/* not that long in the file */
+	image = opened(a);
+	ck_assert(image_read(image, (pa_t){ 2 * PAGE_SIZE }, &(uint64_t){ 0 }, 8) == FAULT_NOT_IN_DUMP);
+	image_close(image);
+	a = sample_vmrs();			/* one block ends with the file */
+	g_byte_array_set_size(a, a->len - 1);
+	image = opened(a);
+	HAS_RANGES(image, 8, 1);
+	ck_assert_uint_eq(image->bytes_missing, 2 * PAGE_SIZE);
+	image_close(image);
+	put_le(a = sample_vmrs(), SAMPLE_VMRS_KEYS + 10 + 2, 5, 4);
+	refused("dump", a, "none names memory");
+	put_le(a = sample_vmrs(), 0x2000, 1, 4);
+	refused("dump", a, "of 0 tables of keys");
+	put_le(a = sample_vmrs(), 0x2004, UINT32_MAX, 4);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "room for 227"));
+	image_close(image);
+	put_le(a = sample_vmrs(), SAMPLE_VMRS_KEYS + 10 + 21 + 16 + 4 + 8, UINT64_MAX, 8);	/* pages */
+	image = opened(a);
+	HAS_RANGES(image, 8, 1);
+	ck_assert(noted(image, "RamMemoryBlock0"));
+	image_close(image);
+	put_le(a = sample_vmrs(), SAMPLE_VMRS_KEYS + 10 + 21 + 16 + 4 + 8, UINT64_C(1) << 39, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 512);
+	image_close(image);
+}
+END_TEST
+
 START_TEST(avml)
 {
 	struct image *image = opened(sample_avml());
@@ -522,7 +574,7 @@ END_TEST
 int main(int argc, char **argv)
 {
 	const struct test_case cases[] = {
-		{ "lime", lime }, { "avml", avml }, { "avml", avml }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
+		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
 		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "not mine", not_mine }, { "threads", threads },
 		{ "truncated", truncated },
 	};

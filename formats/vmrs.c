@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Saved states and checkpoints of Hyper-V (.vmrs, since Windows 10 and Server 2016): a store of keys and values (HyperVStorage), in which
+ * RamBlockN holds the N-th MiB of what was saved and RamMemoryBlockN says which guest pages that is. Microsoft describes store and
+ * keys beside OpenVMM; the codes within a block that is smaller than a MiB are known from public readers.
+ *
+ * A block is never unpacked whole: to reach one of its 256 pages the lengths of those before it are stepped over, which costs less
+ * than unpacking the page, and needs neither a cache nor a lock.
+ */
+#include <string.h>
+#include "format.h"
+#include "limit.h"
+#include "xpress.h"
+
+#define SIGNATURE 0x01282014u
+#define OBJECT_TABLE_SIGNATURE 0x01110001u
+#define KEY_TABLE_SIGNATURE 2u
+#define HEADERS 2u			/* of the file, a page each; the object table follows */
+#define OBJECT_TABLE_HEADER 8u
+#define OBJECT_ENTRY 18u
+#define KEY_TABLE_HEADER 10u
+#define KEY_HEADER 21u
+#define BLOCK_SIZE 0x100000u
+#define BLOCK_PAGES (BLOCK_SIZE / PAGE_SIZE)
+
+enum { OBJECT_TABLES = 1, OBJECT_KEYS = 2 };		/* types of objects */
+enum { KEY_ARRAY = 7, KEY_IN_FILE_OBJECT = 1 };		/* type and flag of keys */
+enum { PAGES_END = 0xffffffffu, PAGES_FILL = 0xfffffffeu, PAGES_FILL_MANY = 0xfffffffdu, PAGES_PART = 0xfffffffcu };
+
+/* RamBlockN: where its value stands in the file. */
+struct ram_block { uint64_t number, offset; uint32_t size; };
+/* RamMemoryBlockN: `pages` of the guest from `pfn` on are those from `first` on of all that was saved. */
+struct memory_block { uint64_t number, pages, first, pfn; };
+struct key_table { uint16_t index, sequence; uint64_t offset; uint32_t size; };
+
+struct vmrs {
+	struct image *image;
+	GArray *tables;			/* struct key_table */
+	GArray *blocks;			/* struct ram_block, by number in the end */
+	GArray *memory;			/* struct memory_block, by number in the end */
+	uint64_t objects, ranges;	/* tables of objects that were read, ranges of memory that were added */
+};
+
+static uint32_t header_signature(const struct file *file, unsigned n)
+{
+	struct bytes b = file_slice(file, n * PAGE_SIZE, 4);
+
+	return bytes_u32(&b);
+}
+
+static bool vmrs_match(const struct file *file)
+{
+	return header_signature(file, 0) == SIGNATURE || (file->size > PAGE_SIZE && header_signature(file, 1) == SIGNATURE);
+}
+
+/* A table of objects of `size` bytes, and those it leads to: its last entry names the next. */
+static void read_objects(struct vmrs *v, uint64_t at, uint32_t size)
+{
+	const struct file *file = v->image->file;
+
+	while (at && v->objects++ < limit(vmrs_objects)) {
+		struct bytes head = file_slice(file, at, OBJECT_TABLE_HEADER);
+		uint32_t signature = bytes_u32(&head), count = bytes_u32(&head);
+		const uint32_t room = (MAX(size, OBJECT_TABLE_HEADER) - OBJECT_TABLE_HEADER) / OBJECT_ENTRY;
+		uint64_t next = 0;
+		if (head.bad || signature != OBJECT_TABLE_SIGNATURE) {
+			image_note(v->image, FAULT_IMPLAUSIBLE, 0, "saved state: no table of objects at 0x%" G_GINT64_MODIFIER "x: the signature is 0x%x, not 0x%x", at,
+				   signature, OBJECT_TABLE_SIGNATURE);
+			return;
+		}
+		if (count > room) {
+			image_remark(v->image, 0, "saved state: %u objects at 0x%" G_GINT64_MODIFIER "x: the table has room for %u", count, at, room);
+			count = room;
+		}
+		for (uint32_t i = 0; i < count; i++) {
+			struct bytes e = file_slice(file, at + OBJECT_TABLE_HEADER + (uint64_t)i * OBJECT_ENTRY, OBJECT_ENTRY);
+			uint8_t type = bytes_u8(&e);
+			struct key_table table = { .offset = bytes_at(&e, 4, 8), .size = (uint32_t)bytes_at(&e, 12, 4) };
+			if (e.bad) {
+				image_note(v->image, FAULT_NOT_IN_DUMP, 0, "saved state: %u objects at 0x%" G_GINT64_MODIFIER "x: the file ends at number %u", count, at, i);
+				break;
+			}
+			if (type == OBJECT_TABLES) {
+				next = table.offset;
+				size = table.size;
+			}
+			if (type != OBJECT_KEYS)
+				continue;
+			struct bytes keys = file_slice(file, table.offset, KEY_TABLE_HEADER);
+			uint16_t mark = bytes_u16(&keys);
+			table.index = bytes_u16(&keys);
+			table.sequence = bytes_u16(&keys);
+			if (keys.bad || mark != KEY_TABLE_SIGNATURE)
+				image_note(v->image, keys.bad ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE, 0, "saved state: no table of keys at 0x%" G_GINT64_MODIFIER
+					   "x: the signature is 0x%x, not 0x%x", table.offset, mark, KEY_TABLE_SIGNATURE);
+			else if (v->tables->len < limit(vmrs_objects))
+				g_array_append_val(v->tables, table);
+		}
+		at = next;
+	}
+	if (at)
+		image_note(v->image, FAULT_LIMIT, 0, "saved state: more than %" G_GUINT64_FORMAT " tables of objects", limit(vmrs_objects));
+}
+
+/* The number behind a prefix, for a name like RamBlock12; false: it is another name. */
+static bool numbered(const char *name, size_t length, const char *prefix, uint64_t *number)
+{
+	const size_t n = strlen(prefix);
+
+	if (length <= n || length > n + 10 || memcmp(name, prefix, n))
+		return false;
+	*number = 0;
+	for (size_t i = n; i < length; i++) {
+		if (!g_ascii_isdigit(name[i]))
+			return false;
+		*number = *number * 10 + (uint64_t)(name[i] - '0');
+	}
+	return true;
+}
+
+static void read_key(struct vmrs *v, struct bytes entry, uint8_t flags)
+{
+	const size_t symbols = (size_t)bytes_at(&entry, KEY_HEADER - 1, 1), length = symbols ? symbols - 1 : 0;	/* the NUL is counted */
+	const char *name = (const char *)entry.p + KEY_HEADER;
+	struct bytes data = bytes_slice(entry, KEY_HEADER + symbols, entry.n - MIN(entry.n, KEY_HEADER + symbols));
+	uint32_t size = bytes_u32(&data);
+	uint64_t number, offset = flags & KEY_IN_FILE_OBJECT ? bytes_u64(&data) : (uint64_t)(data.p - v->image->file->map);
+
+	if (data.bad || (!(flags & KEY_IN_FILE_OBJECT) && size > data.n))
+		return;
+	if (numbered(name, length, "RamBlock", &number)) {
+		struct ram_block block = { number, offset, size };
+		if (v->blocks->len < limit32(vmrs_blocks))
+			g_array_append_val(v->blocks, block);
+	} else if (numbered(name, length, "RamMemoryBlock", &number)) {
+		struct bytes value = file_slice(v->image->file, offset, MIN(size, 48));
+		struct memory_block memory = { number, bytes_at(&value, 8, 8), bytes_at(&value, 16, 8), bytes_at(&value, 24, 8) };
+		if (value.bad || size < 32 || memory.pfn >> 40 || memory.first >> 40 || memory.pages >> 40)
+			image_note(v->image, FAULT_IMPLAUSIBLE, 0, "saved state: RamMemoryBlock%" G_GUINT64_FORMAT " at 0x%" G_GINT64_MODIFIER "x (%u bytes): page 0x%"
+				   G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x pages, saved as 0x%" G_GINT64_MODIFIER "x: not within 2^40", number, offset, size,
+				   memory.pfn, memory.pages, memory.first);
+		else if (v->memory->len < limit32(vmrs_memory))
+			g_array_append_val(v->memory, memory);
+	}
+}
+
+static void read_keys(struct vmrs *v, const struct key_table *table)
+{
+	const struct file *file = v->image->file;
+	struct bytes keys = file_slice(file, table->offset, MIN(table->size, file->size - table->offset));
+
+	if (table->size > file->size - table->offset)
+		image_note(v->image, FAULT_NOT_IN_DUMP, 0, "saved state: the table of keys %u at 0x%" G_GINT64_MODIFIER "x has %u bytes, the file ends before", table->index,
+			   table->offset, table->size);
+	for (size_t at = KEY_TABLE_HEADER; at + KEY_HEADER <= keys.n; ) {
+		struct bytes head = bytes_slice(keys, at, KEY_HEADER);
+		uint8_t type = bytes_u8(&head), flags = bytes_u8(&head);
+		uint32_t size = bytes_u32(&head), name = (uint32_t)bytes_at(&keys, at + KEY_HEADER - 1, 1);
+		if (!type)		/* nothing was written from here on */
+			return;
+		if (size < KEY_HEADER + name || size > keys.n - at) {
+			image_note(v->image, FAULT_IMPLAUSIBLE, 0, "saved state: the key at 0x%" G_GINT64_MODIFIER "x says it has %u bytes, not within %u-%" G_GSIZE_FORMAT
+				   ": the rest of its table is left out", table->offset + at, size, KEY_HEADER + name, keys.n - at);
+			return;
+		}
+		if (type == KEY_ARRAY)
+			read_key(v, bytes_slice(keys, at, size), flags);
+		at += size;
+	}
+}
+
+/* Of tables that have one index, the newest first. */
+static int compare_tables(const void *x, const void *y)
+{
+	const struct key_table *a = x, *b = y;
+
+	return a->index != b->index ? (a->index > b->index) - (a->index < b->index) : (b->sequence > a->sequence) - (b->sequence < a->sequence);
+}
+
+static int compare_blocks(const void *x, const void *y)
+{
+	const struct ram_block *a = x, *b = y;
+
+	return a->number != b->number ? (a->number > b->number) - (a->number < b->number) : (a->offset > b->offset) - (a->offset < b->offset);
+}
+
+static int compare_memory(const void *x, const void *y)
+{
+	const struct memory_block *a = x, *b = y;
+
+	return a->number != b->number ? (a->number > b->number) - (a->number < b->number) : (a->pfn > b->pfn) - (a->pfn < b->pfn);
+}
+
+/* The first block of this number or a higher one; blocks->len: none. */
+static guint block_from(const struct vmrs *v, uint64_t number)
+{
+	guint low = 0, high = v->blocks->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(v->blocks, struct ram_block, mid).number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* The bytes of the block in which a saved page is; bad: there are none. */
+static struct bytes block_of(const struct vmrs *v, uint64_t saved)
+{
+	const guint i = block_from(v, saved / BLOCK_PAGES);
+	const struct ram_block *b = i < v->blocks->len ? &g_array_index(v->blocks, struct ram_block, i) : NULL;
+
+	return b && b->number == saved / BLOCK_PAGES && b->size <= BLOCK_SIZE ? file_slice(v->image->file, b->offset, b->size) : (struct bytes){ .bad = true };
+}
+
+/* The ranges of one memory block whose pages are in the file. */
+static void add_memory(struct vmrs *v, const struct memory_block *m)
+{
+	struct image *image = v->image;
+	uint64_t begin = 0, length = 0;		/* the run so far, in pages of the guest */
+
+	for (uint64_t done = 0, n; done < m->pages; done += n) {
+		const uint64_t saved = m->first + done;
+		const struct bytes block = block_of(v, saved);
+		const guint next = block_from(v, saved / BLOCK_PAGES + 1);
+		n = MIN(m->pages - done, BLOCK_PAGES - saved % BLOCK_PAGES);
+		if (!block.bad) {
+			if (!length)
+				begin = m->pfn + done;
+			length += n;
+		} else {	/* up to the next that is there */
+			n = MIN(m->pages - done, (next < v->blocks->len ? g_array_index(v->blocks, struct ram_block, next).number * BLOCK_PAGES : UINT64_MAX) - saved);
+			if (!image->bytes_missing)
+				image->first_missing = (m->pfn + done) * PAGE_SIZE;
+			image->bytes_missing += n * PAGE_SIZE;
+			image->missing_why = "blocks of the memory that the saved state tells of are not in the file";
+		}
+		if (!length || (!block.bad && done + n < m->pages))
+			continue;
+		if (v->ranges++ >= limit(vmrs_ranges)) {
+			image_note(image, FAULT_LIMIT, begin * PAGE_SIZE, "saved state: the blocks that are there make more than %" G_GUINT64_FORMAT " ranges", limit(vmrs_ranges));
+			return;
+		}
+		image_add_range(image, (pa_t){ begin * PAGE_SIZE }, length * PAGE_SIZE, begin * PAGE_SIZE);
+		length = 0;
+	}
+}
+
+/* Which of the two headers holds: the file is written so that one of them always does. Objects are of whole `alignment`s. */
+static uint32_t format_version(struct image *image, uint32_t *alignment)
+{
+	uint32_t version = 0;
+	uint16_t newest = 0;
+
+	*alignment = 0;
+	for (unsigned n = 0; n < HEADERS; n++) {
+		struct bytes b = file_slice(image->file, n * PAGE_SIZE, 26);
+		uint16_t sequence = (uint16_t)bytes_at(&b, 8, 2);
+		if (header_signature(image->file, n) != SIGNATURE)
+			image_remark(image, 0, "saved state: header %u at 0x%x: the signature is 0x%x, not 0x%x: the other is used", n, n * PAGE_SIZE,
+				     header_signature(image->file, n), SIGNATURE);
+		else if (!version || (int16_t)(sequence - newest) > 0) {
+			version = (uint32_t)bytes_at(&b, 10, 4);
+			*alignment = (uint32_t)bytes_at(&b, 22, 4);
+			newest = sequence;
+		}
+	}
+	return version;
+}
+
+static bool vmrs_open(struct image *image, GError **error)
+{
+	struct vmrs *v = image->format_data = g_new0(struct vmrs, 1);
+	uint32_t alignment;
+	const uint32_t version = format_version(image, &alignment);
+
+	v->image = image;
+	v->tables = g_array_new(FALSE, FALSE, sizeof(struct key_table));
+	v->blocks = g_array_new(FALSE, FALSE, sizeof(struct ram_block));
+	v->memory = g_array_new(FALSE, FALSE, sizeof(struct memory_block));
+	image->facts.format = "hyperv";
+	image->facts.detail = g_strdup_printf("saved state, store version %u.%u", version >> 8, version & 0xff);
+	read_objects(v, HEADERS * PAGE_SIZE, CLAMP(alignment, PAGE_SIZE, 0x10000u));
+	g_array_sort(v->tables, compare_tables);
+	for (guint i = 0; i < v->tables->len; i++) {
+		const struct key_table *table = &g_array_index(v->tables, struct key_table, i);
+		if (!i || table[-1].index != table->index)
+			read_keys(v, table);
+	}
+	if (v->blocks->len >= limit32(vmrs_blocks) || v->memory->len >= limit32(vmrs_memory))
+		image_note(image, FAULT_LIMIT, 0, "saved state: %u blocks of memory, %u maps of them: more are not read", v->blocks->len, v->memory->len);
+	g_array_sort(v->blocks, compare_blocks);
+	g_array_sort(v->memory, compare_memory);
+	for (guint i = 0; i < v->memory->len; i++)
+		add_memory(v, &g_array_index(v->memory, struct memory_block, i));
+	if (image->segments->len)
+		return true;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "saved state of Hyper-V (store version %u.%u): of %u tables of keys none names memory that is in the file "
+		    "(%u RamMemoryBlock, %u RamBlock): a machine that was off, or its configuration (.vmcx)", version >> 8, version & 0xff, v->tables->len,
+		    v->memory->len, v->blocks->len);
+	return false;
+}
+
+static void vmrs_close(struct image *image)
+{
+	struct vmrs *v = image->format_data;
+
+	if (!v)
+		return;
+	g_array_free(v->tables, TRUE);
+	g_array_free(v->blocks, TRUE);
+	g_array_free(v->memory, TRUE);
+	g_free(v);
+}
+
+static void fill(uint8_t *to, uint64_t pattern, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		to[i] = (uint8_t)(pattern >> 8 * (i & 7));
+}
+
+/* The n-th page of a block: pieces, each behind a number that says how long it is or what it is. */
+static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_SIZE])
+{
+	const uint64_t from = (uint64_t)n * PAGE_SIZE, end = from + PAGE_SIZE;
+	uint64_t at = 0, done = from;		/* of what is unpacked: where the next piece goes, how far the page is made */
+	uint8_t piece[PAGE_SIZE];
+
+	while (done < end) {
+		uint32_t code = bytes_u32(&block), size = code;
+		uint64_t length = PAGE_SIZE, pattern = 0;
+		bool filled = code == PAGES_FILL || code == PAGES_FILL_MANY;
+		if (filled) {
+			pattern = bytes_u64(&block);
+			length = code == PAGES_FILL ? PAGE_SIZE : (uint64_t)bytes_u32(&block) * PAGE_SIZE;
+		} else if (code == PAGES_PART) {
+			length = bytes_u32(&block);
+			size = bytes_u32(&block);
+		}
+		struct bytes data = { .n = size };
+		if (!filled)
+			data.p = bytes_take(&block, size);
+		if (block.bad || code == PAGES_END)
+			return FAULT_NOT_IN_DUMP;
+		if (!length || length > BLOCK_SIZE || (!filled && (size > length || length > PAGE_SIZE)))
+			return FAULT_IMPLAUSIBLE;
+		if (at + length > from) {
+			const uint64_t stop = MIN(at + length, end);
+			if (!filled && size == length)
+				memcpy(piece, data.p, size);
+			else if (!filled && !xpress_decompress(data, piece, (size_t)length))
+				return FAULT_IMPLAUSIBLE;
+			if (filled)
+				fill(page + (done - from), pattern, (size_t)(stop - done));
+			else
+				memcpy(page + (done - from), piece + (done - at), (size_t)(stop - done));
+			done = stop;
+		}
+		at += length;
+	}
+	return FAULT_NONE;
+}
+
+static enum fault vmrs_read_page(struct image *image, uint64_t pfn, void *page)
+{
+	const struct vmrs *v = image->format_data;
+
+	for (guint i = 0; i < v->memory->len; i++) {
+		const struct memory_block *m = &g_array_index(v->memory, struct memory_block, i);
+		if (pfn < m->pfn || pfn - m->pfn >= m->pages)
+			continue;
+		const uint64_t saved = m->first + (pfn - m->pfn);
+		const struct bytes data = block_of(v, saved);
+		const unsigned n = (unsigned)(saved % BLOCK_PAGES);
+		if (data.bad)
+			continue;
+		if (data.n != BLOCK_SIZE)
+			return unpack_page(data, n, page);
+		memcpy(page, data.p + (size_t)n * PAGE_SIZE, PAGE_SIZE);
+		return FAULT_NONE;
+	}
+	return FAULT_NOT_IN_DUMP;
+}
+
+const struct format format_vmrs = {
+	.name = "vmrs",
+	.doc = "a saved state of Hyper-V (.vmrs)",
+	.match = vmrs_match,
+	.open = vmrs_open,
+	.close = vmrs_close,
+	.read_page = vmrs_read_page,
+};
