@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The built-in tables: the files of layouts/, each a family of kernels with the
- * same structures, compiled in as a GResource. A lookup unpacks them until it finds
- * its kernel's line, and parses only that file.
+ * same structures, compiled in as a GResource. A lookup searches them for its
+ * kernel's line, and parses only that file: they are not packed, or each start of the program
+ * would unpack them all.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE	/* memmem */
+#endif
 #include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,7 +96,7 @@ static struct layout *parse_file(const char *file, GBytes *text, const char *gui
  */
 static bool next_kernel(const char **at, const char *end, char *guid_age, char *version)
 {
-	const char *line = g_strstr_len(*at, end - *at, KERNEL_LINE);
+	const char *line = memmem(*at, (size_t)(end - *at), KERNEL_LINE, strlen(KERNEL_LINE));
 	char copy[96];
 	size_t n;
 
@@ -134,7 +138,7 @@ struct layout *layout_builtin(const char *guid_age)
 		gsize length;
 
 		data = text ? g_bytes_get_data(text, &length) : NULL;
-		if (data && g_strstr_len(data, (gssize)length, needle))
+		if (data && memmem(data, length, needle, strlen(needle)))
 			return parse_file(*name, text, upper);
 	}
 	return NULL;
@@ -249,7 +253,7 @@ bool layout_has_kernels(const char *name)
 	gsize length = 0;
 	const char *data = text ? g_bytes_get_data(text, &length) : NULL;
 
-	return data && g_strstr_len(data, (gssize)length, KERNEL_LINE);
+	return data && memmem(data, length, KERNEL_LINE, strlen(KERNEL_LINE));
 }
 
 struct layout *layout_family_named(const char *name)

@@ -110,7 +110,7 @@ static void write_family(const struct family *family, const char *directory, GHa
 		layout_text_write_kernel(text, g_ptr_array_index(family->kernels, i));
 	file = g_strconcat(name, ".txt", NULL);
 	write_file(directory, file, text->str);
-	g_string_append_printf(list, "\t\t<file compressed=\"true\">%s</file>\n", file);
+	g_string_append_printf(list, "\t\t<file>%s</file>\n", file);
 	g_hash_table_add(names, g_steal_pointer(&name));
 }
 
