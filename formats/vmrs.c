@@ -57,8 +57,9 @@ static bool vmrs_match(const struct file *file)
 static void read_objects(struct vmrs *v, uint64_t at, uint32_t size)
 {
 	const struct file *file = v->image->file;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 
-	while (at && v->objects++ < limit(vmrs_objects)) {
+	while (at && g_hash_table_add(seen, g_memdup2(&at, sizeof(at))) && v->objects++ < limit(vmrs_objects)) {
 		struct bytes head = file_slice(file, at, OBJECT_TABLE_HEADER);
 		uint32_t signature = bytes_u32(&head), count = bytes_u32(&head);
 		const uint32_t room = (MAX(size, OBJECT_TABLE_HEADER) - OBJECT_TABLE_HEADER) / OBJECT_ENTRY;
@@ -98,7 +99,7 @@ static void read_objects(struct vmrs *v, uint64_t at, uint32_t size)
 		}
 		at = next;
 	}
-	if (at)
+	if (v->objects > limit(vmrs_objects))
 		image_note(v->image, FAULT_LIMIT, 0, "saved state: more than %" G_GUINT64_FORMAT " tables of objects", limit(vmrs_objects));
 }
 
