@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -188,17 +189,17 @@ static bool enter_landlock(const struct sandbox *s)
 static const int calls[] = {
 	/* files */
 	SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(readv), SCMP_SYS(preadv), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(writev), SCMP_SYS(pwritev),
-	SCMP_SYS(lseek), SCMP_SYS(_llseek), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(close), SCMP_SYS(stat), SCMP_SYS(fstat), SCMP_SYS(lstat),
+	SCMP_SYS(lseek), SCMP_SYS(_llseek), SCMP_SYS(close), SCMP_SYS(stat), SCMP_SYS(fstat), SCMP_SYS(lstat),
 	SCMP_SYS(stat64), SCMP_SYS(fstat64), SCMP_SYS(lstat64), SCMP_SYS(newfstatat), SCMP_SYS(fstatat64), SCMP_SYS(statx), SCMP_SYS(access), SCMP_SYS(faccessat),
 	SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd), SCMP_SYS(getdents), SCMP_SYS(getdents64), SCMP_SYS(statfs), SCMP_SYS(fstatfs),
 	SCMP_SYS(statfs64), SCMP_SYS(fstatfs64), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(ftruncate64), SCMP_SYS(fallocate),
-	SCMP_SYS(fadvise64), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(fchmod), SCMP_SYS(fchown), SCMP_SYS(dup), SCMP_SYS(flock), SCMP_SYS(readahead),
+	SCMP_SYS(fadvise64), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(dup), SCMP_SYS(flock), SCMP_SYS(readahead),
 	/* memory */
 	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(msync), SCMP_SYS(mincore),
 	/* threads of this process */
 	SCMP_SYS(futex), SCMP_SYS(futex_time64), SCMP_SYS(set_robust_list), SCMP_SYS(get_robust_list), SCMP_SYS(rseq), SCMP_SYS(set_tid_address), SCMP_SYS(exit),
 	SCMP_SYS(exit_group), SCMP_SYS(gettid), SCMP_SYS(getpid), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_getattr),
-	SCMP_SYS(sched_setattr), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(getcpu), SCMP_SYS(membarrier),
+	SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(getcpu), SCMP_SYS(membarrier),
 	/* signals to itself, and time */
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn), SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack),
 	SCMP_SYS(restart_syscall), SCMP_SYS(pause), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_nanosleep_time64), SCMP_SYS(clock_gettime),
@@ -231,6 +232,11 @@ static bool allow_some(scmp_filter_ctx ctx)
 		ok = allow(ctx, SCMP_SYS(ioctl), 1, &SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
 	for (size_t i = 0; i < G_N_ELEMENTS(prctls) && ok; i++)
 		ok = allow(ctx, SCMP_SYS(prctl), 1, &SCMP_A0(SCMP_CMP_EQ, prctls[i]));
+	/* No files that run as their owner. The mode of what isn't made is 0 in C libraries. */
+	ok = ok && allow(ctx, SCMP_SYS(open), 1, &SCMP_A2(SCMP_CMP_MASKED_EQ, S_ISUID | S_ISGID, 0)) &&
+	     allow(ctx, SCMP_SYS(openat), 1, &SCMP_A3(SCMP_CMP_MASKED_EQ, S_ISUID | S_ISGID, 0));
+	/* GLib's threads take over their maker's priority; those of other processes are none of ours. */
+	ok = ok && allow(ctx, SCMP_SYS(sched_setattr), 1, &SCMP_A0(SCMP_CMP_EQ, 0));
 	/* Threads, but no processes. clone3's flags lie in memory, out of a filter's sight: with ENOSYS the C library takes clone. */
 	ok = ok && allow(ctx, SCMP_SYS(clone), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD));
 	if (ok && seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) < 0)
@@ -265,7 +271,7 @@ static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2];
-	uint32_t keep = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_CHOWN | 1u << CAP_FOWNER;
+	uint32_t keep = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
 
 	for (int i = 0; i <= CAP_LAST_CAP; i++)
 		if (i >= 32 || !(keep >> i & 1))
@@ -273,10 +279,25 @@ static void drop_capabilities(void)
 	if (syscall(SYS_capget, &header, data))
 		return;
 	data[0].permitted &= keep;
-	data[0].effective &= keep;
+	data[0].effective = data[0].permitted;	/* belong_to() took them from the effective ones */
 	data[1].permitted = data[1].effective = 0;
 	data[0].inheritable = data[1].inheritable = 0;
 	(void)syscall(SYS_capset, &header, data);
+}
+
+/*
+ * Root writes into somebody else's case: SQLite would give its journal to the case's owner, who must be able to roll it back.
+ * Changing owners and modes can't be allowed, since Landlock doesn't know them: whatever can be read could be given away.
+ * So what is made belongs to the owner from the beginning.
+ */
+static void belong_to(const char *file)
+{
+	struct stat st;
+
+	if (!file || geteuid() || stat(file, &st) || !st.st_uid)
+		return;
+	(void)setfsgid(st.st_gid);
+	(void)setfsuid(st.st_uid);
 }
 
 static void lower(int resource, uint64_t soft, uint64_t more)
@@ -336,5 +357,6 @@ const char *sandbox_confine(const struct sandbox_files *files, bool tell)
 	s->renames = files->renames;
 	sandbox_write(s, temporary && *temporary ? temporary : "/var/tmp");
 	hash_prepare();
+	belong_to(files->owned);
 	return sandbox_enter(s, tell);
 }

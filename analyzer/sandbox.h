@@ -36,6 +36,7 @@ struct sandbox_files {
 	char *const *read[5];
 	const char *layout;
 	const char *write;	/* a folder that is there */
+	const char *owned;	/* a file: what root makes belongs to its owner */
 	bool renames;		/* files in it get another name */
 };
 /* All of the above in one: these files, the imported layouts to read, and $TMPDIR to write, where packed dumps are unpacked. */

@@ -72,6 +72,44 @@ static long spawn(void)
 	return child;
 }
 
+/* A file is whose it was and has the mode it had, if this is possible at all. */
+static long change_mode(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1 : fchmod(fd, st.st_mode & 07777);
+}
+
+static long change_owner(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1 : fchown(fd, st.st_uid, st.st_gid);
+}
+
+static long make_setuid(void)
+{
+	g_autofree char *file = g_build_filename(getenv("TMPDIR"), "setuid", NULL);
+	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL, 04755);
+
+	if (fd >= 0)
+		unlink(file);
+	return fd;
+}
+
+/* Who reads the case after a kill needs its journal. */
+static long owners_alike(void)
+{
+	const char *path = getenv("PROBE_CASE");
+	g_autofree char *journal = g_strconcat(path, "-journal", NULL);
+	struct stat a, b;
+
+	if (stat(path, &a) || stat(journal, &b))
+		return -1;
+	errno = EINVAL;
+	return a.st_uid == b.st_uid && a.st_gid == b.st_gid ? 0 : -1;
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const char *outside = getenv("PROBE_OUTSIDE");	/* a folder that is nobody's business */
@@ -121,11 +159,19 @@ static bool run(struct context *c, GError **error)
 	TRY("userfaultfd", syscall(SYS_userfaultfd, 0));
 	TRY("perf", syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0));
 	TRY("symbolic link", symlink("/etc/passwd", file));
+	int usr = open("/usr/bin/env", O_RDONLY);
+	put(c, "allowed: read /usr", dup(usr), errno);
+	TRY("change a mode", change_mode(usr));
+	TRY("change an owner", change_owner(usr));
+	close(usr);
+	TRY("make a program that runs as its owner", make_setuid());
+	TRY("another process's priority", syscall(SYS_sched_setattr, 1, NULL, 0));
+	TRY("a thread in other namespaces", syscall(SYS_clone, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_NEWNS, 0, 0, 0, 0));
 	TRY("type into the terminal", syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x"));
 	/* And what must still work. */
 	int tmp = open(getenv("TMPDIR"), O_TMPFILE | O_RDWR, 0600);
 	put(c, "allowed: a temporary file", tmp, errno);
-	TRY("allowed: read /usr", open("/usr/bin/env", O_RDONLY));
+	TRY("allowed: a journal of the case's owner", owners_alike());
 	TRY("allowed: random numbers", syscall(SYS_getrandom, buffer, sizeof(buffer), 0));
 	return true;
 }
