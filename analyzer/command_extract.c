@@ -556,7 +556,8 @@ static bool is_database(const char *path)
 {
 	static const char magic[] = "SQLite format 3";
 	char head[sizeof(magic)] = { 0 };
-	FILE *file = fopen(path, "rb");
+	/* A pipe would be waited for. */
+	FILE *file = g_file_test(path, G_FILE_TEST_IS_REGULAR) ? fopen(path, "rb") : NULL;
 	bool is = file && fread(head, 1, sizeof(head), file) == sizeof(head) && !memcmp(head, magic, sizeof(magic));
 
 	if (file)

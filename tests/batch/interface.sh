@@ -82,6 +82,8 @@ ok "no such file" says missing 'missing: No such file'
 ok "memory of something else" says zeros.raw 'no Windows kernel in it'
 ok "too short" says short '100 bytes are less than a page'
 ok "a case" says case.db 'memsieve query'
+mkfifo pipe
+ok "a pipe is not waited for" sh -c "timeout 20 '$memsieve' extract --all-suspicious -o extracted pipe 2>err; [ \$? = 1 ] && grep -q 'no regular file' err"
 ok "a program" says "$memsieve" 'a program or library, no core'
 if [ "$(id -u)" != 0 ]; then
 	cp "$dump" secret.raw && chmod 0 secret.raw
