@@ -71,7 +71,7 @@ GArray *big_pool_list(const struct context *c, const char *only, enum fault *fau
 	*fault = FAULT_NONE;
 	if (!table || !count)
 		return g_array_new(FALSE, FALSE, sizeof(struct big_allocation));
-	*fault = FAULT_IMPLAUSIBLE;
+	*fault = count > limit(big_pool_entries) ? FAULT_LIMIT : FAULT_IMPLAUSIBLE;
 	if (!space_is_kernel(c->space, *at) || count > limit(big_pool_entries) || (table & (2 * w - 1)))
 		return NULL;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct big_allocation));

@@ -43,11 +43,14 @@ static int compare_found(const void *a, const void *b)
 	return (x->va.v > y->va.v) - (x->va.v < y->va.v);
 }
 
-static void add_directory(struct context *c, const char *name, GArray *out)
+static void add_directory(struct context *c, const char *name, const char *table, GArray *out)
 {
+	bool more;
 	va_t directory = object_lookup(c->kernel, c->space, (va_t){ 0 }, name);
-	g_autoptr(GArray) list = object_directory_list(c->space, directory);
+	g_autoptr(GArray) list = object_directory_list(c->space, directory, &more);
 
+	if (more)
+		context_note(c, FAULT_LIMIT, directory, table, "the object manager's \\%s has more entries than are taken: some are left out", name);
 	for (guint i = 0; i < list->len; i++) {
 		struct driver_found found = { { g_array_index(list, uint64_t, i) }, { 0 }, true };
 		struct object driver = object_at(c->space, found.va.v);
@@ -82,13 +85,15 @@ GArray *driver_set_find(struct context *c, const char *table)
 	if (!object_lookup(c->kernel, c->space, (va_t){ 0 }, "Driver").v)
 		context_note(c, FAULT_UNMAPPED, kernel_symbol(c->kernel, ObpRootDirectoryObject), table,
 			     "the object manager's \\Driver can't be found: drivers come from their pool blocks alone");
-	add_directory(c, "Driver", out);
-	add_directory(c, "FileSystem", out);
+	add_directory(c, "Driver", table, out);
+	add_directory(c, "FileSystem", table, out);
 	for (guint i = 0; i < objects->len && out->len < MAX_DRIVERS; i++) {
 		const struct pool_object *o = &g_array_index(objects, struct pool_object, i);
 		struct driver_found found = { o->va, o->pa, false };
 		if (o->va.v && !o->freed && (o->typed || !types->count) && is_itself(c, o->va))
 			g_array_append_val(out, found);
+		if (out->len == MAX_DRIVERS && i + 1 < objects->len)
+			context_note(c, FAULT_LIMIT, o->va, table, "more than %" G_GUINT32_FORMAT " driver objects: the rest is left out", MAX_DRIVERS);
 	}
 	g_array_sort(out, compare_found);
 	for (guint i = 0; i < out->len; i++) {	/* one row an object, with all its sources */

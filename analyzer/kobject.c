@@ -22,7 +22,7 @@ static void add_type(struct object_types *types, struct space *space, va_t at)
 static void load_directory(struct object_types *types, const struct kernel *kernel, struct space *space)
 {
 	va_t directory = object_lookup(kernel, space, (va_t){ 0 }, "ObjectTypes");
-	g_autoptr(GArray) list = directory.v ? object_directory_list(space, directory) : NULL;
+	g_autoptr(GArray) list = directory.v ? object_directory_list(space, directory, NULL) : NULL;
 
 	types->by_address = true;
 	for (guint i = 0; list && i < list->len; i++)
@@ -301,8 +301,9 @@ enum fault object_directory(struct space *space, va_t body, char **out)
 	return fault;
 }
 
-GArray *object_directory_list(struct space *space, va_t at)
+GArray *object_directory_list(struct space *space, va_t at, bool *more)
 {
+	bool cut = false;
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	struct object directory = object_at(space, at.v), buckets = MEMBER(directory, object_directory.HashBuckets);
 
@@ -310,14 +311,20 @@ GArray *object_directory_list(struct space *space, va_t at)
 		uint64_t link = 0, body = 0;
 		if (read_pointer(space, (va_t){ buckets.va.v + i * space_pointer_size(space) }, &link))
 			break;
-		for (unsigned n = 0; link && n < limit(bucket_entries) && out->len < limit(directory_entries); n++) {
+		for (unsigned n = 0; link; n++) {
 			struct object entry = object_at(space, link);
+			if (n >= limit(bucket_entries) || out->len >= limit(directory_entries)) {
+				cut = true;
+				break;
+			}
 			if (READ(entry, object_directory_entry.Object, &body) || READ(entry, object_directory_entry.ChainLink, &link))
 				break;
 			if (body)
 				g_array_append_val(out, body);
 		}
 	}
+	if (more)
+		*more = cut;
 	return out;
 }
 
@@ -327,7 +334,7 @@ va_t object_lookup(const struct kernel *kernel, struct space *space, va_t direct
 
 	if (!directory.v && (!root.v || read_pointer(space, root, &directory.v)))
 		return (va_t){ 0 };
-	g_autoptr(GArray) list = object_directory_list(space, directory);
+	g_autoptr(GArray) list = object_directory_list(space, directory, NULL);
 	for (guint i = 0; i < list->len; i++) {
 		va_t body = { g_array_index(list, uint64_t, i) };
 		g_autofree char *text = NULL;

@@ -46,8 +46,9 @@ bool object_is(const struct object_types *types, struct space *space, va_t body,
 enum fault object_describe(struct space *space, va_t body, const char *type, char **out) G_GNUC_WARN_UNUSED_RESULT;
 /* The directory an object's name stands in, e.g. "\BaseNamedObjects"; NULL when it has none. */
 enum fault object_directory(struct space *space, va_t body, char **out) G_GNUC_WARN_UNUSED_RESULT;
-/* The objects (their bodies, uint64_t) that a directory holds; never NULL, cut short where it can't be read. */
-GArray *object_directory_list(struct space *space, va_t directory);
+/* The objects (their bodies, uint64_t) that a directory holds; never NULL, cut short where it can't be read. `more`, which may be
+ * NULL: it has more of them than are taken. */
+GArray *object_directory_list(struct space *space, va_t directory, bool *more);
 /* The object of that name in a directory; 0: there is none. Directory 0: the object manager's root. */
 va_t object_lookup(const struct kernel *kernel, struct space *space, va_t directory, const char *name);
 /* `\REGISTRY\MACHINE\…` of a _CM_KEY_BODY. */

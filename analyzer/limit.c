@@ -19,6 +19,9 @@ const struct limit_info limit_fixed[] = {
 	{ NULL, NULL, NULL, NULL, 0 }
 };
 
+/* Libraries that get no memory end the program: with less than this no analysis of anything comes to its end. */
+#define MEMORY_BYTES_LEAST (UINT64_C(64) << 20)
+
 bool limit_set(const char *assignment, GError **error)
 {
 	const char *equals = strchr(assignment, '=');
@@ -39,7 +42,12 @@ bool limit_set(const char *assignment, GError **error)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--limit %s: a number from 1 on is needed", assignment);
 			return false;
 		}
-		limit_values[i] = value << shift;
+		value <<= shift;
+		if (i == LIMIT_memory_bytes && value < MEMORY_BYTES_LEAST) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--limit %s: nothing can be analysed in less than 64M", assignment);
+			return false;
+		}
+		limit_values[i] = value;
 		return true;
 	}
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--limit %s: there is no such limit (see `memsieve limits`)", assignment);

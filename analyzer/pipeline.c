@@ -373,9 +373,12 @@ static bool make_findings(struct pipeline *p)
 		if (!p->options->quiet)
 			g_printerr("memsieve: rule left out: %s\n", (char *)g_ptr_array_index(problems, i));
 	}
-	ok = write_rows(p, rows) && store_end_plugin(p->store, "findings", &p->store_error) &&
-	     note_plugin_run(p, "findings", problems->len ? "partial" : "ok", started, problems->len ? problems->pdata[0] : NULL);
-	p->partial |= problems->len > 0;
+	ok = write_rows(p, rows);
+	/* Problems are faults, and so is a rule that found more than is taken. */
+	bool lost = lost_anything(p);
+	ok = ok && store_end_plugin(p->store, "findings", &p->store_error) &&
+	     note_plugin_run(p, "findings", lost ? "partial" : "ok", started, problems->len ? problems->pdata[0] : NULL);
+	p->partial |= lost;
 	rows_destroy(rows);
 	return ok;
 }

@@ -70,7 +70,7 @@ static void read_groups(const struct object *token, struct token_info *out)
 
 	if ((fault = READ(*token, token.UserAndGroupCount, &count)) || (fault = READ(*token, token.UserAndGroups, &array)) ||
 	    (fault = l->sid_and_attributes.size_ ? FAULT_NONE : FAULT_NO_FIELD) ||
-	    (fault = count && count <= limit(token_groups) ? FAULT_NONE : FAULT_IMPLAUSIBLE)) {
+	    (fault = !count ? FAULT_IMPLAUSIBLE : count > limit(token_groups) ? FAULT_LIMIT : FAULT_NONE)) {
 		groups_fault(out, fault, token->va);
 		return;
 	}

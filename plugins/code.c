@@ -369,13 +369,14 @@ static void put_run(struct looker *l, const struct run *r)
 	row_int(row, ALL_ZERO, at >= end);
 	if (at >= end)
 		return;
-	n = (size_t)MIN(MIN((uint64_t)SAMPLE_LIMIT, end - at), (uint64_t)l->budget);
-	if (!n) {
+	n = (size_t)MIN((uint64_t)SAMPLE_LIMIT, end - at);
+	if (n > (uint64_t)l->budget) {
 		if (!l->spent)
 			context_note(l->c, FAULT_LIMIT, (va_t){ at }, "code_regions", "more than %" G_GUINT64_FORMAT " bytes of executable memory that is no image: the rest is not disassembled",
 				     limit(code_bytes));
 		l->spent = true;
-		return;
+		if (!(n = (size_t)l->budget))
+			return;
 	}
 	l->budget -= n;
 	(void)space_read_sparse(l->c->user, (va_t){ at }, sample, n);

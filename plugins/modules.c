@@ -295,6 +295,8 @@ static uint64_t search_entry(const struct walker *w, const struct vad *image)
 			}
 		}
 	}
+	if (searched >= limit(module_search))
+		context_note(w->c, FAULT_LIMIT, image->start, "modules", "more memory than is searched for its loader entry: one beyond would not be found");
 	return 0;
 }
 
