@@ -62,18 +62,22 @@ bool store_script(struct store *store, const char *sql, GError **error)
 
 static struct store *open_db(const char *path, int flags, GError **error)
 {
-	struct store *store = g_new0(struct store, 1);
+	/* SQLite has names that mean no file (none, ":memory:") or not the one of that name ("file:…"): an analysis would be lost in them. */
+	g_autofree char *file = g_path_is_absolute(path) ? g_strdup(path) : g_build_filename(".", path, NULL);
+	const char *what = g_file_test(path, G_FILE_TEST_IS_DIR) ? "is a directory, a case is a file" : !*path ? "a case has a name" :
+		/* A pipe would be waited for. */
+		g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR) ? "is no regular file, a case is one" : NULL;
 
-	if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is a directory, a case is a file", path);
-		g_free(store);
+	if (what) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", *path ? path : "''", what);
 		return NULL;
 	}
+	struct store *store = g_new0(struct store, 1);
 	store->path = g_strdup(path);
 	store->tables = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, table_state_free);
 	store->by_name = g_hash_table_new(g_str_hash, g_str_equal);
 	store->repeats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, repeat_free);
-	if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK) {
+	if (sqlite3_open_v2(file, &store->db, flags, NULL) != SQLITE_OK) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: can't be opened as a case: %s", path,
 			    store->db ? sqlite3_errmsg(store->db) : "no memory");
 		store_close(store);

@@ -90,6 +90,11 @@ if [ "$(id -u)" != 0 ]; then
 	ok "what may not be read" says secret.raw 'Permission denied'
 fi
 ok "and none of them leaves a case" [ ! -e none.db ]
+ok "nor does a pipe" sh -c "timeout 20 '$memsieve' query pipe triage 2>err; [ \$? = 1 ] && grep -q 'no regular file' err"
+for name in :memory: file:here.db?mode=memory; do
+	ok "a case of the name $name is a file" sh -c "'$memsieve' analyze -q -o '$name' '$dump' && [ -s './$name' ] && '$memsieve' query '$name' triage >out"
+done
+ok "a case without a name" sh -c "'$memsieve' analyze -q -o '' '$dump' 2>err; [ \$? = 1 ] && [ -s err ]"
 ok "a case that is a folder" sh -c "! '$memsieve' query folder triage 2>err && grep -q 'is a directory' err"
 
 # -q, -v, and what is said of a run
