@@ -8,6 +8,7 @@ struct command {
 	const char *name, *usage, *doc;
 	/* argv[0] is the command's name; returns the exit status (enum outcome). */
 	int (*run)(int argc, char **argv);
+	bool prints;	/* what it prints is what it is for: it fails when nobody gets it */
 };
 
 /* For the commands that list what there is: --json, --help and the options of `more` (GOptionEntry, or NULL); the arguments are left.

@@ -20,7 +20,7 @@ static int export(const char *case_path, const struct export_format *format, gin
 		ok = false;
 	}
 	ok = ok && format && format->write(&x, &error);
-	if (x.to && (x.to == stdout ? fflush(x.to) : fclose(x.to)) && ok) {
+	if (x.to && !stream_end(x.to) && ok) {
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", own ? output : "standard output", g_strerror(errno));
 		ok = false;
 	}

@@ -434,7 +434,7 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 	file_close(file);
 	FILE *to = create(x->options->output, json_name, error);
 	bool ok = to && (!json_dumpf(o, to, JSON_INDENT(2)) || write_failed(json_name, error));
-	if (to && fclose(to) && ok)
+	if (to && !stream_end(to) && ok)
 		ok = write_failed(json_name, error);
 	json_decref(o);
 	return ok;
@@ -496,7 +496,7 @@ static bool write_target(struct extraction *x, const struct target *t, GError **
 	bool ok = t->is_image ? write_image(x, space, t, to, gaps, &layout) : write_region(x, space, t, to, gaps, &cut);
 	if (!ok)
 		write_failed(name, error);
-	if (fclose(to) && ok)
+	if (!stream_end(to) && ok)
 		ok = write_failed(name, error);
 	if (!ok || !write_description(x, t, name, layout, gaps, cut, error))
 		return false;

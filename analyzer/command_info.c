@@ -280,4 +280,5 @@ const struct command command_info = {
 	.usage = "info DUMP",
 	.doc = "what a dump is, in under a second",
 	.run = run,
+	.prints = true,
 };

@@ -37,4 +37,5 @@ const struct command command_limits = {
 	.usage = "limits",
 	.doc = "what is bounded, how far, and why",
 	.run = run,
+	.prints = true,
 };

@@ -189,7 +189,9 @@ static int run_tables(int argc, char **argv)
 
 const struct command command_plugins = {
 	.name = "plugins", .usage = "plugins [FILE.so…]", .doc = "the plugins: what they fill and need", .run = run_plugins,
+	.prints = true,
 };
 const struct command command_tables = {
 	.name = "tables", .usage = "tables [FILE.so…]", .doc = "the tables of a case, column by column", .run = run_tables,
+	.prints = true,
 };

@@ -119,7 +119,7 @@ static int query(const char *path, const char *what, const GPtrArray *queries, c
 	}
 	cursor_close(cursor);
 	store_close(store);
-	if (!error && fflush(stdout))
+	if (!error && !stream_end(stdout))
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "can't write the result: %s", g_strerror(errno));
 	if (error) {
 		g_printerr("memsieve: %s%s%s\n", named ? named->file : "", named ? ": " : "", error->message);

@@ -397,4 +397,5 @@ const struct command command_symbols = {
 	.usage = "symbols check|show|list|import …",
 	.doc = "kernels that are known, and how a dump is covered",
 	.run = run,
+	.prints = true,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
+#include <errno.h>
 
 G_DEFINE_QUARK(memsieve-error, memsieve_error)
 
@@ -17,4 +18,16 @@ const char *fault_name(enum fault fault)
 	};
 
 	return (unsigned)fault < G_N_ELEMENTS(names) ? names[fault] : "none";
+}
+
+bool stream_end(FILE *to)
+{
+	/* A failed write may have left an empty buffer, which closes well. */
+	bool failed = ferror(to);
+
+	errno = 0;
+	failed = (to == stdout ? fflush(to) : fclose(to)) || failed;
+	if (failed && !errno)
+		errno = EIO;
+	return !failed;
 }

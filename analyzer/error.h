@@ -12,6 +12,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* AUTO(image) image = image_open(…): closed when it goes out of scope. */
 #define DEFINE_AUTO(type, destroy) \
@@ -46,4 +47,7 @@ enum fault {
 
 /* The word used in diagnostics.fault, e.g. "paged_out". */
 const char *fault_name(enum fault fault);
+
+/* Closes what was written, or only flushes standard output. False, with errno set: some of it could not be written, now or before. */
+bool stream_end(FILE *to);
 #endif

@@ -36,7 +36,7 @@ static bool write_table(struct export *x, const char *table, GError **error)
 		return false;
 	}
 	bool ok = listing_print(to, cursor, LISTING_CSV, 0, &rows, error);
-	if (fclose(to) && ok) {
+	if (!stream_end(to) && ok) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		ok = false;
 	}

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: which command, and its --help. Commands parse their own options. */
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
+#include "error.h"
 #include "pipeline.h"
 #include "text.h"
 
@@ -73,8 +76,17 @@ static char **detach_values(int *argc, char **argv)
 	return (char **)out->pdata;
 }
 
+/* A standard stream that is closed would be the next file that is opened: what is printed would go there. Writing to it fails as before. */
+static void hold_standard_streams(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+}
+
 int main(int argc, char **argv)
 {
+	hold_standard_streams();
 	setlocale(LC_ALL, "");
 	g_set_print_handler(on_print);
 	g_set_printerr_handler(on_printerr);
@@ -96,7 +108,12 @@ int main(int argc, char **argv)
 			g_set_prgname(name);
 			int words = argc - 1;
 			char **list = detach_values(&words, argv + 1);
-			return commands[i]->run(words, list);
+			int outcome = commands[i]->run(words, list);
+			if (commands[i]->prints && !stream_end(stdout) && outcome != OUTCOME_USAGE) {
+				g_printerr("memsieve: standard output: %s\n", g_strerror(errno));
+				outcome = OUTCOME_FAILED;
+			}
+			return outcome;
 		}
 	g_printerr("memsieve: no command '%s'; `memsieve --help` lists them\n", argv[1]);
 	return OUTCOME_USAGE;

@@ -204,7 +204,8 @@ static bool write_block(struct report *r, const char *id, const GString *json, G
 		return false;
 	}
 	g_autofree char *text = g_base64_encode(packed, size);
-	return fprintf(r->to, "<script type=\"text/plain\" id=\"%s\">%s</script>\n", id, text) > 0;
+	fprintf(r->to, "<script type=\"text/plain\" id=\"%s\">%s</script>\n", id, text);
+	return true;	/* whether all was written is asked at the end */
 }
 
 static char *csp_hash(const char *text)
@@ -349,7 +350,7 @@ bool report_write(struct store *store, const struct report_options *options, con
 	}
 	bool ok = write_page(&r, error);
 	result->bytes = ftell(r.to);
-	if ((fclose(r.to) || (ok && rename(part, path))) && ok) {
+	if ((!stream_end(r.to) || (ok && rename(part, path))) && ok) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		ok = false;
 	}

@@ -103,6 +103,12 @@ ok "-q says nothing" [ ! -s out -a ! -s err ]
 "$memsieve" analyze -o said.db "$dump" >out 2>err
 ok "the summary names machine, facts, findings" [ "$(grep -c '^  \(machine\|facts\|findings\)' out)" = 3 ]
 ok "and no progress is drawn where nobody looks" sh -c "! grep -q '\\r' err"
+for command in "info $dump" limits plugins tables "symbols check $dump" 'query said.db triage'; do
+	ok "nobody gets what '$command' says" sh -c "'$memsieve' $command >/dev/full 2>err; [ \$? = 1 ] && [ -s err ]"
+	ok "or it is closed" sh -c "'$memsieve' $command >&- 2>err; [ \$? = 1 ] && [ -s err ]"
+done
+gzip -k "$dump"
+ok "with all streams closed" sh -c "'$memsieve' analyze -o closed.db '$dump.gz' >&- 2>&- <&-; [ \$? = 0 ] && '$memsieve' query closed.db triage | grep -q ."
 "$memsieve" analyze "$dump" -o said.db >out 2>err
 ok "again is refused or told" [ -s out -o -s err ]
 echo "$checks checks"

@@ -7,6 +7,12 @@ make_samples win10-19041 win7-7601 format-triage
 cd "$work" || exit 1
 "$memsieve" analyze -q -o case.db dumps/*.raw || [ $? = 3 ] || die "analyze"
 
+# A disk that is full, as a limit on the size of files has it.
+full() {
+	(trap '' XFSZ; ulimit -f 4; status 1 "$memsieve" report case.db -o full.html) && grep -q 'full.html: .' err && [ ! -e full.html -a ! -e full.html.part ]
+}
+ok "a report that can't be written" full
+
 # Names as an attacker would choose them.
 sqlite3 case.db <<-'EOF'
 	UPDATE processes SET name = '<img src=x onerror=alert(1)>', command_line = '</script><script>document.title = "taken"</script>' || char(0x202e) || 'gpj.exe' || char(7)
