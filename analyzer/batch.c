@@ -94,7 +94,7 @@ enum outcome batch_outcome(const struct batch *batch)
 {
 	struct batch_counts n = batch_count(batch);
 
-	return n.failed ? OUTCOME_FAILED : n.partial || n.running || n.waiting ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+	return n.failed ? OUTCOME_FAILED : batch->left_out || n.partial || n.running || n.waiting ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 }
 
 static void fail_item(struct batch_item *item, const char *message)

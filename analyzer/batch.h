@@ -33,6 +33,7 @@ struct batch_item {
 
 struct batch {
 	GPtrArray *items;		/* struct batch_item *, in the order they are merged */
+	bool left_out;			/* a dump that was found can't be in it */
 	char *case_path;		/* NULL: none is made */
 	char *folder;			/* of the cases, one a dump */
 	char *log_folder;

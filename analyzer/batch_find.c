@@ -161,9 +161,17 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 		}
 	}
 	g_ptr_array_sort(names, compare_strings);
-	for (guint i = 0; i < names->len; i++)
-		if (is_dump(g_ptr_array_index(names, i)))
-			add(batch, g_ptr_array_index(names, i));
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		if (!is_dump(name))
+			continue;
+		/* Whoever may name one file must not keep all others from being analysed. */
+		if (strchr(name, '\n')) {
+			g_printerr("memsieve: %s: a path with a line break can't be in a batch's list: left out\n", name);
+			batch->left_out = true;
+		} else
+			add(batch, name);
+	}
 	return true;
 }
 

@@ -188,7 +188,7 @@ static void print_item(const struct batch *batch, const struct batch_item *item)
 
 	printf("  %-9s %s%s%s\n", batch_state_name(item->state), path, *message ? ": " : "", message);
 	if (item->state == BATCH_FAILED && g_file_test(log, G_FILE_TEST_EXISTS))
-		printf("  %-9s log: %s\n", "", log);
+		g_print("  %-9s log: %s\n", "", log);
 }
 
 static void print_summary(const struct batch *batch, bool all)
@@ -225,7 +225,7 @@ void batch_view_end(struct batch *batch)
 		wipe(view);
 		print_summary(batch, false);
 		if (batch->case_path && batch_count(batch).done)
-			printf("memsieve query '%s' triage\n", batch->case_path);
+			g_print("memsieve query '%s' triage\n", batch->case_path);
 	}
 	g_free(view);
 }

@@ -183,7 +183,7 @@ bool batch_slurm(const struct batch *batch, const struct slurm_options *o, GErro
 		if (!g_file_set_contents_full(merge, last, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0755, error))
 			return false;
 	}
-	printf("%u dumps, scripts in %s\n", batch->items->len, folder);
+	g_print("%u dumps, scripts in %s\n", batch->items->len, folder);
 	if (o->dry_run) {
 		printf("sbatch %s%s%s\n", analyze, batch->case_path ? "\nsbatch --dependency=afterany:JOB " : "", batch->case_path ? merge : "");
 		return true;

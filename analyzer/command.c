@@ -3,7 +3,9 @@
 #include "command.h"
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "pipeline.h"
+#include "text.h"
 
 bool command_listing_options(int *argc, char ***argv, const char *arguments, const char *summary, const void *more, bool *json, int *status)
 {
@@ -30,8 +32,11 @@ bool command_listing_options(int *argc, char ***argv, const char *arguments, con
 
 int command_print_json(json_t *root, int status)
 {
-	bool ok = root && json_dumpf(root, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
+	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	g_autofree char *safe = text ? text_escape_json(text) : NULL;
+	bool ok = safe && puts(safe) != EOF && fflush(stdout) == 0;
 
+	free(text);
 	json_decref(root);
 	if (!ok)
 		g_printerr("memsieve: the JSON can't be written\n");

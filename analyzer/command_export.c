@@ -30,7 +30,7 @@ static int export(const char *case_path, const struct export_format *format, gin
 		return OUTCOME_FAILED;
 	}
 	if (own)
-		printf("%s: %" G_GINT64_FORMAT " records\n", output, x.records);
+		g_print("%s: %" G_GINT64_FORMAT " records\n", output, x.records);
 	return OUTCOME_COMPLETE;
 }
 

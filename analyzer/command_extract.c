@@ -24,6 +24,7 @@
 #include "pe_space.h"
 #include "pipeline.h"
 #include "sandbox.h"
+#include "text.h"
 #include "vad_tree.h"
 
 struct extract_options {
@@ -433,7 +434,10 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 	json_object_set_new(o, "missing", missing);
 	file_close(file);
 	FILE *to = create(x->options->output, json_name, error);
-	bool ok = to && (!json_dumpf(o, to, JSON_INDENT(2)) || write_failed(json_name, error));
+	char *text = json_dumps(o, JSON_INDENT(2));
+	g_autofree char *safe = text ? text_escape_json(text) : NULL;
+	bool ok = to && ((safe && fputs(safe, to) != EOF) || write_failed(json_name, error));
+	free(text);
 	if (to && !stream_end(to) && ok)
 		ok = write_failed(json_name, error);
 	json_decref(o);
@@ -645,7 +649,7 @@ static int run(int argc, char **argv)
 		if (!ok)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
 		else if (!o.quiet)
-			printf("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
+			g_print("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
 		outcome = !ok || (x.failed && !x.written) ? OUTCOME_FAILED : x.failed || x.incomplete ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 	}
 	extraction_clear(&x);

@@ -40,7 +40,7 @@ static int merge(const char *output, char **inputs, int n, bool quiet)
 		total.dumps += result.dumps;
 		total.skipped += result.skipped;
 		if (result.skipped && !quiet)
-			printf("%s: %" G_GINT64_FORMAT " of its dumps are in %s already\n", inputs[i], result.skipped, output);
+			g_print("%s: %" G_GINT64_FORMAT " of its dumps are in %s already\n", inputs[i], result.skipped, output);
 	}
 	if (!merge_check(out, &error)) {
 		g_printerr("memsieve: %s: %s\n", output, error->message);
@@ -48,7 +48,7 @@ static int merge(const char *output, char **inputs, int n, bool quiet)
 	}
 	store_close(out);
 	if (!quiet)
-		printf("%" G_GINT64_FORMAT " dumps of %d cases merged into %s, %" G_GINT64_FORMAT " skipped, %d cases failed\n", total.dumps, n - failed,
+		g_print("%" G_GINT64_FORMAT " dumps of %d cases merged into %s, %" G_GINT64_FORMAT " skipped, %d cases failed\n", total.dumps, n - failed,
 		       output, total.skipped, failed);
 	return failed ? OUTCOME_FAILED : OUTCOME_COMPLETE;
 }

@@ -21,8 +21,8 @@ static int report(const char *case_path, gint64 dump_id, const char *output, boo
 		return OUTCOME_FAILED;
 	}
 	if (!quiet)
-		printf("%s: %" G_GINT64_FORMAT " dumps, %" G_GINT64_FORMAT " findings, %.1f MB\n", output, result.dumps, result.findings,
-		       (double)result.bytes / 1e6);
+		g_print("%s: %" G_GINT64_FORMAT " dumps, %" G_GINT64_FORMAT " findings, %.1f MB\n", output, result.dumps, result.findings,
+			(double)result.bytes / 1e6);
 	return OUTCOME_COMPLETE;
 }
 

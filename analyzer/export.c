@@ -2,6 +2,7 @@
 #include "export.h"
 #include <stdlib.h>
 #include <string.h>
+#include "text.h"
 
 const struct export_format *const export_formats[] = {
 	&export_timesketch, &export_bodyfile, &export_ecs, &export_stix, &export_misp, &export_csv, NULL
@@ -98,7 +99,8 @@ void export_write(struct export *x, json_t *object, const char *after)
 
 	json_decref(object);
 	if (text) {
-		fputs(text, x->to);
+		g_autofree char *safe = text_escape_json(text);
+		fputs(safe, x->to);
 		fputs(after, x->to);
 		x->records++;
 	}

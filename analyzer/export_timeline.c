@@ -2,6 +2,7 @@
 /* The timeline, and findings on it: Timesketch's JSON lines, and the body file that mactime reads. */
 #include <string.h>
 #include "export.h"
+#include "text.h"
 
 /* Findings have no time of their own: they stand where the dump was taken. */
 static const char events_sql[] =
@@ -52,16 +53,10 @@ static bool write_timesketch(struct export *x, GError **error)
 /* Fields end at '|', lines at line breaks: those of names are escaped (not with %, which mactime takes for a format). */
 static char *field(const char *text)
 {
-	GString *s = g_string_new(NULL);
+	g_autofree char *safe = text_escape(text);
+	g_auto(GStrv) parts = g_strsplit(safe, "|", -1);
 
-	for (const char *p = text; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-		if (c == '|' || c < 0x20 || c == 0x7f)
-			g_string_append_printf(s, "\\x%02x", c);
-		else
-			g_string_append_c(s, *p);
-	}
-	return g_string_free(s, FALSE);
+	return g_strjoinv("\\x7c", parts);
 }
 
 /* MD5|name|inode|mode|UID|GID|size|atime|mtime|ctime|crtime, times in seconds since 1970. mactime lists each time by itself, unset ones too: all

@@ -44,21 +44,16 @@ static void append_real(GString *s, double value)
 
 /* ---- CSV (RFC 4180) */
 
-void csv_append_cell(GString *line, const struct cursor *cursor, int column)
+static void csv_append_text(GString *line, const char *raw)
 {
-	enum cursor_type type = cursor_type(cursor, column);
+	/* Where Japanese is written, spreadsheets take the wide forms for the same. */
+	static const char *const wide[] = { "＝", "＋", "－", "＠" };
+	g_autofree char *text = text_escape_lines(raw);
+	bool formula = *text && strchr("=+-@\t\n", *text);
 
-	if (type == CURSOR_INT)
-		g_string_append_printf(line, "%" G_GINT64_FORMAT, cursor_int(cursor, column));
-	else if (type == CURSOR_REAL)
-		append_real(line, cursor_real(cursor, column));
-	else if (type == CURSOR_BLOB)
-		append_hex(line, cursor, column);
-	if (type != CURSOR_TEXT)
-		return;
-	const char *text = cursor_text(cursor, column);
-	bool formula = *text && strchr("=+-@\t\r", *text);
-	if (!formula && !strpbrk(text, ",\"\r\n")) {
+	for (size_t i = 0; i < G_N_ELEMENTS(wide); i++)
+		formula = formula || g_str_has_prefix(text, wide[i]);
+	if (!formula && !strpbrk(text, ",\"\n")) {
 		g_string_append(line, text);
 		return;
 	}
@@ -73,15 +68,31 @@ void csv_append_cell(GString *line, const struct cursor *cursor, int column)
 	g_string_append_c(line, '"');
 }
 
+void csv_append_cell(GString *line, const struct cursor *cursor, int column)
+{
+	enum cursor_type type = cursor_type(cursor, column);
+
+	if (type == CURSOR_INT)
+		g_string_append_printf(line, "%" G_GINT64_FORMAT, cursor_int(cursor, column));
+	else if (type == CURSOR_REAL)
+		append_real(line, cursor_real(cursor, column));
+	else if (type == CURSOR_BLOB)
+		append_hex(line, cursor, column);
+	else if (type == CURSOR_TEXT)
+		csv_append_text(line, cursor_text(cursor, column));
+}
+
 static bool print_csv(FILE *to, struct cursor *cursor, int64_t *rows, GError **error)
 {
 	g_autoptr(GString) line = g_string_new(NULL);
 	g_autoptr(GError) failed = NULL;
 	int n = cursor_columns(cursor);
 
-	for (int i = 0; i < n; i++)
-		fprintf(to, "%s%s", i ? "," : "", cursor_name(cursor, i));
-	fputs("\r\n", to);
+	for (int i = 0; i < n; i++) {
+		g_string_append(line, i ? "," : "");
+		csv_append_text(line, cursor_name(cursor, i));
+	}
+	fprintf(to, "%s\r\n", line->str);
 	for (; cursor_next(cursor, &failed); ++*rows) {
 		g_string_truncate(line, 0);
 		for (int i = 0; i < n; i++) {
@@ -102,14 +113,13 @@ static bool print_csv(FILE *to, struct cursor *cursor, int64_t *rows, GError **e
 void json_append_string(GString *s, const char *text)
 {
 	g_string_append_c(s, '"');
-	for (const char *p = text; *p; p++) {
-		unsigned char c = (unsigned char)*p;
+	for (const char *p = text; *p; ) {
+		gunichar c = g_utf8_get_char_validated(p, -1);
+		bool valid = c < 0x110000;
 		if (c == '"' || c == '\\')
-			g_string_append_printf(s, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			g_string_append_printf(s, "\\u%04x", c);
-		else
-			g_string_append_c(s, (char)c);
+			g_string_append_c(s, '\\');
+		text_append_json(s, valid ? c : 0xfffd);
+		p = valid ? g_utf8_next_char(p) : p + 1;
 	}
 	g_string_append_c(s, '"');
 }
@@ -271,8 +281,10 @@ static char **take_row(const struct cursor *cursor, int n)
 /* Columns that had no room: the last, which queries give to what matters least. */
 static void tell_left_out(FILE *to, const struct cursor *cursor, int shown)
 {
-	for (int i = shown; i < cursor_columns(cursor); i++)
-		fprintf(to, "%s%s", i == shown ? "(no room here for " : ", ", cursor_name(cursor, i));
+	for (int i = shown; i < cursor_columns(cursor); i++) {
+		g_autofree char *name = terminal_text(cursor_name(cursor, i));
+		fprintf(to, "%s%s", i == shown ? "(no room here for " : ", ", name);
+	}
 	if (shown < cursor_columns(cursor))
 		fputs("; --format=jsonl and csv have all)\n", to);
 }
@@ -288,7 +300,7 @@ static bool print_table(FILE *to, struct cursor *cursor, unsigned width, int64_t
 
 	char **head = g_new0(char *, n + 1);
 	for (int i = 0; i < n; i++) {
-		head[i] = g_strdup(cursor_name(cursor, i));
+		head[i] = terminal_text(cursor_name(cursor, i));
 		widths[i] = width_of(head[i]);
 		right[i] = true;
 	}

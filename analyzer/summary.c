@@ -81,7 +81,7 @@ void summary_print(const char *case_path, const struct result *result, bool verb
 		details(store, id);
 	if (result->outcome == OUTCOME_PARTIAL)
 		puts("  This run is partial: the tables diagnostics and plugin_runs say what is missing.");
-	printf("  sqlite3 '%s' \"SELECT severity, title FROM findings WHERE dump_id = %" G_GINT64_FORMAT
+	g_print("  sqlite3 '%s' \"SELECT severity, title FROM findings WHERE dump_id = %" G_GINT64_FORMAT
 	       " ORDER BY confidence DESC\"\n", case_path, id);
 	store_close(store);
 }

@@ -51,6 +51,22 @@ char *text_from_filetime(uint64_t filetime)
 			       g_date_time_get_second(t), (unsigned)(filetime % second));
 }
 
+/* What a terminal obeys, or what shows nothing and so makes two names look alike. */
+static bool unseen(gunichar c)
+{
+	static const gunichar blank[] = { 0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x2800, 0x3164, 0xffa0 };	/* letters and signs by their type */
+
+	switch (g_unichar_type(c)) {
+	case G_UNICODE_CONTROL: case G_UNICODE_FORMAT: case G_UNICODE_LINE_SEPARATOR: case G_UNICODE_PARAGRAPH_SEPARATOR:
+		return true;
+	default:
+		for (size_t i = 0; i < G_N_ELEMENTS(blank); i++)
+			if (c == blank[i])
+				return true;
+		return false;
+	}
+}
+
 static char *escape(const char *text, bool lines)
 {
 	GString *s = g_string_new(NULL);
@@ -64,9 +80,8 @@ static char *escape(const char *text, bool lines)
 		p = g_utf8_next_char(p);
 		if (lines && (c == '\n' || c == '\t'))
 			g_string_append_unichar(s, c);
-		else if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-		    (c >= 0x2066 && c <= 0x2069) || c == 0x61c || c == 0xfeff)
-			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
+		else if (unseen(c))
+			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
 		else
 			g_string_append_unichar(s, c);
 	}
@@ -81,4 +96,26 @@ char *text_escape(const char *text)
 char *text_escape_lines(const char *text)
 {
 	return escape(text, true);
+}
+
+void text_append_json(GString *json, gunichar c)
+{
+	if (!unseen(c))
+		g_string_append_unichar(json, c);
+	else if (c < 0x10000)
+		g_string_append_printf(json, "\\u%04x", c);
+	else
+		g_string_append_printf(json, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+}
+
+char *text_escape_json(const char *json)
+{
+	GString *s = g_string_new(NULL);
+
+	for (const char *p = json; *p; p = g_utf8_next_char(p))
+		if (*p == '\n')	/* between values: within strings it is escaped already */
+			g_string_append_c(s, *p);
+		else
+			text_append_json(s, g_utf8_get_char(p));
+	return g_string_free(s, FALSE);
 }

@@ -17,4 +17,8 @@ char *text_from_filetime(uint64_t filetime);
 char *text_escape(const char *text);
 /* The same for text of several lines: line ends and tabs stay. */
 char *text_escape_lines(const char *text);
+/* Of a JSON string, the same characters as \uXXXX, which loses nothing. */
+void text_append_json(GString *json, gunichar c);
+/* The same for JSON as it was serialised. The caller frees. */
+char *text_escape_json(const char *json);
 #endif

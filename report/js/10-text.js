@@ -5,12 +5,12 @@
  * Everything a dump says is somebody else's text: it reaches the page through text nodes and attributes alone, and what
  * would not be seen, or would turn the line round, is shown as what it is.
  */
-const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u{e0000}-\u{e007f}]/gu;
 
 function plain(value) {
 	if (value === null || value === undefined)
 		return '';
-	return String(value).replace(HIDDEN, c => '\u2039U+' + c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0') + '\u203a');
+	return String(value).replace(HIDDEN, c => '\u2039U+' + c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0') + '\u203a');
 }
 
 const SVG_TAGS = new Set(['svg', 'g', 'rect', 'path', 'circle', 'line', 'text', 'title', 'defs', 'pattern', 'polygon', 'a-svg']);
