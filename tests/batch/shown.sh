@@ -60,9 +60,7 @@ for format in timesketch bodyfile ecs stix misp; do
 	ok "export $format" clean text cat exported
 done
 "$memsieve" export case.db --format csv -o folder >/dev/null || die "export csv"
-for table in folder/*.csv; do
-	ok "$table" clean csv cat "$table"
-done
+ok "export csv" clean csv cat folder/*.csv
 "$memsieve" report case.db -o report.html >/dev/null || die "report"
 ok "report" clean text cat report.html
 

@@ -54,7 +54,7 @@ static void objects(const struct kernel *kernel, struct space *space, va_t at)
 		fuzz_text(name);
 	if (!read_sid(space, at, &sid))
 		fuzz_text(sid);
-	g_array_unref(object_directory_list(space, at));
+	g_array_unref(object_directory_list(space, at, NULL));
 	struct token_info token;
 	token_read(space, at, &token);
 	token_info_clear(&token);
