@@ -85,7 +85,8 @@ static struct store *open_db(const char *path, int flags, GError **error)
 	}
 	sqlite3_busy_timeout(store->db, 2000);
 	sqlite3_extended_result_codes(store->db, 1);
-	/* A case may come from elsewhere: its views and triggers get no function that does more than compute. */
+	/* A case may come from elsewhere: its views get no function that does more than compute, and triggers, of which we make none, don't run. */
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	return store;

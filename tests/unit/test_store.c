@@ -99,6 +99,15 @@ START_TEST(test_rows)
 }
 END_TEST
 
+/* A case that comes from elsewhere may have triggers. */
+START_TEST(test_triggers)
+{
+	ck_assert(store_exec(store, NULL, "CREATE TRIGGER gone AFTER INSERT ON alphas BEGIN DELETE FROM dumps; END", NULL));
+	ck_assert(store_exec(store, NULL, "INSERT INTO alphas(dump_id, name) VALUES (1, 'a')", NULL));
+	ck_value("SELECT count(*) FROM dumps", "1");
+}
+END_TEST
+
 START_TEST(test_remove_dump)
 {
 	write_rows();
@@ -238,6 +247,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_rows);
+	tcase_add_test(t, test_triggers);
 	tcase_add_test(t, test_remove_dump);
 	tcase_add_test(t, test_not_a_case);
 	tcase_add_test(t, test_read_only_queries);
