@@ -293,7 +293,7 @@ static struct space *space_of(struct extraction *x, const struct target *t)
 	x->process->pid = t->pid;
 	x->process->dtb.v = t->dtb;
 	struct context c = { .image = x->image, .kernel = x->kernel, .space = x->kernel_space, .process = x->process, .rows = x->rows };
-	vad_tree_read(&c, x->process, NULL);
+	vad_tree_read(&c, x->process, NULL, NULL);
 	rows_clear(x->rows);
 	return x->user = process_space(x->process, x->kernel, x->kernel_space);
 }

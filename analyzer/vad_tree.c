@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vad_tree.h"
+#include <string.h>
 #include "limit.h"
 #include "pool.h"
 
@@ -198,23 +199,68 @@ static int compare_vads(const void *a, const void *b)
 	return (x->node.v > y->node.v) - (x->node.v < y->node.v);
 }
 
-bool vad_tree_read(struct context *c, struct process *process, GArray *lost)
+struct vad_pool {
+	GMutex lock;
+	GHashTable *by_parent;		/* node → GArray of nodes (uint64_t) that name it their parent; NULL: nobody asked yet */
+	uint64_t bytes;			/* of all VADs that are kept or being read */
+};
+
+/*
+ * How much of vad_bytes a set may take now: an eighth of what the others left, so that there is some for the next, however many
+ * are hostile. It is taken at once, and what is left of it given back.
+ */
+static uint64_t take_room(struct vad_pool *pool)
+{
+	if (!pool)
+		return limit(vad_bytes);
+	g_mutex_lock(&pool->lock);
+	uint64_t room = (limit(vad_bytes) - pool->bytes) / 8;
+	pool->bytes += room;
+	g_mutex_unlock(&pool->lock);
+	return room;
+}
+
+static void give_room(struct vad_pool *pool, uint64_t room)
+{
+	if (!pool)
+		return;
+	g_mutex_lock(&pool->lock);
+	pool->bytes -= room;
+	g_mutex_unlock(&pool->lock);
+}
+
+/* Add it, which takes its text over, if there is room. */
+static bool add_vad(GArray *vads, struct vad *vad, uint64_t *room)
+{
+	uint64_t bytes = sizeof(*vad) + (vad->file_path ? strlen(vad->file_path) + 1 : 0);
+
+	if (vads->len >= limit(vad_nodes) || bytes > *room) {
+		g_free(vad->file_path);
+		return false;
+	}
+	*room -= bytes;
+	g_array_append_vals(vads, vad, 1);
+	return true;
+}
+
+bool vad_tree_read(struct context *c, struct process *process, struct vad_pool *pool, GArray *lost)
 {
 	struct object proc = object_at(c->space, process->eprocess.v);
 	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	GArray *vads = process->vads.vads;
-	uint64_t root = 0;
+	uint64_t root = 0, room;
 	enum fault fault = tree_root(&proc, &root);
-	bool whole = true;
+	bool whole = true, full = false;
 
 	if (fault) {
 		context_note(c, fault, proc.va, "vads", "the root of the VAD tree can't be read");
 		return false;
 	}
+	room = take_room(pool);
 	if (root)
 		g_array_append_val(stack, root);
-	while (stack->len && vads->len < limit(vad_nodes)) {
+	while (stack->len) {
 		struct object node = object_at(c->space, g_array_index(stack, uint64_t, stack->len - 1));
 		g_array_set_size(stack, stack->len - 1);
 		if (g_hash_table_contains(seen, &node.va.v)) {
@@ -231,7 +277,8 @@ bool vad_tree_read(struct context *c, struct process *process, GArray *lost)
 				g_array_append_val(lost, node.va.v);
 			continue;	/* its links are no better than its range */
 		}
-		g_array_append_val(vads, vad);
+		if ((full = !add_vad(vads, &vad, &room)))
+			break;
 		if ((fault = children(&node, &left, &right))) {
 			context_note(c, fault, node.va, "vads", "a VAD node's children can't be read");
 			whole = false;
@@ -242,8 +289,11 @@ bool vad_tree_read(struct context *c, struct process *process, GArray *lost)
 		if (left)
 			g_array_append_val(stack, left);
 	}
-	if (stack->len)
+	give_room(pool, room);
+	if (full && vads->len >= limit(vad_nodes))
 		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree has more than %" G_GUINT64_FORMAT " nodes", limit(vad_nodes));
+	else if (full)
+		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree takes more memory than is left for it: %u nodes were read", vads->len);
 	g_array_sort(vads, compare_vads);
 	return whole;
 }
@@ -256,11 +306,6 @@ static const struct sweep_pattern pool_vads[] = {
 	{ SWEEP_POOL, "Vadl", 0x50, 0x180, NULL }, { SWEEP_POOL, "Vadm", 0x50, 0x180, NULL },
 };
 const struct sweep_pattern *const vad_tree_sweeps[] = { &pool_vads[0], &pool_vads[1], &pool_vads[2], &pool_vads[3], &pool_vads[4], NULL };
-
-struct vad_pool {
-	GMutex lock;
-	GHashTable *by_parent;		/* node → GArray of nodes (uint64_t) that name it their parent; NULL: nobody asked yet */
-};
 
 struct vad_pool *vad_pool_create(void)
 {
@@ -321,15 +366,48 @@ static void read_pool(struct context *c, struct vad_pool *pool)
 	}
 }
 
-/* Does the range lie between those of the set? */
-static bool fits(const GArray *vads, const struct vad *vad)
+struct covered {
+	va_t start, end;	/* end: last byte */
+};
+
+/* Ranges that don't overlap, in a GTree: one that does is found as equal. */
+static gint compare_ranges(gconstpointer a, gconstpointer b, gpointer none)
 {
+	const struct covered *x = a, *y = b;
+
+	(void)none;
+	return x->end.v < y->start.v ? -1 : x->start.v > y->end.v;
+}
+
+static void add_range(GTree *ranges, va_t start, va_t end)
+{
+	struct covered *range = g_new(struct covered, 1);
+
+	range->start = start;
+	range->end = end;
+	g_tree_insert(ranges, range, range);
+}
+
+/* What the set covers; its VADs, sorted, may overlap. */
+static GTree *cover(const GArray *vads)
+{
+	GTree *ranges = g_tree_new_full(compare_ranges, NULL, g_free, NULL);
+	va_t start = { 0 }, end = { 0 };
+
 	for (guint i = 0; i < vads->len; i++) {
 		const struct vad *v = &g_array_index(vads, struct vad, i);
-		if (v->start.v <= vad->end.v && vad->start.v <= v->end.v)
-			return false;
+		if (i && v->start.v <= end.v) {
+			end.v = MAX(end.v, v->end.v);
+			continue;
+		}
+		if (i)
+			add_range(ranges, start, end);
+		start = v->start;
+		end = v->end;
 	}
-	return true;
+	if (vads->len)
+		add_range(ranges, start, end);
+	return ranges;
 }
 
 void vad_tree_add_orphans(struct context *c, struct process *process, struct vad_pool *pool, const GArray *lost)
@@ -337,6 +415,7 @@ void vad_tree_add_orphans(struct context *c, struct process *process, struct vad
 	GArray *vads = process->vads.vads;
 	g_autoptr(GArray) from = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	guint found = 0;
+	bool full = false;
 
 	g_mutex_lock(&pool->lock);
 	if (!pool->by_parent)
@@ -346,19 +425,27 @@ void vad_tree_add_orphans(struct context *c, struct process *process, struct vad
 		g_array_append_val(from, g_array_index(vads, struct vad, i).node.v);
 	/* A node that is not in the dump still has an address, which its children know. */
 	g_array_append_vals(from, lost->data, lost->len);
-	for (guint i = 0; i < from->len && !context_cancelled(c); i++) {
+	GTree *ranges = cover(vads);
+	uint64_t room = take_room(pool);
+	for (guint i = 0; i < from->len && !full; i++) {
 		const GArray *children = g_hash_table_lookup(pool->by_parent, &g_array_index(from, uint64_t, i));
-		for (guint k = 0; children && k < children->len && vads->len < limit(vad_nodes); k++) {
+		for (guint k = 0; children && k < children->len && !full && !context_cancelled(c); k++) {
 			struct object node = object_at(c->space, g_array_index(children, uint64_t, k));
 			struct vad vad = { .node = node.va, .orphan = true };
 			/* Those of the tree overlap themselves. */
-			if (read_range(&node, &vad) || !fits(vads, &vad) || !read_node(c, &node, &vad, false))
+			if (read_range(&node, &vad) || g_tree_lookup(ranges, &(struct covered){ vad.start, vad.end }) || !read_node(c, &node, &vad, false))
 				continue;
-			g_array_append_val(vads, vad);
+			if ((full = !add_vad(vads, &vad, &room)))
+				break;
+			add_range(ranges, vad.start, vad.end);
 			g_array_append_val(from, vad.node.v);
 			found++;
 		}
 	}
+	g_tree_destroy(ranges);
+	give_room(pool, room);
+	if (full)
+		context_note(c, FAULT_LIMIT, process->eprocess, "vads", "more nodes that the broken tree lost than there is room for: %u were read", found);
 	g_array_sort(vads, compare_vads);
 	if (found)
 		context_note(c, FAULT_IMPLAUSIBLE, process->eprocess, "vads", "%u nodes that the broken tree lost were found by their pool blocks", found);

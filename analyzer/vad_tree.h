@@ -10,9 +10,11 @@
 
 /*
  * Fill the process's set: sorted by start, without page counts. What breaks the tree is noted; false then, and the addresses
- * (uint64_t) of nodes that can't be read are added to `lost`, which may be NULL.
+ * (uint64_t) of nodes that can't be read are added to `lost`, which may be NULL. What `pool` has told of other processes leaves
+ * less room for this one; NULL: there are none.
  */
-bool vad_tree_read(struct context *context, struct process *process, GArray *lost);
+struct vad_pool;
+bool vad_tree_read(struct context *context, struct process *process, struct vad_pool *pool, GArray *lost);
 
 /*
  * Of a broken tree: nodes in pool blocks that say that a node of it, also one of those lost, is their parent, and fit between the others. `sweeps` of

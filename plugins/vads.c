@@ -300,7 +300,7 @@ static bool run_process(struct context *c, GError **error)
 	g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
 	(void)error;
-	if (!vad_tree_read(c, process, lost))
+	if (!vad_tree_read(c, process, context_kept(c), lost))
 		vad_tree_add_orphans(c, process, context_kept(c), lost);
 	if (!c->user && set->len && !c->image->facts.no_user_memory)
 		context_note(c, FAULT_NOT_IN_DUMP, process->eprocess, "vads", "the process's page tables are not readable: its pages are not counted");

@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rows *rows = rows_create();
 	struct context context = { .image = &image, .kernel = &kernel, .space = space, .process = process, .rows = rows };
 
-	vad_tree_read(&context, process, NULL);
+	vad_tree_read(&context, process, NULL, NULL);
 	for (guint i = 0; i < process->vads.vads->len; i++) {
 		const struct vad *vad = &g_array_index(process->vads.vads, struct vad, i);
 		if (vad->end.v < vad->start.v || (i && vad[-1].start.v > vad->start.v))
