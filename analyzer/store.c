@@ -444,6 +444,10 @@ static sqlite3_stmt *prepare_query(struct store *store, const char *sql, GError 
 
 	sqlite3_set_authorizer(store->db, authorize, NULL);
 	int rc = sqlite3_prepare_v2(store->db, sql, -1, &stmt, &rest);
+	if (rc == SQLITE_OK && stmt && !sqlite3_column_count(stmt)) {	/* VACUUM, which asks no authorizer */
+		sqlite3_finalize(stmt);
+		stmt = NULL;
+	}
 	if (rc == SQLITE_OK && stmt && sqlite3_prepare_v2(store->db, rest, -1, &more, NULL) == SQLITE_OK && !more) {
 		sqlite3_set_authorizer(store->db, NULL, NULL);
 		return stmt;
@@ -468,13 +472,25 @@ static int query_over(void *user)
 	return pipeline_interrupted || g_get_monotonic_time() > store->query_deadline;
 }
 
+void store_query_most(struct store *store, gint64 most)
+{
+	store->query_most = MAX(most, 1);
+}
+
 bool store_query(struct store *store, const char *sql, int64_t dump_id, store_row_fn each, void *user, GError **error)
 {
-	sqlite3_stmt *stmt = prepare_query(store, sql, error);
+	sqlite3_stmt *stmt = NULL;
+	bool inside = !sqlite3_get_autocommit(store->db);
+	gint64 most = (gint64)MIN(limit(rule_seconds), 1u << 30) * G_USEC_PER_SEC;
 
-	if (!stmt)
+	/* SQLite undoes a transaction in which a query, even one that only reads, runs out of memory. */
+	if (inside && (!store_commit(store, error) || !store_begin(store, error)))
 		return false;
-	store->query_deadline = g_get_monotonic_time() + (gint64)MIN(limit(rule_seconds), 1u << 30) * G_USEC_PER_SEC;
+	if (!(stmt = prepare_query(store, sql, error)))
+		return false;
+	if (store->query_most)
+		most = MIN(most, store->query_most);
+	store->query_deadline = g_get_monotonic_time() + most;
 	sqlite3_progress_handler(store->db, 10000, query_over, store);
 	int parameter = sqlite3_bind_parameter_index(stmt, ":dump_id");
 	if (parameter)
@@ -493,11 +509,13 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 	}
 	bool ok = rc == SQLITE_DONE;
 	if ((rc & 0xff) == SQLITE_INTERRUPT && !pipeline_interrupted)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "takes more than %" G_GUINT64_FORMAT " s", limit(rule_seconds));
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "takes more than %.3g s", (double)most / G_USEC_PER_SEC);
 	else if (!ok)
 		store_fail(store, "query", error);
 	sqlite3_progress_handler(store->db, 0, NULL, NULL);
 	sqlite3_finalize(stmt);
+	if (inside && !store_begin(store, ok ? error : NULL))
+		return false;
 	return ok;
 }
 

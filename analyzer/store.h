@@ -46,9 +46,14 @@ bool store_end_plugin(struct store *store, const char *plugin, GError **error);
 bool store_exec(struct store *store, GError **error, const char *sql, ...) G_GNUC_NULL_TERMINATED;
 /* One value as text; NULL when there is no row (or on error). Parameters as above. */
 char *store_value(struct store *store, const char *sql, ...) G_GNUC_NULL_TERMINATED;
-/* Each row of a query: n columns as text (NULL for NULL). Stops when `each` returns false. */
+/*
+ * Each row of a query: n columns as text (NULL for NULL). Stops when `each` returns false. In a transaction: commits what it holds
+ * and begins another one, so that a query that fails takes nothing of it along.
+ */
 typedef bool (*store_row_fn)(void *user, int n, const char *const *names, const char *const *values);
 bool store_query(struct store *store, const char *sql, int64_t dump_id, store_row_fn each, void *user, GError **error);
+/* No query may take longer than that from now on (microseconds), nor than rule_seconds. */
+void store_query_most(struct store *store, gint64 most);
 
 /* A query in progress: one statement, its rows one by one. What a row's functions give lasts until the next row. */
 struct cursor;

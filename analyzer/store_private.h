@@ -13,7 +13,7 @@ struct store {
 	GHashTable *by_name;	/* name → const struct table * */
 	GHashTable *repeats;	/* key → struct repeat * */
 	sqlite3_stmt *diagnose;
-	gint64 query_deadline;
+	gint64 query_deadline, query_most;	/* most: 0: rule_seconds alone */
 	unsigned batch;		/* number of store_write calls */
 	bool cascades;		/* foreign keys are enforced: a dump is being removed */
 	bool timeline_stale;	/* tables were declared since the view was made */

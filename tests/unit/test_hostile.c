@@ -278,7 +278,11 @@ START_TEST(rules_only_look)
 	ck_assert_ptr_nonnull(strstr(error->message, "more than 1 s"));
 	ck_assert_int_lt(g_get_monotonic_time() - begun, 10 * G_USEC_PER_SEC);
 	limit_values[LIMIT_rule_seconds] = usual;
+	/* One that runs out of memory takes nothing along of what was written before it. */
+	ck_assert(store_exec(store, NULL, "INSERT INTO failed_dumps(path) VALUES ('x')", NULL));
+	ck_assert(!store_query(store, "SELECT hex(zeroblob(400000000))", 1, take_row, &rows, NULL));
 	ck_assert(store_commit(store, NULL));
+	ck_value(store, "SELECT count(*) FROM failed_dumps", "1");
 	store_close(store);
 }
 END_TEST
