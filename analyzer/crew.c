@@ -56,7 +56,10 @@ static struct crew *crew_create(const struct crew_task *task, guint n, guint wor
 	g_cond_init(&crew->wrote);
 	for (guint i = 0; i < workers; i++) {
 		crew->workers[i].crew = crew;
-		crew->workers[i].context = task->context(task->user);
+		struct context *c = &crew->workers[i].context;
+		*c = task->context(task->user);
+		if (c->space)
+			c->space->stop = &c->stop;
 	}
 	return crew;
 }
@@ -92,7 +95,7 @@ static void note_limits(const struct context *c, bool told)
 {
 	bool user = c->user && c->user->exhausted;
 
-	if (user || c->space->exhausted)
+	if ((user || c->space->exhausted) && !told)
 		rows_note(c->rows, FAULT_LIMIT, (va_t){ 0 }, c->process, NULL,
 			  g_strdup_printf("the %s page tables name far more pages than the machine has: not all were looked at",
 					  user ? "process's" : "kernel's"));
@@ -134,6 +137,8 @@ static void work_on(struct worker *w, guint i)
 	c->rows->byte_limit = limit(row_bytes_process);
 	c->user = process->user_readable ? process_space(process, c->kernel, c->space) : NULL;
 	uint64_t steps = grant_steps(w);
+	if (c->user)
+		c->user->stop = &c->stop;
 	if (!w->crew->task.plugin->run_process(c, &error) && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
 	g_mutex_lock(&w->crew->lock);

@@ -15,7 +15,8 @@ enum {
 	ANCHORS = 64,		/* tables that are looked at to tell where images begin */
 	ON_PAGE = 16,		/* of them on one page */
 	CANDIDATES = 4096,	/* pages before a table where its image may begin */
-	CANDIDATE_STEPS = 2,	/* of the space, that looking at one costs */
+	CANDIDATE_STEPS = 2,	/* of the space, that looking at one costs, */
+	SEARCH_STEPS = 7,	/* and looking for a table at each place of a page */
 	SLOTS = 4,		/* relocated addresses that must lead into the image */
 };
 
@@ -294,6 +295,8 @@ bool image_remains_find(struct space *space, uint64_t base, uint32_t limit, stru
 		} else if (!out->relocations.rva && (size = relocation_blocks(bytes, limit, &wide))) {
 			out->relocations = (struct pe_directory){ rva, size };
 			out->is_64bit |= wide;
+		} else if (!space_spend(space, SEARCH_STEPS)) {
+			break;
 		} else {
 			search_tables(&s, rva, bytes);
 		}

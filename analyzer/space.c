@@ -448,7 +448,7 @@ enum fault page_fault(const struct page *page)
 
 bool space_spend(struct space *space, uint64_t steps)
 {
-	if (steps <= space->steps) {
+	if (steps <= space->steps && !(space->stop && *space->stop)) {
 		space->steps -= steps;
 		return true;
 	}

@@ -78,6 +78,7 @@ struct space {
 	const struct rescue *rescue;	/* what is known where the tables themselves are lost (rescue.h), or NULL */
 	const struct vad_set *vads;	/* of the process, for entries that defer to the VAD */
 	uint64_t steps;			/* of space_next_page and space_spend that are left */
+	const volatile int *stop;	/* not 0: it has none any more, whoever reads it was told to end; or NULL */
 	bool following;			/* a prototype PTE is being read */
 	bool exhausted;			/* … and there were none: what was looked at is not all */
 	struct space_slot slots[SPACE_CACHE_SLOTS];
