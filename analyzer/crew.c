@@ -229,7 +229,7 @@ static void *work_once(void *data)
 static bool watch(struct crew *crew, gint64 begun, uint64_t each)
 {
 	gint64 now = g_get_monotonic_time();
-	bool whole = now - begun > seconds_us(limit_for(plugin_seconds, crew->task.size)), left = false;
+	bool whole = now - begun > crew->task.most, left = false;
 
 	crew->stop |= whole;
 	for (guint i = 0; i < crew->n_workers; i++) {

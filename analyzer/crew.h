@@ -15,6 +15,7 @@ struct crew_task {
 	const GPtrArray *processes;
 	int jobs;
 	uint64_t size;			/* of the dump: larger ones may take longer */
+	gint64 most;			/* microseconds until the plugin is told to end */
 	struct context (*context)(void *user);			/* one for a thread, with its own space and no rows */
 	/* In process order, one at a time. False: the case can't be written, or enough was. */
 	bool (*write)(void *user, struct rows *rows);

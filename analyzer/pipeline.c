@@ -50,6 +50,7 @@ struct pipeline {
 	bool partial;
 	bool too_many;		/* the plugin made more rows than are taken */
 	gint64 committed;
+	gint64 begun;		/* the first plugin, or the sweep before it */
 	GError *store_error;	/* the case can't be written: everything stops */
 };
 
@@ -255,10 +256,22 @@ static bool take_rows(void *user, struct rows *rows)
 	return !p->too_many;
 }
 
+/*
+ * How long (microseconds) the next plugin may take: plugin_seconds, but no more than a quarter of what is left of run_seconds, so that
+ * there is some for those after it; the last ones, which read the kernel's lists, need little and get it in any case.
+ */
+static gint64 time_for_plugin(const struct pipeline *p)
+{
+	uint64_t size = p->image->container->size;
+	double spent = (double)(g_get_monotonic_time() - p->begun) / G_USEC_PER_SEC, share = ((double)limit_for(run_seconds, size) - spent) / 4;
+
+	return (gint64)(MIN((double)limit_for(plugin_seconds, size), MAX(share, (double)limit(plugin_seconds_late))) * G_USEC_PER_SEC);
+}
+
 static struct crew_task crew_task(struct pipeline *p)
 {
 	return (struct crew_task){
-		.plugin = p->plugin, .processes = p->processes, .jobs = p->options->jobs, .size = p->image->container->size,
+		.plugin = p->plugin, .processes = p->processes, .jobs = p->options->jobs, .size = p->image->container->size, .most = time_for_plugin(p),
 		.context = make_context, .write = take_rows, .user = p,
 	};
 }
@@ -356,6 +369,7 @@ static bool make_findings(struct pipeline *p)
 	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GPtrArray) rules = rules_load(p->options, problems);
 	gint64 started = g_get_monotonic_time();
+	gint64 all = time_for_plugin(p);
 	struct rows *rows = rows_create();
 	bool ok = true;
 
@@ -364,6 +378,8 @@ static bool make_findings(struct pipeline *p)
 	progress_stage("findings");
 	for (guint i = 0; i < rules->len && ok && !pipeline_interrupted; i++) {
 		g_autoptr(GError) error = NULL;
+		/* A quarter of what is left, so that there is some for the next, however many tables are hostile. */
+		store_query_most(p->store, (started + all - g_get_monotonic_time()) / 4);
 		if (!rules_run(g_ptr_array_index(rules, i), p->store, p->dump_id, p->kernel ? p->kernel->layout : NULL, rows, &error))
 			g_ptr_array_add(problems, g_strdup(error->message));
 		progress_step(i + 1, rules->len);
@@ -612,6 +628,7 @@ static bool sweep_memory(struct pipeline *p, struct hasher *hasher)
 
 static bool run_all(struct pipeline *p, struct hasher *hasher, GError **error)
 {
+	p->begun = g_get_monotonic_time();
 	bool ok = image_kind(p->image) != DUMP_OF_MACHINE || sweep_memory(p, hasher);
 
 	for (const struct plugin *const *plugin = p->plugins; *plugin && ok && !pipeline_interrupted; plugin++)
