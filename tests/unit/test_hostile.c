@@ -74,6 +74,10 @@ START_TEST(endless_pages)
 	ck_assert_uint_gt(n, limit(walk_steps) / 2);
 	space_refill(space);
 	ck_assert(space_next_page(space, &(va_t){ 0 }, last, &page));
+	int stop = 1;	/* told to end: there is no next one */
+	space->stop = &stop;
+	ck_assert(!space_next_page(space, &(va_t){ 0 }, last, &page));
+	ck_assert(space->exhausted);
 }
 END_TEST
 
