@@ -14,7 +14,6 @@ static void module_clear(void *data)
 
 	g_free(m->name);
 	g_free(m->path);
-	g_free(m->mapped_path);
 }
 
 struct process *process_create(void)

@@ -9,7 +9,7 @@
 struct module {
 	uint64_t base, size;
 	char *name, *path;	/* the loader's, or NULL */
-	char *mapped_path;	/* the file object's, or NULL */
+	const char *mapped_path;	/* the file object's, or NULL: its VAD's or the process's, which stay as long */
 	int vad;		/* index into vads, or -1 */
 	bool wow64, in_load_order, in_memory_order, in_init_order;
 };

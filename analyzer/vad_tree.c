@@ -3,6 +3,7 @@
 #include <string.h>
 #include "limit.h"
 #include "pool.h"
+#include "room.h"
 
 /* Is a process's tree an _MM_AVL_TABLE? From Windows 2003 to 8; before and after a pointer to the topmost node. */
 static bool in_table(const struct layout *l)
@@ -202,32 +203,8 @@ static int compare_vads(const void *a, const void *b)
 struct vad_pool {
 	GMutex lock;
 	GHashTable *by_parent;		/* node → GArray of nodes (uint64_t) that name it their parent; NULL: nobody asked yet */
-	uint64_t bytes;			/* of all VADs that are kept or being read */
+	struct room *room;
 };
-
-/*
- * How much of vad_bytes a set may take now: an eighth of what the others left, so that there is some for the next, however many
- * are hostile. It is taken at once, and what is left of it given back.
- */
-static uint64_t take_room(struct vad_pool *pool)
-{
-	if (!pool)
-		return limit(vad_bytes);
-	g_mutex_lock(&pool->lock);
-	uint64_t room = (limit(vad_bytes) - pool->bytes) / 8;
-	pool->bytes += room;
-	g_mutex_unlock(&pool->lock);
-	return room;
-}
-
-static void give_room(struct vad_pool *pool, uint64_t room)
-{
-	if (!pool)
-		return;
-	g_mutex_lock(&pool->lock);
-	pool->bytes -= room;
-	g_mutex_unlock(&pool->lock);
-}
 
 /* Add it, which takes its text over, if there is room. */
 static bool add_vad(GArray *vads, struct vad *vad, uint64_t *room)
@@ -257,7 +234,7 @@ bool vad_tree_read(struct context *c, struct process *process, struct vad_pool *
 		context_note(c, fault, proc.va, "vads", "the root of the VAD tree can't be read");
 		return false;
 	}
-	room = take_room(pool);
+	room = pool ? room_take(pool->room) : limit(vad_bytes);
 	if (root)
 		g_array_append_val(stack, root);
 	while (stack->len) {
@@ -289,7 +266,8 @@ bool vad_tree_read(struct context *c, struct process *process, struct vad_pool *
 		if (left)
 			g_array_append_val(stack, left);
 	}
-	give_room(pool, room);
+	if (pool)
+		room_give(pool->room, room);
 	if (full && vads->len >= limit(vad_nodes))
 		context_note(c, FAULT_LIMIT, proc.va, "vads", "the VAD tree has more than %" G_GUINT64_FORMAT " nodes", limit(vad_nodes));
 	else if (full)
@@ -312,6 +290,7 @@ struct vad_pool *vad_pool_create(void)
 	struct vad_pool *pool = g_new0(struct vad_pool, 1);
 
 	g_mutex_init(&pool->lock);
+	pool->room = room_create(limit(vad_bytes));
 	return pool;
 }
 
@@ -319,6 +298,7 @@ void vad_pool_destroy(struct vad_pool *pool)
 {
 	if (pool->by_parent)
 		g_hash_table_destroy(pool->by_parent);
+	room_destroy(pool->room);
 	g_mutex_clear(&pool->lock);
 	g_free(pool);
 }
@@ -426,7 +406,7 @@ void vad_tree_add_orphans(struct context *c, struct process *process, struct vad
 	/* A node that is not in the dump still has an address, which its children know. */
 	g_array_append_vals(from, lost->data, lost->len);
 	GTree *ranges = cover(vads);
-	uint64_t room = take_room(pool);
+	uint64_t room = room_take(pool->room);
 	for (guint i = 0; i < from->len && !full; i++) {
 		const GArray *children = g_hash_table_lookup(pool->by_parent, &g_array_index(from, uint64_t, i));
 		for (guint k = 0; children && k < children->len && !full && !context_cancelled(c); k++) {
@@ -443,7 +423,7 @@ void vad_tree_add_orphans(struct context *c, struct process *process, struct vad
 		}
 	}
 	g_tree_destroy(ranges);
-	give_room(pool, room);
+	room_give(pool->room, room);
 	if (full)
 		context_note(c, FAULT_LIMIT, process->eprocess, "vads", "more nodes that the broken tree lost than there is room for: %u were read", found);
 	g_array_sort(vads, compare_vads);

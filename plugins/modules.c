@@ -6,6 +6,7 @@
 #include <string.h>
 #include "limit.h"
 #include "plugin.h"
+#include "room.h"
 #include "text.h"
 
 enum {
@@ -83,6 +84,7 @@ struct walker {
 	const struct loader *l;
 	GArray *found;		/* struct found, in the order of discovery */
 	GHashTable *by_entry;	/* entry → index + 1 */
+	uint64_t *room;		/* bytes that may still be kept in this process */
 };
 
 static enum fault read_pointer_at(const struct walker *w, uint64_t va, uint64_t *out)
@@ -175,12 +177,30 @@ static void put_mapping(struct row *row, struct module *m, const struct process 
 	if (m->vad >= 0) {
 		const struct vad *vad = &g_array_index(process->vads.vads, struct vad, m->vad);
 		row_ref(row, VAD, m->vad);
-		m->mapped_path = g_strdup(vad->file_path);
+		m->mapped_path = vad->file_path;
 	}
 	/* The main image of a hollowed process lies in private memory; its section still has a name. */
 	if (!m->mapped_path && m->base == process->image_base.v)
-		m->mapped_path = g_strdup(process->image_path);
+		m->mapped_path = process->image_path;
 	row_text(row, MAPPED_PATH, m->mapped_path);
+}
+
+/* Keep it, which takes its texts over, if there is room. */
+static void keep(struct walker *w, struct module *m)
+{
+	uint64_t bytes = sizeof(*m) + (m->name ? strlen(m->name) + 1 : 0) + (m->path ? strlen(m->path) + 1 : 0);
+
+	if (bytes > *w->room) {
+		if (*w->room)
+			context_note(w->c, FAULT_LIMIT, (va_t){ m->base }, "modules", "the loaded images take more memory than is left for them: %u are kept",
+				     w->c->process->modules->len);
+		*w->room = 0;	/* those that are kept are the first rows */
+		g_free(m->name);
+		g_free(m->path);
+		return;
+	}
+	*w->room -= bytes;
+	g_array_append_vals(w->c->process->modules, m, 1);
 }
 
 static void put_entry(struct walker *w, const struct found *f)
@@ -224,13 +244,13 @@ static void put_entry(struct walker *w, const struct found *f)
 	row_int(row, IN_MEMORY, f->in[1]);
 	row_int(row, IN_INIT, f->in[2]);
 	put_mapping(row, &m, c->process);
-	g_array_append_val(c->process->modules, m);
+	keep(w, &m);
 }
 
 /* False: whether there are lists can't be told. */
-static bool walk_loader(struct context *c, uint64_t peb, const struct loader *l)
+static bool walk_loader(struct context *c, uint64_t peb, const struct loader *l, uint64_t *room)
 {
-	struct walker w = { c, l, g_array_new(FALSE, TRUE, sizeof(struct found)), NULL };
+	struct walker w = { c, l, g_array_new(FALSE, TRUE, sizeof(struct found)), NULL, room };
 	uint64_t ldr;
 	enum fault fault = read_pointer_at(&w, peb + l->peb_ldr, &ldr);
 
@@ -309,13 +329,13 @@ static bool listed(const GArray *modules_, guint n, uint64_t base)
 }
 
 /* Images that are mapped though no loader list that was read has them. */
-static void unlisted(struct context *c, const struct loader *l, bool lists_read)
+static void unlisted(struct context *c, const struct loader *l, bool lists_read, uint64_t *room)
 {
 	struct process *process = c->process;
-	struct walker w = { c, l, NULL, NULL };
+	struct walker w = { c, l, NULL, NULL, room };
 	guint n = process->modules->len;
 
-	for (guint i = 0; i < process->vads.vads->len; i++) {
+	for (guint i = 0; i < process->vads.vads->len && !context_cancelled(c); i++) {
 		const struct vad *vad = &g_array_index(process->vads.vads, struct vad, i);
 		if (vad->type != VAD_IMAGE_MAP || listed(process->modules, n, vad->start.v))
 			continue;
@@ -332,7 +352,7 @@ static void unlisted(struct context *c, const struct loader *l, bool lists_read)
 		for (int list = IN_LOAD; lists_read && list <= IN_INIT; list++)
 			row_int(row, list, 0);
 		put_mapping(row, &m, process);
-		g_array_append_val(process->modules, m);
+		keep(&w, &m);
 	}
 }
 
@@ -340,15 +360,24 @@ static bool run_process(struct context *c, GError **error)
 {
 	struct loader native;
 	bool known = native_loader(c->kernel->layout, &native), read = c->user && !c->process->peb.v;
+	uint64_t room = room_take(context_kept(c));
 
 	(void)error;
 	if (c->user && c->process->peb.v) {
 		if (known)
-			read = walk_loader(c, c->process->peb.v, &native);
+			read = walk_loader(c, c->process->peb.v, &native, &room);
 		if (c->process->peb32.v)
-			read &= walk_loader(c, c->process->peb32.v, &loader32);
+			read &= walk_loader(c, c->process->peb32.v, &loader32, &room);
 	}
-	unlisted(c, known ? &native : NULL, read);
+	unlisted(c, known ? &native : NULL, read, &room);
+	room_give(context_kept(c), room);
+	return true;
+}
+
+static bool begin(struct context *c, GError **error)
+{
+	(void)error;
+	context_keep(c, room_create(limit(module_bytes)), (GDestroyNotify)room_destroy);
 	return true;
 }
 
@@ -359,5 +388,6 @@ const struct plugin plugin_modules = {
 	.needs = { "vads" },
 	.needs_layout = true,
 	.needs_user_memory = true,
+	.begin = begin,
 	.run_process = run_process,
 };
