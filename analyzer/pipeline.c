@@ -265,7 +265,9 @@ static gint64 time_for_plugin(const struct pipeline *p)
 	uint64_t size = p->image->container->size;
 	double spent = (double)(g_get_monotonic_time() - p->begun) / G_USEC_PER_SEC, share = ((double)limit_for(run_seconds, size) - spent) / 4;
 
-	return (gint64)(MIN((double)limit_for(plugin_seconds, size), MAX(share, (double)limit(plugin_seconds_late))) * G_USEC_PER_SEC);
+	const double seconds = MIN((double)limit_for(plugin_seconds, size), MAX(share, (double)limit(plugin_seconds_late)));
+
+	return (gint64)(MIN(seconds, 0x1p40) * G_USEC_PER_SEC);
 }
 
 static struct crew_task crew_task(struct pipeline *p)
