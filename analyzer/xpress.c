@@ -7,17 +7,15 @@
 #define CODE_BITS 15
 #define BLOCK 65536u	/* output bytes that share one Huffman table */
 
-/* Copy within the output, byte by byte where source and target overlap: that repeats a pattern. */
+/* Copy within the output. Where source and target overlap, that repeats a pattern: what is repeated so far is copied at once. */
 static bool copy_match(uint8_t *to, size_t size, size_t *at, size_t offset, size_t length)
 {
 	if (offset > *at || length > size - *at)
 		return false;
 	uint8_t *target = to + *at;
-	if (offset >= length) {
-		memcpy(target, target - offset, length);
-	} else {
-		for (size_t i = 0; i < length; i++)
-			target[i] = (target - offset)[i];
+	for (size_t done = 0, n; done < length; done += n) {
+		n = MIN(offset + done, length - done);
+		memcpy(target + done, target - offset, n);
 	}
 	*at += length;
 	return true;

@@ -5,7 +5,7 @@
  * keys beside OpenVMM; the codes within a block that is smaller than a MiB are known from public readers.
  *
  * A block is never unpacked whole: to reach one of its 256 pages the lengths of those before it are stepped over, which costs less
- * than unpacking the page, and needs neither a cache nor a lock.
+ * than unpacking the page.
  */
 #include <string.h>
 #include "format.h"
@@ -22,6 +22,7 @@
 #define KEY_HEADER 21u
 #define BLOCK_SIZE 0x100000u
 #define BLOCK_PAGES (BLOCK_SIZE / PAGE_SIZE)
+#define CACHE_SLOTS 4096u		/* pages kept unpacked: 16 MiB */
 
 enum { OBJECT_TABLES = 1, OBJECT_KEYS = 2 };		/* types of objects */
 enum { KEY_ARRAY = 7, KEY_IN_FILE_OBJECT = 1 };		/* type and flag of keys */
@@ -38,6 +39,8 @@ struct vmrs {
 	GArray *tables;			/* struct key_table */
 	GArray *blocks;			/* struct ram_block, by number in the end */
 	GArray *memory;			/* struct memory_block, by number in the end */
+	GMutex lock;			/* of the cache */
+	struct { uint64_t number; uint8_t *page; } cache[CACHE_SLOTS];		/* of saved pages, from 1; 0 empty */
 	uint64_t objects, ranges;	/* tables of objects that were read, ranges of memory that were added */
 };
 
@@ -278,6 +281,7 @@ static bool vmrs_open(struct image *image, GError **error)
 	const uint32_t version = format_version(image, &alignment);
 
 	v->image = image;
+	g_mutex_init(&v->lock);
 	v->tables = g_array_new(FALSE, FALSE, sizeof(struct key_table));
 	v->blocks = g_array_new(FALSE, FALSE, sizeof(struct ram_block));
 	v->memory = g_array_new(FALSE, FALSE, sizeof(struct memory_block));
@@ -313,6 +317,9 @@ static void vmrs_close(struct image *image)
 	g_array_free(v->tables, TRUE);
 	g_array_free(v->blocks, TRUE);
 	g_array_free(v->memory, TRUE);
+	for (unsigned i = 0; i < CACHE_SLOTS; i++)
+		g_free(v->cache[i].page);
+	g_mutex_clear(&v->lock);
 	g_free(v);
 }
 
@@ -364,9 +371,34 @@ static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_
 	return FAULT_NONE;
 }
 
+/* Many small reads go to few pages. */
+static enum fault cached_page(struct vmrs *v, struct bytes block, uint64_t saved, uint8_t *page)
+{
+	const unsigned i = saved % CACHE_SLOTS;
+
+	g_mutex_lock(&v->lock);
+	const bool cached = v->cache[i].number == saved + 1;
+	if (cached)
+		memcpy(page, v->cache[i].page, PAGE_SIZE);
+	g_mutex_unlock(&v->lock);
+	if (cached)
+		return FAULT_NONE;
+	/* Outside the lock: threads that want the same page do it twice, none waits. */
+	enum fault fault = unpack_page(block, (unsigned)(saved % BLOCK_PAGES), page);
+	if (fault)
+		return fault;
+	g_mutex_lock(&v->lock);
+	if (!v->cache[i].page)
+		v->cache[i].page = g_malloc(PAGE_SIZE);
+	memcpy(v->cache[i].page, page, PAGE_SIZE);
+	v->cache[i].number = saved + 1;
+	g_mutex_unlock(&v->lock);
+	return FAULT_NONE;
+}
+
 static enum fault vmrs_read_page(struct image *image, uint64_t pfn, void *page)
 {
-	const struct vmrs *v = image->format_data;
+	struct vmrs *v = image->format_data;
 
 	for (guint i = 0; i < v->memory->len; i++) {
 		const struct memory_block *m = &g_array_index(v->memory, struct memory_block, i);
@@ -378,7 +410,7 @@ static enum fault vmrs_read_page(struct image *image, uint64_t pfn, void *page)
 		if (data.bad)
 			continue;
 		if (data.n != BLOCK_SIZE)
-			return unpack_page(data, n, page);
+			return cached_page(v, data, saved, page);
 		memcpy(page, data.p + (size_t)n * PAGE_SIZE, PAGE_SIZE);
 		return FAULT_NONE;
 	}
