@@ -38,7 +38,8 @@ static struct store *the_store(void)
 	static struct store *store;
 
 	if (!store) {
-		store = store_open(":memory:", NULL, NULL);
+		g_autofree char *folder = g_dir_make_tmp("fuzz-rows-XXXXXX", NULL), *path = g_build_filename(folder, "case.db", NULL);
+		store = store_open(path, NULL, NULL);
 		if (!store || !store_exec(store, NULL, "INSERT INTO dumps(dump_id, path) VALUES (1, 'here')", NULL))
 			abort();
 	}

@@ -141,9 +141,23 @@ static const struct table children = {
 	.columns = { { "process_id", COL_PROCESS, "" }, { "parent_id", COL_REF, "", "parents" }, { "value", COL_INT, "" } },
 };
 
+static char *store_path(void)
+{
+	return g_strdup_printf("%s/memsieve-hostile-%d.db", g_get_tmp_dir(), (int)getpid());
+}
+
+static void close_store(struct store *store)
+{
+	g_autofree char *path = store_path();
+
+	store_close(store);
+	(void)unlink(path);
+}
+
 static struct store *open_store(void)
 {
-	struct store *store = store_open(":memory:", NULL, NULL);
+	g_autofree char *path = store_path();
+	struct store *store = store_open(path, NULL, NULL);
 
 	ck_assert(store && store_declare(store, &processes, NULL) && store_declare(store, &parents, NULL) && store_declare(store, &children, NULL));
 	ck_assert(store_exec(store, NULL, "INSERT INTO dumps(dump_id, path) VALUES (1, 'x')", NULL) &&
@@ -191,7 +205,7 @@ START_TEST(references_ahead)
 	ck_value(store, "SELECT count(*) FROM children c JOIN parents p USING (parent_id) WHERE c.value = p.value AND c.process_id = p.process_id", "5");
 	process_destroy(a);
 	process_destroy(b);
-	store_close(store);
+	close_store(store);
 }
 END_TEST
 
@@ -244,7 +258,7 @@ START_TEST(rows_dropped)
 	ck_value(store, "SELECT count(*) FROM pragma_foreign_key_check", "0");
 	process_destroy(a);
 	process_destroy(none);
-	store_close(store);
+	close_store(store);
 }
 END_TEST
 
@@ -287,7 +301,7 @@ START_TEST(rules_only_look)
 	ck_assert(!store_query(store, "SELECT hex(zeroblob(400000000))", 1, take_row, &rows, NULL));
 	ck_assert(store_commit(store, NULL));
 	ck_value(store, "SELECT count(*) FROM failed_dumps", "1");
-	store_close(store);
+	close_store(store);
 }
 END_TEST
 
