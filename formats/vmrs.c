@@ -22,6 +22,8 @@
 #define KEY_HEADER 21u
 #define BLOCK_SIZE 0x100000u
 #define BLOCK_PAGES (BLOCK_SIZE / PAGE_SIZE)
+#define TABLE_MOST 0x10000u		/* bytes of a table: the greatest alignment; Hyper-V's have 4 KiB */
+#define PIECES_MOST (4 * BLOCK_PAGES)	/* in a block: one a page, but for those that are no whole page */
 #define CACHE_SLOTS 4096u		/* pages kept unpacked: 16 MiB */
 
 enum { OBJECT_TABLES = 1, OBJECT_KEYS = 2 };		/* types of objects */
@@ -41,7 +43,8 @@ struct vmrs {
 	GArray *memory;			/* struct memory_block, by number in the end */
 	GMutex lock;			/* of the cache */
 	struct { uint64_t number; uint8_t *page; } cache[CACHE_SLOTS];		/* of saved pages, from 1; 0 empty */
-	uint64_t objects, ranges;	/* tables of objects that were read, ranges of memory that were added */
+	uint64_t objects, maps, ranges;	/* tables, of objects and of keys, and maps of memory that were met, ranges that were added */
+	uint64_t block_bytes, left_out;	/* of all blocks: in the file each has its own; blocks for which there were none */
 };
 
 static uint32_t header_signature(const struct file *file, unsigned n)
@@ -56,16 +59,26 @@ static bool vmrs_match(const struct file *file)
 	return header_signature(file, 0) == SIGNATURE || (file->size > PAGE_SIZE && header_signature(file, 1) == SIGNATURE);
 }
 
+/* One more table; false: there were as many as are read. */
+static bool count_table(struct vmrs *v)
+{
+	if (v->objects++ < limit(vmrs_objects))
+		return true;
+	if (v->objects == limit(vmrs_objects) + 1)
+		image_note(v->image, FAULT_LIMIT, 0, "saved state: more than %" G_GUINT64_FORMAT " tables: the rest is not read", limit(vmrs_objects));
+	return false;
+}
+
 /* A table of objects of `size` bytes, and those it leads to: its last entry names the next. */
 static void read_objects(struct vmrs *v, uint64_t at, uint32_t size)
 {
 	const struct file *file = v->image->file;
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 
-	while (at && g_hash_table_add(seen, g_memdup2(&at, sizeof(at))) && v->objects++ < limit(vmrs_objects)) {
+	while (at && g_hash_table_add(seen, g_memdup2(&at, sizeof(at))) && count_table(v)) {
 		struct bytes head = file_slice(file, at, OBJECT_TABLE_HEADER);
 		uint32_t signature = bytes_u32(&head), count = bytes_u32(&head);
-		const uint32_t room = (MAX(size, OBJECT_TABLE_HEADER) - OBJECT_TABLE_HEADER) / OBJECT_ENTRY;
+		const uint32_t room = (CLAMP(size, OBJECT_TABLE_HEADER, TABLE_MOST) - OBJECT_TABLE_HEADER) / OBJECT_ENTRY;
 		uint64_t next = 0;
 		if (head.bad || signature != OBJECT_TABLE_SIGNATURE) {
 			image_note(v->image, FAULT_IMPLAUSIBLE, 0, "saved state: no table of objects at 0x%" G_GINT64_MODIFIER "x: the signature is 0x%x, not 0x%x", at,
@@ -90,6 +103,8 @@ static void read_objects(struct vmrs *v, uint64_t at, uint32_t size)
 			}
 			if (type != OBJECT_KEYS)
 				continue;
+			if (!count_table(v))
+				return;
 			struct bytes keys = file_slice(file, table.offset, KEY_TABLE_HEADER);
 			uint16_t mark = bytes_u16(&keys);
 			table.index = bytes_u16(&keys);
@@ -97,13 +112,11 @@ static void read_objects(struct vmrs *v, uint64_t at, uint32_t size)
 			if (keys.bad || mark != KEY_TABLE_SIGNATURE)
 				image_note(v->image, keys.bad ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE, 0, "saved state: no table of keys at 0x%" G_GINT64_MODIFIER
 					   "x: the signature is 0x%x, not 0x%x", table.offset, mark, KEY_TABLE_SIGNATURE);
-			else if (v->tables->len < limit(vmrs_objects))
+			else
 				g_array_append_val(v->tables, table);
 		}
 		at = next;
 	}
-	if (v->objects > limit(vmrs_objects))
-		image_note(v->image, FAULT_LIMIT, 0, "saved state: more than %" G_GUINT64_FORMAT " tables of objects", limit(vmrs_objects));
 }
 
 /* The number behind a prefix, for a name like RamBlock12; false: it is another name. */
@@ -134,16 +147,22 @@ static void read_key(struct vmrs *v, struct bytes entry, uint8_t flags)
 		return;
 	if (numbered(name, length, "RamBlock", &number)) {
 		struct ram_block block = { number, offset, size };
+		const bool there = size <= BLOCK_SIZE && !file_slice(v->image->file, offset, size).bad;
+		if (there && size > v->image->file->size - v->block_bytes) {
+			v->left_out++;
+			return;
+		}
+		v->block_bytes += there ? size : 0;
 		if (v->blocks->len < limit32(vmrs_blocks))
 			g_array_append_val(v->blocks, block);
-	} else if (numbered(name, length, "RamMemoryBlock", &number)) {
+	} else if (numbered(name, length, "RamMemoryBlock", &number) && v->maps++ < limit(vmrs_memory)) {
 		struct bytes value = file_slice(v->image->file, offset, MIN(size, 48));
 		struct memory_block memory = { number, bytes_at(&value, 8, 8), bytes_at(&value, 16, 8), bytes_at(&value, 24, 8) };
 		if (value.bad || size < 32 || memory.pfn >> 40 || memory.first >> 40 || memory.pages >> 40)
 			image_note(v->image, FAULT_IMPLAUSIBLE, 0, "saved state: RamMemoryBlock%" G_GUINT64_FORMAT " at 0x%" G_GINT64_MODIFIER "x (%u bytes): page 0x%"
 				   G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x pages, saved as 0x%" G_GINT64_MODIFIER "x: not within 2^40", number, offset, size,
 				   memory.pfn, memory.pages, memory.first);
-		else if (v->memory->len < limit32(vmrs_memory))
+		else
 			g_array_append_val(v->memory, memory);
 	}
 }
@@ -151,11 +170,12 @@ static void read_key(struct vmrs *v, struct bytes entry, uint8_t flags)
 static void read_keys(struct vmrs *v, const struct key_table *table)
 {
 	const struct file *file = v->image->file;
-	struct bytes keys = file_slice(file, table->offset, MIN(table->size, file->size - table->offset));
+	const uint64_t room = MIN(TABLE_MOST, file->size - table->offset);
+	struct bytes keys = file_slice(file, table->offset, MIN(table->size, room));
 
-	if (table->size > file->size - table->offset)
-		image_note(v->image, FAULT_NOT_IN_DUMP, 0, "saved state: the table of keys %u at 0x%" G_GINT64_MODIFIER "x has %u bytes, the file ends before", table->index,
-			   table->offset, table->size);
+	if (table->size > room)
+		image_note(v->image, room < TABLE_MOST ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE, 0, "saved state: the table of keys %u at 0x%" G_GINT64_MODIFIER
+			   "x has %u bytes: %" G_GUINT64_FORMAT " are read", table->index, table->offset, table->size, room);
 	for (size_t at = KEY_TABLE_HEADER; at + KEY_HEADER <= keys.n; ) {
 		struct bytes head = bytes_slice(keys, at, KEY_HEADER);
 		uint8_t type = bytes_u8(&head), flags = bytes_u8(&head);
@@ -287,15 +307,18 @@ static bool vmrs_open(struct image *image, GError **error)
 	v->memory = g_array_new(FALSE, FALSE, sizeof(struct memory_block));
 	image->facts.format = "hyperv";
 	image->facts.detail = g_strdup_printf("saved state, store version %u.%u", version >> 8, version & 0xff);
-	read_objects(v, HEADERS * PAGE_SIZE, CLAMP(alignment, PAGE_SIZE, 0x10000u));
+	read_objects(v, HEADERS * PAGE_SIZE, CLAMP(alignment, PAGE_SIZE, TABLE_MOST));
 	g_array_sort(v->tables, compare_tables);
 	for (guint i = 0; i < v->tables->len; i++) {
 		const struct key_table *table = &g_array_index(v->tables, struct key_table, i);
 		if (!i || table[-1].index != table->index)
 			read_keys(v, table);
 	}
-	if (v->blocks->len >= limit32(vmrs_blocks) || v->memory->len >= limit32(vmrs_memory))
-		image_note(image, FAULT_LIMIT, 0, "saved state: %u blocks of memory, %u maps of them: more are not read", v->blocks->len, v->memory->len);
+	if (v->blocks->len >= limit32(vmrs_blocks) || v->maps > limit(vmrs_memory))
+		image_note(image, FAULT_LIMIT, 0, "saved state: %u blocks of memory, %" G_GUINT64_FORMAT " maps of them: more are not read", v->blocks->len, v->maps);
+	if (v->left_out)	/* a small file could be terabytes of memory otherwise, each MiB the same */
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "saved state: %" G_GUINT64_FORMAT " blocks can't have bytes of their own, of the %" G_GUINT64_FORMAT
+			   " of the file: they are left out", v->left_out, image->file->size);
 	g_array_sort(v->blocks, compare_blocks);
 	g_array_sort(v->memory, compare_memory);
 	for (guint i = 0; i < v->memory->len; i++)
@@ -323,10 +346,14 @@ static void vmrs_close(struct image *image)
 	g_free(v);
 }
 
-static void fill(uint8_t *to, uint64_t pattern, size_t size)
+/* A pattern of eight bytes, from its `phase`-th on. */
+static void fill(uint8_t *to, uint64_t pattern, uint64_t phase, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		to[i] = (uint8_t)(pattern >> 8 * (i & 7));
+	const unsigned shift = 8 * (unsigned)(phase & 7);
+	const uint64_t turned = GUINT64_TO_LE(shift ? pattern >> shift | pattern << (64 - shift) : pattern);
+
+	for (size_t i = 0; i < size; i += 8)
+		memcpy(to + i, &turned, MIN(8, size - i));
 }
 
 /* The n-th page of a block: pieces, each behind a number that says how long it is or what it is. */
@@ -336,7 +363,7 @@ static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_
 	uint64_t at = 0, done = from;		/* of what is unpacked: where the next piece goes, how far the page is made */
 	uint8_t piece[PAGE_SIZE];
 
-	while (done < end) {
+	for (unsigned pieces = 0; done < end; pieces++) {
 		uint32_t code = bytes_u32(&block), size = code;
 		uint64_t length = PAGE_SIZE, pattern = 0;
 		bool filled = code == PAGES_FILL || code == PAGES_FILL_MANY;
@@ -352,7 +379,7 @@ static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_
 			data.p = bytes_take(&block, size);
 		if (block.bad || code == PAGES_END)
 			return FAULT_NOT_IN_DUMP;
-		if (!length || length > BLOCK_SIZE || (!filled && (size > length || length > PAGE_SIZE)))
+		if (!length || length > BLOCK_SIZE || pieces >= PIECES_MOST || (!filled && (size > length || length > PAGE_SIZE)))
 			return FAULT_IMPLAUSIBLE;
 		if (at + length > from) {
 			const uint64_t stop = MIN(at + length, end);
@@ -361,7 +388,7 @@ static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_
 			else if (!filled && !xpress_decompress(data, piece, (size_t)length))
 				return FAULT_IMPLAUSIBLE;
 			if (filled)
-				fill(page + (done - from), pattern, (size_t)(stop - done));
+				fill(page + (done - from), pattern, done - at, (size_t)(stop - done));
 			else
 				memcpy(page + (done - from), piece + (done - at), (size_t)(stop - done));
 			done = stop;

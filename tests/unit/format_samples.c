@@ -449,7 +449,7 @@ GByteArray *sample_vmrs(void)
 		}
 		put_le(block, block->len, 0xffffffff, 4);
 		at = vmrs_key(a, at, n ? "RamMemoryBlock1" : "RamMemoryBlock0", map, 0);
-		at = vmrs_key(a, at, n ? "RamBlock1" : "RamBlock0", block, n ? 0 : 0x4000);
+		at = vmrs_key(a, at, n ? "RamBlock1" : "RamBlock0", block, n ? 0 : SAMPLE_VMRS_BLOCK);
 		g_byte_array_unref(map);
 		g_byte_array_unref(block);
 	}

@@ -32,6 +32,8 @@ GByteArray *sample_triage32(void);
 GByteArray *sample_lime(void);
 GByteArray *sample_vmrs(void);		/* 1 filled, 2 stored, 8 packed; the keys of block 1 at SAMPLE_VMRS_KEYS */
 #define SAMPLE_VMRS_KEYS 0x3000u
+#define SAMPLE_VMRS_BLOCK 0x4000u	/* of block 0, */
+#define SAMPLE_VMRS_SIZE (SAMPLE_VMRS_KEYS + 130)	/* and where its size stands */
 GByteArray *sample_avml(void);		/* 1 and 2 compressed, 8 stored */
 GByteArray *sample_vmss(void);		/* regions {0,2} and {16,1}, CR64 */
 GByteArray *sample_vmem(void);

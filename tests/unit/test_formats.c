@@ -50,6 +50,7 @@ END_TEST
 START_TEST(vmrs)
 {
 	struct image *image = opened(sample_vmrs());
+	uint64_t value = 0;
 	GByteArray *a;
 
 	has_128(image);
@@ -63,20 +64,56 @@ START_TEST(vmrs)
 	has_128(image);
 	ck_assert(noted(image, "header 0"));
 	image_close(image);
-	put_le(a = sample_vmrs(), 0x4000, 0x1001, 4);	/* a piece that is longer than a page */
+	put_le(a = sample_vmrs(), SAMPLE_VMRS_BLOCK, 0x1001, 4);	/* a piece that is longer than a page */
 	image = opened(a);
-	ck_assert(image_read(image, (pa_t){ PAGE_SIZE }, &(uint64_t){ 0 }, 8) == FAULT_IMPLAUSIBLE);
+	ck_assert(image_read(image, (pa_t){ PAGE_SIZE }, &value, 8) == FAULT_IMPLAUSIBLE);
 	has_page(image, 8, 8);
 	image_close(image);
-	put_le(a = sample_vmrs(), 0x4004 + 8 + 4, 0x1ffff, 4);	/* not that long in the file */
+	put_le(a = sample_vmrs(), SAMPLE_VMRS_BLOCK + 16, 0x1ffff, 4);	/* not that long in the file */
 	image = opened(a);
-	ck_assert(image_read(image, (pa_t){ 2 * PAGE_SIZE }, &(uint64_t){ 0 }, 8) == FAULT_NOT_IN_DUMP);
+	ck_assert(image_read(image, (pa_t){ 2 * PAGE_SIZE }, &value, 8) == FAULT_NOT_IN_DUMP);
 	image_close(image);
 	a = sample_vmrs();			/* one block ends with the file */
 	g_byte_array_set_size(a, a->len - 1);
 	image = opened(a);
 	HAS_RANGES(image, 8, 1);
 	ck_assert_uint_eq(image->bytes_missing, 2 * PAGE_SIZE);
+	image_close(image);
+	put_le(a = sample_vmrs(), SAMPLE_VMRS_BLOCK, 0xfffffffc, 4);	/* four bytes, then a pattern that doesn't begin with a page */
+	put_le(a, SAMPLE_VMRS_BLOCK + 4, 4, 4);
+	put_le(a, SAMPLE_VMRS_BLOCK + 8, 4, 4);
+	put_le(a, SAMPLE_VMRS_BLOCK + 12, 0xaabbccdd, 4);
+	put_le(a, SAMPLE_VMRS_BLOCK + 16, 0xfffffffd, 4);
+	put_le(a, SAMPLE_VMRS_BLOCK + 20, UINT64_C(0x8877665544332211), 8);
+	put_le(a, SAMPLE_VMRS_BLOCK + 28, 2, 4);
+	image = opened(a);
+	ck_assert(!image_read(image, (pa_t){ PAGE_SIZE }, &value, 8));
+	ck_assert_uint_eq(value, UINT64_C(0x44332211aabbccdd));
+	ck_assert(!image_read(image, (pa_t){ 2 * PAGE_SIZE }, &value, 8));
+	ck_assert_uint_eq(value, UINT64_C(0x4433221188776655));
+	image_close(image);
+	a = sample_vmrs();			/* a block in pieces of a byte */
+	for (unsigned i = 0; i < 8192; i++) {
+		put_le(a, SAMPLE_VMRS_BLOCK + 13 * i, 0xfffffffc, 4);
+		put_le(a, SAMPLE_VMRS_BLOCK + 13 * i + 4, 1, 4);
+		put_le(a, SAMPLE_VMRS_BLOCK + 13 * i + 8, 1, 5);
+	}
+	put_le(a, SAMPLE_VMRS_SIZE, 13 * 8192, 4);
+	image = opened(a);
+	ck_assert(image_read(image, (pa_t){ 2 * PAGE_SIZE }, &value, 8) == FAULT_IMPLAUSIBLE);
+	image_close(image);
+	a = sample_vmrs();			/* more bytes than are behind it */
+	put_le(a, SAMPLE_VMRS_SIZE, a->len, 4);
+	image = opened(a);
+	HAS_RANGES(image, 8, 1);
+	has_page(image, 8, 8);
+	image_close(image);
+	a = sample_vmrs();			/* all of them, those of the other block too */
+	put_le(a, SAMPLE_VMRS_SIZE, a->len, 4);
+	put_le(a, SAMPLE_VMRS_SIZE + 4, 0, 8);
+	image = opened(a);
+	lacks_page(image, 8);
+	ck_assert(noted(image, "1 blocks can't have bytes of their own"));
 	image_close(image);
 	put_le(a = sample_vmrs(), SAMPLE_VMRS_KEYS + 10 + 2, 5, 4);
 	refused("dump", a, "none names memory");
