@@ -28,6 +28,7 @@ enum {
 /* Where the copied objects have what: 0 unknown. */
 struct object_offsets {
 	uint32_t process_size, process_parent, process_peb, process_dtb, thread_size, thread_process, prcb_size, prcb_thread, prcb_number;
+	bool stated;			/* by the dump itself */
 };
 
 struct triage {
@@ -313,7 +314,7 @@ static void find_offsets(struct triage *t)
 			.process_peb = kdbg_offset(t, KDBG_EPROCESS_PEB), .process_dtb = kdbg_offset(t, KDBG_EPROCESS_DTB),
 			.thread_size = kdbg_offset(t, KDBG_ETHREAD_SIZE), .thread_process = kdbg_offset(t, KDBG_KTHREAD_PROCESS),
 			.prcb_size = kdbg_offset(t, KDBG_PRCB_SIZE), .prcb_thread = kdbg_offset(t, KDBG_PRCB_THREAD),
-			.prcb_number = kdbg_offset(t, KDBG_PRCB_NUMBER),
+			.prcb_number = kdbg_offset(t, KDBG_PRCB_NUMBER), .stated = true,
 		};
 		return;
 	}
@@ -423,8 +424,10 @@ static void read_copies(struct triage *t)
 	out->prcb = copy_at(t, field(t, PRCB), t->offsets.prcb_size);
 	out->call_stack = copy_at(t, field(t, CALL_STACK), field(t, CALL_STACK_SIZE));
 	out->call_stack.va = bytes_at(&t->head, TOP_OF_STACK, t->word);
-	uint64_t thread = out->prcb.length ? copy_value(t, &out->prcb, t->offsets.prcb_thread, t->word) : 0;
-	uint64_t process = out->thread.length ? copy_value(t, &out->thread, t->offsets.thread_process, t->word) : 0;
+	/* A family's offsets are believed where the process and its thread, found by them, confirm each other. */
+	const bool believed = t->offsets.stated || out->identified;
+	uint64_t thread = believed && out->prcb.length ? copy_value(t, &out->prcb, t->offsets.prcb_thread, t->word) : 0;
+	uint64_t process = believed && out->thread.length ? copy_value(t, &out->thread, t->offsets.thread_process, t->word) : 0;
 	if (is_kernel_address(t, thread))
 		out->thread.va = thread;
 	if (is_kernel_address(t, process))
