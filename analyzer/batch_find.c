@@ -169,8 +169,9 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 		if (strchr(name, '\n')) {
 			g_printerr("memsieve: %s: a path with a line break can't be in a batch's list: left out\n", name);
 			batch->left_out = true;
-		} else
-			add(batch, name);
+			continue;
+		}
+		add(batch, name);
 	}
 	return true;
 }

@@ -3,7 +3,6 @@
 #include "command.h"
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include "pipeline.h"
 #include "text.h"
 
@@ -32,11 +31,9 @@ bool command_listing_options(int *argc, char ***argv, const char *arguments, con
 
 int command_print_json(json_t *root, int status)
 {
-	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-	g_autofree char *safe = text ? text_escape_json(text) : NULL;
-	bool ok = safe && puts(safe) != EOF && fflush(stdout) == 0;
+	g_autofree char *text = text_from_json(root, JSON_INDENT(2));
+	bool ok = text && puts(text) != EOF && fflush(stdout) == 0;
 
-	free(text);
 	json_decref(root);
 	if (!ok)
 		g_printerr("memsieve: the JSON can't be written\n");

@@ -434,10 +434,8 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 	json_object_set_new(o, "missing", missing);
 	file_close(file);
 	FILE *to = create(x->options->output, json_name, error);
-	char *text = json_dumps(o, JSON_INDENT(2));
-	g_autofree char *safe = text ? text_escape_json(text) : NULL;
-	bool ok = to && ((safe && fputs(safe, to) != EOF) || write_failed(json_name, error));
-	free(text);
+	g_autofree char *text = text_from_json(o, JSON_INDENT(2));
+	bool ok = to && ((text && fputs(text, to) != EOF) || write_failed(json_name, error));
 	if (to && !stream_end(to) && ok)
 		ok = write_failed(json_name, error);
 	json_decref(o);

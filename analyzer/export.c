@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "export.h"
-#include <stdlib.h>
 #include <string.h>
 #include "text.h"
 
@@ -95,16 +94,14 @@ void export_put_object(json_t *object, const char *name, json_t *member)
 
 void export_write(struct export *x, json_t *object, const char *after)
 {
-	char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	g_autofree char *text = text_from_json(object, JSON_COMPACT | JSON_REAL_PRECISION(6));
 
 	json_decref(object);
 	if (text) {
-		g_autofree char *safe = text_escape_json(text);
-		fputs(safe, x->to);
+		fputs(text, x->to);
 		fputs(after, x->to);
 		x->records++;
 	}
-	free(text);
 }
 
 void export_uuid(const char *name_space, const char *name, char out[37])

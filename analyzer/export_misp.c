@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A MISP event: a process object for each process with findings of medium or above, and what speaks against it. */
-#include <stdlib.h>
 #include <string.h>
 #include "attack.h"
 #include "export.h"
@@ -165,12 +164,10 @@ static bool write_misp(struct export *x, GError **error)
 	json_object_set_new(m.event, "Object", m.objects);
 	json_object_set_new(m.event, "Tag", m.tags);
 	json_t *all = json_pack("{s:o}", "Event", m.event);
-	char *text = json_dumps(all, JSON_INDENT(1));
-	g_autofree char *safe = text ? text_escape_json(text) : NULL;
-	if (!safe && !failed)
+	g_autofree char *text = text_from_json(all, JSON_INDENT(1));
+	if (!text && !failed)
 		g_set_error(&failed, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "the event can't be written");
-	fprintf(x->to, "%s\n", safe ? safe : "");
-	free(text);
+	fprintf(x->to, "%s\n", text ? text : "");
 	json_decref(all);
 	g_hash_table_destroy(m.known);
 	if (failed)

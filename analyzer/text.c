@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
+#include <jansson.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 char *text_from_utf16(const void *utf16, size_t bytes, gboolean stop_at_nul)
@@ -108,14 +110,18 @@ void text_append_json(GString *json, gunichar c)
 		g_string_append_printf(json, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
 }
 
-char *text_escape_json(const char *json)
+char *text_from_json(const json_t *json, size_t flags)
 {
-	GString *s = g_string_new(NULL);
+	char *serialised = json_dumps(json, flags);
 
-	for (const char *p = json; *p; p = g_utf8_next_char(p))
+	if (!serialised)
+		return NULL;
+	GString *s = g_string_new(NULL);
+	for (const char *p = serialised; *p; p = g_utf8_next_char(p))
 		if (*p == '\n')	/* between values: within strings it is escaped already */
 			g_string_append_c(s, *p);
 		else
 			text_append_json(s, g_utf8_get_char(p));
+	free(serialised);
 	return g_string_free(s, FALSE);
 }

@@ -19,6 +19,7 @@ char *text_escape(const char *text);
 char *text_escape_lines(const char *text);
 /* Of a JSON string, the same characters as \uXXXX, which loses nothing. */
 void text_append_json(GString *json, gunichar c);
-/* The same for JSON as it was serialised. The caller frees. */
-char *text_escape_json(const char *json);
+/* The same for JSON, serialised by jansson's flags; NULL: it can't be. The caller's. */
+struct json_t;
+char *text_from_json(const struct json_t *json, size_t flags);
 #endif
