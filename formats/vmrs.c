@@ -30,7 +30,7 @@ enum { OBJECT_TABLES = 1, OBJECT_KEYS = 2 };		/* types of objects */
 enum { KEY_ARRAY = 7, KEY_IN_FILE_OBJECT = 1 };		/* type and flag of keys */
 enum { PAGES_END = 0xffffffffu, PAGES_FILL = 0xfffffffeu, PAGES_FILL_MANY = 0xfffffffdu, PAGES_PART = 0xfffffffcu };
 
-/* RamBlockN: where its value stands in the file. */
+/* RamBlockN: where its value stands in the file, all of it. */
 struct ram_block { uint64_t number, offset; uint32_t size; };
 /* RamMemoryBlockN: `pages` of the guest from `pfn` on are those from `first` on of all that was saved. */
 struct memory_block { uint64_t number, pages, first, pfn; };
@@ -147,12 +147,13 @@ static void read_key(struct vmrs *v, struct bytes entry, uint8_t flags)
 		return;
 	if (numbered(name, length, "RamBlock", &number)) {
 		struct ram_block block = { number, offset, size };
-		const bool there = size <= BLOCK_SIZE && !file_slice(v->image->file, offset, size).bad;
-		if (there && size > v->image->file->size - v->block_bytes) {
+		if (size > BLOCK_SIZE || file_slice(v->image->file, offset, size).bad)
+			return;		/* as if it were not listed: its pages are missing */
+		if (size > v->image->file->size - v->block_bytes) {
 			v->left_out++;
 			return;
 		}
-		v->block_bytes += there ? size : 0;
+		v->block_bytes += size;
 		if (v->blocks->len < limit32(vmrs_blocks))
 			g_array_append_val(v->blocks, block);
 	} else if (numbered(name, length, "RamMemoryBlock", &number) && v->maps++ < limit(vmrs_memory)) {
@@ -205,7 +206,7 @@ static int compare_blocks(const void *x, const void *y)
 {
 	const struct ram_block *a = x, *b = y;
 
-	return a->number != b->number ? (a->number > b->number) - (a->number < b->number) : (a->offset > b->offset) - (a->offset < b->offset);
+	return (a->number > b->number) - (a->number < b->number);
 }
 
 static int compare_memory(const void *x, const void *y)
@@ -215,61 +216,65 @@ static int compare_memory(const void *x, const void *y)
 	return a->number != b->number ? (a->number > b->number) - (a->number < b->number) : (a->pfn > b->pfn) - (a->pfn < b->pfn);
 }
 
-/* The first block of this number or a higher one; blocks->len: none. */
-static guint block_from(const struct vmrs *v, uint64_t number)
-{
-	guint low = 0, high = v->blocks->len;
-
-	while (low < high) {
-		guint mid = low + (high - low) / 2;
-		if (g_array_index(v->blocks, struct ram_block, mid).number < number)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
 /* The bytes of the block in which a saved page is; bad: there are none. */
 static struct bytes block_of(const struct vmrs *v, uint64_t saved)
 {
-	const guint i = block_from(v, saved / BLOCK_PAGES);
-	const struct ram_block *b = i < v->blocks->len ? &g_array_index(v->blocks, struct ram_block, i) : NULL;
+	const struct ram_block sought = { .number = saved / BLOCK_PAGES };
+	guint i;
 
-	return b && b->number == saved / BLOCK_PAGES && b->size <= BLOCK_SIZE ? file_slice(v->image->file, b->offset, b->size) : (struct bytes){ .bad = true };
+	if (!g_array_binary_search(v->blocks, &sought, compare_blocks, &i))
+		return (struct bytes){ .bad = true };
+	const struct ram_block *b = &g_array_index(v->blocks, struct ram_block, i);
+	return file_slice(v->image->file, b->offset, b->size);
 }
 
-/* The ranges of one memory block whose pages are in the file. */
-static void add_memory(struct vmrs *v, const struct memory_block *m)
+/* Pages of a map that are in no block. */
+static void add_missing(struct vmrs *v, uint64_t pfn, uint64_t pages)
 {
 	struct image *image = v->image;
-	uint64_t begin = 0, length = 0;		/* the run so far, in pages of the guest */
 
-	for (uint64_t done = 0, n; done < m->pages; done += n) {
-		const uint64_t saved = m->first + done;
-		const struct bytes block = block_of(v, saved);
-		const guint next = block_from(v, saved / BLOCK_PAGES + 1);
-		n = MIN(m->pages - done, BLOCK_PAGES - saved % BLOCK_PAGES);
-		if (!block.bad) {
-			if (!length)
-				begin = m->pfn + done;
-			length += n;
-		} else {	/* up to the next that is there */
-			n = MIN(m->pages - done, (next < v->blocks->len ? g_array_index(v->blocks, struct ram_block, next).number * BLOCK_PAGES : UINT64_MAX) - saved);
-			if (!image->bytes_missing)
-				image->first_missing = (m->pfn + done) * PAGE_SIZE;
-			image->bytes_missing += n * PAGE_SIZE;
-			image->missing_why = "blocks of the memory that the saved state tells of are not in the file";
-		}
-		if (!length || (!block.bad && done + n < m->pages))
-			continue;
-		if (v->ranges++ >= limit(vmrs_ranges)) {
-			image_note(image, FAULT_LIMIT, begin * PAGE_SIZE, "saved state: the blocks that are there make more than %" G_GUINT64_FORMAT " ranges", limit(vmrs_ranges));
-			return;
-		}
-		image_add_range(image, (pa_t){ begin * PAGE_SIZE }, length * PAGE_SIZE, begin * PAGE_SIZE);
-		length = 0;
+	if (!image->bytes_missing)
+		image->first_missing = pfn * PAGE_SIZE;
+	image->bytes_missing += pages * PAGE_SIZE;
+	image->missing_why = "blocks of the memory that the saved state tells of are not in the file";
+}
+
+/* Pages of a map that are in blocks; false: there were as many such ranges as are taken. */
+static bool add_present(struct vmrs *v, uint64_t pfn, uint64_t pages)
+{
+	if (!pages)
+		return true;
+	if (v->ranges++ >= limit(vmrs_ranges)) {
+		image_note(v->image, FAULT_LIMIT, pfn * PAGE_SIZE, "saved state: the blocks that are there make more than %" G_GUINT64_FORMAT " ranges: the rest is left out",
+			   limit(vmrs_ranges));
+		return false;
 	}
+	image_add_range(v->image, (pa_t){ pfn * PAGE_SIZE }, pages * PAGE_SIZE, pfn * PAGE_SIZE);
+	return true;
+}
+
+static bool add_memory(struct vmrs *v, const struct memory_block *m)
+{
+	uint64_t begin = 0, end = 0;		/* of the range so far, in pages of the map */
+
+	for (guint i = 0; i < v->blocks->len; i++) {
+		const uint64_t start = g_array_index(v->blocks, struct ram_block, i).number * BLOCK_PAGES, stop = start + BLOCK_PAGES;
+		const uint64_t from = start > m->first ? start - m->first : 0, to = stop > m->first ? MIN(stop - m->first, m->pages) : 0;
+		if (from >= m->pages)
+			break;
+		if (to <= end)
+			continue;
+		if (from > end) {
+			if (!add_present(v, m->pfn + begin, end - begin))
+				return false;
+			add_missing(v, m->pfn + end, from - end);
+			begin = from;
+		}
+		end = to;
+	}
+	if (end < m->pages)
+		add_missing(v, m->pfn + end, m->pages - end);
+	return add_present(v, m->pfn + begin, end - begin);
 }
 
 /* Which of the two headers holds: the file is written so that one of them always does. Objects are of whole `alignment`s. */
@@ -321,8 +326,8 @@ static bool vmrs_open(struct image *image, GError **error)
 			   " of the file: they are left out", v->left_out, image->file->size);
 	g_array_sort(v->blocks, compare_blocks);
 	g_array_sort(v->memory, compare_memory);
-	for (guint i = 0; i < v->memory->len; i++)
-		add_memory(v, &g_array_index(v->memory, struct memory_block, i));
+	for (guint i = 0; i < v->memory->len && add_memory(v, &g_array_index(v->memory, struct memory_block, i)); i++)
+		;
 	if (image->segments->len)
 		return true;
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "saved state of Hyper-V (store version %u.%u): of %u tables of keys none names memory that is in the file "
