@@ -111,7 +111,7 @@ static void note_limits(const struct context *c, bool told)
 static uint64_t grant_steps(struct worker *w)
 {
 	struct context *c = &w->context;
-	uint64_t all = limit(walk_steps_all) + limit(walk_steps_all_page) * (c->image->bytes_present / PAGE_SIZE);
+	uint64_t all = limit(walk_steps_all) + limit(walk_steps_all_page) * (c->image->bytes_filled / PAGE_SIZE);
 
 	g_mutex_lock(&w->crew->lock);
 	bool spent = w->crew->walked > all;

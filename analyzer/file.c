@@ -112,6 +112,7 @@ struct file *file_adopt(int fd, const char *path, GError **error)
 	file->path = g_strdup(path);
 	file->fd = fd;
 	file->size = (uint64_t)st.st_size;
+	file->sparse = (uint64_t)st.st_blocks * 512 < file->size;	/* st_blocks counts those, whatever the file system's */
 	void *map = mmap(NULL, file->size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: can't be mapped: %s", path, g_strerror(errno));
@@ -143,6 +144,31 @@ void file_close(struct file *file)
 struct bytes file_bytes(const struct file *file)
 {
 	return (struct bytes){ file->map, file->size, false };
+}
+
+bool file_next_filled(const struct file *file, uint64_t at, struct range *out)
+{
+	*out = (struct range){ at, file->size - at };
+	if (at >= file->size || !file->sparse)
+		return at < file->size;
+	/* The offset that lseek moves is nobody's: the file is read through its mapping. */
+	off_t start = lseek(file->fd, (off_t)at, SEEK_DATA), end = start < 0 ? -1 : lseek(file->fd, start, SEEK_HOLE);
+	if (start < 0)
+		return errno != ENXIO;	/* a file system that doesn't know: all of it */
+	if ((uint64_t)start >= file->size)	/* it has grown */
+		return false;
+	*out = (struct range){ (uint64_t)start, (end > start ? MIN((uint64_t)end, file->size) : file->size) - (uint64_t)start };
+	return true;
+}
+
+uint64_t file_filled(const struct file *file)
+{
+	struct range range;
+	uint64_t bytes = 0;
+
+	for (uint64_t at = 0; file_next_filled(file, at, &range); at = range.start + range.length)
+		bytes += range.length;
+	return bytes;
 }
 
 struct bytes file_slice(const struct file *file, uint64_t offset, uint64_t length)

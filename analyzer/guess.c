@@ -57,16 +57,11 @@ static void look(struct candidates *c, const uint8_t *page, unsigned width)
 static void find_candidates(struct image *image, struct candidates *c)
 {
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
-	struct range range;
 
-	for (pa_t at = { 0 }; image_next_range(image, at, &range); at.v = range.start + range.length)
-		for (uint64_t pa = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK; pa < range.start + range.length; pa += PAGE_SIZE) {
-			const uint8_t *page = image_page(image, (pa_t){ pa }, scratch);
-			if (!page)
-				continue;
-			look(c, page, 8);
-			look(c, page, 4);
-		}
+	EACH_PAGE(image, scratch, page, pa) {
+		look(c, page, 8);
+		look(c, page, 4);
+	}
 }
 
 /* A field of the object; false: the build has none, or it lies on the next page. */

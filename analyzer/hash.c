@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include "limit.h"
 #include "progress.h"
 
 #define CHUNK (UINT64_C(1) << 20)
@@ -30,27 +31,42 @@ static void *hash_thread(void *data)
 	struct hasher *h = data;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned length = 0;
+	unsigned digest_length = 0;
+	g_autofree uint8_t *zeros = h->file->sparse ? g_malloc0(CHUNK) : NULL;
+	struct range filled = { 0, 0 };
+	uint64_t length;
 	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
 
-	for (uint64_t at = 0; ok && at < h->file->size && !h->cancelled; at += CHUNK) {
-		ok = EVP_DigestUpdate(ctx, h->file->map + at, (size_t)MIN(CHUNK, h->file->size - at));
+	for (uint64_t at = 0; ok && at < h->file->size && !h->cancelled; at += length) {
+		/* What is read through the mapping takes up the page cache, holes too. */
+		if (at >= filled.start + filled.length && !file_next_filled(h->file, at, &filled))
+			filled = (struct range){ h->file->size, 0 };
+		bool hole = at < filled.start;
+		length = MIN(CHUNK, (hole ? filled.start : filled.start + filled.length) - at);
+		ok = EVP_DigestUpdate(ctx, hole ? zeros : h->file->map + at, length);
 		progress_bytes(at);
-		move(h, at + CHUNK);
+		move(h, at + length);
 	}
 	move(h, UINT64_MAX);	/* nobody waits for what failed */
-	ok = ok && !h->cancelled && EVP_DigestFinal_ex(ctx, digest, &length);
+	ok = ok && !h->cancelled && EVP_DigestFinal_ex(ctx, digest, &digest_length);
 	EVP_MD_CTX_free(ctx);
 	if (!ok)
 		return NULL;
-	GString *hex = g_string_sized_new(2 * length);
-	for (unsigned i = 0; i < length; i++)
+	GString *hex = g_string_sized_new(2 * digest_length);
+	for (unsigned i = 0; i < digest_length; i++)
 		g_string_append_printf(hex, "%02x", digest[i]);
 	return g_string_free(hex, FALSE);
 }
 
+bool hash_bounded(const struct file *file)
+{
+	return file->size - file_filled(file) <= limit(hash_holes);
+}
+
 struct hasher *hasher_start(const struct file *file)
 {
+	if (!hash_bounded(file))
+		return NULL;
 	struct hasher *h = g_new0(struct hasher, 1);
 
 	h->file = file;
@@ -64,7 +80,10 @@ struct hasher *hasher_start(const struct file *file)
 
 char *hasher_finish(struct hasher *h)
 {
-	char *hex = g_thread_join(h->thread);
+	char *hex = h ? g_thread_join(h->thread) : NULL;
+
+	if (!h)
+		return NULL;
 
 	g_mutex_clear(&h->lock);
 	g_cond_clear(&h->moved);

@@ -8,8 +8,11 @@
 #include "image.h"
 
 struct hasher;
+/* Has it no more holes than hash_holes allows? */
+bool hash_bounded(const struct file *file);
+/* NULL where it has. */
 struct hasher *hasher_start(const struct file *file);
-/* Wait; lower-case hex (the caller frees), NULL when cancelled or failed. */
+/* Wait; lower-case hex (the caller frees), NULL when cancelled or failed, or without a hasher. */
 char *hasher_finish(struct hasher *hasher);
 void hasher_cancel(struct hasher *hasher);
 /*

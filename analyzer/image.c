@@ -177,6 +177,16 @@ static void settle(struct image *image, GArray **segments)
 			   overlap);
 }
 
+static uint64_t count_filled(struct image *image)
+{
+	struct range range = { 0, 0 };
+	uint64_t bytes = 0;
+
+	for (pa_t at = { 0 }; image_next_filled(image, at, &range); at.v = range.start + range.length)
+		bytes += range.length;
+	return bytes;
+}
+
 void image_settle(struct image *image)
 {
 	settle(image, &image->segments);
@@ -185,6 +195,7 @@ void image_settle(struct image *image)
 	image->bytes_present = 0;
 	for (guint i = 0; i < image->segments->len; i++)
 		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
+	image->bytes_filled = count_filled(image);
 }
 
 struct image *image_open(const char *path, bool plain, GError **error)
@@ -482,6 +493,50 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out)
 	}
 	out->length = end - out->start;
 	return true;
+}
+
+/* Holes shorter than this are read: what is told and shared out is no smaller. */
+#define HOLE_MIN (UINT64_C(64) << 10)
+
+/* What is filled of a segment from `skip` on, up to the next large hole, as an offset into it. File: NULL where pages are encoded. */
+static bool filled_part(const struct file *file, const struct segment *s, uint64_t skip, struct range *out)
+{
+	struct range next;
+
+	if (!file) {	/* encoded: no holes */
+		*out = (struct range){ skip, s->length - skip };
+		return true;
+	}
+	if (!file_next_filled(file, s->offset + skip, out) || out->start - s->offset >= s->length)
+		return false;
+	uint64_t end = out->start + out->length;
+	while (end - s->offset < s->length && file_next_filled(file, end, &next) && next.start - end < HOLE_MIN)
+		end = next.start + next.length;
+	out->start -= s->offset;
+	out->length = MIN(end - s->offset, s->length) - out->start;
+	return true;
+}
+
+bool image_next_filled(struct image *image, pa_t pa, struct range *out)
+{
+	const struct file *file = image->format->read_page ? NULL : image->file;
+	const GArray *segments = memory_of(image);
+	struct range part;
+
+	for (guint i = (guint)MAX(segment_at(segments, pa.v), 0); i < segments->len; i++) {
+		const struct segment *s = &g_array_index(segments, struct segment, i);
+		uint64_t skip = pa.v > s->start ? pa.v - s->start : 0;
+		if (skip >= s->length || !filled_part(file, s, skip, &part))
+			continue;
+		uint64_t start = s->start + part.start, end = start + part.length, page = start & ~(uint64_t)PAGE_MASK;
+		/* The rest of the first page may lie in a hole, or in the segment before. */
+		out->start = page == start || (page >= pa.v && segment_of(segments, page)) ? page : page + PAGE_SIZE;
+		if (out->start >= end)
+			continue;
+		out->length = MIN((end - 1) | PAGE_MASK, s->start + (s->length - 1)) - out->start + 1;
+		return true;
+	}
+	return false;
 }
 
 bool image_lost(const struct image *image, GError **error)

@@ -30,9 +30,13 @@ struct file {
 	int fd;
 	const uint8_t *map;
 	uint64_t size;
+	bool sparse;		/* it has fewer blocks on its disk than bytes */
 	volatile int lost;	/* pages that could not be read, set from the SIGBUS handler */
 	bool mapped_elsewhere;	/* a library maps the file too: faults outside our mapping are its lost pages */
 };
+
+/* Bytes [start, start + length), of physical memory or of a file. */
+struct range { uint64_t start, length; };
 
 struct file *file_open(const char *path, GError **error);
 /* The same of an open descriptor, which is the file's from now on (closed on failure too). */
@@ -41,9 +45,13 @@ void file_close(struct file *file);
 /* The whole file, or the part that offset and length name (bad when not within). */
 struct bytes file_bytes(const struct file *file);
 struct bytes file_slice(const struct file *file, uint64_t offset, uint64_t length);
-
-/* Physical memory [start, start + length). */
-struct range { uint64_t start, length; };
+/*
+ * The first part at or after `at` that the file system holds bytes of; false: none. What lies between such parts are the holes of
+ * a sparse file: zeros that cost nothing to write and hours to read.
+ */
+bool file_next_filled(const struct file *file, uint64_t at, struct range *out);
+/* The bytes of all those parts. */
+uint64_t file_filled(const struct file *file);
 
 /* One processor's state, where a format carries it. */
 struct image_cpu { uint64_t cr3, rip, rsp; };
@@ -188,6 +196,7 @@ struct image {
 	GPtrArray *notes;		/* struct image_note * */
 	GPtrArray *page_files;		/* struct file *, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
+	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
 	const char *missing_why;	/* in words, where it is not that the file ends early; static */
 };
@@ -205,7 +214,7 @@ DEFINE_AUTO(image, image_close)
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
-/* Puts the ranges into order and counts bytes_present. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
+/* Puts the ranges into order and counts bytes_present and bytes_filled. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
 void image_settle(struct image *image);
 /* Empty ones, for image->triage and image->minidump. */
 struct image_triage *image_triage_create(void);
@@ -234,6 +243,16 @@ enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t
 	G_GNUC_WARN_UNUSED_RESULT;
 /* The first present range at or after pa, coalesced; false when there is none. */
 bool image_next_range(struct image *image, pa_t pa, struct range *out);
+/*
+ * The same for who looks for something in all pages: ranges begin with a page, what lies in large holes of a sparse file, which is
+ * all zero, is left out, and ranges that adjoin are told one by one. A page that lies partly in a hole is told whole.
+ */
+bool image_next_filled(struct image *image, pa_t pa, struct range *out);
+/* For each such page: `page` is PAGE_SIZE bytes at `pa`. Scratch as of image_page. */
+#define EACH_PAGE(image, scratch, page, pa)                                                                                  \
+	for (struct range range_ = { 0, 0 }; image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);)         \
+		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                             \
+			for (const uint8_t *page = image_page(image, (pa_t){ pa }, scratch); page; page = NULL)
 /* True (and *error) when the file shrank or failed while it was read. */
 bool image_lost(const struct image *image, GError **error);
 #endif

@@ -275,17 +275,14 @@ static bool look_for_tables(struct scan *s, const uint8_t *page, uint64_t pa)
 
 static bool scan_memory(struct scan *s, bool (*look)(struct scan *s, const uint8_t *page, uint64_t pa))
 {
-	struct range range = { 0, 0 };
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
 
-	for (pa_t at = { 0 }; image_next_range(s->k->image, at, &range); at.v = range.start + range.length)
-		for (uint64_t pa = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK; pa < range.start + range.length; pa += PAGE_SIZE) {
-			const uint8_t *page = image_page(s->k->image, (pa_t){ pa }, scratch);
-			if (page && look(s, page, pa))
-				return true;
-			if (s->tried >= limit(kernel_roots) || !*s->steps)
-				return false;
-		}
+	EACH_PAGE(s->k->image, scratch, page, pa) {
+		if (look(s, page, pa))
+			return true;
+		if (s->tried >= limit(kernel_roots) || !*s->steps)
+			return false;
+	}
 	return false;
 }
 

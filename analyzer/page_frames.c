@@ -146,7 +146,7 @@ GArray *page_frames_roots(struct page_frames *f, bool *cut)
 	uint64_t frames = MIN(end / PAGE_SIZE, FRAME_BITS);
 	va_t cursor = f->base, last = { f->base.v + (frames * f->size - 1) };
 	/* An entry for each frame that is there, and some room for those that are not in the dump. */
-	uint64_t budget = 4 * (f->context->image->bytes_present / PAGE_SIZE * f->size / PAGE_SIZE) + 4096;
+	uint64_t budget = 4 * (f->context->image->bytes_filled / PAGE_SIZE * f->size / PAGE_SIZE) + 4096;
 	struct page page;
 	*cut = false;
 	if (!frames || last.v < f->base.v)

@@ -262,7 +262,7 @@ static bool take_rows(void *user, struct rows *rows)
  */
 static gint64 time_for_plugin(const struct pipeline *p)
 {
-	uint64_t size = p->image->container->size;
+	uint64_t size = p->image->bytes_filled;
 	double spent = (double)(g_get_monotonic_time() - p->begun) / G_USEC_PER_SEC, share = ((double)limit_for(run_seconds, size) - spent) / 4;
 
 	const double seconds = MIN((double)limit_for(plugin_seconds, size), MAX(share, (double)limit(plugin_seconds_late)));
@@ -273,7 +273,7 @@ static gint64 time_for_plugin(const struct pipeline *p)
 static struct crew_task crew_task(struct pipeline *p)
 {
 	return (struct crew_task){
-		.plugin = p->plugin, .processes = p->processes, .jobs = p->options->jobs, .size = p->image->container->size, .most = time_for_plugin(p),
+		.plugin = p->plugin, .processes = p->processes, .jobs = p->options->jobs, .size = p->image->bytes_filled, .most = time_for_plugin(p),
 		.context = make_context, .write = take_rows, .user = p,
 	};
 }
@@ -437,6 +437,15 @@ static char *layout_source(const struct layout *layout)
 	return layout ? g_strdup_printf("%s:%s", names[layout->source], layout->origin ? layout->origin : "") : NULL;
 }
 
+static void note_hash(struct pipeline *p, struct rows *rows, const struct file *file, const char *table)
+{
+	if (hash_bounded(file))
+		return;
+	p->partial = true;
+	rows_note(rows, FAULT_LIMIT, (va_t){ 0 }, NULL, table,
+		  g_strdup_printf("%s has %" G_GUINT64_FORMAT " bytes of holes: it is not hashed (limit hash_holes)", file->path, file->size - file_filled(file)));
+}
+
 static bool begin_run(struct pipeline *p, const char *path)
 {
 	const struct image_facts *facts = &p->image->facts;
@@ -513,6 +522,9 @@ static bool begin_run(struct pipeline *p, const char *path)
 		rows_note(rows, n->fault, (va_t){ n->address }, NULL, "memory_ranges", g_strdup(n->message));
 		p->partial |= !n->harmless && (n->fault == FAULT_NOT_IN_DUMP || n->fault == FAULT_IMPLAUSIBLE);
 	}
+	note_hash(p, rows, p->image->container, "dumps");
+	for (guint i = 0; p->image->page_files && i < p->image->page_files->len; i++)
+		note_hash(p, rows, g_ptr_array_index(p->image->page_files, i), "page_files");
 	if (!k->layout && image_kind(p->image) == DUMP_OF_MACHINE) {
 		p->partial = true;
 		rows_note(rows, FAULT_NO_FIELD, k->base, NULL, "dumps",

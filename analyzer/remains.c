@@ -96,20 +96,15 @@ static uint32_t build_of_lab(const uint8_t *page)
 static void look(struct kernel *k, struct remains *r)
 {
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
-	struct range range;
 
-	for (pa_t at = { 0 }; image_next_range(k->image, at, &range); at.v = range.start + range.length)
-		for (uint64_t pa = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK; pa < range.start + range.length; pa += PAGE_SIZE) {
-			const uint8_t *page = image_page(k->image, (pa_t){ pa }, scratch);
-			if (!page)
-				continue;
-			look_for_names(r, page);
-			look_for_image(r, page);
-			if (!r->build)
-				r->build = build_of_lab(page);
-			if (!r->shared.v && is_shared_data(page))
-				r->shared.v = pa;
-		}
+	EACH_PAGE(k->image, scratch, page, pa) {
+		look_for_names(r, page);
+		look_for_image(r, page);
+		if (!r->build)
+			r->build = build_of_lab(page);
+		if (!r->shared.v && is_shared_data(page))
+			r->shared.v = pa;
+	}
 }
 
 /* ---- by the globals of a crash dump's header */

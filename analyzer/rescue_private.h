@@ -47,22 +47,6 @@ static inline const struct vote *most(const struct vote *votes, unsigned n)
 	return best;
 }
 
-static inline bool first_page(struct image *image, pa_t from, struct range *range)
-{
-	if (!image_next_range(image, from, range))
-		return false;
-	uint64_t start = (range->start + PAGE_MASK) & ~(uint64_t)PAGE_MASK, cut = start - range->start;
-	range->length = range->length > cut ? range->length - cut : 0;
-	range->start = start;
-	return true;
-}
-
-/* For each page that is there: `page` is PAGE_SIZE bytes at `pa`. */
-#define EACH_PAGE(image, scratch, page, pa)                                                                          \
-	for (struct range range_ = { 0, 0 }; first_page(image, (pa_t){ range_.start + range_.length }, &range_);)        \
-		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                     \
-			for (const uint8_t *page = image_page(image, (pa_t){ pa }, scratch); page; page = NULL)
-
 /* Printable ASCII as UTF-16. */
 static inline bool is_text(const uint8_t *at, unsigned length)
 {

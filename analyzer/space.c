@@ -15,7 +15,7 @@
 
 void space_refill(struct space *space)
 {
-	uint64_t pages = MAX(space->image->bytes_present, space->image->file->size) / PAGE_SIZE;
+	uint64_t pages = space->image->bytes_filled / PAGE_SIZE;
 
 	space->steps = limit(walk_steps) + limit(walk_steps_page) * pages;
 	space->exhausted = false;

@@ -271,18 +271,12 @@ static void add_chunks(struct sweep *s)
 {
 	struct range range;
 
-	for (pa_t at = { 0 }; image_next_range(s->image, at, &range); ) {
-		uint64_t end = range.start + range.length;
-		uint64_t from = (range.start + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
-		while (from < end && from >= range.start) {
+	for (pa_t at = { 0 }; image_next_filled(s->image, at, &range); at.v = range.start + range.length)
+		for (uint64_t from = range.start, end = from + range.length; from < end; ) {
 			struct chunk chunk = { .start = from, .length = MIN(CHUNK - (from & (CHUNK - 1)), end - from) };
 			g_array_append_val(s->chunks, chunk);
 			from += chunk.length;
 		}
-		if (end <= at.v)
-			break;
-		at.v = end;
-	}
 }
 
 struct sweep *sweep_run(struct image *image, const struct layout *layout, const struct sweep_pattern *const *patterns,

@@ -157,7 +157,7 @@ static void add_page(struct job *job, const struct page *page, uint64_t start, u
 static uint64_t pages_allowed(const struct context *c)
 {
 	struct shared *shared = context_kept(c);
-	uint64_t present = c->image->bytes_present;
+	uint64_t present = c->image->bytes_filled;
 
 	g_mutex_lock(&shared->lock);
 	bool spent = shared->pages > (limit(yara_bytes) + limit(yara_bytes_ratio) * present) / PAGE_SIZE;

@@ -22,6 +22,26 @@ for name in list_entries vad_nodes regions module_entries module_search handle_e
 	ok "$name" bites $name
 done
 
+# A sparse file: what lies in its holes is neither searched nor, where there is too much of it, hashed; nothing else is missing.
+cp "$dump" "$work/sparse.raw"
+truncate -s +64M "$work/sparse.raw"
+whole_rows=$(ask whole "SELECT count(*) FROM regions")
+sparse() {
+	rm -f "$work/sparse.db"
+	status "$1" "$memsieve" analyze -q --rules "$work/rules" -o "$work/sparse.db" "${@:2}" "$work/sparse.raw" && [ "$(ask sparse "SELECT count(*) FROM regions")" = "$whole_rows" ]
+}
+hashed() {
+	sparse 0 && [ "$(ask sparse "SELECT sha256 FROM dumps")" = "$(sha256sum <"$work/sparse.raw" | cut -d' ' -f1)" ]
+}
+not_hashed() {
+	sparse 3 "$@" && [ "$(ask sparse "SELECT sha256 IS NULL FROM dumps")" = 1 ] && ask sparse "SELECT message FROM diagnostics WHERE fault = 'limit'" | grep -q hash_holes
+}
+ok "a sparse file is hashed" hashed
+ok "hash_holes" not_hashed --limit hash_holes=1
+if truncate -s 4T "$work/sparse.raw"; then
+	ok "terabytes of holes" not_hashed
+fi
+
 wrong() {
 	status 2 "$memsieve" analyze -q -o "$work/never.db" --limit "$1" "$dump" && [ -s "$work/err" ] && [ ! -e "$work/never.db" ]
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The other readers against a tiny dump of their format, whole and with each defect, and all of them cut off and threaded. */
+#include <fcntl.h>
 #include "format_checks.h"
 #include "xpress.h"
 
@@ -547,6 +548,76 @@ START_TEST(not_mine)
 }
 END_TEST
 
+#define MIB (UINT64_C(1) << 20)
+
+/* A file of 16 MiB that begins with `data` and has pages elsewhere; the rest is holes. */
+static struct image *open_sparse(GByteArray *data)
+{
+	static const uint64_t at[] = { MIB, MIB + (32 << 10), MIB + (256 << 10), 9 * MIB };
+	g_autofree char *path = path_of("dump");
+	uint8_t page[PAGE_SIZE];
+	int fd;
+
+	write_as("dump", data);
+	ck_assert((fd = g_open(path, O_WRONLY, 0)) >= 0 && !ftruncate(fd, 16 * MIB));
+	memset(page, 7, sizeof(page));
+	for (size_t i = 0; i < G_N_ELEMENTS(at); i++)
+		ck_assert(pwrite(fd, page, sizeof(page), (off_t)at[i]) == (ssize_t)sizeof(page));
+	close(fd);
+	struct image *image = image_open(path, false, NULL);
+	ck_assert(image && image->file->sparse);
+	return image;
+}
+
+/* No page with anything in it is left out, and few of the others are told. */
+static void tells_what_is_there(struct image *image)
+{
+	g_autoptr(GHashTable) told = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	uint8_t scratch[PAGE_SIZE];
+	struct range r;
+	unsigned full = 0;
+
+	EACH_PAGE(image, scratch, bytes, pa)
+		ck_assert(bytes && g_hash_table_add(told, g_memdup2(&pa, sizeof(pa))));
+	for (pa_t at = { 0 }; image_next_range(image, at, &r); at.v = r.start + r.length)
+		for (uint64_t pa = r.start; pa + PAGE_SIZE <= r.start + r.length; pa += PAGE_SIZE) {
+			const uint8_t *page = image_page(image, (pa_t){ pa }, scratch);
+			bool something = page && !bytes_are_zero(page, PAGE_SIZE);
+			full += something;
+			ck_assert(!something || g_hash_table_contains(told, &pa));
+		}
+	ck_assert(full >= 4 && g_hash_table_size(told) < 64);
+	ck_assert(image->bytes_present > 15 * MIB && image->bytes_filled == g_hash_table_size(told) * PAGE_SIZE);
+}
+
+START_TEST(holes)
+{
+	GByteArray *a = g_byte_array_new();
+	struct range r = { 0, 0 };
+	struct image *image = open_sparse(a);
+
+	for (unsigned i = 0; i < 3; i++) {
+		static const struct range expected[] = { { MIB, 36 << 10 }, { MIB + (256 << 10), PAGE_SIZE }, { 9 * MIB, PAGE_SIZE } };
+		ck_assert(image_next_filled(image, (pa_t){ r.start + r.length }, &r));
+		ck_assert(r.start == expected[i].start && r.length == expected[i].length);
+	}
+	ck_assert(!image_next_filled(image, (pa_t){ r.start + r.length }, &r));
+	tells_what_is_there(image);
+	image_close(image);
+
+	/* A LiME range's bytes begin behind its header: each page lies in two of the file. */
+	a = g_byte_array_new();
+	put_text(a, 0, "EMiL");
+	put_le(a, 4, 1, 4);
+	put_le(a, 8, MIB, 8);
+	put_le(a, 16, MIB + 16 * MIB - 33, 8);
+	put_le(a, 24, 0, 8);
+	image = open_sparse(a);
+	tells_what_is_there(image);
+	image_close(image);
+}
+END_TEST
+
 static void *read_all(void *data)
 {
 	struct image *image = data;
@@ -613,7 +684,7 @@ int main(int argc, char **argv)
 	const struct test_case cases[] = {
 		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
 		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "not mine", not_mine }, { "threads", threads },
-		{ "truncated", truncated },
+		{ "truncated", truncated }, { "holes", holes },
 	};
 
 	for (const struct sample *s = samples; argc == 2 && s->name; s++) {
