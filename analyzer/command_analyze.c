@@ -116,7 +116,7 @@ static enum outcome worse(enum outcome a, enum outcome b)
 static const char *confine(const struct options *o, char **dumps)
 {
 	g_autofree char *folder = g_path_get_dirname(o->output);
-	struct sandbox_files files = { dumps, { o->rules, o->yara, o->symbols, o->plugins, o->page_files }, o->layout, folder, o->output, false };
+	struct sandbox_files files = { dumps, NULL, { o->rules, o->yara, o->symbols, o->plugins, o->page_files }, o->layout, folder, o->output, false };
 
 	return sandbox_confine(&files, !o->quiet);
 }

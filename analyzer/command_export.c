@@ -6,6 +6,7 @@
 #include "export.h"
 #include "pipeline.h"
 #include "queries.h"
+#include "sandbox.h"
 
 static int export(const char *case_path, const struct export_format *format, gint64 dump_id, const char *output)
 {
@@ -47,10 +48,12 @@ static int run(int argc, char **argv)
 {
 	g_autofree char *format_name = NULL, *output = NULL, *list = names();
 	gint64 dump_id = 0;
+	gboolean no_sandbox = FALSE;
 	const GOptionEntry entries[] = {
 		{ "format", 'f', 0, G_OPTION_ARG_STRING, &format_name, "one of those above", "FORMAT" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file (default: standard output); of csv the folder", "FILE|DIR" },
 		{ "dump", 'd', 0, G_OPTION_ARG_INT64, &dump_id, "of this dump alone", "ID" },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the case", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db --format FORMAT");
@@ -73,6 +76,12 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve export: %s (see `memsieve export --help`)\n", wrong);
 		return OUTCOME_USAGE;
 	}
+	/* A folder that can't be made is missed by the first file. */
+	g_autofree char *folder = !output ? NULL : format == &export_csv ? g_strdup(output) : g_path_get_dirname(output);
+	if (format == &export_csv)
+		(void)g_mkdir_with_parents(folder, 0755);
+	if (!no_sandbox)
+		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder }, false);
 	return export(argv[1], format, dump_id, output);
 }
 

@@ -236,7 +236,7 @@ static void confine(struct extraction *x, const char *case_path, const char *dum
 	while (x->store && page_files->len < PAGE_FILES_MAX && (path = page_file_path(x, page_files->len)))
 		g_ptr_array_add(page_files, path);
 	g_ptr_array_add(page_files, NULL);
-	struct sandbox_files files = { dumps, { o->symbols, cases, o->page_files, (char *const *)page_files->pdata }, o->layout, o->output };
+	struct sandbox_files files = { dumps, cases, { o->symbols, o->page_files, (char *const *)page_files->pdata }, o->layout, o->output };
 	if (!x->confined && !o->no_sandbox)
 		(void)sandbox_confine(&files, false);
 	x->confined = true;

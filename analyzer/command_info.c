@@ -239,7 +239,7 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve info: %s\n", error ? error->message : "one dump is needed");
 		return OUTCOME_USAGE;
 	}
-	struct sandbox_files files = { argv + 1, { symbols }, layout, NULL };
+	struct sandbox_files files = { argv + 1, NULL, { symbols }, layout, NULL };
 	if (!no_sandbox)
 		(void)sandbox_confine(&files, false);
 	AUTO(image) image = image_open(argv[1], plain, &error);

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "merge.h"
 #include "pipeline.h"
+#include "sandbox.h"
 
 static bool same_file(const char *a, const char *b)
 {
@@ -55,9 +56,10 @@ static int merge(const char *output, char **inputs, int n, bool quiet)
 
 static int run(int argc, char **argv)
 {
-	gboolean quiet = FALSE;
+	gboolean quiet = FALSE, no_sandbox = FALSE;
 	const GOptionEntry entries[] = {
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "say nothing but errors", NULL },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading cases", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("OUT.db IN.db…");
@@ -69,6 +71,9 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve merge: %s (see `memsieve merge --help`)\n", error ? error->message : "OUT.db and at least one IN.db are needed");
 		return OUTCOME_USAGE;
 	}
+	g_autofree char *folder = g_path_get_dirname(argv[1]);
+	if (!no_sandbox)
+		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 2, .write = folder, .owned = argv[1] }, false);
 	return merge(argv[1], argv + 2, argc - 2, quiet);
 }
 

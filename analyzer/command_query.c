@@ -8,12 +8,13 @@
 #include "listing.h"
 #include "pipeline.h"
 #include "queries.h"
+#include "sandbox.h"
 
 struct query_options {
 	char *format;
 	char **folders, **set;
 	gint64 dump_id;
-	gboolean list, json;
+	gboolean list, json, no_sandbox;
 };
 
 static void options_clear(struct query_options *o)
@@ -138,6 +139,7 @@ static int run(int argc, char **argv)
 		{ "set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &o.set, "value of a query's parameter", "NAME=VALUE" },
 		{ "queries", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.folders, "folder of more named queries (*.sql)", "DIR" },
 		{ "list", 'l', 0, G_OPTION_ARG_NONE, &o.list, "the named queries and what they show", NULL },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o.no_sandbox, "keep all the user's rights while reading the case", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db NAME | 'SELECT …'");
@@ -160,6 +162,9 @@ static int run(int argc, char **argv)
 		g_autoptr(GPtrArray) queries = queries_load(o.folders, problems);
 		for (guint i = 0; i < problems->len; i++)
 			g_printerr("memsieve: query left out: %s\n", (char *)g_ptr_array_index(problems, i));
+		char *cases[] = { argc > 1 ? argv[1] : NULL, NULL };
+		if (!o.list && !o.no_sandbox)
+			(void)sandbox_confine(&(struct sandbox_files){ .cases = cases }, false);
 		if (o.list)
 			list(queries);
 		else

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memsieve report: a case as one HTML file. */
 #include <stdio.h>
+#include <stdlib.h>
 #include "command.h"
 #include "pipeline.h"
 #include "queries.h"
 #include "report.h"
+#include "sandbox.h"
 
 static int report(const char *case_path, gint64 dump_id, const char *output, bool quiet)
 {
@@ -30,11 +32,12 @@ static int run(int argc, char **argv)
 {
 	g_autofree char *output = NULL;
 	gint64 dump_id = 0;
-	gboolean quiet = FALSE;
+	gboolean quiet = FALSE, no_sandbox = FALSE;
 	const GOptionEntry entries[] = {
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file to write (default: report.html)", "FILE.html" },
 		{ "dump", 'd', 0, G_OPTION_ARG_INT64, &dump_id, "of this dump alone, with the memory of every process", "ID" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "say nothing but errors", NULL },
+		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the case", NULL },
 		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("CASE.db");
@@ -46,7 +49,17 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve report: %s (see `memsieve report --help`)\n", error ? error->message : "one case is needed");
 		return OUTCOME_USAGE;
 	}
-	return report(argv[1], dump_id, output ? output : "report.html", quiet);
+	output = output ? output : g_strdup("report.html");
+	char *real = realpath(output, NULL);	/* what a link leads to is replaced, not the link */
+	if (real) {
+		g_free(output);
+		output = g_strdup(real);
+		free(real);
+	}
+	g_autofree char *folder = g_path_get_dirname(output);
+	if (!no_sandbox)
+		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true }, false);
+	return report(argv[1], dump_id, output, quiet);
 }
 
 const struct command command_report = {

@@ -332,7 +332,7 @@ static int with_dump(int argc, char **argv, bool write)
 		g_printerr("memsieve symbols: %s\n", error ? error->message : "one dump is needed");
 		return OUTCOME_USAGE;
 	}
-	struct sandbox_files files = { argv + 1, { directories }, NULL, NULL };
+	struct sandbox_files files = { argv + 1, NULL, { directories }, NULL, NULL };
 	if (!no_sandbox)
 		(void)sandbox_confine(&files, false);
 	AUTO(image) image = image_open(argv[1], plain, &error);

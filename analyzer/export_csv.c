@@ -52,10 +52,6 @@ static bool write_csv(struct export *x, GError **error)
 
 	if (!cursor)
 		return false;
-	if (g_mkdir_with_parents(x->folder, 0755) < 0) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", x->folder, g_strerror(errno));
-		return false;
-	}
 	while (cursor_next(cursor, &failed)) {
 		const char *table = cursor_text(cursor, 0);
 		/* A case may come from elsewhere: a name is no path. */

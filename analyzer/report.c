@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include "attack.h"
@@ -338,7 +339,10 @@ static bool fits(struct store *store, int64_t dump_id)
 
 bool report_write(struct store *store, const struct report_options *options, const char *path, struct report_result *result, GError **error)
 {
-	g_autofree char *part = g_strconcat(path, ".part", NULL);
+	struct stat st;
+	/* A device or a pipe is written to, not replaced. */
+	bool direct = !stat(path, &st) && !S_ISREG(st.st_mode);
+	g_autofree char *part = direct ? g_strdup(path) : g_strconcat(path, ".part", NULL);
 	struct report r = { .store = store, .options = options, .result = result };
 
 	*result = (struct report_result){ 0 };
@@ -349,12 +353,12 @@ bool report_write(struct store *store, const struct report_options *options, con
 		return false;
 	}
 	bool ok = write_page(&r, error);
-	result->bytes = ftell(r.to);
-	if ((!stream_end(r.to) || (ok && rename(part, path))) && ok) {
+	result->bytes = MAX(ftell(r.to), 0);	/* of a pipe it isn't known */
+	if ((!stream_end(r.to) || (ok && !direct && rename(part, path))) && ok) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		ok = false;
 	}
-	if (!ok)
+	if (!ok && !direct)
 		unlink(part);
 	return ok;
 }

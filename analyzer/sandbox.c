@@ -339,6 +339,15 @@ const char *sandbox_enter(struct sandbox *s, bool tell)
 	return landlock ? seccomp ? "landlock+seccomp" : "landlock" : seccomp ? "seccomp" : "none";
 }
 
+static void read_case(struct sandbox *s, const char *path)
+{
+	g_autofree char *journal = g_strconcat(path, "-journal", NULL), *folder = g_path_get_dirname(path);
+
+	sandbox_read(s, path);
+	if (g_file_test(journal, G_FILE_TEST_EXISTS))
+		sandbox_write(s, folder);
+}
+
 const char *sandbox_confine(const struct sandbox_files *files, bool tell)
 {
 	AUTO(sandbox) s = sandbox_create();
@@ -347,6 +356,8 @@ const char *sandbox_confine(const struct sandbox_files *files, bool tell)
 
 	for (char *const *dump = files->dumps; dump && *dump; dump++)
 		sandbox_read_dump(s, *dump);
+	for (char *const *path = files->cases; path && *path; path++)
+		read_case(s, *path);
 	for (size_t i = 0; i < G_N_ELEMENTS(files->read); i++)
 		for (char *const *path = files->read[i]; path && *path; path++)
 			sandbox_read(s, *path);

@@ -30,9 +30,10 @@ void sandbox_read_dump(struct sandbox *sandbox, const char *path);
 /* A folder in which files may be made, written and removed. */
 void sandbox_write(struct sandbox *sandbox, const char *folder);
 
-/* What a command that reads dumps works on. Lists end with NULL; each may be NULL. */
+/* What a command works on. Lists end with NULL; each may be NULL. */
 struct sandbox_files {
 	char *const *dumps;
+	char *const *cases;	/* to read; a transaction that its writer was killed in can be undone */
 	char *const *read[5];
 	const char *layout;
 	const char *write;	/* a folder that is there */

@@ -52,6 +52,13 @@ ok "it is one file with everything in it" true
 ok "one dump alone" status 0 "$memsieve" report case.db --dump 2 -o one.html
 ok "a report of an old case" sh -c "sqlite3 case.db 'DROP VIEW timeline; DROP TABLE image_patches; DROP TABLE yara_matches' && '$memsieve' report -q case.db -o old.html"
 ok "no case, no report" sh -c "! '$memsieve' report missing.db -o none.html 2>/dev/null && [ ! -e none.html ]"
+ok "into a pipe" sh -c "'$memsieve' report -q case.db -o /dev/stdout | grep -q '</html>'"
+ok "through a link, which stays" sh -c "ln -s through.html link.html && : >through.html && '$memsieve' report -q case.db -o link.html && [ -L link.html ] && [ -s through.html ]"
+mkfifo pipe
+timeout 20 cat pipe >piped.html &
+ok "into a named pipe, which stays" sh -c "'$memsieve' report -q case.db -o pipe && [ -p pipe ]"
+wait
+ok "whole" grep -q '</html>' piped.html
 
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "$checks checks (no Chromium: pages were not looked at)"; exit 0; }
 page() {	# FILE HASH: the page as it stands once it is drawn
