@@ -80,12 +80,10 @@ static char *escape(const char *text, bool lines)
 			continue;
 		}
 		p = g_utf8_next_char(p);
-		if (lines && (c == '\n' || c == '\t'))
+		if ((lines && (c == '\n' || c == '\t')) || !unseen(c))
 			g_string_append_unichar(s, c);
-		else if (unseen(c))
-			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
 		else
-			g_string_append_unichar(s, c);
+			g_string_append_printf(s, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
 	}
 	return g_string_free(s, FALSE);
 }

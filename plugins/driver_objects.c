@@ -144,9 +144,8 @@ static GArray *list_devices(struct context *c, const struct object *driver)
 		int16_t type = 0;
 		if (out->len >= limit(driver_devices))
 			fault = FAULT_LIMIT;
-		else if (!g_hash_table_add(seen, g_memdup2(&at, sizeof(at))))
-			fault = FAULT_IMPLAUSIBLE;
-		else if (!(fault = READ(device, device_object.Type, &type)) && type != IO_TYPE_DEVICE)
+		else if (!g_hash_table_add(seen, g_memdup2(&at, sizeof(at))) ||
+			 (!(fault = READ(device, device_object.Type, &type)) && type != IO_TYPE_DEVICE))
 			fault = FAULT_IMPLAUSIBLE;
 		if (fault)
 			break;
