@@ -278,8 +278,10 @@ static void add_by_strings(struct builder *b)
 				find_strings(b, page, strings);
 		}
 	}
+	if (strings->len < STRING_WITNESSES)
+		return;
 	g_array_sort(strings, compare_strings);
-	g_autoptr(GArray) candidates = strings->len >= STRING_WITNESSES ? find_candidates(b->image, b->scratch) : NULL;
+	g_autoptr(GArray) candidates = find_candidates(b->image, b->scratch);
 	for (guint i = 0; i < strings->len && tags < FIXED_rescue_spans; i = end) {
 		const struct string *first = &g_array_index(strings, struct string, i);
 		unsigned best = 0;

@@ -142,12 +142,13 @@ static struct file *output_finish(struct output *o, GError **error)
 
 static struct archive *archive_open(const struct file *packed)
 {
-	struct archive *a = archive_read_new();
+	const struct archive_kind *kind = archive_kind_of(packed);
+	struct archive *a = kind ? archive_read_new() : NULL;
 
 	if (!a)
 		return NULL;
 	/* One layer at a time: left to itself the library unwraps filters within filters, beyond our bounds. */
-	int filter = archive_kind_of(packed)->filter;
+	int filter = kind->filter;
 	archive_read_append_filter(a, filter);
 	if (filter == ARCHIVE_FILTER_NONE)
 		archive_read_support_format_zip(a);

@@ -382,15 +382,15 @@ static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_
 		struct bytes data = { .n = size };
 		if (!filled)
 			data.p = bytes_take(&block, size);
-		if (block.bad || code == PAGES_END)
+		if (block.bad || code == PAGES_END || (!filled && !data.p))
 			return FAULT_NOT_IN_DUMP;
 		if (!length || length > BLOCK_SIZE || pieces >= PIECES_MOST || (!filled && (size > length || length > PAGE_SIZE)))
 			return FAULT_IMPLAUSIBLE;
 		if (at + length > from) {
 			const uint64_t stop = MIN(at + length, end);
-			if (!filled && size == length)
+			if (data.p && size == length)
 				memcpy(piece, data.p, size);
-			else if (!filled && !xpress_decompress(data, piece, (size_t)length))
+			else if (data.p && !xpress_decompress(data, piece, (size_t)length))
 				return FAULT_IMPLAUSIBLE;
 			if (filled)
 				fill(page + (done - from), pattern, done - at, (size_t)(stop - done));
