@@ -52,6 +52,16 @@ void image_remark(struct image *image, uint64_t address, const char *format, ...
 	va_end(ap);
 }
 
+const char *image_limit_note(const struct image *image)
+{
+	for (guint i = 0; i < image->notes->len; i++) {
+		const struct image_note *note = g_ptr_array_index(image->notes, i);
+		if (note->fault == FAULT_LIMIT)
+			return note->message;
+	}
+	return NULL;
+}
+
 /* Cut a range to the address space and, where pages are mapped, to the file. */
 static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *length, uint64_t offset)
 {
@@ -226,7 +236,8 @@ struct image *image_open(const char *path, bool plain, GError **error)
 		return NULL;
 	}
 	if (!image->format->open(image, error)) {
-		g_prefix_error(error, "%s: ", path);
+		const char *bit = image_limit_note(image);
+		g_prefix_error(error, "%s: %s%s", path, bit ? bit : "", bit ? ": " : "");
 		image_close(image);
 		return NULL;
 	}

@@ -217,6 +217,8 @@ void image_note(struct image *image, enum fault fault, uint64_t address, const c
 /* A lie of a header that cost nothing, since the file itself shows what is true: the analysis is complete all the same. */
 void image_remark(struct image *image, uint64_t address, const char *format, ...)
 	G_GNUC_PRINTF(3, 4);
+/* What was said of the first limit that bit, or NULL. */
+const char *image_limit_note(const struct image *image);
 
 /*
  * Read exactly length bytes of physical memory. An image that has virtual memory alone (triage

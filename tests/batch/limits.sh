@@ -22,6 +22,35 @@ for name in list_entries vad_nodes regions module_entries module_search handle_e
 	ok "$name" bites $name
 done
 
+# Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
+make_samples format-avml format-kdump format-lime format-hibernation format-vmrs format-elf
+told_why() {	# told_why LIMIT SAMPLE WORDS
+	rm -f "$work/bitten.db"
+	"$memsieve" analyze -q -o "$work/bitten.db" --limit "$1=1" "$work/dumps/$2.raw" >"$work/out" 2>"$work/err"
+	case $? in
+	1) grep -q "$3" "$work/err" ;;
+	3) [ "$(ask bitten "SELECT count(*) FROM diagnostics WHERE fault = 'limit' AND message LIKE '%$3%'")" = 1 ] ;;
+	*) return 1 ;;
+	esac
+}
+while read -r name sample words; do
+	ok "$name of $sample" told_why "$name" "$sample" "$words"
+done <<-end
+	lime_ranges format-avml more than 1 ranges
+	avml_chunks format-avml more than 1 chunks
+	kdump_ranges format-kdump more than 1 ranges
+	lime_ranges format-lime more than 1 ranges
+	hibernation_runs format-hibernation more than 1 runs
+	vmrs_objects format-vmrs more than 1 tables
+	vmrs_ranges format-vmrs more than 1 ranges
+	elf_segments format-elf program headers, above 1
+	kernel_search attacks-19041 kernel_search
+	kernel_search_all attacks-19041 kernel_search
+	kernel_search format-lime kernel_search
+end
+# One that is reached and not exceeded takes nothing away.
+ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
+
 wrong() {
 	status 2 "$memsieve" analyze -q -o "$work/never.db" --limit "$1" "$dump" && [ -s "$work/err" ] && [ ! -e "$work/never.db" ]
 }
