@@ -51,6 +51,18 @@ end
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
 
+# A rule's limits are told as such, and the other rules go on.
+mkdir "$work/endless"
+rule() { printf -- "-- rule: $1\n-- severity: low\n-- title: endless\nWITH x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x) SELECT $2 AS address FROM x\n" >"$work/endless/$1.sql"; }
+rule slow 'max(a)'
+rule large 'length(group_concat(hex(zeroblob(1048576))))'
+fault_of() { ask endless "SELECT fault FROM diagnostics WHERE plugin = 'findings' AND message LIKE '%$1.sql%'"; }
+endless() {
+	status 3 "$memsieve" analyze -q --rules "$work/endless" -o "$work/endless.db" --limit rule_seconds=1 --limit query_memory=64M "$dump" &&
+		[ "$(fault_of slow)" = timeout ] && [ "$(fault_of large)" = limit ] && [ "$(ask endless 'SELECT count(*) > 0 FROM findings')" = 1 ]
+}
+ok "a rule that takes too long, one that takes too much" endless
+
 wrong() {
 	status 2 "$memsieve" analyze -q -o "$work/never.db" --limit "$1" "$dump" && [ -s "$work/err" ] && [ ! -e "$work/never.db" ]
 }
