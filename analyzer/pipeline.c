@@ -61,7 +61,7 @@ static void driver_clear(void *data)
 
 bool context_cancelled(const struct context *context)
 {
-	return pipeline_interrupted || context->stop;
+	return pipeline_interrupted || context->stop || context_overdue(context);
 }
 
 void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
