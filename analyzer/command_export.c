@@ -15,12 +15,13 @@ static int export(const char *case_path, const struct export_format *format, gin
 
 	x.store = case_open(case_path, NULL, &error);
 	bool ok = x.store != NULL;
-	if (ok && own && !folder && !(x.to = fopen(output, "w"))) {
+	if (ok && own && !folder && !(x.to = whole_begin(output))) {
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", output, g_strerror(errno));
 		ok = false;
 	}
 	ok = ok && format && format->write(&x, &error);
-	if (x.to && !stream_end(x.to) && ok) {
+	bool written = !x.to || (x.to == stdout ? stream_end(x.to) : whole_end(x.to, output, ok));
+	if (!written && ok) {
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", own ? output : "standard output", g_strerror(errno));
 		ok = false;
 	}

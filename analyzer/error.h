@@ -52,4 +52,12 @@ const char *fault_name(enum fault fault);
 
 /* Closes what was written, or only flushes standard output. False, with errno set: some of it could not be written, now or before. */
 bool stream_end(FILE *to);
+
+/*
+ * A file that is there whole or not at all: until whole_end() it is PATH.part, and what was there before stays. A pipe or a device is
+ * written to as it is. NULL and false, with errno set: it can't be written.
+ */
+FILE *whole_begin(const char *path);
+/* Not `ok`: it goes. */
+bool whole_end(FILE *to, const char *path, bool ok);
 #endif

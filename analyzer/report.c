@@ -4,7 +4,6 @@
 #include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 #include "attack.h"
 #include "listing.h"
@@ -338,23 +337,20 @@ static bool fits(struct store *store, int64_t dump_id)
 
 bool report_write(struct store *store, const struct report_options *options, const char *path, struct report_result *result, GError **error)
 {
-	g_autofree char *part = g_strconcat(path, ".part", NULL);
 	struct report r = { .store = store, .options = options, .result = result };
 
 	*result = (struct report_result){ 0 };
 	r.all = options->dump_id || fits(store, options->dump_id);
-	r.to = fopen(part, "w");
+	r.to = whole_begin(path);
 	if (!r.to) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		return false;
 	}
 	bool ok = write_page(&r, error);
 	result->bytes = ftell(r.to);
-	if ((!stream_end(r.to) || (ok && rename(part, path))) && ok) {
+	if (!whole_end(r.to, path, ok) && ok) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		ok = false;
 	}
-	if (!ok)
-		unlink(part);
 	return ok;
 }
