@@ -243,8 +243,10 @@ struct image *image_open(const char *path, bool plain, GError **error)
 	}
 	if (image->bytes_missing)
 		image_note(image, FAULT_NOT_IN_DUMP, image->first_missing,
-			   "%s: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
-			   image->missing_why ? image->missing_why : "the file ends early", image->bytes_missing);
+			   /* Nothing tells a file that was cut off from one that lost a piece within it. */
+			   "%s: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing%s",
+			   image->missing_why ? image->missing_why : "the file is too short", image->bytes_missing,
+			   image->missing_why ? "" : ", the last ones unless it lost others: then all behind those is misplaced");
 	image_settle(image);
 	return image;
 }

@@ -189,7 +189,7 @@ struct image {
 	GPtrArray *page_files;		/* struct file *, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
-	const char *missing_why;	/* in words, where it is not that the file ends early; static */
+	const char *missing_why;	/* in words, where it is not that the file is too short; static */
 };
 
 /*
