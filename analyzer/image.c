@@ -199,9 +199,9 @@ void image_settle(struct image *image)
 
 struct image *image_open(const char *path, bool plain, GError **error)
 {
-	g_autofree char *damage = NULL;
+	g_autofree char *damage = NULL, *bound = NULL;
 	struct file *container = file_open(path, error);
-	struct file *file = plain || !container ? container : unpack(container, &damage, error);
+	struct file *file = plain || !container ? container : unpack(container, &damage, &bound, error);
 
 	if (!file) {
 		file_close(container);
@@ -215,6 +215,8 @@ struct image *image_open(const char *path, bool plain, GError **error)
 	image->notes = g_ptr_array_new_with_free_func(note_free);
 	if (damage)
 		image_note(image, FAULT_NOT_IN_DUMP, 0, "%s", damage);
+	if (bound)
+		image_note(image, FAULT_LIMIT, 0, "%s", bound);
 	for (const struct format *const *f = formats; *f; f++)
 		if (plain ? (*f)->plain && file->size >= PAGE_SIZE : (*f)->match(file)) {
 			image->format = *f;
@@ -230,8 +232,8 @@ struct image *image_open(const char *path, bool plain, GError **error)
 		if (what)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump, but %s (--raw: plain memory that only begins so)", path, what);
 		else
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; looked for %s",
-				    path, file->size, known->str);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: %s%sno memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; "
+				    "looked for %s", path, bound ? bound : "", bound ? ": " : "", file->size, known->str);
 		image_close(image);
 		return NULL;
 	}

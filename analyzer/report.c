@@ -6,14 +6,13 @@
 #include <string.h>
 #include <zlib.h>
 #include "attack.h"
+#include "limit.h"
 #include "listing.h"
 
 /* Made by glib-compile-resources from report/. */
 GResource *memsieve_report_get_resource(void);
 void memsieve_report_register_resource(void);
 
-/* Up to so many VADs in all every process comes with its memory; else those with findings alone. */
-#define MAX_VADS 100000
 /* JavaScript's numbers are exact up to here; beyond, integers go as text. */
 #define MAX_EXACT (G_GINT64_CONSTANT(1) << 53)
 
@@ -326,13 +325,14 @@ static bool write_page(struct report *r, GError **error)
 	return true;
 }
 
+/* May every process come with its memory, or those with findings alone? */
 static bool fits(struct store *store, int64_t dump_id)
 {
 	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, dump_id);
 	g_autofree char *n = store_value(store, "SELECT count(*) FROM vads v JOIN processes p USING (process_id) WHERE ?1 = '0' OR p.dump_id ="
 					 " CAST(?1 AS INTEGER)", id, NULL);
 
-	return !n || g_ascii_strtoll(n, NULL, 10) <= MAX_VADS;
+	return !n || g_ascii_strtoll(n, NULL, 10) <= FIXED_report_vads;
 }
 
 bool report_write(struct store *store, const struct report_options *options, const char *path, struct report_result *result, GError **error)
