@@ -43,6 +43,9 @@ static const bool sanitized = false;
 #define SYS_landlock_add_rule 445
 #define SYS_landlock_restrict_self 446
 #endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 #define RULESET_VERSION 1u
 #define RULE_PATH_BENEATH 1
 #define FS_EXECUTE (UINT64_C(1) << 0)
@@ -109,7 +112,7 @@ void sandbox_close_inherited(char *const *arguments)
 	do {
 		named = next_named(arguments, from);
 		if (named > from)
-			(void)close_range(from, named == UINT_MAX ? UINT_MAX : named - 1, 0);
+			(void)syscall(SYS_close_range, from, named == UINT_MAX ? UINT_MAX : named - 1, 0);
 		from = named + 1;
 	} while (named != UINT_MAX);
 }
