@@ -2,16 +2,26 @@
 /* Which dumps a batch is of. */
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "batch.h"
 #include "format.h"
+#include "limit.h"
+#include "sandbox.h"
 
 /* Raw images have no signature: in a folder they are known by their names alone. */
 static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", ".memdump", ".img", ".bin", ".dd" };
 #define RAW_MIN (1u << 20)
-#define MAX_MEMBERS 64
 #define HEAD (64u << 10)	/* of a packed dump, enough for every signature */
+
+/* What is said of a file; CUT: no dump was found in as many members of an archive as are looked at. */
+enum answer { NO = '0', YES = '1', CUT = '2' };
 
 /* What is asked of a dump's first bytes. */
 static bool has_signature(const struct file *file)
@@ -69,14 +79,14 @@ static char *packed_name(const char *path)
 }
 
 /* A packed dump: the first bytes of what is in it. */
-static bool is_packed_dump(const char *path)
+static enum answer packed_dump(const char *path)
 {
 	g_autofree char *name = packed_name(path);
-	bool zip = g_str_has_suffix(path, ".zip"), found = false;
+	bool zip = g_str_has_suffix(path, ".zip"), found = false, cut = false;
 	struct archive_entry *entry;
 
 	if (!name)
-		return false;
+		return NO;
 	struct archive *a = archive_read_new();
 	archive_read_support_filter_all(a);
 	if (zip)
@@ -85,7 +95,10 @@ static bool is_packed_dump(const char *path)
 		archive_read_support_format_raw(a);
 	g_autofree uint8_t *head = g_malloc(HEAD);
 	if (archive_read_open_filename(a, path, 1u << 16) == ARCHIVE_OK)
-		for (unsigned i = 0; i < MAX_MEMBERS && !found && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
+		for (uint64_t i = 0; !found && !cut && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
+			cut = i == limit(archive_members);
+			if (cut)
+				break;
 			const char *member = zip ? archive_entry_pathname(entry) : name;
 			la_ssize_t n = archive_read_data(a, head, HEAD);
 			struct file file = { .path = (char *)(member ? member : name), .fd = -1, .map = head, .size = n > 0 ? (uint64_t)n : 0 };
@@ -95,19 +108,54 @@ static bool is_packed_dump(const char *path)
 			found = found || has_raw_name(&file);
 		}
 	archive_read_free(a);
-	return found;
+	return found ? YES : cut ? CUT : NO;
 }
 
-static bool is_dump(const char *path)
+static enum answer look_at(const char *path)
 {
 	if (is_companion(path))
-		return false;
+		return NO;
 	struct file *file = file_open(path, NULL);
 	if (!file)
-		return false;
+		return NO;
 	bool dump = file->size >= PAGE_SIZE && (has_signature(file) || has_raw_name(file));
 	file_close(file);
-	return dump || is_packed_dump(path);
+	return dump ? YES : packed_dump(path);
+}
+
+/* In the child: an answer for each file from `first` on. */
+static void answer_all(const GPtrArray *names, guint first, int to)
+{
+	AUTO(sandbox) sandbox = sandbox_create();
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (guint i = first; i < names->len; i++)
+		sandbox_read(sandbox, g_ptr_array_index(names, i));
+	(void)sandbox_enter(sandbox, false);
+	for (guint i = first; i < names->len; i++) {
+		char answer = (char)look_at(g_ptr_array_index(names, i));
+		if (write(to, &answer, 1) != 1)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+/* A child that answers for the files from `first` on: whoever wrote them may have written them for who looks. Returns what to read, or -1. */
+static int ask(const GPtrArray *names, guint first, pid_t *child, GError **error)
+{
+	int pipes[2] = { -1, -1 };
+
+	fflush(NULL);
+	*child = pipe2(pipes, O_CLOEXEC) ? -1 : fork();
+	if (!*child)
+		answer_all(names, first, pipes[1]);
+	if (*child < 0)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no process to look at the files: %s", g_strerror(errno));
+	if (pipes[1] >= 0)
+		close(pipes[1]);
+	if (*child < 0 && pipes[0] >= 0)
+		close(pipes[0]);
+	return *child < 0 ? -1 : pipes[0];
 }
 
 static void add(struct batch *batch, const char *path)
@@ -139,6 +187,23 @@ static int compare_strings(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static void leave_out(struct batch *batch, const char *name, const char *why)
+{
+	g_printerr("memsieve: %s: %s: left out\n", name, why);
+	batch->left_out = true;
+}
+
+static void take(struct batch *batch, const char *name, enum answer answer)
+{
+	/* Whoever may name one file must not keep all others from being analysed. */
+	if (answer == YES && strchr(name, '\n'))
+		leave_out(batch, name, "a path with a line break can't be in a batch's list");
+	else if (answer == YES)
+		add(batch, name);
+	else if (answer == CUT)
+		leave_out(batch, name, "an archive of more files than are looked at (archive_members), the first ones no dumps");
+}
+
 /* Folders below, in order of their paths; links to folders are not followed. */
 static bool search(struct batch *batch, const char *folder, GError **error)
 {
@@ -161,17 +226,17 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 		}
 	}
 	g_ptr_array_sort(names, compare_strings);
-	for (guint i = 0; i < names->len; i++) {
-		const char *name = g_ptr_array_index(names, i);
-		if (!is_dump(name))
-			continue;
-		/* Whoever may name one file must not keep all others from being analysed. */
-		if (strchr(name, '\n')) {
-			g_printerr("memsieve: %s: a path with a line break can't be in a batch's list: left out\n", name);
-			batch->left_out = true;
-			continue;
-		}
-		add(batch, name);
+	for (guint i = 0; i < names->len; i++) {	/* once, but for files that end the child */
+		pid_t child;
+		char answer;
+		int status, from = ask(names, i, &child, error);
+		if (from < 0)
+			return false;
+		for (; read(from, &answer, 1) == 1 && i < names->len; i++)
+			take(batch, g_ptr_array_index(names, i), (enum answer)answer);
+		close(from);
+		if (waitpid(child, &status, 0) == child && i < names->len)
+			leave_out(batch, g_ptr_array_index(names, i), "the process that looked at it ended");
 	}
 	return true;
 }

@@ -16,12 +16,13 @@ static int export(const char *case_path, const struct export_format *format, gin
 
 	x.store = case_open(case_path, NULL, &error);
 	bool ok = x.store != NULL;
-	if (ok && own && !folder && !(x.to = fopen(output, "w"))) {
+	if (ok && own && !folder && !(x.to = whole_begin(output))) {
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", output, g_strerror(errno));
 		ok = false;
 	}
 	ok = ok && format && format->write(&x, &error);
-	if (x.to && !stream_end(x.to) && ok) {
+	bool written = !x.to || (x.to == stdout ? stream_end(x.to) : whole_end(x.to, output, ok));
+	if (!written && ok) {
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", own ? output : "standard output", g_strerror(errno));
 		ok = false;
 	}
@@ -77,12 +78,13 @@ static int run(int argc, char **argv)
 		return OUTCOME_USAGE;
 	}
 	/* A folder that can't be made is missed by the first file. */
-	g_autofree char *folder = !output ? NULL : format == &export_csv ? g_strdup(output) : g_path_get_dirname(output);
+	const bool own = output && strcmp(output, "-");
+	g_autofree char *path = own ? whole_path(output) : g_strdup(output), *folder = !own ? NULL : format == &export_csv ? g_strdup(path) : g_path_get_dirname(path);
 	if (format == &export_csv)
 		(void)g_mkdir_with_parents(folder, 0755);
 	if (!no_sandbox)
-		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder }, false);
-	return export(argv[1], format, dump_id, output);
+		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true }, false);
+	return export(argv[1], format, dump_id, path);
 }
 
 const struct command command_export = {

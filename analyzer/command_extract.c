@@ -334,6 +334,13 @@ static FILE *create(const char *folder, const char *name, GError **error)
 	return file;
 }
 
+static void discard(const struct extraction *x, const char *name)
+{
+	g_autofree char *path = g_build_filename(x->options->output, name, NULL);
+
+	(void)g_unlink(path);
+}
+
 static bool write_failed(const char *name, GError **error)
 {
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: can't be written: %s", name, g_strerror(errno));
@@ -438,6 +445,8 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 	bool ok = to && ((text && fputs(text, to) != EOF) || write_failed(json_name, error));
 	if (to && !stream_end(to) && ok)
 		ok = write_failed(json_name, error);
+	if (to && !ok)
+		discard(x, json_name);
 	json_decref(o);
 	return ok;
 }
@@ -500,8 +509,11 @@ static bool write_target(struct extraction *x, const struct target *t, GError **
 		write_failed(name, error);
 	if (!stream_end(to) && ok)
 		ok = write_failed(name, error);
-	if (!ok || !write_description(x, t, name, layout, gaps, cut, error))
+	/* Half a file would be taken for what the dump has. */
+	if (!ok || !write_description(x, t, name, layout, gaps, cut, error)) {
+		discard(x, name);
 		return false;
+	}
 	uint64_t absent = 0;
 	for (guint i = 0; i < gaps->len; i++)
 		absent += g_array_index(gaps, struct gap, i).length;
@@ -648,7 +660,7 @@ static int run(int argc, char **argv)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
 		else if (!o.quiet)
 			g_print("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
-		outcome = !ok || (x.failed && !x.written) ? OUTCOME_FAILED : x.failed || x.incomplete ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 	}
 	extraction_clear(&x);
 	g_free(o.output);

@@ -7,6 +7,12 @@
 #include "limit.h"
 #include "pipeline.h"
 
+static void append(json_t *list, const struct limit_info *l, bool fixed)
+{
+	json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s, s:s, s:b}", "name", l->name, "value", (json_int_t)l->value, "unit", l->unit,
+					      "what", l->what, "reason", l->reason, "fixed", fixed));
+}
+
 static int run(int argc, char **argv)
 {
 	bool json;
@@ -16,11 +22,10 @@ static int run(int argc, char **argv)
 		return status;
 	if (json) {
 		json_t *list = json_array();
-		for (unsigned i = 0; i < LIMITS; i++) {
-			const struct limit_info *l = &limit_infos[i];
-			json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s, s:s}", "name", l->name, "value", (json_int_t)l->value, "unit", l->unit,
-							      "what", l->what, "reason", l->reason));
-		}
+		for (unsigned i = 0; i < LIMITS; i++)
+			append(list, &limit_infos[i], false);
+		for (const struct limit_info *l = limit_fixed; l->name; l++)
+			append(list, l, true);
 		return command_print_json(list, OUTCOME_COMPLETE);
 	}
 	for (unsigned i = 0; i < LIMITS; i++) {

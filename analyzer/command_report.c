@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memsieve report: a case as one HTML file. */
 #include <stdio.h>
-#include <stdlib.h>
 #include "command.h"
 #include "pipeline.h"
 #include "queries.h"
@@ -49,17 +48,10 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve report: %s (see `memsieve report --help`)\n", error ? error->message : "one case is needed");
 		return OUTCOME_USAGE;
 	}
-	output = output ? output : g_strdup("report.html");
-	char *real = realpath(output, NULL);	/* what a link leads to is replaced, not the link */
-	if (real) {
-		g_free(output);
-		output = g_strdup(real);
-		free(real);
-	}
-	g_autofree char *folder = g_path_get_dirname(output);
+	g_autofree char *path = whole_path(output ? output : "report.html"), *folder = g_path_get_dirname(path);
 	if (!no_sandbox)
 		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true }, false);
-	return report(argv[1], dump_id, output, quiet);
+	return report(argv[1], dump_id, path, quiet);
 }
 
 const struct command command_report = {

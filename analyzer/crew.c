@@ -80,6 +80,23 @@ static void crew_destroy(struct crew *crew)
 	g_free(crew);
 }
 
+/*
+ * A thread for each worker, as far as the system gives any; who gets none has nothing to do. Returns how many: 0 leaves the work to
+ * the caller, which nobody watches then: what it runs looks at the clock itself.
+ */
+static guint start(struct crew *crew, GThread **threads, GThreadFunc work)
+{
+	guint n = 0;
+
+	while (n < crew->n_workers && (threads[n] = g_thread_try_new(crew->task.plugin->name, work, &crew->workers[n], NULL)))
+		n++;
+	g_mutex_lock(&crew->lock);
+	for (guint i = n; i < crew->n_workers; i++)
+		crew->workers[i].over = true;
+	g_mutex_unlock(&crew->lock);
+	return n;
+}
+
 /* With the lock held. */
 static void tell(struct worker *w, gint64 now)
 {
@@ -142,7 +159,7 @@ static void work_on(struct worker *w, guint i)
 	if (!w->crew->task.plugin->run_process(c, &error) && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
 	g_mutex_lock(&w->crew->lock);
-	bool told = w->told;
+	bool told = w->told || context_overdue(c);
 	g_mutex_unlock(&w->crew->lock);
 	note_limits(c, told);
 	steps -= c->space->steps + (c->user ? c->user->steps : 0);
@@ -214,7 +231,7 @@ static void *work_once(void *data)
 	if (!ok && !error)
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "failed without saying why");
 	g_mutex_lock(&crew->lock);
-	note_limits(c, w->told);
+	note_limits(c, w->told || context_overdue(c));
 	crew->ok = ok;
 	crew->errors[0] = error;
 	w->over = true;
@@ -295,7 +312,7 @@ static void finish(struct crew *crew, GThread **threads, gint64 begun)
 	for (guint i = 0; i < crew->n_workers; i++)
 		if (crew->workers[i].left)
 			g_thread_unref(threads[i]);
-		else
+		else if (threads[i])
 			g_thread_join(threads[i]);
 	if (!left)
 		crew_destroy(crew);
@@ -307,6 +324,20 @@ static void set_message(GString *message, const char *text)
 		g_string_assign(message, text);
 }
 
+/* Without any thread. */
+static void work_here(struct crew *crew, guint i, gint64 end, uint64_t each)
+{
+	struct worker *w = &crew->workers[0];
+	gint64 now = g_get_monotonic_time();
+
+	if (now > end || pipeline_interrupted)
+		return;
+	w->context.deadline = MIN(end, now + seconds_us(each));
+	w->at = i;
+	crew->next = i + 1;
+	work_on(w, i);
+}
+
 bool crew_run_processes(const struct crew_task *task, GString *message)
 {
 	guint n = task->processes->len, workers = MIN((guint)task->jobs, n);
@@ -316,10 +347,11 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 	gint64 begun = g_get_monotonic_time();
 	bool ok = true, wrote = true;
 
-	for (guint i = 0; i < workers; i++)
-		threads[i] = g_thread_new(task->plugin->name, work_on_processes, &crew->workers[i]);
+	bool alone = !start(crew, threads, work_on_processes);
 	for (guint i = 0; i < n; i++) {
 		struct process *process = g_ptr_array_index(task->processes, i);
+		if (alone)
+			work_here(crew, i, begun + task->most, each);
 		g_mutex_lock(&crew->lock);
 		while (!crew->finished[i] && to_come(crew, i)) {
 			wait_a_tick(crew);
@@ -363,7 +395,7 @@ bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, G
 	struct crew *crew = crew_create(task, 0, 1);
 	struct worker *w = &crew->workers[0];
 	struct rows *rows = rows_create();
-	GThread *thread;
+	GThread *thread = NULL;
 	gint64 begun = g_get_monotonic_time();
 
 	rows->overflow = overflow_once;
@@ -371,7 +403,10 @@ bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, G
 	w->context.rows = rows;
 	w->since = begun;
 	crew->run = run;
-	thread = g_thread_new(task->plugin->name, work_once, w);
+	if (!start(crew, &thread, work_once)) {
+		w->context.deadline = begun + task->most;
+		work_once(w);
+	}
 	g_mutex_lock(&crew->lock);
 	while (!all_over(crew)) {
 		wait_a_tick(crew);

@@ -27,6 +27,12 @@ bool crew_run_processes(const struct crew_task *task, GString *message);
 /* `run` once. False: it failed; *message is why. */
 bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, GError **), GString *message);
 
+/* Without a watchdog (no thread could be made): has its time run out? */
+static inline bool context_overdue(const struct context *context)
+{
+	return context->deadline && g_get_monotonic_time() > context->deadline;
+}
+
 /* A thread was left behind: nothing that it may use must be freed. */
 extern bool crew_left_behind;
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 G_DEFINE_QUARK(memsieve-error, memsieve_error)
 
@@ -30,4 +32,40 @@ bool stream_end(FILE *to)
 	if (failed && !errno)
 		errno = EIO;
 	return !failed;
+}
+
+/* NULL: it is no regular file, which nothing takes the place of. */
+static char *part_of(const char *path)
+{
+	if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+		return NULL;
+	return g_strconcat(path, ".part", NULL);
+}
+
+char *whole_path(const char *path)
+{
+	char *real = realpath(path, NULL), *copy = g_strdup(real ? real : path);
+
+	free(real);
+	return copy;
+}
+
+FILE *whole_begin(const char *path)
+{
+	g_autofree char *part = part_of(path);
+
+	return fopen(part ? part : path, "w");
+}
+
+bool whole_end(FILE *to, const char *path, bool ok)
+{
+	g_autofree char *part = part_of(path);
+
+	ok = stream_end(to) && ok;
+	if (!part || (ok && !rename(part, path)))
+		return ok;
+	int why = errno;
+	unlink(part);
+	errno = why;
+	return false;
 }

@@ -31,6 +31,8 @@ enum memsieve_error {
 	MEMSIEVE_ERROR_SYMBOLS,		/* a symbol or layout file */
 	MEMSIEVE_ERROR_PLUGIN,		/* a plugin's declaration or its failure */
 	MEMSIEVE_ERROR_CANCELLED,	/* the user interrupted */
+	MEMSIEVE_ERROR_LIMIT,		/* a query took more memory than it may … */
+	MEMSIEVE_ERROR_TIMEOUT,		/* … or more time */
 };
 
 enum fault {
@@ -50,4 +52,14 @@ const char *fault_name(enum fault fault);
 
 /* Closes what was written, or only flushes standard output. False, with errno set: some of it could not be written, now or before. */
 bool stream_end(FILE *to);
+
+/*
+ * A file that is there whole or not at all: until whole_end() it is PATH.part, and what was there before stays. A pipe or a device is
+ * written to as it is. NULL and false, with errno set: it can't be written.
+ */
+FILE *whole_begin(const char *path);
+/* Not `ok`: it goes. */
+bool whole_end(FILE *to, const char *path, bool ok);
+/* The path for both: what a link leads to is replaced, not the link. The caller frees. */
+char *whole_path(const char *path);
 #endif

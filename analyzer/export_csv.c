@@ -30,13 +30,13 @@ static bool write_table(struct export *x, const char *table, GError **error)
 
 	if (!cursor)
 		return false;
-	FILE *to = fopen(path, "w");
+	FILE *to = whole_begin(path);
 	if (!to) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		return false;
 	}
 	bool ok = listing_print(to, cursor, LISTING_CSV, 0, &rows, error);
-	if (!stream_end(to) && ok) {
+	if (!whole_end(to, path, ok) && ok) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		ok = false;
 	}

@@ -74,13 +74,15 @@ struct hasher *hasher_start(const struct file *file)
 	g_cond_init(&h->moved);
 	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
 	h->memory = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : UINT64_C(1) << 30;
-	h->thread = g_thread_new("sha256", hash_thread, h);
+	h->thread = g_thread_try_new("sha256", hash_thread, h, NULL);
+	if (!h->thread)		/* it is done by who finishes: nobody waits for it before */
+		h->at = UINT64_MAX;
 	return h;
 }
 
 char *hasher_finish(struct hasher *h)
 {
-	char *hex = h ? g_thread_join(h->thread) : NULL;
+	char *hex = !h ? NULL : h->thread ? g_thread_join(h->thread) : hash_thread(h);
 
 	if (!h)
 		return NULL;

@@ -52,6 +52,16 @@ void image_remark(struct image *image, uint64_t address, const char *format, ...
 	va_end(ap);
 }
 
+const char *image_limit_note(const struct image *image)
+{
+	for (guint i = 0; i < image->notes->len; i++) {
+		const struct image_note *note = g_ptr_array_index(image->notes, i);
+		if (note->fault == FAULT_LIMIT)
+			return note->message;
+	}
+	return NULL;
+}
+
 /* Cut a range to the address space and, where pages are mapped, to the file. */
 static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *length, uint64_t offset)
 {
@@ -200,9 +210,9 @@ void image_settle(struct image *image)
 
 struct image *image_open(const char *path, bool plain, GError **error)
 {
-	g_autofree char *damage = NULL;
+	g_autofree char *damage = NULL, *bound = NULL;
 	struct file *container = file_open(path, error);
-	struct file *file = plain || !container ? container : unpack(container, &damage, error);
+	struct file *file = plain || !container ? container : unpack(container, &damage, &bound, error);
 
 	if (!file) {
 		file_close(container);
@@ -216,6 +226,8 @@ struct image *image_open(const char *path, bool plain, GError **error)
 	image->notes = g_ptr_array_new_with_free_func(note_free);
 	if (damage)
 		image_note(image, FAULT_NOT_IN_DUMP, 0, "%s", damage);
+	if (bound)
+		image_note(image, FAULT_LIMIT, 0, "%s", bound);
 	for (const struct format *const *f = formats; *f; f++)
 		if (plain ? (*f)->plain && file->size >= PAGE_SIZE : (*f)->match(file)) {
 			image->format = *f;
@@ -231,20 +243,23 @@ struct image *image_open(const char *path, bool plain, GError **error)
 		if (what)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump, but %s (--raw: plain memory that only begins so)", path, what);
 		else
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; looked for %s",
-				    path, file->size, known->str);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: %s%sno memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; "
+				    "looked for %s", path, bound ? bound : "", bound ? ": " : "", file->size, known->str);
 		image_close(image);
 		return NULL;
 	}
 	if (!image->format->open(image, error)) {
-		g_prefix_error(error, "%s: ", path);
+		const char *bit = image_limit_note(image);
+		g_prefix_error(error, "%s: %s%s", path, bit ? bit : "", bit ? ": " : "");
 		image_close(image);
 		return NULL;
 	}
 	if (image->bytes_missing)
 		image_note(image, FAULT_NOT_IN_DUMP, image->first_missing,
-			   "%s: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing",
-			   image->missing_why ? image->missing_why : "the file ends early", image->bytes_missing);
+			   /* Nothing tells a file that was cut off from one that lost a piece within it. */
+			   "%s: %" G_GUINT64_FORMAT " bytes of the memory its header lists are missing%s",
+			   image->missing_why ? image->missing_why : "the file is too short", image->bytes_missing,
+			   image->missing_why ? "" : ", the last ones unless it lost others: then all behind those is misplaced");
 	image_settle(image);
 	return image;
 }

@@ -198,7 +198,7 @@ struct image {
 	uint64_t bytes_present;
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
-	const char *missing_why;	/* in words, where it is not that the file ends early; static */
+	const char *missing_why;	/* in words, where it is not that the file is too short; static */
 };
 
 /*
@@ -226,6 +226,8 @@ void image_note(struct image *image, enum fault fault, uint64_t address, const c
 /* A lie of a header that cost nothing, since the file itself shows what is true: the analysis is complete all the same. */
 void image_remark(struct image *image, uint64_t address, const char *format, ...)
 	G_GNUC_PRINTF(3, 4);
+/* What was said of the first limit that bit, or NULL. */
+const char *image_limit_note(const struct image *image);
 
 /*
  * Read exactly length bytes of physical memory. An image that has virtual memory alone (triage

@@ -131,12 +131,18 @@ static const enum paging modes[][6] = {
 	[ARCH_ARM64] = { PAGING_ARM64, PAGING_NONE },
 };
 
-static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t *steps)
+/* How far the search for the kernel has come. */
+struct search {
+	uint64_t steps;		/* that are left of kernel_search_all */
+	bool cut;		/* a limit bit: not all was looked at */
+};
+
+static bool try_candidate(struct kernel *k, const struct candidate *c, struct search *search)
 {
 	for (const enum paging *mode = modes[c->architecture]; *mode != PAGING_NONE; mode++) {
 		struct space *space = space_create(k->image, NULL, *mode, (pa_t){ c->dtb });
 		space->rescue = *mode == PAGING_X64 ? k->rescue : NULL;
-		uint64_t granted = MIN(*steps, limit(kernel_search)), entry, base;
+		uint64_t granted = MIN(search->steps, limit(kernel_search)), entry, base;
 		bool found = false;
 		space->steps = granted;
 		/* The first entry of PsLoadedModuleList is the kernel; DllBase is the seventh pointer in every build. */
@@ -155,7 +161,8 @@ static bool try_candidate(struct kernel *k, const struct candidate *c, uint64_t 
 			k->found_by = g_strdup(c->found_by);
 			return true;
 		}
-		*steps -= granted - space->steps;
+		search->cut |= space->exhausted;
+		search->steps -= granted - space->steps;
 		space_destroy(space);
 	}
 	return false;
@@ -187,7 +194,7 @@ static void low_stubs(struct image *image, GArray *candidates)
 /* What a scan of all memory has met so far. */
 struct scan {
 	struct kernel *k;
-	uint64_t *steps;
+	struct search *search;
 	unsigned tried;
 	GHashTable *pae;		/* physical addresses of fourth page directories → the page's first four entries */
 };
@@ -196,7 +203,7 @@ static bool try_scanned(struct scan *s, uint64_t dtb, enum architecture architec
 {
 	struct candidate c = { dtb, 0, 0, "self-mapping page table", architecture };
 
-	return try_candidate(s->k, &c, s->steps);
+	return try_candidate(s->k, &c, s->search);
 }
 
 /* A root that maps itself through one entry of the kernel's half: on x64 and ARM64 every process's does, at
@@ -233,6 +240,14 @@ static bool four_directories(const uint64_t entry[PAE_DIRECTORIES])
 	return true;
 }
 
+static bool may_go_on(const struct scan *s)
+{
+	bool may = s->tried < limit(kernel_roots) && s->search->steps;
+
+	s->search->cut |= !may;
+	return may;
+}
+
 static bool look_at_page(struct scan *s, const uint8_t *page, uint64_t pa)
 {
 	uint64_t entry[PAE_DIRECTORIES];
@@ -267,7 +282,7 @@ static bool look_for_tables(struct scan *s, const uint8_t *page, uint64_t pa)
 		s->tried += known != NULL;
 		if (known && try_scanned(s, pa + at, ARCH_X86_PAE))
 			return true;
-		if (s->tried >= limit(kernel_roots) || !*s->steps)
+		if (!may_go_on(s))
 			break;
 	}
 	return false;
@@ -280,16 +295,16 @@ static bool scan_memory(struct scan *s, bool (*look)(struct scan *s, const uint8
 	EACH_PAGE(s->k->image, scratch, page, pa) {
 		if (look(s, page, pa))
 			return true;
-		if (s->tried >= limit(kernel_roots) || !*s->steps)
+		if (!may_go_on(s))
 			return false;
 	}
 	return false;
 }
 
 /* Roots are recognised by the entries through which Windows reaches its own page tables. */
-static bool search_self_maps(struct kernel *k, uint64_t *steps)
+static bool search_self_maps(struct kernel *k, struct search *search)
 {
-	struct scan s = { k, steps, 0, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free) };
+	struct scan s = { k, search, 0, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free) };
 	bool found = scan_memory(&s, look_at_page) || (g_hash_table_size(s.pae) && scan_memory(&s, look_for_tables));
 
 	g_hash_table_destroy(s.pae);
@@ -544,7 +559,7 @@ static bool tables_missing(const struct kernel *k)
 }
 
 /* The kernel's address space from what is left of its page tables. */
-static bool rescue(struct kernel *k, bool found, uint64_t *steps)
+static bool rescue(struct kernel *k, bool found, struct search *search)
 {
 	const struct image_facts *facts = &k->image->facts;
 	struct candidate c = { found ? k->dtb.v : facts->dtb.v ? facts->dtb.v : NO_TABLE, facts->loaded_module_list.v ? facts->loaded_module_list.v : facts->kdbg.v,
@@ -556,13 +571,13 @@ static bool rescue(struct kernel *k, bool found, uint64_t *steps)
 	if (!k->rescue)
 		return found;
 	image_note(k->image, FAULT_NOT_IN_DUMP, k->dtb.v,
-		   "page tables of the kernel are missing: %u pages tell their own addresses, by them %u page tables were found again, and of %u "
-		   "more some entries", k->rescue->lists, k->rescue->found, k->rescue->single);
+		   "page tables of the kernel are missing%s: %u pages tell their own addresses, by them %u page tables were found again, and of %u "
+		   "more some entries", search->cut && !found ? " or were not reached" : "", k->rescue->lists, k->rescue->found, k->rescue->single);
 	if (found) {
 		k->space->rescue = k->rescue;
 		return true;
 	}
-	return try_candidate(k, &c, steps);
+	return try_candidate(k, &c, search);
 }
 
 /* What the header said of the machine and the kernel found says otherwise. */
@@ -627,15 +642,17 @@ static void check_globals(struct kernel *k)
 	}
 }
 
-/* What the format's reader said that may be why nothing is found, or NULL. */
+/* What was said of the dump that may be why nothing is found, or NULL. A limit that bit goes first: whoever set it can set another. */
 static const char *first_doubt(const struct image *image)
 {
-	for (guint i = 0; i < image->notes->len; i++) {
+	const char *bit = image_limit_note(image);
+
+	for (guint i = 0; !bit && i < image->notes->len; i++) {
 		const struct image_note *note = g_ptr_array_index(image->notes, i);
 		if (!note->harmless)
 			return note->message;
 	}
-	return NULL;
+	return bit;
 }
 
 /* What the format's reader took from a header that is wrong about the kernel, it can ask again. */
@@ -667,7 +684,7 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	const struct image_facts *facts = &image->facts;
 	g_autoptr(GArray) candidates = g_array_new(FALSE, TRUE, sizeof(struct candidate));
 	AUTO(kernel) k = g_new0(struct kernel, 1);
-	uint64_t steps = limit(kernel_search_all);
+	struct search search = { limit(kernel_search_all), false };
 	GError *layout_error = NULL;
 	g_autofree char *like = NULL;
 	bool found = false;
@@ -692,11 +709,14 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	}
 	low_stubs(image, candidates);
 	for (guint i = 0; i < candidates->len && !found; i++)
-		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &steps);
-	found = found || search_self_maps(k, &steps);
+		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &search);
+	found = found || search_self_maps(k, &search);
+	if (!found && search.cut)
+		image_note(image, FAULT_LIMIT, 0, "the search for the kernel ended at a limit (kernel_search, kernel_search_all or kernel_roots): "
+			   "not all page tables were looked at");
 	if (!found || tables_missing(k)) {
-		steps = limit(kernel_search_all);
-		found = rescue(k, found, &steps);
+		search.steps = limit(kernel_search_all);
+		found = rescue(k, found, &search);
 	}
 	AUTO(layout) guessed = NULL;
 	if (!found && !use_remains(k, &like, &guessed)) {

@@ -8,6 +8,7 @@
 #include "command.h"
 #include "error.h"
 #include "pipeline.h"
+#include "sandbox.h"
 #include "text.h"
 
 static const struct command *const commands[] = {
@@ -87,6 +88,7 @@ static void hold_standard_streams(void)
 int main(int argc, char **argv)
 {
 	hold_standard_streams();
+	sandbox_close_inherited(argv + MIN(argc, 1));
 	setlocale(LC_ALL, "");
 	g_set_print_handler(on_print);
 	g_set_printerr_handler(on_printerr);

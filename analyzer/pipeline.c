@@ -61,7 +61,7 @@ static void driver_clear(void *data)
 
 bool context_cancelled(const struct context *context)
 {
-	return pipeline_interrupted || context->stop;
+	return pipeline_interrupted || context->stop || context_overdue(context);
 }
 
 void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
@@ -366,6 +366,13 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 
 static const struct plugin findings_plugin = { .name = "findings", .doc = "judgements by SQL rules" };
 
+static void rule_left_out(const struct pipeline *p, struct rows *rows, enum fault fault, const char *problem)
+{
+	rows_note(rows, fault, (va_t){ 0 }, NULL, "findings", g_strdup(problem));
+	if (!p->options->quiet)
+		g_printerr("memsieve: rule left out: %s\n", problem);
+}
+
 static bool make_findings(struct pipeline *p)
 {
 	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
@@ -378,18 +385,18 @@ static bool make_findings(struct pipeline *p)
 	p->plugin = &findings_plugin;
 	begin_counting(p);
 	progress_stage("findings");
+	for (guint i = 0; i < problems->len; i++)
+		rule_left_out(p, rows, FAULT_IMPLAUSIBLE, problems->pdata[i]);
 	for (guint i = 0; i < rules->len && ok && !pipeline_interrupted; i++) {
 		g_autoptr(GError) error = NULL;
 		/* A quarter of what is left, so that there is some for the next, however many tables are hostile. */
 		store_query_most(p->store, (started + all - g_get_monotonic_time()) / 4);
-		if (!rules_run(g_ptr_array_index(rules, i), p->store, p->dump_id, p->kernel ? p->kernel->layout : NULL, rows, &error))
+		if (!rules_run(g_ptr_array_index(rules, i), p->store, p->dump_id, p->kernel ? p->kernel->layout : NULL, rows, &error)) {
+			rule_left_out(p, rows, error->code == MEMSIEVE_ERROR_TIMEOUT ? FAULT_TIMEOUT :
+				      error->code == MEMSIEVE_ERROR_LIMIT ? FAULT_LIMIT : FAULT_IMPLAUSIBLE, error->message);
 			g_ptr_array_add(problems, g_strdup(error->message));
+		}
 		progress_step(i + 1, rules->len);
-	}
-	for (guint i = 0; i < problems->len; i++) {
-		rows_note(rows, FAULT_IMPLAUSIBLE, (va_t){ 0 }, NULL, "findings", g_strdup(g_ptr_array_index(problems, i)));
-		if (!p->options->quiet)
-			g_printerr("memsieve: rule left out: %s\n", (char *)g_ptr_array_index(problems, i));
 	}
 	ok = write_rows(p, rows);
 	/* Problems are faults, and so is a rule that found more than is taken. */
@@ -520,7 +527,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	for (guint i = 0; i < p->image->notes->len; i++) {
 		const struct image_note *n = g_ptr_array_index(p->image->notes, i);
 		rows_note(rows, n->fault, (va_t){ n->address }, NULL, "memory_ranges", g_strdup(n->message));
-		p->partial |= !n->harmless && (n->fault == FAULT_NOT_IN_DUMP || n->fault == FAULT_IMPLAUSIBLE);
+		p->partial |= !n->harmless && (n->fault == FAULT_NOT_IN_DUMP || n->fault == FAULT_IMPLAUSIBLE || n->fault == FAULT_LIMIT);
 	}
 	note_hash(p, rows, p->image->container, "dumps");
 	for (guint i = 0; p->image->page_files && i < p->image->page_files->len; i++)

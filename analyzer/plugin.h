@@ -28,6 +28,7 @@ struct context {
 	struct pipeline *pipeline;
 	void *kept;			/* of context_keep */
 	volatile int stop;		/* its time is over: ask context_cancelled */
+	gint64 deadline;		/* monotonic, where nobody else watches the clock; 0: somebody does */
 };
 
 /* What a dump may hold. */

@@ -4,18 +4,15 @@
 #include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 #include "attack.h"
+#include "limit.h"
 #include "listing.h"
 
 /* Made by glib-compile-resources from report/. */
 GResource *memsieve_report_get_resource(void);
 void memsieve_report_register_resource(void);
 
-/* Up to so many VADs in all every process comes with its memory; else those with findings alone. */
-#define MAX_VADS 100000
 /* JavaScript's numbers are exact up to here; beyond, integers go as text. */
 #define MAX_EXACT (G_GINT64_CONSTANT(1) << 53)
 
@@ -328,37 +325,32 @@ static bool write_page(struct report *r, GError **error)
 	return true;
 }
 
+/* May every process come with its memory, or those with findings alone? */
 static bool fits(struct store *store, int64_t dump_id)
 {
 	g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, dump_id);
 	g_autofree char *n = store_value(store, "SELECT count(*) FROM vads v JOIN processes p USING (process_id) WHERE ?1 = '0' OR p.dump_id ="
 					 " CAST(?1 AS INTEGER)", id, NULL);
 
-	return !n || g_ascii_strtoll(n, NULL, 10) <= MAX_VADS;
+	return !n || g_ascii_strtoll(n, NULL, 10) <= FIXED_report_vads;
 }
 
 bool report_write(struct store *store, const struct report_options *options, const char *path, struct report_result *result, GError **error)
 {
-	struct stat st;
-	/* A device or a pipe is written to, not replaced. */
-	bool direct = !stat(path, &st) && !S_ISREG(st.st_mode);
-	g_autofree char *part = direct ? g_strdup(path) : g_strconcat(path, ".part", NULL);
 	struct report r = { .store = store, .options = options, .result = result };
 
 	*result = (struct report_result){ 0 };
 	r.all = options->dump_id || fits(store, options->dump_id);
-	r.to = fopen(part, "w");
+	r.to = whole_begin(path);
 	if (!r.to) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		return false;
 	}
 	bool ok = write_page(&r, error);
-	result->bytes = MAX(ftell(r.to), 0);	/* of a pipe it isn't known */
-	if ((!stream_end(r.to) || (ok && !direct && rename(part, path))) && ok) {
+	result->bytes = ftell(r.to);
+	if (!whole_end(r.to, path, ok) && ok) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", path, g_strerror(errno));
 		ok = false;
 	}
-	if (!ok && !direct)
-		unlink(part);
 	return ok;
 }

@@ -5,6 +5,7 @@
 #include "sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -41,6 +42,9 @@ static const bool sanitized = false;
 #define SYS_landlock_create_ruleset 444
 #define SYS_landlock_add_rule 445
 #define SYS_landlock_restrict_self 446
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
 #endif
 #define RULESET_VERSION 1u
 #define RULE_PATH_BENEATH 1
@@ -85,6 +89,32 @@ static void grant(struct sandbox *s, const char *path, uint64_t rights)
 
 	if (path)
 		g_array_append_val(s->grants, g);
+}
+
+/* The least descriptor from `from` on that an argument names; UINT_MAX: none. */
+static unsigned next_named(char *const *arguments, unsigned from)
+{
+	unsigned least = UINT_MAX;
+
+	for (; *arguments; arguments++)
+		for (const char *at = *arguments; (at = strstr(at, "fd")); at += 2) {
+			guint64 fd = (at[2] == '/' || at[2] == '=') && g_ascii_isdigit(at[3]) ? g_ascii_strtoull(at + 3, NULL, 10) : UINT_MAX;
+			if (fd >= from && fd < least)
+				least = (unsigned)fd;
+		}
+	return least;
+}
+
+void sandbox_close_inherited(char *const *arguments)
+{
+	unsigned from = 3, named;
+
+	do {
+		named = next_named(arguments, from);
+		if (named > from)
+			(void)syscall(SYS_close_range, from, named == UINT_MAX ? UINT_MAX : named - 1, 0);
+		from = named + 1;
+	} while (named != UINT_MAX);
 }
 
 struct sandbox *sandbox_create(void)

@@ -43,6 +43,10 @@ struct sandbox_files {
 /* All of the above in one: these files, the imported layouts to read, and $TMPDIR to write, where packed dumps are unpacked. */
 const char *sandbox_confine(const struct sandbox_files *files, bool tell);
 
+/* Close what whoever started us left open beside the standard streams, but for what an argument names ("/dev/fd/5",
+ * "/proc/self/fd/5", "--progress-fd=5"): it leads out of the sandbox. Before anything is opened; Linux 5.9 or later. */
+void sandbox_close_inherited(char *const *arguments);
+
 /* Before any thread is started. What holds from now on, as runs.sandbox says it: "landlock+seccomp", "landlock", "seccomp" or
  * "none". What could not be had is said on stderr with `tell`. */
 const char *sandbox_enter(struct sandbox *sandbox, bool tell);

@@ -509,7 +509,10 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 	}
 	bool ok = rc == SQLITE_DONE;
 	if ((rc & 0xff) == SQLITE_INTERRUPT && !pipeline_interrupted)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "takes more than %.3g s", (double)most / G_USEC_PER_SEC);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_TIMEOUT, "takes more than %.3g s", (double)most / G_USEC_PER_SEC);
+	else if ((rc & 0xff) == SQLITE_NOMEM)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "takes more than the %" G_GUINT64_FORMAT " bytes of memory that there are for it",
+			    limit(query_memory));
 	else if (!ok)
 		store_fail(store, "query", error);
 	sqlite3_progress_handler(store->db, 0, NULL, NULL);

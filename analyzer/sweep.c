@@ -308,9 +308,12 @@ struct sweep *sweep_run(struct image *image, const struct layout *layout, const 
 	guint n = MIN((guint)MAX(threads, 1), s->chunks->len);
 	s->window = 8 * n;
 	g_autofree GThread **crew = g_new0(GThread *, n + 1);
-	for (guint i = 0; i < n; i++)
-		crew[i] = g_thread_new("sweep", sweep_thread, s);
-	for (guint i = 0; i < n; i++)
+	guint made = 0;
+	while (made < n && (crew[made] = g_thread_try_new("sweep", sweep_thread, s, NULL)))
+		made++;
+	if (!made)	/* not even one may be started here */
+		sweep_thread(s);
+	for (guint i = 0; i < made; i++)
 		g_thread_join(crew[i]);
 	return s;
 }

@@ -159,18 +159,25 @@ static struct archive *archive_open(const struct file *packed)
 }
 
 /* The number of the largest plain member: an archive's other files are notes and hashes. */
-static int largest_member(const struct file *packed)
+static int largest_member(const struct file *packed, char **bound)
 {
 	struct archive *a = archive_open(packed);
 	struct archive_entry *entry;
 	int64_t best_size = -1;
 	int best = 0;
 
-	for (int i = 0; a && i < 4096 && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++)
+	for (int i = 0; a && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
+		if ((uint64_t)i == MIN(limit(archive_members), G_MAXINT)) {
+			g_free(*bound);
+			*bound = g_strdup_printf("the archive has more than %" G_GUINT64_FORMAT " files: the largest of the first ones is taken",
+						 limit(archive_members));
+			break;
+		}
 		if (archive_entry_filetype(entry) == AE_IFREG && archive_entry_size(entry) > best_size) {
 			best_size = archive_entry_size(entry);
 			best = i;
 		}
+	}
 	if (a)
 		archive_read_free(a);
 	return best;
@@ -203,9 +210,9 @@ static bool archive_copy(struct archive *a, struct output *o, int member, char *
 	return true;
 }
 
-static bool unpack_archive(const struct file *packed, struct output *o, char **damage, GError **error)
+static bool unpack_archive(const struct file *packed, struct output *o, char **damage, char **bound, GError **error)
 {
-	int member = !memcmp(packed->map, "PK", 2) ? largest_member(packed) : 0;
+	int member = !memcmp(packed->map, "PK", 2) ? largest_member(packed, bound) : 0;
 	struct archive *a = archive_open(packed);
 	bool ok = a && archive_copy(a, o, member, damage, error);
 
@@ -255,7 +262,7 @@ static bool unpack_flattened(const struct file *packed, struct output *o, char *
 }
 
 static struct file *unpack_once(const struct file *packed, enum packing packing, uint64_t outermost_size, char **damage,
-				GError **error)
+				char **bound, GError **error)
 {
 	struct output o;
 
@@ -263,7 +270,7 @@ static struct file *unpack_once(const struct file *packed, enum packing packing,
 		g_prefix_error(error, "%s: ", packed->path);
 		return NULL;
 	}
-	if (!(packing == PACKING_ARCHIVE ? unpack_archive : unpack_flattened)(packed, &o, damage, error)) {
+	if (!(packing == PACKING_ARCHIVE ? unpack_archive(packed, &o, damage, bound, error) : unpack_flattened(packed, &o, damage, error))) {
 		g_prefix_error(error, "%s: ", packed->path);
 		close(o.fd);
 		return NULL;
@@ -271,12 +278,12 @@ static struct file *unpack_once(const struct file *packed, enum packing packing,
 	return output_finish(&o, error);
 }
 
-struct file *unpack(struct file *packed, char **damage, GError **error)
+struct file *unpack(struct file *packed, char **damage, char **bound, GError **error)
 {
 	struct file *file = packed;
 	enum packing packing;
 
-	*damage = NULL;
+	*damage = *bound = NULL;
 	for (unsigned depth = 0; file && (packing = packing_of(file)) != PACKING_NONE; depth++) {
 		struct file *outer = file;
 		if (depth == UNPACK_DEPTH) {
@@ -284,7 +291,7 @@ struct file *unpack(struct file *packed, char **damage, GError **error)
 				    packed->path, UNPACK_DEPTH);
 			file = NULL;
 		} else {
-			file = unpack_once(outer, packing, packed->size, damage, error);
+			file = unpack_once(outer, packing, packed->size, damage, bound, error);
 		}
 		if (outer != packed)
 			file_close(outer);

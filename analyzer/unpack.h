@@ -21,7 +21,8 @@
 
 /*
  * `packed` itself when it is not packed, else a new file of the same path. NULL and
- * *error: nothing came out, a bomb, no room. *damage (the caller frees) says when the packing ended early.
+ * *error: nothing came out, a bomb, no room. *damage (the caller frees) says when the packing ended early, *bound when not all of an
+ * archive was looked at.
  */
-struct file *unpack(struct file *packed, char **damage, GError **error);
+struct file *unpack(struct file *packed, char **damage, char **bound, GError **error);
 #endif

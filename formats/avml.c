@@ -24,6 +24,7 @@ struct slot { guint chunk; uint8_t *data; };	/* chunk + 1; 0 empty */
 struct avml {
 	struct image *image;
 	GArray *chunks;
+	bool cut;			/* there are more chunks than are taken */
 	GMutex lock;			/* of the cache */
 	struct slot cache[CACHE_SLOTS];
 };
@@ -56,8 +57,13 @@ static void add_chunk(struct avml *a, uint64_t start, uint64_t offset, uint64_t 
 {
 	struct chunk c = { start, offset, (uint32_t)length, (uint32_t)size, compressed };
 
-	if (a->chunks->len < limit32(avml_chunks))
+	if (a->chunks->len < limit32(avml_chunks)) {
 		g_array_append_val(a->chunks, c);
+		return;
+	}
+	if (!a->cut)
+		image_note(a->image, FAULT_LIMIT, start, "AVML: more than %u chunks: the rest is left out", limit32(avml_chunks));
+	a->cut = true;
 }
 
 static bool unpacked_length(struct bytes data, uint64_t *length)
@@ -202,8 +208,8 @@ static bool avml_open(struct image *image, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "AVML: %u headers, none has a page that is in the file", n);
 		return false;
 	}
-	if (a->chunks->len >= limit32(avml_chunks))
-		image_note(image, FAULT_LIMIT, 0, "AVML: more than %u chunks: the rest is left out", limit32(avml_chunks));
+	if (n == limit32(lime_ranges) && at < file->size)
+		image_note(image, FAULT_LIMIT, 0, "AVML: more than %u ranges: the rest is left out", n);
 	drop_doubles(a->chunks);
 	image->facts.detail = g_strdup_printf("version 2, %u of %u ranges compressed", compressed, n);
 	return true;

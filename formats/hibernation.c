@@ -187,6 +187,9 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 					   "hibernation file: %s set: no compression set at 0x%" G_GINT64_MODIFIER
 					   "x, after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages: %s 0x%" G_GINT64_MODIFIER "x",
 					   name, at, pages, total, next ? "the next ones are at" : "the rest is left out from", next ? next : at);
+			if (!next && total && at < file->size && (resumed > limit(resumed) || limit(resume_bytes) < file->size - at))
+				image_note(h->image, FAULT_LIMIT, 0, "hibernation file: %s set: the next compression set was looked for %" G_GUINT64_FORMAT
+					   " times at most (resumed), in %" G_GUINT64_FORMAT " bytes (resume_bytes)", name, limit(resumed), limit(resume_bytes));
 			if (!next)
 				break;
 			at = next;
@@ -203,7 +206,7 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 		pages += set.pages;
 		at = set.offset + set.size;
 	}
-	if (h->runs->len >= MAX_RUNS)
+	if (h->runs->len >= MAX_RUNS && (!total || pages < total))
 		image_note(h->image, FAULT_LIMIT, 0, "hibernation file: %s set: more than %u runs: the rest is left out", name, MAX_RUNS);
 	if (pages < total)
 		h->image->bytes_missing += (total - pages) * PAGE_SIZE;

@@ -258,7 +258,7 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 		start--;
 	GDir *dir = start < end ? g_dir_open(folder, 0, NULL) : NULL;
 	const char *other;
-	while (dir && k->files < MAX_SET && (other = g_dir_read_name(dir))) {
+	while (dir && (other = g_dir_read_name(dir))) {
 		size_t n = start;
 		if (strncmp(other, name, start) || !strcmp(other, name))
 			continue;
@@ -266,6 +266,10 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 			n++;
 		if (n == start || strcmp(other + n, name + end))
 			continue;
+		if (k->files == MAX_SET) {
+			image_note(image, FAULT_LIMIT, 0, "kdump: more than %d files of a split dump: the others are left out", MAX_SET);
+			break;
+		}
 		g_autofree char *full = g_build_filename(folder, other, NULL);
 		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd >= 0 && !(same_dump(fd, image) && add_part(fd, h, k)))
@@ -278,6 +282,17 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 			   "one file of a split dump, and the others were not found beside it: their "
 			   "pages are missing");
 	image->facts.detail = g_strdup_printf("split into %u files", k->files);
+}
+
+/* False: that is one range more than are taken. */
+static bool add_pages(struct image *image, uint64_t pfn, uint64_t pages)
+{
+	image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, pages * PAGE_SIZE, pfn * PAGE_SIZE);
+	if (image->segments->len <= MAX_RANGES)
+		return true;
+	g_array_set_size(image->segments, MAX_RANGES);
+	image_note(image, FAULT_LIMIT, pfn * PAGE_SIZE, "kdump: more than %u ranges: the rest is left out", MAX_RANGES);
+	return false;
 }
 
 /*
@@ -299,7 +314,8 @@ static bool add_ranges_of_cut(struct image *image, const struct kdump_header *h)
 		if (!(map.p[pfn / 8] >> (pfn & 7) & 1))
 			continue;
 		if (descriptor_within(image, table, i++)) {
-			image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, PAGE_SIZE, pfn * PAGE_SIZE);
+			if (!add_pages(image, pfn, 1))
+				break;
 			continue;
 		}
 		if (!image->bytes_missing)
@@ -322,7 +338,8 @@ static void add_ranges_of_set(struct image *image, const struct kdump *k, const 
 		for (unsigned i = 0; i < k->files && !there; i++)
 			there = pfn >= k->pages[i].first && pfn < k->pages[i].end;
 		if (there) {
-			image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, PAGE_SIZE, pfn * PAGE_SIZE);
+			if (!add_pages(image, pfn, 1))
+				break;
 			continue;
 		}
 		if (!image->bytes_missing)
@@ -336,20 +353,17 @@ static bool add_ranges(struct kdump *k, struct image *image)
 {
 	kdump_attr_t value = { .type = KDUMP_BITMAP };
 	kdump_addr_t at = 0;
-	unsigned ranges = 0;
 
 	if (kdump_get_typed_attr(k->original, KDUMP_ATTR_FILE_PAGEMAP, &value) != KDUMP_OK)
 		return false;
-	while (at < MAX_PFN && ranges++ < MAX_RANGES && kdump_bmp_find_set(value.val.bitmap, &at) == KDUMP_OK &&
-	       at < MAX_PFN) {
+	while (at < MAX_PFN && kdump_bmp_find_set(value.val.bitmap, &at) == KDUMP_OK && at < MAX_PFN) {
 		kdump_addr_t end = at;
 		if (kdump_bmp_find_clear(value.val.bitmap, &end) != KDUMP_OK || end > MAX_PFN)
 			end = MAX_PFN;
-		image_add_range(image, (pa_t){ at * PAGE_SIZE }, (end - at) * PAGE_SIZE, at * PAGE_SIZE);
+		if (!add_pages(image, at, end - at))
+			break;
 		at = end;
 	}
-	if (ranges > MAX_RANGES)
-		image_note(image, FAULT_LIMIT, at * PAGE_SIZE, "kdump: more than %u ranges: the rest is left out", MAX_RANGES);
 	return true;
 }
 

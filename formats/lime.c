@@ -147,8 +147,10 @@ static bool lime_open(struct image *image, GError **error)
 			break;
 		at += length;
 	}
-	if (n == MAX_RANGES)
-		image_note(image, FAULT_LIMIT, 0, "LiME: more than %u ranges", MAX_RANGES);
+	if (n == MAX_RANGES && at < file->size)
+		image_note(image, FAULT_LIMIT, 0, "LiME: more than %u ranges: the rest is left out", MAX_RANGES);
+	if (resumed > limit(resumed))
+		image_note(image, FAULT_LIMIT, 0, "LiME: more than %" G_GUINT64_FORMAT " broken headers: behind the last no next one was looked for", limit(resumed));
 	if (!image->segments->len) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "LiME: %u headers, none has a range that is in the file", n);
 		return false;

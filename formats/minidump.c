@@ -13,7 +13,6 @@
 
 #define MAX_STREAMS limit32(minidump_streams)
 #define MAX_NAME ((unsigned)FIXED_dump_name)			/* UTF-16 units */
-#define NAME_BUDGET (G_GUINT64_CONSTANT(64) << 20)	/* bytes of all names: many entries may point at one long one */
 #define MAX_ENTRIES limit32(minidump_entries)
 
 enum stream {
@@ -34,6 +33,21 @@ static bool minidump_match(const struct file *file)
 	return file->size >= 4 && !memcmp(file->map, "MDMP", 4);
 }
 
+/* Is there room for one more name? */
+static bool may_name(const struct minidump *m)
+{
+	return m->names <= limit(minidump_names);
+}
+
+static char *count_name(struct minidump *m, char *name)
+{
+	m->names += strlen(name);
+	if (!may_name(m))
+		image_note(m->image, FAULT_LIMIT, 0, "minidump: its names take more than %" G_GUINT64_FORMAT " bytes: the rest is left out",
+			   limit(minidump_names));
+	return name;
+}
+
 /* MINIDUMP_STRING: length in bytes, UTF-16. NULL when there is none or it is not within the file. */
 static char *string_at(struct minidump *m, uint32_t rva)
 {
@@ -41,15 +55,9 @@ static char *string_at(struct minidump *m, uint32_t rva)
 	uint32_t length = bytes_u32(&b);
 	struct bytes text = file_slice(m->image->file, (uint64_t)rva + 4, MIN(length, 2 * MAX_NAME));
 
-	if (!rva || b.bad || text.bad || m->names > NAME_BUDGET)
+	if (!rva || b.bad || text.bad || !may_name(m))
 		return NULL;
-	char *string = text_from_utf16(text.p, text.n, TRUE);
-	m->names += strlen(string);
-	if (m->names > NAME_BUDGET)
-		image_note(m->image, FAULT_LIMIT, 0,
-			   "minidump: its names take more than %" G_GUINT64_FORMAT " bytes: the rest is left out",
-			   NAME_BUDGET);
-	return string;
+	return count_name(m, text_from_utf16(text.p, text.n, TRUE));
 }
 
 /*
@@ -109,10 +117,8 @@ static void read_codeview(struct minidump *m, struct minidump_module *module, ui
 	g_snprintf(module->pdb_guid_age, sizeof(module->pdb_guid_age),
 		   "%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%02X%X", g[3], g[2], g[1], g[0], g[5],
 		   g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15], age);
-	if (m->names <= NAME_BUDGET) {
-		module->pdb_name = text_from_bytes(b.p, MIN(b.n, MAX_NAME));
-		m->names += strlen(module->pdb_name);
-	}
+	if (may_name(m))
+		module->pdb_name = count_name(m, text_from_bytes(b.p, MIN(b.n, MAX_NAME)));
 }
 
 static void read_modules(struct minidump *m, struct bytes b)

@@ -85,7 +85,7 @@ static bool run(struct context *c, GError **error)
 	/* A small dump says where its part of the stack begins; the handler's own frames lie below the context's. */
 	va_t at = { triage && triage->call_stack.va ? triage->call_stack.va : facts->stack_pointer };
 	const uint64_t first = at.v;
-	uint64_t end = at.v + MIN(limit(crash_stack), triage && triage->call_stack.length ? triage->call_stack.length : UINT64_MAX);
+	const uint64_t length = triage && triage->call_stack.length ? triage->call_stack.length : UINT64_MAX, end = at.v + MIN(limit(crash_stack), length);
 	if (at.v % width || !(width == 8 ? at.v >> 63 : at.v >> 31) || end < at.v)
 		return true;
 	for (; at.v < end && !context_cancelled(c); at.v += width) {
@@ -98,6 +98,8 @@ static bool run(struct context *c, GError **error)
 		if (context_driver_at(c, (va_t){ value }))
 			put(c, symbolizer, position++, at, (va_t){ value });
 	}
+	if (at.v >= end && length > limit(crash_stack))
+		context_note(c, FAULT_LIMIT, at, "crash_stack", "the stack goes on behind %" G_GUINT64_FORMAT " bytes: the rest is left out", limit(crash_stack));
 	return true;
 }
 

@@ -24,8 +24,10 @@ check "guarded stacks" has --dyn-syms '__stack_chk_fail'
 check "checked calls of the C library" has --dyn-syms '__(memcpy|memset|printf|fprintf|snprintf|vsnprintf|read|pread|longjmp|realpath)_chk'
 check "no runpath" lacks -d '(RPATH|RUNPATH)'
 if grep -q 'fcf-protection' "${builddir:-.}/Makefile" && has -h 'X86-64'; then
-	# The file as a whole is marked only where the C library's start-up code is too.
-	marked() { objdump -d --disassemble=main "$program" | grep -q endbr64; }
-	check "indirect branch targets marked (CET)" marked
+	# The linker marks the program only where the C library's start-up files (crti.o and others) are marked too: ours all are.
+	marked() { readelf -nW "${builddir:-.}/libmemsieve.a" | awk '/^File:/ { files++ } /IBT, SHSTK/ { marked++ } END { exit !files || marked != files }'; }
+	check "all objects marked for branch targets and shadow stacks (CET)" marked
+	targets() { objdump -d --disassemble=main "$program" | grep -q endbr64; }
+	check "indirect branch targets marked (CET)" targets
 fi
 exit $failed

@@ -17,6 +17,23 @@ for format in timesketch bodyfile ecs stix misp; do
 	"$memsieve" export case.db --format $format --dump 1 >one.$format || die "$format of one dump"
 done
 ok "csv" status 0 "$memsieve" export case.db --format csv -o csv
+# A disk that is full, as a limit on the size of files has it: what was there before stays, nothing half written is left.
+small() { (trap '' XFSZ; ulimit -f 4; status 1 "$@"); }
+full() {
+	echo before >full.json && mkdir -p full && echo before >full/processes.csv &&
+		small "$memsieve" export case.db --format timesketch -o full.json && grep -q 'full.json: .' err && [ "$(cat full.json)" = before ] &&
+		small "$memsieve" export case.db --format csv -o full && grep -q '\.csv: .' err && [ "$(cat full/processes.csv)" = before ] &&
+		[ -z "$(find . -name '*.part')" ] && [ -z "$(find full -size +4k)" ]
+}
+ok "an export that can't be written" full
+full_extract() {
+	local pid=$(sqlite3 case.db "SELECT pid FROM images JOIN processes USING (process_id) WHERE size > 8192 LIMIT 1")
+	small "$memsieve" extract --pid "$pid" -o taken case.db --dump 2 && grep -q 'can.t be written: File too large' err &&
+		for file in taken/*.pe taken/*.bin; do [ ! -e "$file" ] || [ -s "$file.json" ] || return 1; done && [ -z "$(find taken -size +4k)" ]
+}
+ok "an extraction that can't be written" full_extract
+ok "to a pipe" sh -c "'$memsieve' export case.db --format ecs -o /dev/fd/3 3>&1 >/dev/null | grep -q ecs"
+
 python3 - <<-'EOF' || die "what was written"
 	import csv, datetime, json, re, sqlite3, uuid
 	db = sqlite3.connect('case.db')

@@ -41,6 +41,53 @@ ok "hash_holes" not_hashed --limit hash_holes=1
 if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
+# Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
+make_samples format-avml format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
+needs python3
+(cd "$work/dumps" && python3 -c 'import zipfile
+with zipfile.ZipFile("zipped.raw", "w") as z:
+    z.writestr("note", "text")
+    z.write("format-lime.raw")')
+told_why() {	# told_why LIMIT SAMPLE WORDS
+	rm -f "$work/bitten.db"
+	"$memsieve" analyze -q -o "$work/bitten.db" --limit "$1=1" "$work/dumps/$2.raw" >"$work/out" 2>"$work/err"
+	case $? in
+	1) grep -q "$3" "$work/err" ;;
+	3) [ "$(ask bitten "SELECT count(*) FROM diagnostics WHERE fault = 'limit' AND message LIKE '%$3%'")" = 1 ] ;;
+	*) return 1 ;;
+	esac
+}
+while read -r name sample words; do
+	ok "$name of $sample" told_why "$name" "$sample" "$words"
+done <<-end
+	lime_ranges format-avml more than 1 ranges
+	avml_chunks format-avml more than 1 chunks
+	kdump_ranges format-kdump more than 1 ranges
+	lime_ranges format-lime more than 1 ranges
+	hibernation_runs format-hibernation more than 1 runs
+	vmrs_objects format-vmrs more than 1 tables
+	vmrs_ranges format-vmrs more than 1 ranges
+	elf_segments format-elf program headers, above 1
+	kernel_search attacks-19041 kernel_search
+	kernel_search_all attacks-19041 kernel_search
+	kernel_search format-lime kernel_search
+	crash_stack format-triage the stack goes on
+	archive_members zipped more than 1 files
+end
+# One that is reached and not exceeded takes nothing away.
+ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
+
+# A rule's limits are told as such, and the other rules go on.
+mkdir "$work/endless"
+rule() { printf -- "-- rule: $1\n-- severity: low\n-- title: endless\nWITH x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x) SELECT $2 AS address FROM x\n" >"$work/endless/$1.sql"; }
+rule slow 'max(a)'
+rule large 'length(hex(zeroblob(30000000)))'
+fault_of() { ask endless "SELECT fault FROM diagnostics WHERE plugin = 'findings' AND message LIKE '%$1.sql%'"; }
+endless() {
+	status 3 "$memsieve" analyze -q --rules "$work/endless" -o "$work/endless.db" --limit rule_seconds=1 --limit query_memory=64M "$dump" &&
+		[ "$(fault_of slow)" = timeout ] && [ "$(fault_of large)" = limit ] && [ "$(ask endless 'SELECT count(*) > 0 FROM findings')" = 1 ]
+}
+ok "a rule that takes too long, one that takes too much" endless
 
 wrong() {
 	status 2 "$memsieve" analyze -q -o "$work/never.db" --limit "$1" "$dump" && [ -s "$work/err" ] && [ ! -e "$work/never.db" ]
@@ -53,6 +100,8 @@ ok "a limit there is not" wrong vad_node=5
 ok "a limit that is fixed" wrong pe_name=5
 ok "no memory at all" wrong memory_bytes=1
 ok "too little memory" wrong memory_bytes=63M
-most=$("$memsieve" limits --json | sed -n 's/.*"name": "\(.*\)".*/--limit \1=9223372036854775807/p')
+listed() { [ "$("$memsieve" limits --json | grep -c '"fixed": true')" = "$("$memsieve" limits | grep -c '(fixed)$')" ]; }
+ok "the fixed ones are in the JSON too" listed
+most=$("$memsieve" limits | sed -n '/(fixed)$/!s/ .*/=9223372036854775807/p' | sed 's/^/--limit /')
 ok "as much as numbers go" status 0 "$memsieve" analyze -q -o "$work/most.db" $most "$dump"
 echo "$checks checks"

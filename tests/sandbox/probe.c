@@ -130,6 +130,7 @@ static bool run(struct context *c, GError **error)
 	TRY("memfd", memfd_create("probe", 0));
 	if (getenv("PROBE_HARMLESS"))	/* not confined: what follows would really happen */
 		return true;
+	TRY("what was left open", fcntl(9, F_GETFD) < 0 ? -1 : 0);
 	TRY("open a file outside", open(secret, O_RDONLY));
 	TRY("truncate a file outside", truncate(secret, 0));
 	TRY("remove a file outside", unlink(secret));

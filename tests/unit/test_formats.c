@@ -2,6 +2,7 @@
 /* The other readers against a tiny dump of their format, whole and with each defect, and all of them cut off and threaded. */
 #include <fcntl.h>
 #include "format_checks.h"
+#include "limit.h"
 #include "xpress.h"
 
 START_TEST(lime)
@@ -452,6 +453,21 @@ START_TEST(packed)
 }
 END_TEST
 
+/* The name that goes beyond what names may take is the last, and that is said. */
+START_TEST(minidump_names)
+{
+	uint64_t *most = &limit_values[LIMIT_minidump_names], before = *most;
+
+	*most = 1;
+	struct image *image = opened(sample_minidump());
+	*most = before;
+	ck_assert(image_limit_note(image) && strstr(image_limit_note(image), "names"));
+	const struct minidump_module *module = &g_array_index(image->minidump->modules, struct minidump_module, 0);
+	ck_assert(module->name && !module->pdb_name);
+	image_close(image);
+}
+END_TEST
+
 START_TEST(minidump)
 {
 	struct image *image = opened(sample_minidump());
@@ -683,7 +699,7 @@ int main(int argc, char **argv)
 {
 	const struct test_case cases[] = {
 		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
-		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "not mine", not_mine }, { "threads", threads },
+		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "minidump names", minidump_names }, { "not mine", not_mine }, { "threads", threads },
 		{ "truncated", truncated }, { "holes", holes },
 	};
 
