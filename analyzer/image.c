@@ -115,9 +115,9 @@ static int compare_numbers(const void *a, const void *b, void *data)
  * what it listed first wins, as in the file order a debugger reads. Almost every
  * dump is in order already and costs one comparison a segment; else one sweep over
  * the ends of all, with the segments around each position in a tree by number.
- * That triage dumps hold virtual memory twice is normal.
+ * Returns how many bytes are listed twice, and where the first is.
  */
-static void settle(struct image *image, GArray **segments)
+static uint64_t settle(GArray **segments, uint64_t *first_overlap)
 {
 	GArray *in = *segments;
 	bool ordered = true;
@@ -127,7 +127,7 @@ static void settle(struct image *image, GArray **segments)
 		ordered = b->start >= a->start && b->start - a->start >= a->length;
 	}
 	if (ordered)
-		return;
+		return 0;
 
 	GArray *edges = g_array_sized_new(FALSE, FALSE, sizeof(struct edge), 2 * in->len);
 	for (guint i = 0; i < in->len; i++) {
@@ -138,7 +138,7 @@ static void settle(struct image *image, GArray **segments)
 	g_array_sort(edges, compare_edges);
 	GTree *around = g_tree_new_full(compare_numbers, NULL, NULL, NULL);
 	GArray *out = g_array_sized_new(FALSE, FALSE, sizeof(struct segment), in->len);
-	uint64_t overlap = 0, first_overlap = 0;
+	uint64_t overlap = 0;
 	for (guint i = 0; i + 1 < edges->len; i++) {
 		const struct edge *e = &g_array_index(edges, struct edge, i);
 		if (e->begins)
@@ -164,24 +164,56 @@ static void settle(struct image *image, GArray **segments)
 		if (o->offset - o->start == s->offset - s->start)
 			continue;
 		if (!overlap)
-			first_overlap = e->at;
+			*first_overlap = e->at;
 		overlap += length;
 	}
 	g_tree_destroy(around);
 	g_array_free(edges, TRUE);
 	g_array_free(in, TRUE);
 	*segments = out;
-	if (overlap && segments == &image->segments)
-		image_note(image, FAULT_IMPLAUSIBLE, first_overlap,
-			   "the header lists %" G_GUINT64_FORMAT " bytes of physical memory more than once: what it lists first is used",
-			   overlap);
+	return overlap;
+}
+
+/* Memory by its place in the file, or the other way round. */
+static void turn(GArray *segments)
+{
+	for (guint i = 0; i < segments->len; i++) {
+		struct segment *s = &g_array_index(segments, struct segment, i);
+		*s = (struct segment){ s->offset, s->length, s->start };
+	}
+}
+
+/*
+ * A byte of the file is at one address alone: a header of 50 MB whose million ranges all name the whole file would make
+ * terabytes of it, which take hours.
+ */
+static void settle_in_file(struct image *image, GArray **segments)
+{
+	uint64_t first = 0;
+
+	turn(*segments);
+	uint64_t twice = settle(segments, &first);
+	turn(*segments);
+	settle(segments, &first);	/* in order of addresses again */
+	if (twice)
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "the header gives %" G_GUINT64_FORMAT " bytes of the file, from 0x%" G_GINT64_MODIFIER
+			   "x on, to more than one address: they are at the lowest", twice, first);
 }
 
 void image_settle(struct image *image)
 {
-	settle(image, &image->segments);
-	if (image->virtual_segments)
-		settle(image, &image->virtual_segments);
+	uint64_t first = 0, twice = settle(&image->segments, &first);
+
+	if (twice)
+		image_note(image, FAULT_IMPLAUSIBLE, first,
+			   "the header lists %" G_GUINT64_FORMAT " bytes of physical memory more than once: what it lists first is used",
+			   twice);
+	if (!image->format->read_page)
+		settle_in_file(image, &image->segments);
+	if (image->virtual_segments) {
+		settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */
+		settle_in_file(image, &image->virtual_segments);
+	}
 	image->bytes_present = 0;
 	for (guint i = 0; i < image->segments->len; i++)
 		image->bytes_present += g_array_index(image->segments, struct segment, i).length;

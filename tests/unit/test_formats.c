@@ -242,6 +242,15 @@ START_TEST(elf_core)
 	ck_assert_uint_eq(cpu->rsp, 0x5555);
 	image_close(image);
 
+	a = sample_elf();		/* bytes of the file at two addresses */
+	put_le(a, 64 + 3 * 56 + 8, 0x400, 8);
+	put_le(a, 64 + 3 * 56 + 24, 32 * PAGE_SIZE, 8);
+	put_le(a, 64 + 3 * 56 + 32, 2 * PAGE_SIZE, 8);
+	put_le(a, 64 + 3 * 56 + 40, 2 * PAGE_SIZE, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "to more than one address"));
+	image_close(image);
 	put_le(a = sample_elf(), 56, 500, 2);	/* more headers than the file has */
 	image = opened(a);
 	has_page(image, 8, 8);
