@@ -213,6 +213,15 @@ START_TEST(vmware)
 	has_page(image, 16, 16);
 	image_close(image);
 
+	/* A bound of all groups: a thousand of them may be one and the same. They have two and seven tags. */
+	g_autofree char *tags = g_strdup_printf("vmware_tags=%" G_GUINT64_FORMAT, limit(vmware_tags));
+	write_as("many.vmss", sample_vmss());
+	ck_assert(limit_set("vmware_tags=8", NULL));
+	image = open_as("many.vmem", sample_vmem());
+	ck_assert(noted(image, "its groups have more than 8 tags"));
+	image_close(image);
+	ck_assert(limit_set(tags, NULL));
+
 	put_le(a = sample_vmss(), 8, 5000, 4);
 	write_as("broken.vmss", a);
 	image = open_as("broken.vmem", sample_vmem());
