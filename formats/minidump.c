@@ -14,6 +14,7 @@
 #define MAX_STREAMS limit32(minidump_streams)
 #define MAX_NAME ((unsigned)FIXED_dump_name)			/* UTF-16 units */
 #define NAME_BUDGET (G_GUINT64_CONSTANT(64) << 20)	/* bytes of all names: many entries may point at one long one */
+#define NAME_OVERHEAD 32u	/* of memory, for each: the empty ones of a million entries take some, too */
 #define MAX_ENTRIES limit32(minidump_entries)
 
 enum stream {
@@ -44,7 +45,7 @@ static char *string_at(struct minidump *m, uint32_t rva)
 	if (!rva || b.bad || text.bad || m->names > NAME_BUDGET)
 		return NULL;
 	char *string = text_from_utf16(text.p, text.n, TRUE);
-	m->names += strlen(string);
+	m->names += strlen(string) + NAME_OVERHEAD;
 	if (m->names > NAME_BUDGET)
 		image_note(m->image, FAULT_LIMIT, 0,
 			   "minidump: its names take more than %" G_GUINT64_FORMAT " bytes: the rest is left out",
@@ -111,7 +112,7 @@ static void read_codeview(struct minidump *m, struct minidump_module *module, ui
 		   g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15], age);
 	if (m->names <= NAME_BUDGET) {
 		module->pdb_name = text_from_bytes(b.p, MIN(b.n, MAX_NAME));
-		m->names += strlen(module->pdb_name);
+		m->names += strlen(module->pdb_name) + NAME_OVERHEAD;
 	}
 }
 
