@@ -200,6 +200,26 @@ static void settle_in_file(struct image *image, GArray **segments)
 			   "x on, to more than one address: they are at the lowest", twice, first);
 }
 
+/* Memory that its format packs is bounded as packed dumps are: sets of 23 bytes each make 64 KiB in a hibernation file, and pack well themselves. */
+static void bound_packed(struct image *image)
+{
+	const uint64_t most = unpack_bound(image->container->size);
+	uint64_t bytes = 0;
+
+	for (guint i = 0; i < image->segments->len; i++) {
+		struct segment *s = &g_array_index(image->segments, struct segment, i);
+		if (s->length <= most - bytes) {
+			bytes += s->length;
+			continue;
+		}
+		s->length = (most - bytes) & ~(uint64_t)PAGE_MASK;
+		image_note(image, FAULT_LIMIT, s->start + s->length, "more memory than %" G_GUINT64_FORMAT " bytes, the bound for %" G_GUINT64_FORMAT
+			   " packed ones: what lies above is left out", most, image->container->size);
+		g_array_set_size(image->segments, s->length ? i + 1 : i);
+		break;
+	}
+}
+
 void image_settle(struct image *image)
 {
 	uint64_t first = 0, twice = settle(&image->segments, &first);
@@ -208,7 +228,9 @@ void image_settle(struct image *image)
 		image_note(image, FAULT_IMPLAUSIBLE, first,
 			   "the header lists %" G_GUINT64_FORMAT " bytes of physical memory more than once: what it lists first is used",
 			   twice);
-	if (!image->format->read_page)
+	if (image->format->read_page)
+		bound_packed(image);
+	else
 		settle_in_file(image, &image->segments);
 	if (image->virtual_segments) {
 		settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */

@@ -24,4 +24,6 @@
  * *error: nothing came out, a bomb, no room. *damage (the caller frees) says when the packing ended early.
  */
 struct file *unpack(struct file *packed, char **damage, GError **error);
+/* The most bytes that may come out of so many packed ones. */
+uint64_t unpack_bound(uint64_t packed_size);
 #endif

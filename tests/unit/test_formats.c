@@ -402,6 +402,15 @@ START_TEST(hibernation)
 	ck_assert(noted(image, "twice"));
 	image_close(image);
 
+	g_autofree char *allowed = g_strdup_printf("unpack_free=%" G_GUINT64_FORMAT, limit(unpack_free));
+	g_autofree char *ratio = g_strdup_printf("unpack_ratio=%" G_GUINT64_FORMAT, limit(unpack_ratio));
+	ck_assert(limit_set("unpack_free=100K", NULL) && limit_set("unpack_ratio=1", NULL));
+	image = opened(sample_hibernation());		/* more memory than a file of its size may have: 29 pages */
+	HAS_RANGES(image, 1, 1, 16, 28);
+	ck_assert(noted(image, "what lies above is left out"));
+	image_close(image);
+	ck_assert(limit_set(allowed, NULL) && limit_set(ratio, NULL));
+
 	a = sample_hibernation();		/* the same 16 pages, a million times: 20 MB that took 300 of memory */
 	put_le(a, 0x230, 16 + (16 << 20), 8);
 	const guint first = 4 * PAGE_SIZE + 4 + 2 * 8 + 11;		/* behind the kernel's first set */
