@@ -125,9 +125,9 @@ static int compare_numbers(const void *a, const void *b, void *data)
  * what it listed first wins, as in the file order a debugger reads. Almost every
  * dump is in order already and costs one comparison a segment; else one sweep over
  * the ends of all, with the segments around each position in a tree by number.
- * That triage dumps hold virtual memory twice is normal.
+ * Returns how many bytes are listed twice, and where the first is.
  */
-static void settle(struct image *image, GArray **segments)
+static uint64_t settle(GArray **segments, uint64_t *first_overlap)
 {
 	GArray *in = *segments;
 	bool ordered = true;
@@ -137,7 +137,7 @@ static void settle(struct image *image, GArray **segments)
 		ordered = b->start >= a->start && b->start - a->start >= a->length;
 	}
 	if (ordered)
-		return;
+		return 0;
 
 	GArray *edges = g_array_sized_new(FALSE, FALSE, sizeof(struct edge), 2 * in->len);
 	for (guint i = 0; i < in->len; i++) {
@@ -148,7 +148,7 @@ static void settle(struct image *image, GArray **segments)
 	g_array_sort(edges, compare_edges);
 	GTree *around = g_tree_new_full(compare_numbers, NULL, NULL, NULL);
 	GArray *out = g_array_sized_new(FALSE, FALSE, sizeof(struct segment), in->len);
-	uint64_t overlap = 0, first_overlap = 0;
+	uint64_t overlap = 0;
 	for (guint i = 0; i + 1 < edges->len; i++) {
 		const struct edge *e = &g_array_index(edges, struct edge, i);
 		if (e->begins)
@@ -174,18 +174,63 @@ static void settle(struct image *image, GArray **segments)
 		if (o->offset - o->start == s->offset - s->start)
 			continue;
 		if (!overlap)
-			first_overlap = e->at;
+			*first_overlap = e->at;
 		overlap += length;
 	}
 	g_tree_destroy(around);
 	g_array_free(edges, TRUE);
 	g_array_free(in, TRUE);
 	*segments = out;
-	if (overlap && segments == &image->segments)
-		image_note(image, FAULT_IMPLAUSIBLE, first_overlap,
-			   "the header lists %" G_GUINT64_FORMAT " bytes of physical memory more than once: what it lists first is used",
-			   overlap);
+	return overlap;
 }
+
+/* Memory by its place in the file, or the other way round. */
+static void turn(GArray *segments)
+{
+	for (guint i = 0; i < segments->len; i++) {
+		struct segment *s = &g_array_index(segments, struct segment, i);
+		*s = (struct segment){ s->offset, s->length, s->start };
+	}
+}
+
+/*
+ * A byte of the file is at one address alone: a header of 50 MB whose million ranges all name the whole file would make
+ * terabytes of it, which take hours.
+ */
+static void settle_in_file(struct image *image, GArray **segments)
+{
+	uint64_t first = 0;
+
+	turn(*segments);
+	uint64_t twice = settle(segments, &first);
+	turn(*segments);
+	settle(segments, &first);	/* in order of addresses again */
+	if (twice)
+		image_note(image, FAULT_IMPLAUSIBLE, 0, "the header gives %" G_GUINT64_FORMAT " bytes of the file, from 0x%" G_GINT64_MODIFIER
+			   "x on, to more than one address: they are at the lowest", twice, first);
+}
+
+/* Memory that its format packs is bounded as packed dumps are: sets of 23 bytes each make 64 KiB in a hibernation file, and pack well themselves. */
+static void bound_packed(struct image *image)
+{
+	const uint64_t most = unpack_bound(image->container->size);
+	uint64_t bytes = 0;
+
+	for (guint i = 0; i < image->segments->len; i++) {
+		struct segment *s = &g_array_index(image->segments, struct segment, i);
+		if (s->length <= most - bytes) {
+			bytes += s->length;
+			continue;
+		}
+		s->length = (most - bytes) & ~(uint64_t)PAGE_MASK;
+		image_note(image, FAULT_LIMIT, s->start + s->length, "more memory than %" G_GUINT64_FORMAT " bytes, the bound for %" G_GUINT64_FORMAT
+			   " packed ones: what lies above is left out", most, image->container->size);
+		g_array_set_size(image->segments, s->length ? i + 1 : i);
+		break;
+	}
+}
+
+#define HONEST_RATIO 20u	/* memory packs 3 to 20 times */
 
 static uint64_t count_filled(struct image *image)
 {
@@ -199,13 +244,26 @@ static uint64_t count_filled(struct image *image)
 
 void image_settle(struct image *image)
 {
-	settle(image, &image->segments);
-	if (image->virtual_segments)
-		settle(image, &image->virtual_segments);
+	uint64_t first = 0, twice = settle(&image->segments, &first);
+
+	if (twice)
+		image_note(image, FAULT_IMPLAUSIBLE, first,
+			   "the header lists %" G_GUINT64_FORMAT " bytes of physical memory more than once: what it lists first is used",
+			   twice);
+	if (image->format->read_page)
+		bound_packed(image);
+	else
+		settle_in_file(image, &image->segments);
+	if (image->virtual_segments) {
+		settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */
+		settle_in_file(image, &image->virtual_segments);
+	}
 	image->bytes_present = 0;
 	for (guint i = 0; i < image->segments->len; i++)
 		image->bytes_present += g_array_index(image->segments, struct segment, i).length;
 	image->bytes_filled = count_filled(image);
+	if (image->format->read_page)	/* that it packs a thousand to one gives it no more time */
+		image->bytes_filled = MIN(image->bytes_filled, HONEST_RATIO * file_filled(image->container));
 }
 
 struct image *image_open(const char *path, bool plain, GError **error)
@@ -552,6 +610,14 @@ bool image_next_filled(struct image *image, pa_t pa, struct range *out)
 		return true;
 	}
 	return false;
+}
+
+const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
+{
+	/* Asking for the time takes a tenth of what a page takes: now and then. */
+	if (image->search_until && !(pa.v / PAGE_SIZE & 0xff) && g_get_monotonic_time() > image->search_until)
+		image->search_ended = true;
+	return image->search_until && image->search_ended ? NULL : image_page(image, pa, scratch);
 }
 
 bool image_lost(const struct image *image, GError **error)

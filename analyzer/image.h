@@ -196,8 +196,10 @@ struct image {
 	GPtrArray *notes;		/* struct image_note * */
 	GPtrArray *page_files;		/* struct file *, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
-	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells: what limits that grow with the dump go by */
+	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
+	int64_t search_until;		/* monotonic time at which EACH_PAGE tells no more pages, 0: never */
+	bool search_ended;		/* that time has come */
 	const char *missing_why;	/* in words, where it is not that the file is too short; static */
 };
 
@@ -250,11 +252,13 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out);
  * all zero, is left out, and ranges that adjoin are told one by one. A page that lies partly in a hole is told whole.
  */
 bool image_next_filled(struct image *image, pa_t pa, struct range *out);
+/* image_page() for such a search: NULL, too, when its time is over. */
+const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch);
 /* For each such page: `page` is PAGE_SIZE bytes at `pa`. Scratch as of image_page. */
 #define EACH_PAGE(image, scratch, page, pa)                                                                                  \
 	for (struct range range_ = { 0, 0 }; image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);)         \
 		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                             \
-			for (const uint8_t *page = image_page(image, (pa_t){ pa }, scratch); page; page = NULL)
+			for (const uint8_t *page = image_search_page(image, (pa_t){ pa }, scratch); page; page = NULL)
 /* True (and *error) when the file shrank or failed while it was read. */
 bool image_lost(const struct image *image, GError **error);
 #endif

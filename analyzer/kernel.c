@@ -679,7 +679,7 @@ static void use_product(struct kernel *k)
 	k->suite_mask = facts->suite_mask;
 }
 
-struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
+static struct kernel *find_in_time(struct image *image, const struct layout_options *options, GError **error)
 {
 	const struct image_facts *facts = &image->facts;
 	g_autoptr(GArray) candidates = g_array_new(FALSE, TRUE, sizeof(struct candidate));
@@ -711,8 +711,8 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	for (guint i = 0; i < candidates->len && !found; i++)
 		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &search);
 	found = found || search_self_maps(k, &search);
-	if (!found && search.cut)
-		image_note(image, FAULT_LIMIT, 0, "the search for the kernel ended at a limit (kernel_search, kernel_search_all or kernel_roots): "
+	if (!found && (search.cut || image->search_ended))
+		image_note(image, FAULT_LIMIT, 0, "the search for the kernel ended at a limit (kernel_search, kernel_search_all, kernel_roots or kernel_seconds): "
 			   "not all page tables were looked at");
 	if (!found || tables_missing(k)) {
 		search.steps = limit(kernel_search_all);
@@ -758,6 +758,14 @@ struct kernel *kernel_find(struct image *image, const struct layout_options *opt
 	use_product(k);
 	tell_format(k);
 	return g_steal_pointer(&k);
+}
+
+struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
+{
+	image->search_until = g_get_monotonic_time() + (gint64)MIN(limit_for(kernel_seconds, file_filled(image->container)), 1u << 30) * G_USEC_PER_SEC;
+	struct kernel *k = find_in_time(image, options, error);
+	image->search_until = 0;
+	return k;
 }
 
 void kernel_destroy(struct kernel *k)

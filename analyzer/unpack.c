@@ -49,13 +49,17 @@ struct output {
 	uint64_t size, limit, written, checked;
 };
 
+uint64_t unpack_bound(uint64_t packed_size)
+{
+	return UNPACK_FREE < UNPACK_MAX && packed_size < (UNPACK_MAX - UNPACK_FREE) / UNPACK_RATIO ? UNPACK_FREE + packed_size * UNPACK_RATIO : UNPACK_MAX;
+}
+
 static bool output_open(struct output *o, const char *path, uint64_t packed_size, GError **error)
 {
 	const char *directory = g_getenv("TMPDIR");
 
 	*o = (struct output){ .path = path, .packed_size = packed_size, .directory = directory && *directory ? directory : "/var/tmp" };
-	o->limit = packed_size < (UNPACK_MAX - UNPACK_FREE) / UNPACK_RATIO ? UNPACK_FREE + packed_size * UNPACK_RATIO :
-									     UNPACK_MAX;
+	o->limit = unpack_bound(packed_size);
 	o->fd = open(o->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (o->fd < 0) {	/* a file system without O_TMPFILE */
 		g_autofree char *name = g_build_filename(o->directory, "memsieve-XXXXXX", NULL);

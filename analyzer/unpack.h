@@ -25,4 +25,6 @@
  * archive was looked at.
  */
 struct file *unpack(struct file *packed, char **damage, char **bound, GError **error);
+/* The most bytes that may come out of so many packed ones. */
+uint64_t unpack_bound(uint64_t packed_size);
 #endif

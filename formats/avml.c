@@ -17,7 +17,7 @@
 enum { CHUNK_COMPRESSED = 0x00, CHUNK_STORED = 0x01, CHUNK_SKIPPABLE = 0x80, CHUNK_IDENTIFIER = 0xff };
 
 /* Of one range, sorted by address at last. `offset` is where the data begins, behind its checksum. */
-struct chunk { uint64_t start, offset; uint32_t length, size; bool compressed; };
+struct chunk { uint64_t start, offset; uint32_t length, size : 31, compressed : 1; };
 
 struct slot { guint chunk; uint8_t *data; };	/* chunk + 1; 0 empty */
 
@@ -55,7 +55,7 @@ static bool avml_match(const struct file *file)
 
 static void add_chunk(struct avml *a, uint64_t start, uint64_t offset, uint64_t length, uint64_t size, bool compressed)
 {
-	struct chunk c = { start, offset, (uint32_t)length, (uint32_t)size, compressed };
+	struct chunk c = { .start = start, .offset = offset, .length = (uint32_t)length, .size = (uint32_t)size & 0x7fffffff, .compressed = compressed };
 
 	if (a->chunks->len < limit32(avml_chunks)) {
 		g_array_append_val(a->chunks, c);

@@ -222,10 +222,63 @@ static int compare_runs(const void *a, const void *b)
 	return x->set != y->set ? (x->set > y->set) - (x->set < y->set) : (int)x->first - (int)y->first;
 }
 
-/* Sort the runs by page; a page saved twice is taken from the set that comes first, as nothing says which is newer. */
+/* The run whose set comes first has the page, as nothing says which is newer. */
+static bool goes_before(const struct run *a, const struct run *b)
+{
+	return a->set != b->set ? a->set < b->set : a->first < b->first;
+}
+
+/* Pages that were saved twice, at and above the run that is looked at: no run has more pages than there are places. */
+struct owners { const struct run *of[SET_PAGES]; GArray *out; uint64_t twice, at; };
+
+/* The page goes to its owner, as a run or as the last run's next page. */
+static void settle_page(struct owners *o, uint64_t pfn)
+{
+	const struct run *owner = o->of[pfn % SET_PAGES];
+	struct run *last = o->out->len ? &g_array_index(o->out, struct run, o->out->len - 1) : NULL;
+
+	o->of[pfn % SET_PAGES] = NULL;
+	if (!owner)
+		return;
+	struct run run = { pfn, owner->set, 1, (uint16_t)(owner->first + (pfn - owner->pfn)) };
+	if (last && last->set == run.set && last->pfn + last->pages == pfn && last->first + last->pages == run.first)
+		last->pages++;
+	else if (o->out->len < MAX_RUNS)
+		g_array_append_val(o->out, run);
+}
+
+/* The same pages as runs that don't overlap. A list of single pages would be 16 times as long. */
+static void part_runs(struct hibernation *h)
+{
+	struct owners o = { .out = g_array_new(FALSE, FALSE, sizeof(struct run)) };
+	uint64_t pfn = 0;
+
+	for (guint i = 0; i < h->runs->len; i++) {
+		const struct run *run = &g_array_index(h->runs, struct run, i);
+		for (uint64_t end = MIN(pfn + SET_PAGES, run->pfn); pfn < end; pfn++)
+			settle_page(&o, pfn);
+		pfn = run->pfn;
+		for (unsigned n = 0; n < run->pages; n++) {
+			const struct run **owner = &o.of[(pfn + n) % SET_PAGES];
+			if (*owner)
+				o.at = o.twice++ ? o.at : pfn + n;
+			if (!*owner || goes_before(run, *owner))
+				*owner = run;
+		}
+	}
+	for (uint64_t end = pfn + SET_PAGES; pfn < end; pfn++)
+		settle_page(&o, pfn);
+	g_array_free(h->runs, TRUE);
+	h->runs = o.out;
+	image_note(h->image, FAULT_IMPLAUSIBLE, o.at * PAGE_SIZE, "hibernation file: %" G_GUINT64_FORMAT
+		   " pages are in it twice: what comes first is used", o.twice);
+	if (h->runs->len >= MAX_RUNS)
+		image_note(h->image, FAULT_LIMIT, 0, "hibernation file: without what is in it twice it has more than %u runs: the rest is left out", MAX_RUNS);
+}
+
+/* Sort the runs by page; a page saved twice is taken from the set that comes first. */
 static void settle_runs(struct hibernation *h)
 {
-	uint64_t twice = 0, at = 0;
 	bool overlap = false;
 
 	g_array_sort(h->runs, compare_runs);
@@ -233,31 +286,8 @@ static void settle_runs(struct hibernation *h)
 		const struct run *a = &g_array_index(h->runs, struct run, i - 1);
 		overlap = a->pfn + a->pages > a[1].pfn;
 	}
-	if (overlap) {
-		GArray *single = g_array_new(FALSE, FALSE, sizeof(struct run));
-		for (guint i = 0; i < h->runs->len; i++) {
-			struct run run = g_array_index(h->runs, struct run, i);
-			for (unsigned n = run.pages; n; n--, run.pfn++, run.first++) {
-				run.pages = 1;
-				g_array_append_val(single, run);
-			}
-		}
-		g_array_sort(single, compare_runs);
-		guint kept = 0;
-		for (guint i = 0; i < single->len; i++) {
-			const struct run *run = &g_array_index(single, struct run, i);
-			if (kept && g_array_index(single, struct run, kept - 1).pfn == run->pfn) {
-				at = twice++ ? at : run->pfn;
-				continue;
-			}
-			g_array_index(single, struct run, kept++) = *run;
-		}
-		g_array_set_size(single, kept);
-		g_array_free(h->runs, TRUE);
-		h->runs = single;
-		image_note(h->image, FAULT_IMPLAUSIBLE, at * PAGE_SIZE, "hibernation file: %" G_GUINT64_FORMAT
-			   " pages are in it twice: what comes first is used", twice);
-	}
+	if (overlap)
+		part_runs(h);
 	for (guint i = 0; i < h->runs->len; i++) {
 		const struct run *run = &g_array_index(h->runs, struct run, i);
 		image_add_range(h->image, (pa_t){ run->pfn * PAGE_SIZE }, (uint64_t)run->pages * PAGE_SIZE,

@@ -13,6 +13,7 @@
 
 #define MAX_STREAMS limit32(minidump_streams)
 #define MAX_NAME ((unsigned)FIXED_dump_name)			/* UTF-16 units */
+#define NAME_OVERHEAD 32u	/* of memory, for each name: the empty ones of a million entries take some, too */
 #define MAX_ENTRIES limit32(minidump_entries)
 
 enum stream {
@@ -41,7 +42,7 @@ static bool may_name(const struct minidump *m)
 
 static char *count_name(struct minidump *m, char *name)
 {
-	m->names += strlen(name);
+	m->names += strlen(name) + NAME_OVERHEAD;
 	if (!may_name(m))
 		image_note(m->image, FAULT_LIMIT, 0, "minidump: its names take more than %" G_GUINT64_FORMAT " bytes: the rest is left out",
 			   limit(minidump_names));

@@ -156,7 +156,7 @@ static bool read_state(const struct file *file, struct vmware *v, GError **error
 {
 	struct bytes head = file_slice(file, 0, 12);
 	uint32_t magic = bytes_u32(&head), groups;
-	unsigned word = (magic & 0xf) == 0 ? 4 : 8;
+	unsigned word = (magic & 0xf) == 0 ? 4 : 8, n = 0;	/* n of all groups: they may be one another's */
 	bool found = false;
 
 	bytes_u32(&head);
@@ -177,7 +177,6 @@ static bool read_state(const struct file *file, struct vmware *v, GError **error
 		/* The group's size is not believed: inline memory makes it wrong in some versions. Tags end by themselves. */
 		struct bytes tags = file_slice(file, at, at < file->size ? file->size - at : 0);
 		struct tag tag;
-		unsigned n = 0;
 		for (; n < MAX_TAGS && next_tag(&tags, file->size, word, &tag); n++) {
 			if (memory)
 				take_memory_tag(v, &tag);
@@ -262,7 +261,7 @@ static void add_regions(struct image *image, const struct vmware *v, uint64_t of
 			   v->count, used, lacking, last, !(have & 1) ? "regionPPN" : !(have & 2) ? "regionPageNum" : "regionSize");
 	}
 	if (v->cut)
-		image_note(image, FAULT_LIMIT, 0, "VMware state: a group has more than %u tags: the rest is left out", MAX_TAGS);
+		image_note(image, FAULT_LIMIT, 0, "VMware state: its groups have more than %u tags: the rest is left out", MAX_TAGS);
 	if (v->count > MAX_REGIONS)
 		image_note(image, FAULT_LIMIT, 0, "VMware state: regionsCount is %u, above %u", v->count, MAX_REGIONS);
 	if (used && !lie)

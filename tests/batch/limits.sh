@@ -88,6 +88,24 @@ endless() {
 		[ "$(fault_of slow)" = timeout ] && [ "$(fault_of large)" = limit ] && [ "$(ask endless 'SELECT count(*) > 0 FROM findings')" = 1 ]
 }
 ok "a rule that takes too long, one that takes too much" endless
+# Thousands of planted processes, each with a diagnostic, cost a rule no more than their number: one that goes through all for each is
+# ended, and finds nothing. Processor time, as other work may run beside it.
+planted() {
+	local doubled double="UPDATE t SET process_id = process_id + (SELECT max(process_id) FROM processes), pid = pid + (SELECT max(pid) FROM processes), in_cid_table = 0;
+		INSERT INTO processes SELECT * FROM t; DELETE FROM t; INSERT INTO t SELECT * FROM processes WHERE pid > 4;
+		INSERT INTO diagnostics SELECT * FROM diagnostics;"
+	{
+		echo "CREATE TEMP TABLE t AS SELECT * FROM processes WHERE pid > 4; BEGIN;"
+		for doubled in 1 2 3 4 5 6 7 8 9 10; do echo "$double"; done
+		echo "COMMIT;"
+	} | sqlite3 "$work/whole.db"
+	[ "$(ask whole 'SELECT count(*) > 20000 FROM processes')" = 1 ]
+}
+ok "processes are planted" planted
+cheap() { (ulimit -t 5; printf '.parameter set :dump_id 1\n.read %s\n' "$1" | sqlite3 "$work/whole.db" >/dev/null); }
+for rule in "$srcdir"/rules/sql/*.sql; do
+	ok "$(basename "$rule") among planted processes" cheap "$rule"
+done
 
 wrong() {
 	status 2 "$memsieve" analyze -q -o "$work/never.db" --limit "$1" "$dump" && [ -s "$work/err" ] && [ ! -e "$work/never.db" ]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The other readers against a tiny dump of their format, whole and with each defect, and all of them cut off and threaded. */
 #include <fcntl.h>
+#include <sys/resource.h>
 #include "format_checks.h"
 #include "limit.h"
 #include "xpress.h"
@@ -213,6 +214,15 @@ START_TEST(vmware)
 	has_page(image, 16, 16);
 	image_close(image);
 
+	/* A bound of all groups: a thousand of them may be one and the same. They have two and seven tags. */
+	g_autofree char *tags = g_strdup_printf("vmware_tags=%" G_GUINT64_FORMAT, limit(vmware_tags));
+	write_as("many.vmss", sample_vmss());
+	ck_assert(limit_set("vmware_tags=8", NULL));
+	image = open_as("many.vmem", sample_vmem());
+	ck_assert(noted(image, "its groups have more than 8 tags"));
+	image_close(image);
+	ck_assert(limit_set(tags, NULL));
+
 	put_le(a = sample_vmss(), 8, 5000, 4);
 	write_as("broken.vmss", a);
 	image = open_as("broken.vmem", sample_vmem());
@@ -244,6 +254,15 @@ START_TEST(elf_core)
 	ck_assert_uint_eq(cpu->rsp, 0x5555);
 	image_close(image);
 
+	a = sample_elf();		/* bytes of the file at two addresses */
+	put_le(a, 64 + 3 * 56 + 8, 0x400, 8);
+	put_le(a, 64 + 3 * 56 + 24, 32 * PAGE_SIZE, 8);
+	put_le(a, 64 + 3 * 56 + 32, 2 * PAGE_SIZE, 8);
+	put_le(a, 64 + 3 * 56 + 40, 2 * PAGE_SIZE, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "to more than one address"));
+	image_close(image);
 	put_le(a = sample_elf(), 56, 500, 2);	/* more headers than the file has */
 	image = opened(a);
 	has_page(image, 8, 8);
@@ -329,6 +348,15 @@ START_TEST(kdump)
 }
 END_TEST
 
+/* The most that this process has had of it so far, in bytes. */
+static size_t most_memory(void)
+{
+	struct rusage usage;
+
+	ck_assert(!getrusage(RUSAGE_SELF, &usage));
+	return (size_t)usage.ru_maxrss * 1024;
+}
+
 START_TEST(hibernation)
 {
 	struct image *image = opened(sample_hibernation());
@@ -372,6 +400,33 @@ START_TEST(hibernation)
 	put_le(a, 4 * PAGE_SIZE + 12, 18 << 4 | 7, 8);
 	image = opened(a);
 	HAS_RANGES(image, 1, 1, 18, 30);
+	ck_assert(noted(image, "twice"));
+	image_close(image);
+
+	g_autofree char *allowed = g_strdup_printf("unpack_free=%" G_GUINT64_FORMAT, limit(unpack_free));
+	g_autofree char *ratio = g_strdup_printf("unpack_ratio=%" G_GUINT64_FORMAT, limit(unpack_ratio));
+	ck_assert(limit_set("unpack_free=100K", NULL) && limit_set("unpack_ratio=1", NULL));
+	image = opened(sample_hibernation());		/* more memory than a file of its size may have: 29 pages */
+	HAS_RANGES(image, 1, 1, 16, 28);
+	ck_assert(noted(image, "what lies above is left out"));
+	image_close(image);
+	ck_assert(limit_set(allowed, NULL) && limit_set(ratio, NULL));
+
+	a = sample_hibernation();		/* the same 16 pages, a million times: 20 MB that took 300 of memory */
+	put_le(a, 0x230, 16 + (16 << 20), 8);
+	const guint first = 4 * PAGE_SIZE + 4 + 2 * 8 + 11;		/* behind the kernel's first set */
+	g_byte_array_set_size(a, first);
+	put_le(a, first, 1 | 1 << 8, 4);
+	put_le(a, first + 4, 64 << 4 | 15, 8);
+	put_le(a, first + 12, 0xff, 1);
+	for (unsigned doubled = 0; doubled < 20; doubled++) {
+		g_autofree uint8_t *again = g_memdup2(a->data + first, a->len - first);
+		g_byte_array_append(a, again, a->len - first);
+	}
+	const size_t peak = most_memory();
+	image = opened(a);
+	ck_assert_uint_lt(most_memory() - peak, (size_t)200 << 20);
+	HAS_RANGES(image, 1, 1, 16, 16, 64, 16);
 	ck_assert(noted(image, "twice"));
 	image_close(image);
 
