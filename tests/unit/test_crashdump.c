@@ -152,7 +152,7 @@ START_TEST(full_dump_lies)
 	image = opened(a);
 	ck_assert_uint_eq(image->bytes_present, PAGE_SIZE + 100);
 	ck_assert_uint_eq(image->bytes_missing, 2 * PAGE_SIZE - 100);
-	ck_assert(noted(image, "ends early"));
+	ck_assert(noted(image, "too short"));
 	has_page(image, 1, 1);
 	image_close(image);
 
