@@ -144,6 +144,17 @@ static void remove_part(const struct batch *batch, const struct batch_item *item
 	g_unlink(journal);
 }
 
+/* What a worker has finished is the dump's own case. One that was killed after it had committed left a journal, of which nothing counts. */
+static bool take_part(const struct batch *batch, const struct batch_item *item)
+{
+	g_autofree char *part = batch_file(batch, item, ".part"), *own = batch_file(batch, item, ".db");
+
+	if (g_rename(part, own))
+		return false;
+	remove_part(batch, item);
+	return true;
+}
+
 /* Is somebody at work on it? */
 static bool is_running(const struct batch *batch, const struct batch_item *item)
 {
@@ -176,7 +187,7 @@ bool batch_look(struct batch *batch, GError **error)
 		else if (is_running(batch, item))
 			item->state = BATCH_RUNNING;
 		else if (in_case_file(part, item))
-			item->before = g_rename(part, own) == 0;	/* its batch ended before it saw that */
+			item->before = take_part(batch, item);	/* its batch ended before it saw that */
 		else if (g_file_get_contents(failed, &message, NULL, NULL))
 			fail_item(item, g_strchomp(message));
 	}
@@ -327,7 +338,6 @@ static void note_failure(struct batch *batch, struct batch_item *item, const cha
 static void finished(struct batch *batch, struct batch_item *item, int status)
 {
 	g_autofree char *words = last_words(batch, item), *message = NULL;
-	g_autofree char *part = batch_file(batch, item, ".part"), *own = batch_file(batch, item, ".db");
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
 	item->seconds = (double)(g_get_monotonic_time() - item->started) / 1e6;
@@ -335,11 +345,11 @@ static void finished(struct batch *batch, struct batch_item *item, int status)
 	close(item->progress);
 	item->progress = -1;
 	if (code == OUTCOME_COMPLETE || code == OUTCOME_PARTIAL) {
-		if (g_rename(part, own) == 0) {
+		if (take_part(batch, item)) {
 			item->state = code == OUTCOME_COMPLETE ? BATCH_COMPLETE : BATCH_PARTIAL;
 			batch_view_event(batch, "done", item);
 		} else {
-			message = g_strdup_printf("%s: %s", own, g_strerror(errno));
+			message = g_strdup_printf("its case can't be kept: %s", g_strerror(errno));
 		}
 	} else if (WIFSIGNALED(status)) {
 		message = g_strdup_printf("its worker was killed by signal %d (%s)%s%s", WTERMSIG(status), g_strsignal(WTERMSIG(status)),

@@ -142,6 +142,13 @@ run --cases cases --jobs 2 in >5.log
 ok "a case for each" [ "$(ls cases/*.db | wc -l)" = "$(grep -c '"event": "done"' 5.log)" ]
 run --merge-only --cases cases --case late.db in >6.log
 ok "merged afterwards they are the same" same_case whole.db late.db
+# A worker that was killed, with its batch, between its last commit and its end.
+done_one=$(ls cases/*.db | head -n 1)
+mv "$done_one" "${done_one%.db}.part"
+head -c 512 /dev/zero >"${done_one%.db}.part-journal"
+run --resume --cases cases --jobs 2 in >7.log
+ok "what a killed worker had finished is taken" [ -s "$done_one" -a -z "$(ls cases/*.part* 2>/dev/null)" ]
+ok "and not done again" [ "$(grep -c '"event": "start"' 7.log)" -le "$(grep -c '"event": "failed"' whole.log)" ]
 
 # Failures.
 mkdir bad
