@@ -16,6 +16,9 @@
 #include "image.h"
 
 #define MAX_MAPPINGS 64
+/* Of a sparse file: holes shorter than this are read, and so are longer ones where there are very many. */
+#define HOLE_MIN (UINT64_C(64) << 10)
+#define PARTS_MAX (1u << 20)
 
 static struct file *volatile mapped[MAX_MAPPINGS];
 static GMutex mapped_lock;
@@ -80,6 +83,46 @@ static void unwatch(struct file *file)
 	g_mutex_unlock(&mapped_lock);
 }
 
+/* A part that begins close behind the last one belongs to it: what is looked at is no smaller than `least`. */
+static void add_part(GArray *parts, struct range part, uint64_t least)
+{
+	struct range *last = parts->len ? &g_array_index(parts, struct range, parts->len - 1) : NULL;
+
+	if (last && part.start - (last->start + last->length) < least)
+		last->length = part.start + part.length - last->start;
+	else
+		g_array_append_val(parts, part);
+}
+
+static GArray *join_parts(GArray *parts, uint64_t least)
+{
+	GArray *joined = g_array_new(FALSE, FALSE, sizeof(struct range));
+
+	for (guint i = 0; i < parts->len; i++)
+		add_part(joined, g_array_index(parts, struct range, i), least);
+	g_array_free(parts, TRUE);
+	return joined;
+}
+
+static GArray *find_parts(int fd, uint64_t size)
+{
+	GArray *parts = g_array_new(FALSE, FALSE, sizeof(struct range));
+	uint64_t least = HOLE_MIN, end;
+
+	for (uint64_t at = 0; at < size; at = end) {
+		off_t start = lseek(fd, (off_t)at, SEEK_DATA), hole = start < 0 ? -1 : lseek(fd, start, SEEK_HOLE);
+		if ((start < 0 && errno == ENXIO) || (start >= 0 && (uint64_t)start >= size))
+			break;
+		const bool known = hole > start;	/* else the file system has no word for it: all of it */
+		const uint64_t from = known ? (uint64_t)start : at;
+		end = known ? MIN((uint64_t)hole, size) : size;
+		add_part(parts, (struct range){ from, end - from }, least);
+		while (parts->len >= PARTS_MAX)
+			parts = join_parts(parts, least *= 2);
+	}
+	return parts;
+}
+
 struct file *file_open(const char *path, GError **error)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -112,7 +155,6 @@ struct file *file_adopt(int fd, const char *path, GError **error)
 	file->path = g_strdup(path);
 	file->fd = fd;
 	file->size = (uint64_t)st.st_size;
-	file->sparse = (uint64_t)st.st_blocks * 512 < file->size;	/* st_blocks counts those, whatever the file system's */
 	void *map = mmap(NULL, file->size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: can't be mapped: %s", path, g_strerror(errno));
@@ -122,6 +164,8 @@ struct file *file_adopt(int fd, const char *path, GError **error)
 		return NULL;
 	}
 	file->map = map;
+	if ((uint64_t)st.st_blocks * 512 < file->size)	/* st_blocks counts those, whatever the file system's */
+		file->parts = find_parts(fd, file->size);
 	if (!watch(file)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: more than %d files are open at once", path, MAX_MAPPINGS);
 		file_close(file);
@@ -136,6 +180,8 @@ void file_close(struct file *file)
 		return;
 	unwatch(file);
 	munmap((void *)file->map, file->size);
+	if (file->parts)
+		g_array_free(file->parts, TRUE);
 	close(file->fd);
 	g_free(file->path);
 	g_free(file);
@@ -148,16 +194,24 @@ struct bytes file_bytes(const struct file *file)
 
 bool file_next_filled(const struct file *file, uint64_t at, struct range *out)
 {
+	guint low = 0, high = file->parts ? file->parts->len : 0;
+
 	*out = (struct range){ at, file->size - at };
-	if (at >= file->size || !file->sparse)
+	if (!file->parts)
 		return at < file->size;
-	/* The offset that lseek moves is nobody's: the file is read through its mapping. */
-	off_t start = lseek(file->fd, (off_t)at, SEEK_DATA), end = start < 0 ? -1 : lseek(file->fd, start, SEEK_HOLE);
-	if (start < 0)
-		return errno != ENXIO;	/* a file system that doesn't know: all of it */
-	if ((uint64_t)start >= file->size)	/* it has grown */
+	while (low < high) {	/* the first part that ends behind it */
+		guint mid = low + (high - low) / 2;
+		*out = g_array_index(file->parts, struct range, mid);
+		if (out->start + out->length <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low >= file->parts->len)
 		return false;
-	*out = (struct range){ (uint64_t)start, (end > start ? MIN((uint64_t)end, file->size) : file->size) - (uint64_t)start };
+	*out = g_array_index(file->parts, struct range, low);
+	if (out->start < at)
+		*out = (struct range){ at, out->start + out->length - at };
 	return true;
 }
 

@@ -32,7 +32,7 @@ static void *hash_thread(void *data)
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned digest_length = 0;
-	g_autofree uint8_t *zeros = h->file->sparse ? g_malloc0(CHUNK) : NULL;
+	g_autofree uint8_t *zeros = h->file->parts ? g_malloc0(CHUNK) : NULL;
 	struct range filled = { 0, 0 };
 	uint64_t length;
 	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);

@@ -568,25 +568,17 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out)
 	return true;
 }
 
-/* Holes shorter than this are read: what is told and shared out is no smaller. */
-#define HOLE_MIN (UINT64_C(64) << 10)
-
-/* What is filled of a segment from `skip` on, up to the next large hole, as an offset into it. File: NULL where pages are encoded. */
+/* What is filled of a segment from `skip` on, up to the next hole, as an offset into it. File: NULL where pages are encoded. */
 static bool filled_part(const struct file *file, const struct segment *s, uint64_t skip, struct range *out)
 {
-	struct range next;
-
 	if (!file) {	/* encoded: no holes */
 		*out = (struct range){ skip, s->length - skip };
 		return true;
 	}
 	if (!file_next_filled(file, s->offset + skip, out) || out->start - s->offset >= s->length)
 		return false;
-	uint64_t end = out->start + out->length;
-	while (end - s->offset < s->length && file_next_filled(file, end, &next) && next.start - end < HOLE_MIN)
-		end = next.start + next.length;
 	out->start -= s->offset;
-	out->length = MIN(end - s->offset, s->length) - out->start;
+	out->length = MIN(out->length, s->length - out->start);
 	return true;
 }
 

@@ -30,7 +30,7 @@ struct file {
 	int fd;
 	const uint8_t *map;
 	uint64_t size;
-	bool sparse;		/* it has fewer blocks on its disk than bytes */
+	GArray *parts;		/* of a sparse file: struct range, what is filled; else NULL */
 	volatile int lost;	/* pages that could not be read, set from the SIGBUS handler */
 	bool mapped_elsewhere;	/* a library maps the file too: faults outside our mapping are its lost pages */
 };

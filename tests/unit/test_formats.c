@@ -636,7 +636,7 @@ static struct image *open_sparse(GByteArray *data)
 		ck_assert(pwrite(fd, page, sizeof(page), (off_t)at[i]) == (ssize_t)sizeof(page));
 	close(fd);
 	struct image *image = image_open(path, false, NULL);
-	ck_assert(image && image->file->sparse);
+	ck_assert(image && image->file->parts);
 	return image;
 }
 
