@@ -18,7 +18,7 @@
 #define MAX_MAPPINGS 64
 /* Of a sparse file: holes shorter than this are read, and so are longer ones where there are very many. */
 #define HOLE_MIN (UINT64_C(64) << 10)
-#define PARTS_MAX (1u << 20)
+#define PARTS_MAX (1u << 22)	/* 64 MiB */
 
 static struct file *volatile mapped[MAX_MAPPINGS];
 static GMutex mapped_lock;
