@@ -33,6 +33,7 @@ struct user {
 	GPtrArray *numbers;		/* struct told * by address */
 	GPtrArray *owned;		/* struct told * whose owner is known */
 	uint64_t looks;			/* at tables, that are left */
+	uint64_t tables;		/* that all processes to come may have together */
 	GArray *levels[LEVELS];		/* struct table by frame */
 	GArray *groups;			/* guint: a forest of groups of tables that name each other */
 	GArray *group_owner;		/* int, -1: not known */
@@ -287,11 +288,15 @@ static void own_by_pointer(struct user *u, uint64_t va, int owner)
 
 /* ---- what each process gets */
 
-struct span_builder { struct user *user; struct rescue *rescue; GHashTable *tags; };
+struct span_builder { struct user *user; struct rescue *rescue; GHashTable *tags; uint64_t most; };
 
 static void add_table(struct span_builder *b, uint64_t tag, const uint8_t *table, bool sparse)
 {
-	if (b->rescue->spans->len >= limit(rescue_tables) || !g_hash_table_add(b->tags, g_memdup2(&tag, sizeof(tag))))
+	if (b->rescue->spans->len >= b->most) {
+		b->rescue->cut = true;
+		return;
+	}
+	if (!g_hash_table_add(b->tags, g_memdup2(&tag, sizeof(tag))))
 		return;
 	struct rescued span = { .tag = tag, .table = g_memdup2(table, PAGE_SIZE), .sparse = sparse };
 	g_ptr_array_add(b->rescue->tables, (void *)span.table);
@@ -344,7 +349,7 @@ static void add_pages(struct span_builder *b, int owner)
 static struct rescue *build(struct user *u, int owner)
 {
 	struct rescue *rescue = rescue_empty();
-	struct span_builder b = { u, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL) };
+	struct span_builder b = { u, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), u->tables / 8 };
 
 	for (unsigned level = LEVELS; level--; )
 		for (guint i = 0; i < u->levels[level]->len; i++) {
@@ -354,6 +359,7 @@ static struct rescue *build(struct user *u, int owner)
 		}
 	rescue->found = rescue->spans->len;
 	add_pages(&b, owner);
+	u->tables -= rescue->spans->len;
 	g_hash_table_destroy(b.tags);
 	rescue_sort(rescue);
 	return rescue;
@@ -428,7 +434,7 @@ static void find_pebs(struct user *u)
 
 GPtrArray *rescue_user(struct image *image, const GArray *owners)
 {
-	struct user u = { .image = image, .owners = owners, .scratch = g_malloc(PAGE_SIZE), .looks = limit(rescue_looks) };
+	struct user u = { .image = image, .owners = owners, .scratch = g_malloc(PAGE_SIZE), .looks = limit(rescue_looks), .tables = limit(rescue_tables) };
 	GPtrArray *out = g_ptr_array_new();
 
 	u.told = g_array_new(FALSE, FALSE, sizeof(struct told));
