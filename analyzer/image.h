@@ -199,6 +199,7 @@ struct image {
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
 	int64_t search_until;		/* monotonic time at which EACH_PAGE tells no more pages, 0: never */
+	uint32_t searched;		/* pages so far, to ask for the time now and then */
 	bool search_ended;		/* that time has come */
 	const char *missing_why;	/* in words, where it is not that the file is too short; static */
 };

@@ -687,7 +687,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	struct search search = { limit(kernel_search_all), false };
 	GError *layout_error = NULL;
 	g_autofree char *like = NULL;
-	bool found = false;
+	bool found = false, told;
 
 	k->image = image;
 	if (image->triage || image->minidump) {
@@ -711,7 +711,8 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	for (guint i = 0; i < candidates->len && !found; i++)
 		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &search);
 	found = found || search_self_maps(k, &search);
-	if (!found && (search.cut || image->search_ended))
+	told = !found && (search.cut || image->search_ended);
+	if (told)
 		image_note(image, FAULT_LIMIT, 0, "the search for the kernel ended at a limit (kernel_search, kernel_search_all, kernel_roots or kernel_seconds): "
 			   "not all page tables were looked at");
 	if (!found || tables_missing(k)) {
@@ -719,7 +720,10 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 		found = rescue(k, found, &search);
 	}
 	AUTO(layout) guessed = NULL;
-	if (!found && !use_remains(k, &like, &guessed)) {
+	const bool nothing = !found && !use_remains(k, &like, &guessed);
+	if (image->search_ended && !told)
+		image_note(image, FAULT_LIMIT, 0, "the search for lost page tables and for what is left of the kernel ended at a limit (kernel_seconds)");
+	if (nothing) {
 		const char *doubt = first_doubt(image);
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "%s: no Windows kernel in it: the memory of another system, not the whole of a machine's memory, or no memory at all (looked for "
@@ -762,6 +766,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
+	image->search_ended = false;
 	image->search_until = g_get_monotonic_time() + (gint64)MIN(limit_for(kernel_seconds, file_filled(image->container)), 1u << 30) * G_USEC_PER_SEC;
 	struct kernel *k = find_in_time(image, options, error);
 	image->search_until = 0;

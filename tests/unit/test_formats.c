@@ -674,6 +674,11 @@ START_TEST(holes)
 	}
 	ck_assert(!image_next_filled(image, (pa_t){ r.start + r.length }, &r));
 	tells_what_is_there(image);
+	image->search_until = 1;	/* long ago: whatever the pages' addresses, nothing is told any more */
+	uint8_t scratch[PAGE_SIZE];
+	EACH_PAGE(image, scratch, page, pa)
+		ck_abort_msg("page 0x%lx of a search whose time is over", (unsigned long)pa);
+	ck_assert(image->search_ended);
 	image_close(image);
 
 	/* A LiME range's bytes begin behind its header: each page lies in two of the file. */
