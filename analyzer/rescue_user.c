@@ -34,6 +34,7 @@ struct user {
 	GPtrArray *owned;		/* struct told * whose owner is known */
 	uint64_t looks;			/* at tables, that are left */
 	uint64_t tables;		/* that all processes to come may have together */
+	bool cut;			/* one of these bit */
 	GArray *levels[LEVELS];		/* struct table by frame */
 	GArray *groups;			/* guint: a forest of groups of tables that name each other */
 	GArray *group_owner;		/* int, -1: not known */
@@ -292,12 +293,13 @@ struct span_builder { struct user *user; struct rescue *rescue; GHashTable *tags
 
 static void add_table(struct span_builder *b, uint64_t tag, const uint8_t *table, bool sparse)
 {
+	if (g_hash_table_contains(b->tags, &tag))
+		return;
 	if (b->rescue->spans->len >= b->most) {
-		b->rescue->cut = true;
+		b->user->cut = true;
 		return;
 	}
-	if (!g_hash_table_add(b->tags, g_memdup2(&tag, sizeof(tag))))
-		return;
+	g_hash_table_add(b->tags, g_memdup2(&tag, sizeof(tag)));
 	struct rescued span = { .tag = tag, .table = g_memdup2(table, PAGE_SIZE), .sparse = sparse };
 	g_ptr_array_add(b->rescue->tables, (void *)span.table);
 	g_array_append_val(b->rescue->spans, span);
@@ -308,6 +310,7 @@ static void add_below(struct span_builder *b, unsigned level, uint64_t number, u
 {
 	uint64_t entries[ENTRIES];
 
+	b->user->cut |= !b->user->looks;
 	if (!b->user->looks || !--b->user->looks || image_read(b->user->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
 		return;
 	if (!level) {
@@ -349,7 +352,7 @@ static void add_pages(struct span_builder *b, int owner)
 static struct rescue *build(struct user *u, int owner)
 {
 	struct rescue *rescue = rescue_empty();
-	struct span_builder b = { u, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), u->tables / 8 };
+	struct span_builder b = { u, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), (u->tables + 7) / 8 };
 
 	for (unsigned level = LEVELS; level--; )
 		for (guint i = 0; i < u->levels[level]->len; i++) {
@@ -432,7 +435,7 @@ static void find_pebs(struct user *u)
 	settle_told(u);
 }
 
-GPtrArray *rescue_user(struct image *image, const GArray *owners)
+GPtrArray *rescue_user(struct image *image, const GArray *owners, bool *cut)
 {
 	struct user u = { .image = image, .owners = owners, .scratch = g_malloc(PAGE_SIZE), .looks = limit(rescue_looks), .tables = limit(rescue_tables) };
 	GPtrArray *out = g_ptr_array_new();
@@ -465,6 +468,7 @@ GPtrArray *rescue_user(struct image *image, const GArray *owners)
 			g_clear_pointer(&rescue, rescue_destroy);
 		g_ptr_array_add(out, rescue);
 	}
+	*cut = u.cut;
 	g_array_unref(u.told);
 	g_array_unref(u.blocks);
 	g_ptr_array_unref(u.numbers);

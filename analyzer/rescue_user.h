@@ -13,6 +13,8 @@
 /* What the process's object says. */
 struct rescue_owner { pa_t dtb; va_t peb, section_base; uint64_t pid; };
 
-/* For each of the owners (struct rescue_owner) a struct rescue *, to be destroyed, or NULL: nothing was found. Reads all of the image five times. */
-GPtrArray *rescue_user(struct image *image, const GArray *owners);
+/*
+ * For each of the owners (struct rescue_owner) a struct rescue *, to be destroyed, or NULL: nothing was found. *cut: a limit bit. Reads all
+ * of the image five times. */
+GPtrArray *rescue_user(struct image *image, const GArray *owners, bool *cut);
 #endif

@@ -460,15 +460,12 @@ static GPtrArray *rescue_all(struct context *c, const GArray *objects)
 	}
 	if (!tables_lost(c, owners))
 		return NULL;
-	GPtrArray *all = rescue_user(c->image, owners);
-	bool cut = false;
-	for (guint i = 0; i < all->len; i++) {
-		const struct rescue *r = g_ptr_array_index(all, i);
-		helped += r != NULL;
-		cut |= r && r->cut;
-	}
+	bool cut;
+	GPtrArray *all = rescue_user(c->image, owners, &cut);
+	for (guint i = 0; i < all->len; i++)
+		helped += g_ptr_array_index(all, i) != NULL;
 	if (cut)
-		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "processes", "page tables of processes that were found again are more than are kept (rescue_tables)");
+		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "processes", "page tables of processes that were found again are more than are looked at (rescue_looks) or kept (rescue_tables)");
 	context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "processes", "page tables of processes are missing: of %u of %u processes some were found again by pages that "
 		     "tell their own addresses", helped, all->len);
 	return all;

@@ -42,7 +42,7 @@ if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
-make_samples format-avml format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
+make_samples defect-truncated-full format-avml format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
 needs python3
 (cd "$work/dumps" && python3 -c 'import zipfile
 with zipfile.ZipFile("zipped.raw", "w") as z:
@@ -72,8 +72,16 @@ done <<-end
 	kernel_search_all attacks-19041 kernel_search
 	kernel_search format-lime kernel_search
 	crash_stack format-triage the stack goes on
+	rescue_tables defect-truncated-full (rescue_tables)
 	archive_members zipped more than 1 files
 end
+# What processes have together: each may have an eighth of what is left. Three are found again without a limit.
+together() {
+	rm -f "$work/tables.db"
+	status 3 "$memsieve" analyze -q -o "$work/tables.db" --limit rescue_tables=8 "$work/dumps/defect-truncated-full.raw" &&
+		ask tables "SELECT message FROM diagnostics" | grep -q 'of 2 of 4 processes some were found again' && ask tables "SELECT message FROM diagnostics WHERE fault = 'limit'" | grep -q rescue_tables
+}
+ok "rescue_tables of all processes together" together
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
 
