@@ -349,7 +349,9 @@ static void finished(struct batch *batch, struct batch_item *item, int status)
 			item->state = code == OUTCOME_COMPLETE ? BATCH_COMPLETE : BATCH_PARTIAL;
 			batch_view_event(batch, "done", item);
 		} else {
-			message = g_strdup_printf("its case can't be kept: %s", g_strerror(errno));
+			int why = errno;
+			g_autofree char *own = batch_file(batch, item, ".db");
+			message = g_strdup_printf("%s: %s", own, g_strerror(why));
 		}
 	} else if (WIFSIGNALED(status)) {
 		message = g_strdup_printf("its worker was killed by signal %d (%s)%s%s", WTERMSIG(status), g_strsignal(WTERMSIG(status)),

@@ -95,7 +95,7 @@ static enum answer packed_dump(const char *path)
 		archive_read_support_format_raw(a);
 	g_autofree uint8_t *head = g_malloc(HEAD);
 	if (archive_read_open_filename(a, path, 1u << 16) == ARCHIVE_OK)
-		for (uint64_t i = 0; !found && !cut && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
+		for (uint64_t i = 0; !found && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
 			cut = i == limit(archive_members);
 			if (cut)
 				break;
@@ -235,6 +235,7 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 		for (; read(from, &answer, 1) == 1 && i < names->len; i++)
 			take(batch, g_ptr_array_index(names, i), (enum answer)answer);
 		close(from);
+		kill(child, SIGKILL);	/* it has answered, or never will */
 		if (waitpid(child, &status, 0) == child && i < names->len)
 			leave_out(batch, g_ptr_array_index(names, i), "the process that looked at it ended");
 	}

@@ -11,19 +11,19 @@
 static int export(const char *case_path, const struct export_format *format, gint64 dump_id, const char *output)
 {
 	g_autoptr(GError) error = NULL;
-	bool folder = format == &export_csv, own = output && strcmp(output, "-");
+	bool folder = format == &export_csv;
 	struct export x = { .dump_id = dump_id, .folder = output, .to = stdout };
 
 	x.store = case_open(case_path, NULL, &error);
 	bool ok = x.store != NULL;
-	if (ok && own && !folder && !(x.to = whole_begin(output))) {
+	if (ok && output && !folder && !(x.to = whole_begin(output))) {
 		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", output, g_strerror(errno));
 		ok = false;
 	}
 	ok = ok && format && format->write(&x, &error);
 	bool written = !x.to || (x.to == stdout ? stream_end(x.to) : whole_end(x.to, output, ok));
 	if (!written && ok) {
-		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", own ? output : "standard output", g_strerror(errno));
+		g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: %s", output ? output : "standard output", g_strerror(errno));
 		ok = false;
 	}
 	store_close(x.store);
@@ -31,7 +31,7 @@ static int export(const char *case_path, const struct export_format *format, gin
 		g_printerr("memsieve: %s\n", error ? error->message : "failed");
 		return OUTCOME_FAILED;
 	}
-	if (own)
+	if (output)
 		g_print("%s: %" G_GINT64_FORMAT " records\n", output, x.records);
 	return OUTCOME_COMPLETE;
 }
@@ -71,16 +71,15 @@ static int run(int argc, char **argv)
 		wrong = "one case is needed";
 	else if (!format_name || !(format = export_find(format_name)))
 		wrong = "--format is timesketch, bodyfile, ecs, stix, misp or csv";
-	else if (format == &export_csv && !output)
+	else if (format == &export_csv && (!output || !strcmp(output, "-")))
 		wrong = "csv needs a folder: -o DIR";
 	if (wrong) {
 		g_printerr("memsieve export: %s (see `memsieve export --help`)\n", wrong);
 		return OUTCOME_USAGE;
 	}
-	/* A folder that can't be made is missed by the first file. */
-	const bool own = output && strcmp(output, "-");
-	g_autofree char *path = own ? whole_path(output) : g_strdup(output), *folder = !own ? NULL : format == &export_csv ? g_strdup(path) : g_path_get_dirname(path);
-	if (format == &export_csv)
+	/* No case, no folder; one that can't be made is missed by the first file. */
+	g_autofree char *path = output && strcmp(output, "-") ? whole_path(output) : NULL, *folder = !path ? NULL : format == &export_csv ? g_strdup(path) : g_path_get_dirname(path);
+	if (format == &export_csv && g_file_test(argv[1], G_FILE_TEST_EXISTS))
 		(void)g_mkdir_with_parents(folder, 0755);
 	if (!no_sandbox)
 		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true }, false);

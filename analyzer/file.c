@@ -201,8 +201,8 @@ bool file_next_filled(const struct file *file, uint64_t at, struct range *out)
 		return at < file->size;
 	while (low < high) {	/* the first part that ends behind it */
 		guint mid = low + (high - low) / 2;
-		*out = g_array_index(file->parts, struct range, mid);
-		if (out->start + out->length <= at)
+		const struct range *part = &g_array_index(file->parts, struct range, mid);
+		if (part->start + part->length <= at)
 			low = mid + 1;
 		else
 			high = mid;

@@ -32,6 +32,8 @@ full_extract() {
 		for file in taken/*.pe taken/*.bin; do [ ! -e "$file" ] || [ -s "$file.json" ] || return 1; done && [ -z "$(find taken -size +4k)" ]
 }
 ok "an extraction that can't be written" full_extract
+ok "csv is a folder" status 2 "$memsieve" export case.db --format csv -o -
+ok "no case, no folder" sh -c "! '$memsieve' export missing.db --format csv -o never 2>/dev/null && [ ! -e never ]"
 ok "to a pipe" sh -c "'$memsieve' export case.db --format ecs -o /dev/fd/3 3>&1 >/dev/null | grep -q ecs"
 
 python3 - <<-'EOF' || die "what was written"
