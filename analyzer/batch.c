@@ -52,7 +52,6 @@ struct batch *batch_create(void)
 
 void batch_destroy(struct batch *batch)
 {
-	store_close(batch->out);
 	g_ptr_array_unref(batch->items);
 	g_ptr_array_unref(batch->analyze_options);
 	g_free(batch->case_path);
@@ -106,36 +105,6 @@ static void fail_item(struct batch_item *item, const char *message)
 
 /* ---- what is done already */
 
-static bool from_status(struct batch_item *item, const char *status)
-{
-	if (!g_strcmp0(status, "complete"))
-		item->state = BATCH_COMPLETE;
-	else if (!g_strcmp0(status, "partial"))
-		item->state = BATCH_PARTIAL;
-	else
-		return false;
-	return true;
-}
-
-/* A finished run of this very file in a case? */
-static bool in_case(struct store *store, struct batch_item *item)
-{
-	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, item->size);
-	g_autofree char *status = store_value(store, "SELECT r.status FROM dumps d JOIN runs r USING (dump_id) WHERE d.path = ? AND d.size ="
-					      " CAST(? AS INTEGER) AND r.finished_at IS NOT NULL ORDER BY r.run_id DESC LIMIT 1", item->path, size, NULL);
-
-	return from_status(item, status);
-}
-
-static bool in_case_file(const char *path, struct batch_item *item)
-{
-	struct store *store = g_file_test(path, G_FILE_TEST_EXISTS) ? store_open_readonly(path, NULL) : NULL;
-	bool done = store && in_case(store, item);
-
-	store_close(store);
-	return done;
-}
-
 static void remove_part(const struct batch *batch, const struct batch_item *item)
 {
 	g_autofree char *part = batch_file(batch, item, ".part"), *journal = batch_file(batch, item, ".part-journal");
@@ -169,29 +138,22 @@ static bool is_running(const struct batch *batch, const struct batch_item *item)
 
 bool batch_look(struct batch *batch, GError **error)
 {
-	struct store *store = NULL;
-
-	if (batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS)) {
-		store = store_open_readonly(batch->case_path, error);
-		if (!store)
-			return false;
-	}
 	for (guint i = 0; i < batch->items->len; i++) {
 		struct batch_item *item = g_ptr_array_index(batch->items, i);
-		g_autofree char *own = batch_file(batch, item, ".db"), *part = batch_file(batch, item, ".part");
-		g_autofree char *failed = batch_file(batch, item, ".failed"), *message = NULL;
-		if (store && in_case(store, item))
-			item->before = item->merged = true;
-		else if (in_case_file(own, item))
-			item->before = true;
-		else if (is_running(batch, item))
+		if (is_running(batch, item))
 			item->state = BATCH_RUNNING;
-		else if (in_case_file(part, item))
-			item->before = take_part(batch, item);	/* its batch ended before it saw that */
-		else if (g_file_get_contents(failed, &message, NULL, NULL))
+	}
+	if (!batch_case_look(batch, error))
+		return false;
+	for (guint i = 0; i < batch->items->len; i++) {
+		struct batch_item *item = g_ptr_array_index(batch->items, i);
+		g_autofree char *failed = batch_file(batch, item, ".failed"), *message = NULL;
+		item->before = item->found == FOUND_IN_PART ? take_part(batch, item) /* its batch ended before it saw that */
+			: item->found != FOUND_NOWHERE;
+		item->merged = item->found == FOUND_IN_CASE;
+		if (item->found == FOUND_NOWHERE && item->state != BATCH_RUNNING && g_file_get_contents(failed, &message, NULL, NULL))
 			fail_item(item, g_strchomp(message));
 	}
-	store_close(store);
 	return true;
 }
 
@@ -270,7 +232,7 @@ static bool start(struct batch *batch, struct batch_item *item, GError **error)
 	if (!lock_log(batch, item, error))
 		return false;
 	g_autofree char *failed = batch_file(batch, item, ".failed"), *own = batch_file(batch, item, ".db");
-	if (in_case_file(own, item)) {	/* while we waited, by another batch on the same folder */
+	if (g_file_test(own, G_FILE_TEST_EXISTS) && batch_case_look_again(batch, item)) {	/* while we waited, by another batch on the same folder */
 		item->before = true;
 		close(item->log);
 		item->log = -1;
@@ -376,35 +338,24 @@ static void finished(struct batch *batch, struct batch_item *item, int status)
 
 /* ---- the case of all */
 
-static bool keep_failures(struct batch *batch, GError **error)
-{
-	for (guint i = 0; i < batch->items->len; i++) {
-		const struct batch_item *item = g_ptr_array_index(batch->items, i);
-		g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, item->size);
-		if (item->state == BATCH_FAILED &&
-		    (!store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL) ||
-		     !store_exec(batch->out, error, "INSERT INTO failed_dumps(path, size, message, failed_at) VALUES (?, CAST(? AS INTEGER), ?,"
-				 " strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))", item->path, size, item->message ? item->message : "", NULL)))
-			return false;
-		if (item->merged && !store_exec(batch->out, error, "DELETE FROM failed_dumps WHERE path = ?", item->path, NULL))
-			return false;
-	}
-	return true;
-}
-
 static bool merge_item(struct batch *batch, struct batch_item *item, GError **error)
 {
 	g_autofree char *own = batch_file(batch, item, ".db"), *log = batch_file(batch, item, ".log");
-	struct merge_result result;
+	g_autoptr(GError) why = NULL;
+	enum batch_merge merged = batch_case_merge(batch, own, &why);
 
-	if (!batch->out)
-		batch->out = merge_open(batch->case_path, error);
-	if (!batch->out || !(batch->replace ? merge_replace : merge_add)(batch->out, own, &result, error))
+	if (merged == MERGE_IMPOSSIBLE) {
+		g_propagate_error(error, g_steal_pointer(&why));
 		return false;
+	}
+	if (merged == MERGE_REFUSED) {		/* the others go on; its own case stays, to be merged with --resume */
+		note_failure(batch, item, why->message);
+		return true;
+	}
 	item->merged = true;
-	batch_view_event(batch, result.dumps ? "merged" : "duplicate", item);
+	batch_view_event(batch, merged == MERGE_MERGED ? "merged" : "duplicate", item);
 	/* A copy of another dump leaves no path in the case: its own case says that it is done, until the end. */
-	if (!batch->keep_cases && result.dumps) {
+	if (!batch->keep_cases && merged == MERGE_MERGED) {
 		g_unlink(own);
 		if (!batch->log_folder)
 			g_unlink(log);
@@ -425,23 +376,6 @@ static bool merge_ready(struct batch *batch, GError **error)
 			return false;
 	}
 	return true;
-}
-
-static bool finish_case(struct batch *batch, GError **error)
-{
-	struct batch_counts n = batch_count(batch);
-
-	if (!batch->case_path)
-		return true;
-	if (!batch->out && !n.done)
-		return true;
-	if (!batch->out)
-		batch->out = merge_open(batch->case_path, error);
-	bool ok = batch->out && store_begin(batch->out, error) && keep_failures(batch, error) && store_commit(batch->out, error) &&
-		  merge_check(batch->out, error);
-	store_close(batch->out);
-	batch->out = NULL;
-	return ok;
 }
 
 /* ---- all of it */
@@ -601,7 +535,7 @@ bool batch_run(struct batch *batch, GError **error)
 	stop_workers(batch);
 	while ((n = running(batch)))
 		wait_for_workers(batch);
-	ok = ok && merge_ready(batch, error) && finish_case(batch, error);
+	ok = ok && merge_ready(batch, error) && (!batch->case_path || !batch_count(batch).done || batch_case_finish(batch, error));
 	batch_view_refresh(batch, true);
 	if (ok && !batch->keep_cases && batch_outcome(batch) != OUTCOME_FAILED && !pipeline_interrupted)
 		clear_away(batch);

@@ -15,10 +15,14 @@
 enum batch_state { BATCH_WAITING, BATCH_RUNNING, BATCH_COMPLETE, BATCH_PARTIAL, BATCH_FAILED };
 const char *batch_state_name(enum batch_state state);
 
+/* Where a finished run of it is. */
+enum batch_found { FOUND_NOWHERE, FOUND_IN_CASE, FOUND_IN_OWN, FOUND_IN_PART };
+
 struct batch_item {
 	char *path, *name;
 	uint64_t size;
 	enum batch_state state;
+	enum batch_found found;		/* as was seen last */
 	bool before;			/* done by an earlier batch */
 	bool merged;
 	char *message;			/* why it failed */
@@ -42,7 +46,6 @@ struct batch {
 	uint64_t memory_limit;		/* of all workers, bytes; 0: none */
 	bool resume, replace, merge_only;
 	GPtrArray *analyze_options;	/* char *: passed on to `memsieve analyze` */
-	struct store *out;		/* the case merged into, while it is open */
 	guint next_merge;
 	gint64 started;
 	void *view;			/* batch_progress.c's */
@@ -61,6 +64,18 @@ struct batch_counts batch_count(const struct batch *batch);
 enum outcome batch_outcome(const struct batch *batch);
 /* A file of the batch's folder: NAME and a suffix. The caller frees. */
 char *batch_file(const struct batch *batch, const struct batch_item *item, const char *suffix);
+
+/* ---- batch_case.c: cases are read and written by processes of their own, confined */
+
+/* Find each item's finished run: `found`, and `state` where there is one. Where an item is BATCH_RUNNING, what its worker writes isn't looked at. */
+bool batch_case_look(struct batch *batch, GError **error);
+/* Is there a case of its own by now? */
+bool batch_case_look_again(struct batch *batch, struct batch_item *item);
+/* Add a dump's own case to the case of all. MERGE_REFUSED: *error says why this one can't be, MERGE_IMPOSSIBLE: why none can. */
+enum batch_merge { MERGE_MERGED, MERGE_DUPLICATE, MERGE_REFUSED, MERGE_IMPOSSIBLE };
+enum batch_merge batch_case_merge(const struct batch *batch, const char *own, GError **error);
+/* Which dumps failed, and a last check. */
+bool batch_case_finish(const struct batch *batch, GError **error);
 
 /* ---- batch_find.c */
 

@@ -142,6 +142,20 @@ run --cases cases --jobs 2 in >5.log
 ok "a case for each" [ "$(ls cases/*.db | wc -l)" = "$(grep -c '"event": "done"' 5.log)" ]
 run --merge-only --cases cases --case late.db in >6.log
 ok "merged afterwards they are the same" same_case whole.db late.db
+# A case that can't be merged costs only itself, and is not lost.
+cp -r cases lies
+liar=$(ls lies/*.db | sed -n 3p)
+python3 -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute("UPDATE vads SET process_id = 99999 WHERE vad_id = 1"); d.commit()' "$liar"
+run --merge-only --cases lies --case others.db in >8.log
+ok "a case that lies is refused" [ $? = 1 -a "$(grep -c '"event": "failed".*refers to a row' 8.log)" = 1 ]
+ok "the others are merged" [ "$(grep -c '"event": "merged"' 8.log)" = $(($(grep -c '"event": "merged"' 6.log) - 1)) ]
+cp "cases/${liar#lies/}" "$liar"
+run --merge-only --cases lies --case others.db in >9.log
+ok "once it is mended it is merged, too" [ "$(grep -c '"event": "merged"' 9.log)" = 1 ]
+# What is no case in the place of one is analysed anew.
+head -c 5000 /dev/urandom >"$liar"
+run --resume --cases lies --jobs 2 in >10.log
+ok "what is no case is made anew" [ "$(grep -c '"event": "done"' 10.log)" = 1 ]
 # A worker that was killed, with its batch, between its last commit and its end.
 done_one=$(ls cases/*.db | head -n 1)
 mv "$done_one" "${done_one%.db}.part"

@@ -5,7 +5,7 @@ A Target is a working copy of a dump that is broken in place and put right again
 where processes, VADs, threads, loader entries and images are; a page-table walk makes file offsets of the addresses.
 Only images whose pages stand in the file as they were in memory can be aimed at; others are damaged at random.
 """
-import os, shutil, sqlite3, struct
+import array, os, shutil, sqlite3, struct
 
 PAGE = 4096
 MASK64 = (1 << 64) - 1
@@ -36,6 +36,8 @@ class Target:
         self.values = []            # addresses that mean something, for pointers to point at
         self.tables = []            # file offsets of page-table pages
         self.roots = []             # of processes: physical addresses
+        self.width = 8              # of a pointer
+        self.found = None           # file offsets of what looks like a pointer into the kernel
         if case:
             self.learn(case)
 
@@ -108,8 +110,9 @@ class Target:
         db = sqlite3.connect(case)
         db.text_factory = bytes
         ranges = db.execute("SELECT start, length FROM memory_ranges ORDER BY start").fetchall()
-        kind, dtb = db.execute("SELECT format, dtb FROM dumps").fetchone()
+        kind, dtb, architecture = db.execute("SELECT format, dtb, architecture FROM dumps").fetchone()
         kind = (kind or b"").decode()
+        self.width = 4 if (architecture or b"").startswith(b"x86") else 8
         self.segments = self.find_segments(kind, ranges)
         if not self.segments or not dtb:
             db.close()
@@ -207,6 +210,18 @@ class Target:
             if not at or at == head:
                 break
             self.add("loader", dtb, at, 0x120)
+
+    def pointers(self):
+        """File offsets of all that looks like a pointer into the kernel, whatever the machine and the format: lists of any kind are made of them."""
+        if self.found is None:
+            low, high = (0x80000000, 0xfffff000) if self.width == 4 else (0xffff800000000000, MASK64 - PAGE)
+            self.found = []
+            for at in range(0, self.size - self.size % self.width, 1 << 24):
+                data = self.read(at, 1 << 24)
+                if data.count(0) < len(data):
+                    words = array.array("I" if self.width == 4 else "Q", data)
+                    self.found += [at + i * self.width for i, word in enumerate(words) if low <= word < high and not word & 3]
+        return self.found
 
     def find_tables(self, roots):
         seen, level = set(), sorted(roots)
@@ -321,6 +336,21 @@ def pointers_crossed(t, rng):
             if done == n:
                 break
     return "%d pointers crossed" % done
+
+
+def pointers_rewired(t, rng):
+    """Pointers of the kernel anywhere, in the lists nothing else here aims at, too, lead where others lead: cycles, shared tails, other types."""
+    found = t.pointers()
+    if len(found) < 16:
+        return "no pointers"
+    how = rng.choice(["like others", "like others", "like their neighbours", "all to one place"])
+    n, one = min(len(found), rng.choice([16, 256, 4096, 65536])), t.read(rng.choice(found), t.width)
+    start = rng.randrange(len(found) - n + 1) if rng.random() < 0.5 else None
+    for i in range(n):
+        which = rng.randrange(len(found)) if start is None else start + i
+        other = rng.randrange(len(found)) if how == "like others" else max(0, which - rng.randrange(1, 9))
+        t.write(found[which], one if how == "all to one place" else t.read(found[other], t.width))
+    return "%d pointers %s lead %s" % (n, "anywhere" if start is None else "in a row", how)
 
 
 def entry_of(t, rng):
@@ -471,7 +501,7 @@ def single(t, rng):
     return "byte 0x%x is 0x%x" % (at, value)
 
 
-ANYWHERE = [enormous, flip_bits, random_pages, shuffle_pages, cut, header]
+ANYWHERE = [enormous, flip_bits, random_pages, shuffle_pages, cut, header, pointers_rewired]
 AIMED = [structure_bits, structure_values, structure_values, one_kind_everywhere, one_kind_everywhere, pointers_crossed, pointers_crossed, names, image_headers]
 TABLES = [table_bits, table_loops, table_loops, table_pages, one_frame]
 
