@@ -416,6 +416,7 @@ static void own_by_pebs(struct user *u)
 		const struct rescue_owner *o = &g_array_index(u->owners, struct rescue_owner, i);
 		struct rescue *rescue = build(u, (int)i);
 		uint64_t frame = o->peb.v ? frame_at(rescue, o->peb.v) : 0;
+		u->tables += rescue->spans->len;	/* it is but asked for the PEB */
 		rescue_destroy(rescue);
 		if (frame && !image_read(u->image, (pa_t){ frame << 12 }, peb, sizeof(peb))) {
 			static const unsigned pointers[] = { PEB_LDR, PEB_PARAMETERS, PEB_HEAP };
