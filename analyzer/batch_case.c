@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "sandbox.h"
@@ -132,8 +133,10 @@ static bool look(const struct batch *batch, void *data, FILE *to, GError **error
 {
 	const struct look *l = data;
 	struct store *store = NULL;
+	struct stat st;
 
-	if (!l->own_only && batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS)) {
+	/* An empty one is nobody's case yet: whoever made it was killed, or is mktemp. */
+	if (!l->own_only && batch->case_path && !stat(batch->case_path, &st) && (st.st_size || !S_ISREG(st.st_mode))) {
 		store = store_open_readonly(batch->case_path, error);
 		if (!store)
 			return false;

@@ -180,6 +180,8 @@ run --resume --case bad.db bad bad/noise.raw >bad2.log
 ok "what failed is tried again" grep -q '"event": "merged".*missing.raw' bad2.log
 printf '%s\n' "$work/bad/good.raw" >list
 ok "a list of dumps" status 0 "$memsieve" batch --case list.db @list
+: >empty.db
+ok "an empty file becomes the case" status 0 "$memsieve" batch --case empty.db @list
 ok "memory is limited per worker" status 1 "$memsieve" batch --case tight.db --memory-limit 128M --jobs 1 --analyze=--no-such-option @list
 mkdir nothing
 ok "no dumps is a usage error" status 2 "$memsieve" batch --case none.db nothing
