@@ -235,7 +235,7 @@ static struct question writing(const struct batch *batch, case_work work, void *
 static bool merge(const struct batch *batch, void *data, FILE *to, GError **error)
 {
 	struct store *out = merge_open(batch->case_path, error);
-	struct merge_result result;
+	struct merge_result result = { 0, 0 };
 
 	if (!out)
 		return false;
