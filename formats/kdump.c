@@ -15,6 +15,7 @@
 #include "cpu_notes.h"
 #include "format.h"
 #include "limit.h"
+#include "unpack.h"
 
 #define BLOCK 4096u
 #define CACHE_PAGES 4		/* the library's default, 1024, is searched linearly and 3 to 8 times slower */
@@ -23,6 +24,9 @@
 #define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
+#define MAX_FAILED 16
+#define HEADER_VERSION 8u	/* in disk_dump_header */
+#define SYSTEM_NAME 12u		/* utsname.sysname */
 
 struct slot { uint64_t page; uint8_t *data; };	/* page + 1; 0 empty */
 
@@ -36,13 +40,15 @@ struct kdump {
 	GPtrArray *idle;	/* kdump_ctx_t *: opened for other threads, not used just now */
 	GHashTable *bad;	/* pages that can't be read: each costs a context, so none is tried twice */
 	gint has_bad;
-	int set[MAX_SET];	/* the files of a split dump; [0] is image->file's */
+	int set[MAX_SET];	/* what the library reads: the files of a split dump, or one */
+	gint failed;		/* contexts for other threads that could not be opened */
 	struct { uint64_t first, end; } pages[MAX_SET];	/* what each has of a split dump */
 	unsigned files;
 };
 
 /* disk_dump_header, whose struct timeval depends on the word size of the machine that wrote it. */
 struct kdump_header {
+	int32_t version;
 	bool is_64bit;
 	uint32_t sub_blocks, bitmap_blocks;
 	uint64_t max_pfn;
@@ -69,8 +75,9 @@ static bool header_error(GError **error, const char *field, uint64_t at, uint64_
  * kdump_sub_header. Its sizes are checked here because the library allocates what they
  * say. Its 32-bit form, as written on i386, aligns 64-bit numbers to 4 bytes.
  */
-static bool read_sub_header(struct image *image, int32_t version, struct kdump_header *h, GError **error)
+static bool read_sub_header(struct image *image, struct kdump_header *h, GError **error)
 {
+	const int32_t version = h->version;
 	static const struct { const char *name; uint16_t at[2], size_at[2]; int32_t since; } parts[] = {
 		{ "size_vmcoreinfo", { 0x14, 0x20 }, { 0x1c, 0x28 }, 3 },
 		{ "size_note", { 0x20, 0x30 }, { 0x28, 0x38 }, 4 },
@@ -154,7 +161,48 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
 	/* The library asks this of the 32-bit field even where a 64-bit one follows. */
 	if (h->max_pfn > (uint64_t)h->bitmap_blocks * BLOCK * 8)
 		return header_error(error, "max_mapnr", at + 12, h->max_pfn, (uint64_t)h->bitmap_blocks * BLOCK * 8);
-	return read_sub_header(image, (int32_t)bytes_at(&b, 8, 4), h, error);
+	h->version = (int32_t)bytes_at(&b, HEADER_VERSION, 4);
+	if (h->version < 0)
+		return header_error(error, "header_version", HEADER_VERSION, (uint32_t)h->version, G_MAXINT32);
+	return read_sub_header(image, h, error);
+}
+
+/*
+ * The library believes the notes of the machine and of Linux (0.5.1): VMCOREINFO's PAGESIZE makes its buffers smaller than the pages
+ * that it reads into them, the length of its lines is taken from the stack, Xen's notes are read beyond their end. Guests write these
+ * notes (QEMU's vmcoreinfo device), and Windows needs none of them: where there are any the library isn't shown them.
+ */
+static bool harmless(const struct file *file, const struct kdump_header *h)
+{
+	struct bytes notes = file_slice(file, h->notes, h->version >= 4 ? h->notes_size : 0);
+
+	/* Of machines that ran something else than Linux no other notes count; version 3 has VMCOREINFO in place of notes. */
+	return h->version != 3 && memcmp(file->map + SYSTEM_NAME, "Linux", 6) &&
+	       (notes.bad || !notes.n || !memmem(notes.p, notes.n, "VMCOREINFO", strlen("VMCOREINFO")));
+}
+
+static bool hide_notes(int fd, const struct kdump_header *h)
+{
+	static const uint8_t zeros[8], version[4] = { 2 };
+	const unsigned at = BLOCK + (h->is_64bit ? 0x38 : 0x28), length = h->is_64bit ? 8 : 4;	/* size_note */
+
+	return pwrite(fd, zeros, 1, SYSTEM_NAME) == 1 && (h->version < 4 || pwrite(fd, zeros, length, at) == (ssize_t)length) &&
+	       (h->version != 3 || pwrite(fd, version, sizeof(version), HEADER_VERSION) == (ssize_t)sizeof(version));
+}
+
+/* The file, as the library may see it: `ours` may be changed. -1 and *error: it can't be shown. The caller closes it. */
+static int shown(const struct file *file, bool ours, const struct kdump_header *h, GError **error)
+{
+	const bool as_it_is = harmless(file, h);
+	int fd = as_it_is || ours ? fcntl(file->fd, F_DUPFD_CLOEXEC, 0) : unpack_copy(file, error);
+
+	if (fd >= 0 && (as_it_is || hide_notes(fd, h)))
+		return fd;
+	if (error && !*error)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "kdump: a copy without its notes: %s", g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 static bool library_failed(struct kdump *k, const char *what, GError **error)
@@ -208,6 +256,16 @@ static uint64_t table_at(const struct kdump_header *h)
 	return (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * BLOCK;
 }
 
+/* The file of a dump that isn't split. */
+static bool add_only(const struct file *file, bool ours, const struct kdump_header *h, struct kdump *k, GError **error)
+{
+	int fd = shown(file, ours, h, error);
+
+	if (fd >= 0)
+		k->set[k->files++] = fd;
+	return fd >= 0;
+}
+
 /* One file of a split dump, if all its descriptors are within bounds: the library keeps count of them by itself. */
 static bool add_part(int fd, const struct kdump_header *h, struct kdump *k)
 {
@@ -227,13 +285,13 @@ static bool add_part(int fd, const struct kdump_header *h, struct kdump *k)
 		struct bytes d = file_slice(file, table_at(&theirs) + i++ * DESCRIPTOR_SIZE + 8, 4);
 		safe = bytes_u32(&d) <= BLOCK;
 	}
+	safe = safe && !map.bad && add_only(file, false, &theirs, k, NULL);
+	if (safe) {
+		k->pages[k->files - 1].first = theirs.start_pfn;
+		k->pages[k->files - 1].end = theirs.end_pfn;
+	}
 	file_close(file);
-	if (!safe || map.bad)
-		return false;
-	k->pages[k->files].first = theirs.start_pfn;
-	k->pages[k->files].end = theirs.end_pfn;
-	k->set[k->files++] = fd;
-	return true;
+	return safe;
 }
 
 /* Is the file one of the same split dump: the same machine at the same time? */
@@ -272,7 +330,9 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 		}
 		g_autofree char *full = g_build_filename(folder, other, NULL);
 		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd >= 0 && !(same_dump(fd, image) && add_part(fd, h, k)))
+		if (fd >= 0 && same_dump(fd, image))
+			(void)add_part(fd, h, k);
+		if (fd >= 0)
 			close(fd);
 	}
 	if (dir)
@@ -386,6 +446,19 @@ static void note_pages_beyond(struct image *image, const struct kdump_header *h)
 			   G_GUINT64_FORMAT " pages above it, up to %" G_GUINT64_FORMAT ": they can't be read", h->max_pfn, pages, last);
 }
 
+/* A context that could not be opened must not be freed: the library (0.5.1) then looks into what it has freed. */
+static void abandon(kdump_ctx_t *ctx)
+{
+	static GPtrArray *abandoned;
+	static GMutex lock;
+
+	g_mutex_lock(&lock);
+	if (!abandoned)
+		abandoned = g_ptr_array_new();
+	g_ptr_array_add(abandoned, ctx);
+	g_mutex_unlock(&lock);
+}
+
 static bool open_context(const struct kdump *k, kdump_ctx_t *ctx)
 {
 	return kdump_set_number_attr(ctx, "cache.size", CACHE_PAGES) == KDUMP_OK && kdump_open_fdset(ctx, k->files, k->set) == KDUMP_OK;
@@ -411,7 +484,8 @@ static bool kdump_open(struct image *image, GError **error)
 								  ARCH_UNKNOWN;
 
 	if (!header.split) {
-		k->set[k->files++] = image->file->fd;
+		if (!add_only(image->file, image->file != image->container, &header, k, error))
+			return false;
 	} else if (!add_part(image->file->fd, &header, k)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: a page descriptor tells of more than the %u bytes a page has", BLOCK);
 		return false;
@@ -424,8 +498,11 @@ static bool kdump_open(struct image *image, GError **error)
 		return false;
 	}
 	image->file->mapped_elsewhere = true;
-	if (!open_context(k, k->original))
-		return library_failed(k, "not readable", error);
+	if (!open_context(k, k->original)) {
+		(void)library_failed(k, "not readable", error);
+		abandon(g_steal_pointer(&k->original));
+		return false;
+	}
 	if (header.split)
 		add_ranges_of_set(image, k, &header);
 	else if (!add_ranges_of_cut(image, &header) && !add_ranges(k, image))
@@ -462,7 +539,7 @@ static void kdump_close(struct image *image)
 	g_hash_table_destroy(k->bad);
 	if (k->original)
 		kdump_free(k->original);
-	for (unsigned i = 1; i < k->files; i++)
+	for (unsigned i = 0; i < k->files; i++)
 		close(k->set[i]);
 	for (unsigned i = 0; i < SLOTS; i++)
 		g_free(k->cache[i].data);
@@ -490,9 +567,10 @@ static kdump_ctx_t *borrow(struct kdump *k, uint64_t pfn)
 		if (bad)
 			return NULL;
 	}
-	if (ctx || !(ctx = kdump_new()) || open_context(k, ctx))
+	if (ctx || g_atomic_int_get(&k->failed) >= MAX_FAILED || !(ctx = kdump_new()) || open_context(k, ctx))
 		return ctx;
-	kdump_free(ctx);
+	abandon(ctx);
+	g_atomic_int_inc(&k->failed);
 	return NULL;
 }
 

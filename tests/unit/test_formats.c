@@ -348,6 +348,51 @@ START_TEST(kdump)
 }
 END_TEST
 
+/* With a note behind what there is. */
+static GByteArray *with_note(GByteArray *a, const char *name, const char *text, size_t length)
+{
+	const uint64_t at = GUINT64_FROM_LE(*(uint64_t *)(void *)(a->data + 0x1000 + 0x30)), size = GUINT64_FROM_LE(*(uint64_t *)(void *)(a->data + 0x1000 + 0x38));
+	const guint start = (a->len + 7) & ~7u, names = (guint)(strlen(name) + 4) & ~3u;
+	g_autofree uint8_t *old = g_memdup2(a->data + at, size);
+
+	put(a, start, old, size);
+	put_le(a, start + (guint)size, strlen(name) + 1, 4);
+	put_le(a, start + (guint)size + 4, length, 4);
+	put_le(a, start + (guint)size + 8, 0, 4);
+	put(a, start + (guint)size + 12, name, strlen(name) + 1);
+	put(a, start + (guint)size + 12 + names, text, length);
+	put_le(a, 0x1000 + 0x30, start, 8);
+	put_le(a, 0x1000 + 0x38, a->len - start, 8);
+	return a;
+}
+
+/* Notes that a guest or whoever wrote the file may lead libkdumpfile astray with: the dump is read as without them. */
+START_TEST(kdump_notes)
+{
+	static const char *const texts[] = { "PAGESIZE=256\n", "PAGESIZE=1073741824\n", "\n\n=x\n=", "OSRELEASE=5\nSYMBOL(a.b)=1\n" };
+	g_autofree char *line = g_strnfill(9 << 20, 'A');
+	GByteArray *a;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+		check_kdump(opened(with_note(sample_kdump(), "VMCOREINFO", texts[i], strlen(texts[i]))));
+	check_kdump(opened(with_note(sample_kdump(), "VMCOREINFO", line, 9 << 20)));
+	check_kdump(opened(with_note(sample_kdump(), "VMCOREINFO_XEN", line, 16)));
+
+	a = with_note(sample_kdump(), ".note.Xen", "", 0);	/* a machine whose notes count */
+	put(a, 0x0c, "Linux", 6);
+	for (unsigned i = 2; i < 5; i++)
+		put(a, 0x0c + 65 * i, "x86_64", 7);
+	check_kdump(opened(a));
+
+	put_le(a = sample_kdump(), 8, 3, 4);	/* VMCOREINFO in place of notes */
+	struct image *image = opened(a);
+	has_page(image, 3, 3);
+	image_close(image);
+	put_le(a = sample_kdump(), 8, UINT32_MAX, 4);
+	refused("dump", a, "header_version");
+}
+END_TEST
+
 /* The most that this process has had of it so far, in bytes. */
 static size_t most_memory(void)
 {
@@ -758,7 +803,7 @@ END_TEST
 int main(int argc, char **argv)
 {
 	const struct test_case cases[] = {
-		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "hibernation", hibernation },
+		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "kdump", kdump }, { "kdump notes", kdump_notes }, { "hibernation", hibernation },
 		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "minidump names", minidump_names }, { "not mine", not_mine }, { "threads", threads },
 		{ "truncated", truncated }, { "holes", holes },
 	};
