@@ -25,13 +25,14 @@
 #define DESCRIPTOR_SIZE 24u
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 #define MAX_FAILED 16
+#define MANY_RUNS 65536		/* 1.5 MiB of each context */
 #define HEADER_VERSION 8u	/* in disk_dump_header */
 #define SYSTEM_NAME 12u		/* utsname.sysname */
 
 struct slot { uint64_t page; uint8_t *data; };	/* page + 1; 0 empty */
 
 struct kdump {
-	kdump_ctx_t *original;
+	kdump_ctx_t *original;	/* while it is opened */
 	uint64_t read[SLOTS];	/* the page + 1 that was read last of those whose slot it is: exchanged without the lock */
 	struct slot cache[SLOTS];
 	GMutex cache_lock;
@@ -41,6 +42,8 @@ struct kdump {
 	GHashTable *bad;	/* pages that can't be read: each costs a context, so none is tried twice */
 	gint has_bad;
 	int set[MAX_SET];	/* what the library reads: the files of a split dump, or one */
+	uint64_t runs;		/* of pages, in all of them */
+	GMutex one;		/* where there are too many for several contexts */
 	gint failed;		/* contexts for other threads that could not be opened */
 	struct { uint64_t first, end; } pages[MAX_SET];	/* what each has of a split dump */
 	unsigned files;
@@ -181,30 +184,6 @@ static bool harmless(const struct file *file, const struct kdump_header *h)
 	       (notes.bad || !notes.n || !memmem(notes.p, notes.n, "VMCOREINFO", strlen("VMCOREINFO")));
 }
 
-static bool hide_notes(int fd, const struct kdump_header *h)
-{
-	static const uint8_t zeros[8], version[4] = { 2 };
-	const unsigned at = BLOCK + (h->is_64bit ? 0x38 : 0x28), length = h->is_64bit ? 8 : 4;	/* size_note */
-
-	return pwrite(fd, zeros, 1, SYSTEM_NAME) == 1 && (h->version < 4 || pwrite(fd, zeros, length, at) == (ssize_t)length) &&
-	       (h->version != 3 || pwrite(fd, version, sizeof(version), HEADER_VERSION) == (ssize_t)sizeof(version));
-}
-
-/* The file, as the library may see it: `ours` may be changed. -1 and *error: it can't be shown. The caller closes it. */
-static int shown(const struct file *file, bool ours, const struct kdump_header *h, GError **error)
-{
-	const bool as_it_is = harmless(file, h);
-	int fd = as_it_is || ours ? fcntl(file->fd, F_DUPFD_CLOEXEC, 0) : unpack_copy(file, error);
-
-	if (fd >= 0 && (as_it_is || hide_notes(fd, h)))
-		return fd;
-	if (error && !*error)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "kdump: a copy without its notes: %s", g_strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 static bool library_failed(struct kdump *k, const char *what, GError **error)
 {
 	const char *why = kdump_get_err(k->original);
@@ -227,6 +206,66 @@ static struct bytes bitmap(const struct image *image, const struct kdump_header 
 		blocks /= 2;
 	}
 	return file_slice(image->file, start * BLOCK, blocks * BLOCK);
+}
+
+/*
+ * Where in the bitmap, in bytes, the runs of pages end that are taken; its size: all are. Each run takes 24 bytes of every context of the
+ * library's, which a bitmap of ones and zeros in turn would make gigabytes.
+ */
+static size_t count_runs(struct bytes map, uint64_t *runs)
+{
+	unsigned last = 0;
+
+	*runs = 0;
+	for (size_t i = 0; i < map.n; i++) {
+		const unsigned byte = map.p[i];
+		*runs += (uint64_t)__builtin_popcount(byte & ~(byte << 1 | last));
+		last = byte >> 7;
+		if (*runs > MAX_RANGES)
+			return i + 1;
+	}
+	return map.n;
+}
+
+static bool write_zeros(int fd, uint64_t at, uint64_t length)
+{
+	static const uint8_t zeros[1 << 16];
+
+	while (length) {
+		ssize_t n = pwrite(fd, zeros, MIN(length, sizeof(zeros)), (off_t)at);
+		if (n <= 0)
+			return false;
+		at += (uint64_t)n;
+		length -= (uint64_t)n;
+	}
+	return true;
+}
+
+static bool hide_notes(int fd, const struct kdump_header *h)
+{
+	static const uint8_t version[4] = { 2 };
+	const unsigned at = BLOCK + (h->is_64bit ? 0x38 : 0x28), length = h->is_64bit ? 8 : 4;	/* size_note */
+
+	return write_zeros(fd, SYSTEM_NAME, 1) && (h->version < 4 || write_zeros(fd, at, length)) &&
+	       (h->version != 3 || pwrite(fd, version, sizeof(version), HEADER_VERSION) == (ssize_t)sizeof(version));
+}
+
+/* The file, as the library may see it. -1 and *error: it can't be shown. The caller closes it. */
+static int shown(const struct image *image, const struct kdump_header *h, uint64_t *runs, GError **error)
+{
+	const struct file *file = image->file;
+	const struct bytes map = bitmap(image, h, true);
+	const size_t end = count_runs(map, runs);
+	const bool as_it_is = harmless(file, h) && end == map.n, ours = image->container && file != image->container;
+	int fd = as_it_is || ours ? fcntl(file->fd, F_DUPFD_CLOEXEC, 0) : unpack_copy(file, error);
+
+	if (fd >= 0 && (as_it_is || (hide_notes(fd, h) && write_zeros(fd, (uint64_t)(map.p - file->map) + end, map.n - end))))
+		return fd;
+	if (error && !*error)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "kdump: a copy that can be read: %s", g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 static uint64_t count_bits(struct bytes map)
@@ -257,10 +296,12 @@ static uint64_t table_at(const struct kdump_header *h)
 }
 
 /* The file of a dump that isn't split. */
-static bool add_only(const struct file *file, bool ours, const struct kdump_header *h, struct kdump *k, GError **error)
+static bool add_only(const struct image *image, const struct kdump_header *h, struct kdump *k, GError **error)
 {
-	int fd = shown(file, ours, h, error);
+	uint64_t runs;
+	int fd = shown(image, h, &runs, error);
 
+	k->runs += runs;
 	if (fd >= 0)
 		k->set[k->files++] = fd;
 	return fd >= 0;
@@ -285,7 +326,7 @@ static bool add_part(int fd, const struct kdump_header *h, struct kdump *k)
 		struct bytes d = file_slice(file, table_at(&theirs) + i++ * DESCRIPTOR_SIZE + 8, 4);
 		safe = bytes_u32(&d) <= BLOCK;
 	}
-	safe = safe && !map.bad && add_only(file, false, &theirs, k, NULL);
+	safe = safe && !map.bad && add_only(&part, &theirs, k, NULL);
 	if (safe) {
 		k->pages[k->files - 1].first = theirs.start_pfn;
 		k->pages[k->files - 1].end = theirs.end_pfn;
@@ -472,6 +513,7 @@ static bool kdump_open(struct image *image, GError **error)
 
 	g_mutex_init(&k->lock);
 	g_mutex_init(&k->cache_lock);
+	g_mutex_init(&k->one);
 	k->idle = g_ptr_array_new();
 	k->bad = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	image->facts.format = "kdump";
@@ -484,7 +526,7 @@ static bool kdump_open(struct image *image, GError **error)
 								  ARCH_UNKNOWN;
 
 	if (!header.split) {
-		if (!add_only(image->file, image->file != image->container, &header, k, error))
+		if (!add_only(image, &header, k, error))
 			return false;
 	} else if (!add_part(image->file->fd, &header, k)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "kdump: a page descriptor tells of more than the %u bytes a page has", BLOCK);
@@ -514,6 +556,7 @@ static bool kdump_open(struct image *image, GError **error)
 			    "kdump: the page bitmap (%u blocks) names no page%s", header.bitmap_blocks, part ? part : "");
 		return false;
 	}
+	k->ready = g_steal_pointer(&k->original);
 	note_pages_beyond(image, &header);
 	image->facts.memory_total = count_bits(bitmap(image, &header, false)) * PAGE_SIZE;
 	if (header.notes && header.notes_size) {
@@ -544,6 +587,7 @@ static void kdump_close(struct image *image)
 	for (unsigned i = 0; i < SLOTS; i++)
 		g_free(k->cache[i].data);
 	g_mutex_clear(&k->cache_lock);
+	g_mutex_clear(&k->one);
 	g_mutex_clear(&k->lock);
 	g_free(k);
 }
@@ -608,14 +652,8 @@ static void keep(struct kdump *k, uint64_t pfn, const void *page)
 	g_mutex_unlock(&k->cache_lock);
 }
 
-/* What reads all of memory once comes by here as fast as the library. */
-static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
+static enum fault ask_library(struct kdump *k, uint64_t pfn, bool again, void *page)
 {
-	struct kdump *k = image->format_data;
-	const bool again = __atomic_exchange_n(&k->read[pfn % SLOTS], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
-
-	if (again && take_cached(k, pfn, page))
-		return FAULT_NONE;
 	kdump_ctx_t *ctx = borrow(k, pfn);
 	size_t length = PAGE_SIZE;
 
@@ -634,6 +672,22 @@ static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 	g_atomic_int_set(&k->has_bad, 1);
 	g_mutex_unlock(&k->lock);
 	return status == KDUMP_ERR_NODATA ? FAULT_NOT_IN_DUMP : FAULT_IMPLAUSIBLE;
+}
+
+/* What reads all of memory once comes by here as fast as the library. */
+static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
+{
+	struct kdump *k = image->format_data;
+	const bool again = __atomic_exchange_n(&k->read[pfn % SLOTS], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
+
+	if (again && take_cached(k, pfn, page))
+		return FAULT_NONE;
+	if (k->runs <= MANY_RUNS)
+		return ask_library(k, pfn, again, page);
+	g_mutex_lock(&k->one);
+	const enum fault fault = ask_library(k, pfn, again, page);
+	g_mutex_unlock(&k->one);
+	return fault;
 }
 
 const struct format format_kdump = {

@@ -78,7 +78,7 @@ end
 # What processes have together: each may have an eighth of what is left. Three are found again without a limit.
 together() {
 	rm -f "$work/tables.db"
-	status 3 "$memsieve" analyze -q -o "$work/tables.db" --limit rescue_tables=8 "$work/dumps/defect-truncated-full.raw" &&
+	status 3 "$memsieve" analyze -q -o "$work/tables.db" --limit rescue_tables=2 "$work/dumps/defect-truncated-full.raw" &&
 		ask tables "SELECT message FROM diagnostics" | grep -q 'of 2 of 4 processes some were found again' && ask tables "SELECT message FROM diagnostics WHERE fault = 'limit'" | grep -q rescue_tables
 }
 ok "rescue_tables of all processes together" together
