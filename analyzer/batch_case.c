@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "limit.h"
 #include "sandbox.h"
 
 #define MAX_WORDS 4096		/* of an error */
@@ -24,6 +26,7 @@ typedef bool (*case_work)(const struct batch *batch, void *data, FILE *to, GErro
 struct question {
 	const struct batch *batch;
 	struct sandbox_files files;
+	uint64_t seconds;	/* of processor time, at most */
 	case_work work;
 	void *data;
 };
@@ -33,12 +36,15 @@ static void answer(const struct question *q, int fd)
 	g_autofree char *kept = g_strdup_printf("--progress-fd=%d", fd);
 	g_autoptr(GError) error = NULL;
 	FILE *to = fdopen(fd, "w");
+	struct rlimit now;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Ctrl-C is for the batch, which waits for what was begun. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	sandbox_close_inherited((char *const []){ kept, NULL });
+	if (!getrlimit(RLIMIT_CPU, &now) && now.rlim_cur > q->seconds)
+		(void)setrlimit(RLIMIT_CPU, &(struct rlimit){ q->seconds, now.rlim_max });
 	(void)sandbox_confine(&q->files, false);
 	if (!to)
 		_exit(1);
@@ -59,6 +65,15 @@ static GString *listen(int fd)
 		if (n > 0)
 			g_string_append_len(said, buffer, n);
 	return said;
+}
+
+/* A case can be made that takes for ever: its tables may say what is to be checked of each row. */
+static uint64_t seconds_for(const char *path)
+{
+	struct stat st;
+	const uint64_t size = path && !stat(path, &st) && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+
+	return limit_for(merge_seconds, size);
 }
 
 enum end { DONE, TOLD, ENDED };
@@ -97,8 +112,9 @@ static GString *ask(const struct question *q, enum end *end, GError **error)
 		g_string_truncate(said, (gsize)(told - said->str));
 	} else {
 		*end = ENDED;
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the process that read its case ended: %s",
-			    WIFSIGNALED(status) ? g_strsignal(WTERMSIG(status)) : "without a word");
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the process that read its case ended: %s%s",
+			    WIFSIGNALED(status) ? g_strsignal(WTERMSIG(status)) : "without a word",
+			    WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? " (merge_seconds, merge_seconds_gib)" : "");
 	}
 	return said;
 }
@@ -195,7 +211,7 @@ static bool look_at(struct batch *batch, struct look l, GError **error)
 	for (; l.n; l.first++, l.n--) {		/* once, but for cases that end who reads them */
 		g_autoptr(GPtrArray) paths = cases_of(batch, &l);
 		g_autoptr(GError) why = NULL;
-		struct question q = { batch, { .cases = (char **)paths->pdata }, look, &l };
+		struct question q = { batch, { .cases = (char **)paths->pdata }, seconds_for(batch->case_path), look, &l };
 		enum end end;
 
 		if (!q.files.cases[0])
@@ -229,7 +245,8 @@ bool batch_case_look_again(struct batch *batch, struct batch_item *item)
 /* What is written into it. */
 static struct question writing(const struct batch *batch, case_work work, void *data, char *const *cases, const char *folder)
 {
-	return (struct question){ batch, { .cases = cases, .write = folder, .owned = batch->case_path }, work, data };
+	return (struct question){ batch, { .cases = cases, .write = folder, .owned = batch->case_path }, seconds_for(cases ? cases[0] : batch->case_path),
+				  work, data };
 }
 
 static bool merge(const struct batch *batch, void *data, FILE *to, GError **error)

@@ -138,9 +138,16 @@ static char *merge_script(const struct batch *batch, const struct slurm_options 
 
 	g_string_append_printf(s, "#SBATCH --output=slurm-merge-%%j.out\n"
 			       "# When all tasks are over: their cases into one. What failed is listed there, in the table failed_dumps.\n"
-			       "%s batch --merge-only --resume --format json --cases %s --case %s @batch.list\n"
-			       "status=$?\n"
-			       "[ $status = 3 ] || exit $status\n", quoted, where, out);
+			       "%s batch --merge-only --resume --format json --cases %s --case %s", quoted, where, out);
+	for (guint i = 0; i < batch->analyze_options->len; i++) {	/* merging has limits, too */
+		const char *option = g_ptr_array_index(batch->analyze_options, i);
+		g_autofree char *own = g_str_has_prefix(option, "--limit=") ? g_shell_quote(option) : NULL;
+		if (own)
+			g_string_append_printf(s, " %s", own);
+	}
+	g_string_append(s, " @batch.list\n"
+			"status=$?\n"
+			"[ $status = 3 ] || exit $status\n");
 	return g_string_free(s, FALSE);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "batch.h"
 #include "command.h"
+#include "limit.h"
 
 /* A worker's share of memory when nothing is said: what a dump of some gigabytes needs, with room. */
 #define WORKER_MEMORY (G_GUINT64_CONSTANT(1) << 30)
@@ -14,7 +15,7 @@
 struct batch_options {
 	char *case_path, *cases, *log_folder, *memory, *format, *status;
 	char *partition, *slurm_memory, *slurm_time;
-	char **analyze, **rules, **yara, **symbols;
+	char **analyze, **rules, **yara, **symbols, **limits;
 	int jobs, array_max;
 	gboolean resume, replace, merge_only, slurm, dry_run, json;
 };
@@ -103,6 +104,11 @@ static bool set_up(struct batch *batch, const struct batch_options *o, GError **
 	pass_on(batch, "--symbols", o->symbols);
 	for (char **a = o->analyze; a && *a; a++)
 		g_ptr_array_add(batch->analyze_options, g_strdup(*a));
+	for (char **l = o->limits; l && *l; l++) {
+		if (!limit_set(*l, error))
+			return false;
+		g_ptr_array_add(batch->analyze_options, g_strconcat("--limit=", *l, NULL));
+	}
 	return settle_jobs(batch, o, error);
 }
 
@@ -163,7 +169,7 @@ static int run_batch(const struct batch_options *o, char **arguments, int n, boo
 static void options_clear(struct batch_options *o)
 {
 	char *texts[] = { o->case_path, o->cases, o->log_folder, o->memory, o->format, o->status, o->partition, o->slurm_memory, o->slurm_time };
-	char **lists[] = { o->analyze, o->rules, o->yara, o->symbols };
+	char **lists[] = { o->analyze, o->rules, o->yara, o->symbols, o->limits };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_free(texts[i]);
@@ -207,6 +213,7 @@ static int run(int argc, char **argv)
 		{ "rules", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.rules, "as of analyze", "DIR" },
 		{ "yara", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.yara, "as of analyze", "FILE|DIR" },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.symbols, "as of analyze", "DIR" },
+		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.limits, "as of analyze; of merging, too", "NAME=VALUE" },
 		{ "analyze", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.analyze, "any other option of analyze, e.g. --analyze=--yara-scope=all", "OPTION" },
 		{ "format", 'f', 0, G_OPTION_ARG_STRING, &o.format, "table, or json: an object a line (default when piped)", "FORMAT" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "as --format=json", NULL },
