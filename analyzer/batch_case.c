@@ -199,7 +199,9 @@ static GPtrArray *cases_of(const struct batch *batch, const struct look *l)
 
 static void take_answer(struct batch_item *item, char said)
 {
-	item->found = strchr("cC", said) ? FOUND_IN_CASE : strchr("oO", said) ? FOUND_IN_OWN : strchr("pP", said) ? FOUND_IN_PART : FOUND_NOWHERE;
+	const char where = g_ascii_tolower(said);
+
+	item->found = where == IN_CASE ? FOUND_IN_CASE : where == IN_OWN ? FOUND_IN_OWN : where == IN_PART ? FOUND_IN_PART : FOUND_NOWHERE;
 	if (item->found != FOUND_NOWHERE)
 		item->state = g_ascii_isupper(said) ? BATCH_PARTIAL : BATCH_COMPLETE;
 }
