@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include "image.h"
 
-#define MAX_MAPPINGS 64
+#define MAX_MAPPINGS 128
 /* Of a sparse file: holes shorter than this are read, and so are longer ones where there are very many. */
 #define HOLE_MIN (UINT64_C(64) << 10)
 #define PARTS_MAX (1u << 22)	/* 64 MiB */
@@ -45,10 +45,6 @@ static void on_sigbus(int signal_number, siginfo_t *info, void *context)
 		if (file && at - (uintptr_t)file->map < file->size && replace(at, file))
 			return;
 	}
-	/* A library that maps the file itself (libkdumpfile) loses pages of its own mappings. */
-	for (int i = 0; i < MAX_MAPPINGS; i++)
-		if (mapped[i] && mapped[i]->mapped_elsewhere && replace(at, mapped[i]))
-			return;
 	signal(signal_number, SIG_DFL);
 	raise(signal_number);
 }

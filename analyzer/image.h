@@ -32,7 +32,6 @@ struct file {
 	uint64_t size;
 	GArray *parts;		/* of a sparse file: struct range, what is filled; else NULL */
 	volatile int lost;	/* pages that could not be read, set from the SIGBUS handler */
-	bool mapped_elsewhere;	/* a library maps the file too: faults outside our mapping are its lost pages */
 };
 
 /* Bytes [start, start + length), of physical memory or of a file. */

@@ -144,21 +144,6 @@ static struct file *output_finish(struct output *o, GError **error)
 	return file_adopt(o->fd, o->path, error);
 }
 
-int unpack_copy(const struct file *file, GError **error)
-{
-	struct output o;
-
-	if (!output_open(&o, file->path, file->size, error))
-		return -1;
-	o.limit = file->size;
-	if (output_write(&o, 0, file->map, file->size, error) && !ftruncate(o.fd, (off_t)file->size))
-		return o.fd;
-	if (error && !*error)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s (TMPDIR): %s", o.directory, g_strerror(errno));
-	close(o.fd);
-	return -1;
-}
-
 static struct archive *archive_open(const struct file *packed)
 {
 	const struct archive_kind *kind = archive_kind_of(packed);

@@ -25,8 +25,6 @@
  * archive was looked at.
  */
 struct file *unpack(struct file *packed, char **damage, char **bound, GError **error);
-/* A copy of all of the file, without a name: of one that is to be changed before somebody reads it. Returns a descriptor; -1 and *error: there is no room. */
-int unpack_copy(const struct file *file, GError **error);
 /* The most bytes that may come out of so many packed ones. */
 uint64_t unpack_bound(uint64_t packed_size);
 #endif

@@ -18,13 +18,6 @@
 #define MAX_PAGES 16		/* of each range */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_suppressions(void);
-
-/* libkdumpfile keeps some of what it allocates. */
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libkdumpfile";
-}
 
 static volatile uint8_t sink;
 

@@ -12,13 +12,6 @@
 
 static char *folder;
 
-/* libkdumpfile keeps some of what it allocates. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libkdumpfile";
-}
-
 static char *path_of(const char *name)
 {
 	return g_build_filename(folder, name, NULL);

@@ -366,7 +366,7 @@ static GByteArray *with_note(GByteArray *a, const char *name, const char *text, 
 	return a;
 }
 
-/* Notes that a guest or whoever wrote the file may lead libkdumpfile astray with: the dump is read as without them. */
+/* Notes that a guest or whoever wrote the file leads readers astray with: the dump is read as without them. */
 START_TEST(kdump_notes)
 {
 	static const char *const texts[] = { "PAGESIZE=256\n", "PAGESIZE=1073741824\n", "\n\n=x\n=", "OSRELEASE=5\nSYMBOL(a.b)=1\n" };
@@ -402,20 +402,10 @@ static size_t most_memory(void)
 	return (size_t)usage.ru_maxrss * 1024;
 }
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-/* Of each of two bitmaps. The library's memory grows by small pieces, and the sanitizer's realloc copies all of it each time. */
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define RUN_BLOCKS 1
-#else
-#define RUN_BLOCKS 1024
-#endif
-
-/* Every other page, of 128 GiB: each run of pages takes memory here and in the library. */
+/* Every other page, of 128 GiB: each run of pages takes memory. */
 START_TEST(kdump_runs)
 {
-	const unsigned blocks = RUN_BLOCKS;
+	const unsigned blocks = 1024;		/* of each of two bitmaps */
 	GByteArray *a = sample_kdump();
 
 	put_le(a, 0x1b4, 2 * blocks, 4);
