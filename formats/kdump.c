@@ -381,7 +381,8 @@ static bool kdump_open(struct image *image, GError **error)
 		g_autofree char *part = header.split ? g_strdup_printf(" from start_pfn %" G_GUINT64_FORMAT " up to end_pfn %" G_GUINT64_FORMAT
 								       ", which a split dump's part (split is not 0) has", header.start_pfn, header.end_pfn) : NULL;
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-			    "kdump: the page bitmap (%u blocks) names no page%s", header.bitmap_blocks, part ? part : "");
+			    "kdump: the page bitmap (%u blocks) names no page%s%s", header.bitmap_blocks, image->bytes_missing ? " whose descriptor and data are in the file" : "",
+			    part ? part : "");
 		return false;
 	}
 	note_pages_beyond(image, &header);
