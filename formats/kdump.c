@@ -10,11 +10,9 @@
  *
  * Flattened streams were rearranged before this reader sees them (unpack.h).
  */
-#include <fcntl.h>
 #include <lzo/lzo1x.h>
 #include <snappy-c.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 #include "cpu_notes.h"
@@ -26,7 +24,9 @@
 #define MAX_SET FIXED_kdump_files		/* files of a split dump */
 #define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
-#define RANK_BYTES 16u		/* of a bitmap, between counts of what came before */
+#define RANK_BYTES 32u		/* of a bitmap, between counts of what came before */
+
+#define RANK_BITS (8 * RANK_BYTES)
 
 enum { PACKED_ZLIB = 0x01, PACKED_LZO = 0x02, PACKED_SNAPPY = 0x04, PACKED_ZSTD = 0x20 };	/* page_desc's flags */
 
@@ -37,7 +37,7 @@ struct part {
 	struct file *file;
 	bool own;
 	struct bytes map;		/* which pages of the machine's have a descriptor */
-	GArray *ranks;			/* uint64_t: descriptors before each RANK_BYTES of the map */
+	GArray *ranks;			/* uint64_t: descriptors before each RANK_BYTES of the map, from that of `first` on */
 	uint64_t table, first, end;	/* where the descriptors stand; they are of these pages */
 };
 
@@ -80,7 +80,7 @@ static bool header_error(GError **error, const char *field, uint64_t at, uint64_
 }
 
 /* kdump_sub_header. Its 32-bit form, as written on i386, aligns 64-bit numbers to 4 bytes. */
-static bool read_sub_header(struct image *image, struct kdump_header *h, GError **error)
+static bool read_sub_header(const struct image *image, struct kdump_header *h, GError **error)
 {
 	struct bytes sub = file_slice(image->file, BLOCK, BLOCK);
 	const bool wide = h->is_64bit;
@@ -105,7 +105,7 @@ static bool read_sub_header(struct image *image, struct kdump_header *h, GError 
 		: header_error(error, "max_mapnr", wide ? 0x1b8 : 0x1ac, h->max_pfn, (uint64_t)h->bitmap_blocks * BLOCK * 8);
 }
 
-static bool read_header(struct image *image, struct kdump_header *h, GError **error)
+static bool read_header(const struct image *image, struct kdump_header *h, GError **error)
 {
 	struct bytes b = file_slice(image->file, 0, MIN(image->file->size, 2 * BLOCK));
 	uint32_t wide = (uint32_t)bytes_at(&b, 0x1ac, 4), narrow = (uint32_t)bytes_at(&b, 0x1a0, 4);
@@ -145,24 +145,18 @@ static bool read_header(struct image *image, struct kdump_header *h, GError **er
  * The page bitmaps: the first has the pages of the machine, the second those of the
  * dump; dumps too small for two have one.
  */
-static struct bytes bitmap(const struct image *image, const struct kdump_header *h, bool second)
+static uint64_t bitmap_bytes(const struct kdump_header *h)
 {
-	uint64_t blocks = h->bitmap_blocks, start = 1 + (uint64_t)h->sub_blocks;
+	const uint64_t bytes = (uint64_t)h->bitmap_blocks * BLOCK;
 
-	if (h->max_pfn <= blocks * BLOCK * 8 / 2) {
-		start += second ? blocks / 2 : 0;
-		blocks /= 2;
-	}
-	return file_slice(image->file, start * BLOCK, blocks * BLOCK);
+	return h->max_pfn <= bytes * 8 / 2 ? (uint64_t)h->bitmap_blocks / 2 * BLOCK : bytes;
 }
 
-static uint64_t count_bits(struct bytes map)
+static struct bytes bitmap(const struct image *image, const struct kdump_header *h, bool second)
 {
-	uint64_t n = 0;
+	const uint64_t bytes = bitmap_bytes(h), before = second && bytes < (uint64_t)h->bitmap_blocks * BLOCK ? bytes : 0;
 
-	for (; map.n; map.p++, map.n--)
-		n += (uint64_t)__builtin_popcount(*map.p);
-	return n;
+	return file_slice(image->file, (1 + (uint64_t)h->sub_blocks) * BLOCK + before, MIN(bytes, limit(kdump_bitmap)));
 }
 
 static uint64_t table_at(const struct kdump_header *h)
@@ -215,10 +209,11 @@ static void add_part(struct kdump *k, struct file *file, bool own, struct bytes 
 	uint64_t n = 0;
 
 	*part = (struct part){ file, own, map, g_array_new(FALSE, FALSE, sizeof(n)), table_at(h), h->start_pfn, MIN(h->end_pfn, (uint64_t)map.n * 8) };
-	for (uint64_t at = 0; at < map.n; at += RANK_BYTES) {
-		const uint64_t start = at * 8, stop = MIN(at + RANK_BYTES, map.n) * 8;
+	for (uint64_t at = part->first; at < part->end; ) {
+		const uint64_t next = MIN((at / RANK_BITS + 1) * RANK_BITS, part->end);
 		g_array_append_val(part->ranks, n);
-		n += count_between(map, CLAMP(part->first, start, stop), CLAMP(part->end, start, stop));
+		n += count_between(map, at, next);
+		at = next;
 	}
 }
 
@@ -227,36 +222,22 @@ static struct descriptor descriptor_of(const struct part *part, uint64_t pfn)
 {
 	if (pfn < part->first || pfn >= part->end || !has_bit(part->map, pfn))
 		return (struct descriptor){ .bad = true };
-	const uint64_t block = pfn / 8 / RANK_BYTES, start = MAX(block * RANK_BYTES * 8, part->first);
-	return descriptor_at(part->file, part->table, g_array_index(part->ranks, uint64_t, block) + count_between(part->map, start, pfn));
+	const uint64_t block = pfn / RANK_BITS, before = g_array_index(part->ranks, uint64_t, block - part->first / RANK_BITS);
+	return descriptor_at(part->file, part->table, before + count_between(part->map, MAX(block * RANK_BITS, part->first), pfn));
 }
 
-/* Another file of a split dump, of the same machine and time. Takes the descriptor over where it is one. */
-static bool add_other(int fd, const struct kdump_header *h, struct kdump *k)
+/* Is the file another one of the same split dump: the same machine at the same time, other pages? */
+static bool fits(const struct image *other, const struct image *image, const struct kdump *k, const struct kdump_header *h, struct kdump_header *theirs)
 {
 	g_autoptr(GError) error = NULL;
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	struct file *file = own >= 0 ? file_adopt(own, "part", &error) : NULL;
-	struct image part = { .file = file };
-	struct kdump_header theirs = { 0 };
-	bool fits = file && read_header(&part, &theirs, &error) && theirs.is_64bit == h->is_64bit && theirs.sub_blocks == h->sub_blocks &&
-		    theirs.bitmap_blocks == h->bitmap_blocks && theirs.max_pfn == h->max_pfn && theirs.split;
 
-	if (!fits) {
-		file_close(file);
+	if (!read_header(other, theirs, &error) || memcmp(other->file->map, image->file->map, 0x1a8) || !theirs->split ||
+	    theirs->is_64bit != h->is_64bit || theirs->sub_blocks != h->sub_blocks || theirs->bitmap_blocks != h->bitmap_blocks || theirs->max_pfn != h->max_pfn)
 		return false;
-	}
-	add_part(k, file, true, bitmap(&part, &theirs, true), &theirs);
-	close(fd);
+	for (unsigned i = 0; i < k->files; i++)
+		if (theirs->start_pfn < k->parts[i].end && k->parts[i].first < theirs->end_pfn)
+			return false;
 	return true;
-}
-
-/* Is the file one of the same split dump: the same machine at the same time? */
-static bool same_dump(int fd, const struct image *image)
-{
-	uint8_t head[0x1a8];
-
-	return pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head, image->file->map, sizeof(head));
 }
 
 /* The other files of a split dump lie beside it and differ in a number within the name. */
@@ -286,9 +267,13 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 			break;
 		}
 		g_autofree char *full = g_build_filename(folder, other, NULL);
-		int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd >= 0 && !(same_dump(fd, image) && add_other(fd, h, k)))
-			close(fd);
+		struct file *file = file_open(full, NULL);
+		struct image part = { .file = file };
+		struct kdump_header theirs = { 0 };
+		if (file && fits(&part, image, k, h, &theirs))
+			add_part(k, file, true, bitmap(&part, &theirs, true), &theirs);
+		else
+			file_close(file);
 	}
 	if (dir)
 		g_dir_close(dir);
@@ -377,16 +362,21 @@ static bool kdump_open(struct image *image, GError **error)
 	if (header.split)
 		find_set(image, k, &header);
 	add_ranges(image, k, &header);
+	const bool cut = bitmap_bytes(&header) > limit(kdump_bitmap);
 	if (!image->segments->len) {
 		g_autofree char *part = header.split ? g_strdup_printf(" from start_pfn %" G_GUINT64_FORMAT " up to end_pfn %" G_GUINT64_FORMAT
 								       ", which a split dump's part (split is not 0) has", header.start_pfn, header.end_pfn) : NULL;
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
-			    "kdump: the page bitmap (%u blocks) names no page%s%s", header.bitmap_blocks, image->bytes_missing ? " whose descriptor and data are in the file" : "",
-			    part ? part : "");
+			    "kdump: the page bitmap (%u blocks%s) names no page%s%s", header.bitmap_blocks, cut ? ", more than are read: kdump_bitmap" : "",
+			    image->bytes_missing ? " whose descriptor and data are in the file" : "", part ? part : "");
 		return false;
 	}
 	note_pages_beyond(image, &header);
-	image->facts.memory_total = count_bits(bitmap(image, &header, false)) * PAGE_SIZE;
+	if (cut)
+		image_note(image, FAULT_LIMIT, (uint64_t)k->parts[0].map.n * 8 * PAGE_SIZE, "kdump header: bitmap_blocks is %u: more than the first %" G_GSIZE_FORMAT
+			   " bytes of the page bitmap are not read (kdump_bitmap)", header.bitmap_blocks, k->parts[0].map.n);
+	const struct bytes all = bitmap(image, &header, false);
+	image->facts.memory_total = count_between(all, 0, (uint64_t)all.n * 8) * PAGE_SIZE;
 	if (header.notes_size)
 		cpu_notes_read(image, file_slice(image->file, header.notes, header.notes_size));
 	if (image->facts.cpus)

@@ -63,6 +63,7 @@ done <<-end
 	lime_ranges format-avml more than 1 ranges
 	avml_chunks format-avml more than 1 chunks
 	kdump_ranges format-kdump more than 1 ranges
+	kdump_bitmap format-kdump kdump_bitmap
 	lime_ranges format-lime more than 1 ranges
 	hibernation_runs format-hibernation more than 1 runs
 	vmrs_objects format-vmrs more than 1 tables

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "format_samples.h"
 #include "image.h"
@@ -106,7 +107,7 @@ static bool noted(const struct image *image, const char *word)
 }
 
 /* Pages 1, 2 and 8, as the crash dump samples have them. */
-static void has_128(struct image *image)
+G_GNUC_UNUSED static void has_128(struct image *image)
 {
 	HAS_RANGES(image, 1, 2, 8, 1);
 	has_page(image, 1, 1);
@@ -115,6 +116,15 @@ static void has_128(struct image *image)
 	lacks_page(image, 0);
 	lacks_page(image, 3);
 	lacks_page(image, 9);
+}
+
+/* The most that this process has had of it so far, in bytes. */
+G_GNUC_UNUSED static size_t most_memory(void)
+{
+	struct rusage usage;
+
+	ck_assert(!getrusage(RUSAGE_SELF, &usage));
+	return (size_t)usage.ru_maxrss * 1024;
 }
 
 struct test_case { const char *name; const TTest *test; };
