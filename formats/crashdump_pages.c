@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "crashdump.h"
+#include "limit.h"
 
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)	/* 52 bits of physical address */
 #define RUNS_SIZE 700				/* PhysicalMemoryBlockBuffer */
@@ -151,6 +152,19 @@ static void settle_order(struct crashdump *dump, struct run *runs, unsigned n)
 		     "page-table root where runs sorted by address put it", dump->is_64bit ? 0x98 : 0x6c);
 }
 
+/* False: that is one range more than are taken. */
+static bool add_pages(struct crashdump *dump, uint64_t pfn, uint64_t pages, uint64_t offset)
+{
+	struct image *image = dump->image;
+
+	image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, pages * PAGE_SIZE, offset);
+	if (image->segments->len <= limit32(crashdump_ranges))
+		return true;
+	g_array_set_size(image->segments, limit32(crashdump_ranges));
+	image_note(image, FAULT_LIMIT, pfn * PAGE_SIZE, "crash dump: more than %u ranges: the rest is left out", limit32(crashdump_ranges));
+	return false;
+}
+
 /* How many pages the runs have, those that several have counted once. */
 static uint64_t distinct_pages(const struct run *runs, unsigned n)
 {
@@ -232,6 +246,17 @@ static uint64_t count_bits(struct bytes bytes)
 	return n;
 }
 
+static uint64_t bytes_for(uint64_t bits)
+{
+	return bits / 8 + !!(bits & 7);
+}
+
+/* As much of a bitmap of so many bits as is read. */
+static struct bytes map_of(const struct crashdump *dump, uint64_t start, uint64_t bits)
+{
+	return file_slice(dump->image->file, start, MIN(bytes_for(bits), limit(crashdump_bitmap)));
+}
+
 /*
  * Windows 8 and later write 64-bit fields (_SUMMARY_DUMP: FirstPage 0x20, Pages
  * 0x28, bits 0x30, the map at 0x38), on 32-bit machines too. Before, DumpType 2 had
@@ -257,8 +282,8 @@ static struct bitmap bitmap_header(struct crashdump *dump)
 	b.pages = bytes_at(&head, 0x14, 4);
 	b.start = dump->header_size + (dump->is_64bit ? 0x28 : 0x20);
 	if (dump->is_64bit) {
-		struct bytes packed = file_slice(dump->image->file, dump->header_size + 0x24, (b.bits + 7) / 8);
-		struct bytes aligned = file_slice(dump->image->file, b.start, (b.bits + 7) / 8);
+		struct bytes packed = map_of(dump, dump->header_size + 0x24, b.bits);
+		struct bytes aligned = map_of(dump, b.start, b.bits);
 		if (!packed.bad && count_bits(packed) == b.pages && (aligned.bad || count_bits(aligned) != b.pages))
 			b.start = dump->header_size + 0x24;
 	}
@@ -275,7 +300,7 @@ static bool unsigned_bitmap(struct crashdump *dump)
 
 	if (b.first <= b.start || b.first >= size || b.first & PAGE_MASK || !b.bits || b.bits > (b.first - b.start) * 8)
 		return false;
-	return b.pages && count_bits(file_slice(dump->image->file, b.start, (b.bits + 7) / 8)) == b.pages;
+	return b.pages && count_bits(map_of(dump, b.start, b.bits)) == b.pages;
 }
 
 static bool signed_bitmap(struct crashdump *dump)
@@ -294,9 +319,9 @@ bool crashdump_is_bitmap(struct crashdump *dump)
 static bool shows_root(struct crashdump *dump, uint64_t start, uint64_t bits, uint64_t first)
 {
 	uint64_t root = dump->image->facts.dtb.v / PAGE_SIZE;
-	struct bytes map = file_slice(dump->image->file, start, root / 8 + 1);
+	struct bytes map = map_of(dump, start, root + 1);
 
-	if (!root || map.bad || root >= bits || root / 8 >= first - MIN(start, first) || !(map.p[root / 8] >> (root & 7) & 1))
+	if (!root || map.bad || root / 8 >= map.n || root >= bits || root / 8 >= first - MIN(start, first) || !(map.p[root / 8] >> (root & 7) & 1))
 		return false;
 	uint64_t before = count_bits((struct bytes){ map.p, root / 8, false }) +
 			  (uint64_t)__builtin_popcount(map.p[root / 8] & ((1u << (root & 7)) - 1));
@@ -332,7 +357,7 @@ static void settle_first(struct crashdump *dump, struct bitmap *b)
 	for (size_t i = 0; i < G_N_ELEMENTS(sizes) && !by_root; i++) {
 		if (!sizes[i] || sizes[i] / 8 >= size - b->start)
 			continue;
-		uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (sizes[i] + 7) / 8));
+		uint64_t pages = count_bits(map_of(dump, b->start, sizes[i]));
 		uint64_t ends[] = { b->first, (b->start + sizes[i] / 8 + PAGE_MASK) & ~(uint64_t)PAGE_MASK, size - MIN(pages, size / PAGE_SIZE) * PAGE_SIZE };
 		for (size_t k = 0; k < G_N_ELEMENTS(ends) && !by_root; k++) {
 			by_root = shows_root(dump, b->start, sizes[i], ends[k]);
@@ -366,8 +391,8 @@ static void settle_bits(struct crashdump *dump, struct bitmap *b)
 			     G_GINT64_MODIFIER "x: so many bits are read", b->bits_field, b->bits, end);
 		b->bits = end;
 	}
-	uint64_t pages = count_bits(file_slice(dump->image->file, b->start, (b->bits + 7) / 8));
-	uint64_t more = count_bits(file_slice(dump->image->file, b->start, room / 8));
+	uint64_t pages = count_bits(map_of(dump, b->start, b->bits));
+	uint64_t more = count_bits(map_of(dump, b->start, room));
 	if (more == pages || (more != b->pages && !pages_end(dump, b->first + more * PAGE_SIZE)) || pages_end(dump, b->first + pages * PAGE_SIZE))
 		return;
 	image_remark(dump->image, 0, "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER "x, up to the first page 0x%" G_GINT64_MODIFIER
@@ -428,8 +453,13 @@ static bool check_bitmap(struct crashdump *dump, struct bitmap *b, GError **erro
 				   b->bits_field, b->bits, room);
 		b->bits = room;
 	}
-	if (b->bits > MAX_PFN)
-		b->bits = MAX_PFN;
+	if (bytes_for(b->bits) > limit(crashdump_bitmap)) {
+		image_note(image, FAULT_LIMIT, limit(crashdump_bitmap) * 8 * PAGE_SIZE,
+			   "crash dump bitmap header: BitmapSize at 0x%x is 0x%" G_GINT64_MODIFIER "x: bits beyond the first %" G_GUINT64_FORMAT
+			   " bytes are not read (crashdump_bitmap)", b->bits_field, b->bits, limit(crashdump_bitmap));
+		b->bits = limit(crashdump_bitmap) * 8;
+	}
+	b->bits = MIN(b->bits, MAX_PFN);
 	return true;
 }
 
@@ -443,9 +473,10 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 			     dump->header_size);
 	if (!check_bitmap(dump, &b, error))
 		return false;
-	struct bytes map = file_slice(image->file, b.start, (b.bits + 7) / 8);
+	struct bytes map = map_of(dump, b.start, b.bits);
 	uint64_t offset = b.first, i = 0;
-	while (i < b.bits && offset < image->file->size) {
+	bool all = true;
+	while (all && i < b.bits && offset < image->file->size) {
 		uint64_t word = 0;
 		if (!(i & 63) && b.bits - i >= 64)
 			memcpy(&word, map.p + i / 8, 8);
@@ -460,10 +491,10 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 		uint64_t start = i;
 		while (i < b.bits && map.p[i / 8] >> (i & 7) & 1)
 			i += !(i & 7) && map.p[i / 8] == 0xff && b.bits - i >= 8 ? 8 : 1;
-		image_add_range(image, (pa_t){ start * PAGE_SIZE }, (i - start) * PAGE_SIZE, offset);
+		all = add_pages(dump, start, i - start, offset);
 		offset += (i - start) * PAGE_SIZE;
 	}
-	/* Past the end of the file nothing can be had: count what is missing, without ranges. */
+	/* Past the end of the file nothing can be had: count what is missing, without ranges. Past the last range that is taken, what is there. */
 	uint64_t missing = 0, first_missing = 0;
 	for (; i < b.bits && i & 7; i++)
 		if (map.p[i / 8] >> (i & 7) & 1 && !missing++)
@@ -474,7 +505,10 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 			first_missing = i;
 		missing += n;
 	}
-	if (missing) {
+	if (!all) {
+		offset += missing * PAGE_SIZE;
+		missing = 0;
+	} else if (missing) {
 		if (!image->bytes_missing)
 			image->first_missing = first_missing * PAGE_SIZE;
 		image->bytes_missing += missing * PAGE_SIZE;
@@ -574,10 +608,10 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 				   i, run.base, run.pages);
 			break;
 		}
-		image_add_range(image, (pa_t){ run.base * PAGE_SIZE }, run.pages * PAGE_SIZE, offset);
+		const bool all = add_pages(dump, run.base, run.pages, offset);
 		offset += run.pages * PAGE_SIZE;
 		pages += run.pages;
-		if (pages > MAX_PFN)
+		if (!all || pages > MAX_PFN)
 			break;
 	}
 	if (!image->segments->len) {

@@ -42,7 +42,7 @@ if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
-make_samples defect-truncated-full format-avml format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
+make_samples defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
 needs python3
 (cd "$work/dumps" && python3 -c 'import zipfile
 with zipfile.ZipFile("zipped.raw", "w") as z:
@@ -62,6 +62,9 @@ while read -r name sample words; do
 done <<-end
 	lime_ranges format-avml more than 1 ranges
 	avml_chunks format-avml more than 1 chunks
+	crashdump_bitmap format-bitmap-full crashdump_bitmap
+	crashdump_ranges format-bitmap-full more than 1 ranges
+	crashdump_ranges format-complete more than 1 ranges
 	kdump_ranges format-kdump more than 1 ranges
 	kdump_bitmap format-kdump kdump_bitmap
 	lime_ranges format-lime more than 1 ranges

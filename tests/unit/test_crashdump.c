@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The crash dump reader against tiny dumps of every type, whole and with each lie. */
 #include "format_checks.h"
+#include "limit.h"
 
 START_TEST(full_dump)
 {
@@ -288,6 +289,44 @@ START_TEST(bitmap_dump)
 }
 END_TEST
 
+/* A file of holes whose bitmap would be of petabytes, and a range for every other page. */
+START_TEST(bitmap_sparse)
+{
+	const uint64_t bytes = UINT64_C(1) << 36;		/* 64 GiB */
+	GByteArray *a = sample_bitmap64();
+	g_autofree char *path = path_of("sparse.dmp");
+
+	put_le(a, 0x2020, 0x3000 + bytes, 8);
+	put_le(a, 0x2030, bytes * 8, 8);
+	put_le(a, 0x203f, 0x80, 1);		/* page 63 */
+	g_byte_array_set_size(a, 0x3000);
+	write_as("sparse.dmp", a);
+	ck_assert(!truncate(path, (off_t)(0x3000 + bytes + 16 * PAGE_SIZE)));
+	ck_assert(limit_set("crashdump_bitmap=16777216", NULL));
+	struct image *image = image_open(path, false, NULL);
+	HAS_RANGES(image, 1, 2, 8, 1, 63, 1);
+	ck_assert(noted(image, "crashdump_bitmap"));
+	image_close(image);
+
+	ck_assert(limit_set("crashdump_bitmap=7", NULL));	/* no further than that, though the rest of the last bits are set */
+	image = image_open(path, false, NULL);
+	HAS_RANGES(image, 1, 2, 8, 1);
+	ck_assert(noted(image, "crashdump_bitmap"));
+	image_close(image);
+
+	ck_assert(limit_set("crashdump_ranges=1", NULL));
+	image = opened(sample_bitmap64());
+	HAS_RANGES(image, 1, 2);
+	ck_assert(noted(image, "more than 1 ranges"));
+	ck_assert_uint_eq(image->bytes_missing, 0);
+	image_close(image);
+	image = opened(sample_rdmp());
+	HAS_RANGES(image, 1, 2);
+	ck_assert(noted(image, "more than 1 ranges"));
+	image_close(image);
+}
+END_TEST
+
 START_TEST(range_table_dump)
 {
 	struct image *image = opened(sample_rdmp());
@@ -415,7 +454,7 @@ END_TEST
 int main(void)
 {
 	const struct test_case cases[] = {
-		{ "full dump", full_dump }, { "full dump lies", full_dump_lies }, { "bitmap dump", bitmap_dump },
+		{ "full dump", full_dump }, { "full dump lies", full_dump_lies }, { "bitmap dump", bitmap_dump }, { "bitmap sparse", bitmap_sparse },
 		{ "range table dump", range_table_dump }, { "triage dump", triage_dump },
 	};
 
