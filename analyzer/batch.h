@@ -8,6 +8,7 @@
  */
 #ifndef MEMSIEVE_BATCH_H
 #define MEMSIEVE_BATCH_H
+#include <stdio.h>
 #include <sys/types.h>
 #include "merge.h"
 #include "pipeline.h"
@@ -64,6 +65,14 @@ struct batch_counts batch_count(const struct batch *batch);
 enum outcome batch_outcome(const struct batch *batch);
 /* A file of the batch's folder: NAME and a suffix. The caller frees. */
 char *batch_file(const struct batch *batch, const struct batch_item *item, const char *suffix);
+
+/* ---- batch_ask.c: what is in files that may be hostile is asked of processes of their own */
+
+/* In the child, which is to confine itself before it reads: what it answers it writes to `to`. */
+typedef void (*batch_answer)(void *question, FILE *to);
+/* What it answered until it ended, of which a part may be missing then, or had said `most` bytes; *status is waitpid()'s.
+ * The caller frees. NULL and *error: there is no process. */
+GString *batch_ask(batch_answer answer, void *question, gsize most, int *status, GError **error);
 
 /* ---- batch_case.c: cases are read and written by processes of their own, confined */
 

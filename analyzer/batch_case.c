@@ -4,14 +4,11 @@
  * it may be its prey: each time it is a process of its own, confined, that answers in bytes which can say nothing else.
  */
 #include "batch.h"
-#include <errno.h>
-#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include "limit.h"
 #include "sandbox.h"
 
@@ -31,40 +28,22 @@ struct question {
 	void *data;
 };
 
-static void answer(const struct question *q, int fd)
+static void answer(void *question, FILE *to)
 {
-	g_autofree char *kept = g_strdup_printf("--progress-fd=%d", fd);
+	const struct question *q = question;
 	g_autoptr(GError) error = NULL;
-	FILE *to = fdopen(fd, "w");
 	struct rlimit now;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Ctrl-C is for the batch, which waits for what was begun. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	sandbox_close_inherited((char *const []){ kept, NULL });
 	if (!getrlimit(RLIMIT_CPU, &now) && now.rlim_cur > q->seconds)
 		(void)setrlimit(RLIMIT_CPU, &(struct rlimit){ q->seconds, now.rlim_max });
 	(void)sandbox_confine(&q->files, false);
-	if (!to)
-		_exit(1);
 	if (q->work(q->batch, q->data, to, &error))
 		fputc(SAYS_DONE, to);
 	else
 		fprintf(to, "%c%d %s", SAYS_WHY, error ? error->code : MEMSIEVE_ERROR_STORE, error ? error->message : "?");
-	_exit(fclose(to) ? 1 : 0);
-}
-
-static GString *listen(int fd)
-{
-	GString *said = g_string_new(NULL);
-	char buffer[4096];
-	ssize_t n;
-
-	while (said->len < MAX_ANSWER && ((n = read(fd, buffer, sizeof(buffer))) > 0 || (n < 0 && errno == EINTR)))
-		if (n > 0)
-			g_string_append_len(said, buffer, n);
-	return said;
 }
 
 /* A case can be made that takes for ever: its tables may say what is to be checked of each row. */
@@ -79,28 +58,14 @@ static uint64_t seconds_for(const char *path)
 enum end { DONE, TOLD, ENDED };
 
 /* What was answered before the end, and which it was: it is done, *error says why it can't be, or the process just ended, and *error says so. */
-static GString *ask(const struct question *q, enum end *end, GError **error)
+static GString *ask(struct question *q, enum end *end, GError **error)
 {
-	int pipes[2] = { -1, -1 }, status = 0;
-	pid_t child;
+	int status;
+	GString *said = batch_ask(answer, q, MAX_ANSWER, &status, error);
 
 	*end = TOLD;
-	fflush(NULL);
-	child = pipe2(pipes, O_CLOEXEC) ? -1 : fork();
-	if (!child)
-		answer(q, pipes[1]);
-	if (child < 0) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no process to read cases: %s", g_strerror(errno));
-		for (int i = 0; i < 2 && pipes[i] >= 0; i++)
-			close(pipes[i]);
+	if (!said)
 		return g_string_new(NULL);
-	}
-	close(pipes[1]);
-	GString *said = listen(pipes[0]);
-	close(pipes[0]);
-	kill(child, SIGKILL);	/* it has answered, or never will */
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
 	char *told = memchr(said->str, SAYS_WHY, said->len), *words = NULL;
 	if (said->len && said->str[said->len - 1] == SAYS_DONE) {
 		*end = DONE;

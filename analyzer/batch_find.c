@@ -2,14 +2,8 @@
 /* Which dumps a batch is of. */
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "batch.h"
 #include "format.h"
 #include "limit.h"
@@ -123,39 +117,21 @@ static enum answer look_at(const char *path)
 	return dump ? YES : packed_dump(path);
 }
 
-/* In the child: an answer for each file from `first` on. */
-static void answer_all(const GPtrArray *names, guint first, int to)
+struct question { const GPtrArray *names; guint first; };
+
+/* An answer for each file from `first` on: whoever wrote them may have written them for who looks. */
+static void answer_all(void *question, FILE *to)
 {
+	const struct question *q = question;
 	AUTO(sandbox) sandbox = sandbox_create();
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (guint i = first; i < names->len; i++)
-		sandbox_read(sandbox, g_ptr_array_index(names, i));
+	for (guint i = q->first; i < q->names->len; i++)
+		sandbox_read(sandbox, g_ptr_array_index(q->names, i));
 	(void)sandbox_enter(sandbox, false);
-	for (guint i = first; i < names->len; i++) {
-		char answer = (char)look_at(g_ptr_array_index(names, i));
-		if (write(to, &answer, 1) != 1)
-			_exit(1);
+	for (guint i = q->first; i < q->names->len; i++) {
+		fputc(look_at(g_ptr_array_index(q->names, i)), to);
+		fflush(to);	/* what ends us now is the next file */
 	}
-	_exit(0);
-}
-
-/* A child that answers for the files from `first` on: whoever wrote them may have written them for who looks. Returns what to read, or -1. */
-static int ask(const GPtrArray *names, guint first, pid_t *child, GError **error)
-{
-	int pipes[2] = { -1, -1 };
-
-	fflush(NULL);
-	*child = pipe2(pipes, O_CLOEXEC) ? -1 : fork();
-	if (!*child)
-		answer_all(names, first, pipes[1]);
-	if (*child < 0)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no process to look at the files: %s", g_strerror(errno));
-	if (pipes[1] >= 0)
-		close(pipes[1]);
-	if (*child < 0 && pipes[0] >= 0)
-		close(pipes[0]);
-	return *child < 0 ? -1 : pipes[0];
 }
 
 static void add(struct batch *batch, const char *path)
@@ -227,16 +203,15 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 	}
 	g_ptr_array_sort(names, compare_strings);
 	for (guint i = 0; i < names->len; i++) {	/* once, but for files that end the child */
-		pid_t child;
-		char answer;
-		int status, from = ask(names, i, &child, error);
-		if (from < 0)
+		struct question question = { names, i };
+		int status;
+		GString *said = batch_ask(answer_all, &question, names->len - i, &status, error);
+		if (!said)
 			return false;
-		for (; read(from, &answer, 1) == 1 && i < names->len; i++)
-			take(batch, g_ptr_array_index(names, i), (enum answer)answer);
-		close(from);
-		kill(child, SIGKILL);	/* it has answered, or never will */
-		if (waitpid(child, &status, 0) == child && i < names->len)
+		for (gsize k = 0; k < said->len; k++)
+			take(batch, g_ptr_array_index(names, i++), (enum answer)said->str[k]);
+		g_string_free(said, TRUE);
+		if (i < names->len)
 			leave_out(batch, g_ptr_array_index(names, i), "the process that looked at it ended");
 	}
 	return true;
