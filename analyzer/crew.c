@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crew.h"
+#include <string.h>
 #include "limit.h"
 #include "pipeline.h"
 #include "progress.h"
@@ -58,6 +59,7 @@ static struct crew *crew_create(const struct crew_task *task, guint n, guint wor
 		crew->workers[i].crew = crew;
 		struct context *c = &crew->workers[i].context;
 		*c = task->context(task->user);
+		c->worker = &crew->workers[i];
 		if (c->space)
 			c->space->stop = &c->stop;
 	}
@@ -107,6 +109,24 @@ static void tell(struct worker *w, gint64 now)
 }
 
 /* ---- on the worker's thread */
+
+bool crew_enter(const struct context *context)
+{
+	struct worker *w = context->worker;
+
+	if (!w)
+		return true;
+	g_mutex_lock(&w->crew->lock);
+	if (w->left)
+		g_mutex_unlock(&w->crew->lock);
+	return !w->left;
+}
+
+void crew_leave(const struct context *context)
+{
+	if (context->worker)
+		g_mutex_unlock(&context->worker->crew->lock);
+}
 
 static void note_limits(const struct context *c, bool told)
 {
@@ -338,6 +358,27 @@ static void work_here(struct crew *crew, guint i, gint64 end, uint64_t each)
 	work_on(w, i);
 }
 
+static bool fills(const struct plugin *plugin, const char *table)
+{
+	for (const struct table *const *t = plugin->fills; *t; t++)
+		if (!strcmp((*t)->name, table))
+			return true;
+	return false;
+}
+
+/* What is missing, as nobody else can say it any more. */
+static G_GNUC_PRINTF(2, 3) void note_lost(const struct crew_task *task, const char *format, ...)
+{
+	struct rows *rows = rows_create();
+	va_list ap;
+
+	va_start(ap, format);
+	rows_note(rows, FAULT_TIMEOUT, (va_t){ 0 }, NULL, NULL, g_strdup_vprintf(format, ap));
+	va_end(ap);
+	(void)task->write(task->user, rows);
+	rows_destroy(rows);
+}
+
 bool crew_run_processes(const struct crew_task *task, GString *message)
 {
 	guint n = task->processes->len, workers = MIN((guint)task->jobs, n);
@@ -353,6 +394,7 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 		if (alone)
 			work_here(crew, i, begun + task->most, each);
 		g_mutex_lock(&crew->lock);
+		watch(crew, begun, each);	/* also where rows come faster than they are written */
 		while (!crew->finished[i] && to_come(crew, i)) {
 			wait_a_tick(crew);
 			watch(crew, begun, each);
@@ -367,6 +409,8 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 		if (!rows && !lost)
 			break;		/* interrupted, or the plugin's time is over */
 		if (lost) {
+			/* Who was left behind may go on changing what the plugin fills of the process: the others get another. */
+			process = task->processes->pdata[i] = process_twin(process, fills(task->plugin, "vads"), fills(task->plugin, "modules"));
 			rows = rows_create();
 			rows_note(rows, FAULT_TIMEOUT, process->eprocess, process, NULL, g_strdup("the plugin made no progress and was left behind"));
 			set_message(message, "made no progress and was left behind");
@@ -383,6 +427,7 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 		progress_step(i + 1, n);
 	}
 	if (wrote && crew->written < n && !pipeline_interrupted) {
+		note_lost(task, "took too long: %u of %u processes were not looked at", n - crew->written, n);
 		set_message(message, "took too long: not all processes were looked at");
 		ok = false;
 	}
@@ -413,10 +458,12 @@ bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, G
 		watch(crew, begun, 0);
 	}
 	bool left = w->left, ok = crew->ok && !left;
-	if (left)
+	if (left) {
 		set_message(message, "made no progress and was left behind");
-	else if (crew->errors[0])
+		note_lost(task, "made no progress and was left behind");
+	} else if (crew->errors[0]) {
 		set_message(message, crew->errors[0]->message);
+	}
 	if (!left)
 		(void)task->write(task->user, rows);
 	g_mutex_unlock(&crew->lock);

@@ -33,6 +33,10 @@ static inline bool context_overdue(const struct context *context)
 	return context->deadline && g_get_monotonic_time() > context->deadline;
 }
 
-/* A thread was left behind: nothing that it may use must be freed. */
+/* A thread was left behind: nothing that it may use must be freed, or changed. */
 extern bool crew_left_behind;
+
+/* Before what all plugins share is changed by one. False: it was left behind and must not any more; else crew_leave() comes next. */
+bool crew_enter(const struct context *context);
+void crew_leave(const struct context *context);
 #endif

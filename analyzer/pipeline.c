@@ -79,28 +79,35 @@ void context_add_process(struct context *context, struct process *process, struc
 
 	int64_t pending = 0;	/* rows of this table not yet written, this one included */
 
+	row->process = process;
+	if (!crew_enter(context))
+		return;
 	for (guint i = 0; i < context->rows->rows->len; i++)
 		if (((struct row *)g_ptr_array_index(context->rows->rows, i))->table == row->table)
 			pending++;
 	process->id = store_next_id(p->store, row->table) + pending - 1;
-	row->process = process;
 	g_ptr_array_add(p->processes, process);
+	crew_leave(context);
+}
+
+static void add_driver(struct context *context, struct driver d)
+{
+	if (!crew_enter(context))
+		return;
+	d.name = g_strdup(d.name);
+	g_array_append_val(context->pipeline->drivers, d);
+	context->pipeline->drivers_sorted = false;
+	crew_leave(context);
 }
 
 void context_add_driver(struct context *context, uint64_t base, uint64_t size, const char *name)
 {
-	struct driver d = { base, size, g_strdup(name), false };
-
-	g_array_append_val(context->pipeline->drivers, d);
-	context->pipeline->drivers_sorted = false;
+	add_driver(context, (struct driver){ base, size, (char *)name, false });
 }
 
 void context_add_unlisted_driver(struct context *context, uint64_t base, uint64_t size, const char *name)
 {
-	GArray *drivers = context->pipeline->drivers;
-
-	context_add_driver(context, base, size, name);
-	g_array_index(drivers, struct driver, drivers->len - 1).unlisted = true;
+	add_driver(context, (struct driver){ base, size, (char *)name, true });
 }
 
 static int compare_drivers(const void *a, const void *b)
@@ -191,8 +198,11 @@ bool context_driver(const struct context *context, guint n, uint64_t *base, uint
 
 void context_keep(struct context *context, void *data, GDestroyNotify destroy)
 {
-	context->pipeline->kept = (struct kept){ data, destroy };
 	context->kept = data;
+	if (!crew_enter(context))
+		return;
+	context->pipeline->kept = (struct kept){ data, destroy };
+	crew_leave(context);
 }
 
 void *context_kept(const struct context *context)
@@ -324,6 +334,27 @@ static bool note_plugin_run(struct pipeline *p, const char *plugin, const char *
 			  run, plugin, status, count, seconds, message ? message : "", NULL);
 }
 
+/*
+ * A thread that was left behind keeps what it has, and looks at it for as long as it likes: what the next plugin is to change is made anew. Processes
+ * whose rows it took along are none.
+ */
+static void part_from_left_behind(struct pipeline *p, const struct plugin *plugin)
+{
+	GPtrArray *processes = g_ptr_array_new();
+	int64_t next = INT64_MAX;
+
+	for (const struct table *const *t = plugin->fills; *t; t++)
+		if (!strcmp((*t)->name, "processes"))
+			next = store_next_id(p->store, *t);
+	for (guint i = 0; i < p->processes->len; i++) {
+		struct process *process = g_ptr_array_index(p->processes, i);
+		if (process->id < next)
+			g_ptr_array_add(processes, process);
+	}
+	p->drivers = g_array_copy(p->drivers);
+	p->processes = processes;
+}
+
 static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 {
 	gint64 started = g_get_monotonic_time();
@@ -348,6 +379,8 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 		if (p->kept.destroy && !crew_left_behind)
 			p->kept.destroy(p->kept.data);
 		p->kept = (struct kept){ NULL, NULL };
+		if (crew_left_behind)
+			part_from_left_behind(p, plugin);
 		if (!p->drivers_sorted) {
 			g_array_sort(p->drivers, compare_drivers);
 			p->drivers_sorted = true;
@@ -555,8 +588,8 @@ static bool finish_run(struct pipeline *p, const char *sha256, const char *statu
 		if (!store_remove_dump(p->store, g_array_index(p->replaced, int64_t, i), error))
 			return false;
 	return (!sha256 || store_exec(p->store, error, "UPDATE dumps SET sha256 = ? WHERE dump_id = CAST(? AS INTEGER)", sha256, dump, NULL)) &&
-	       store_exec(p->store, error, "UPDATE dumps SET computer_name = (SELECT value FROM environment e JOIN processes p USING (process_id)"
-			  " WHERE p.dump_id = dumps.dump_id AND upper(e.name) = 'COMPUTERNAME' GROUP BY value ORDER BY count(*) DESC, value LIMIT 1)"
+	       store_exec(p->store, error, "UPDATE dumps SET computer_name = (SELECT value FROM (SELECT value FROM environment e JOIN processes p USING (process_id)"
+			  " WHERE p.dump_id = dumps.dump_id AND upper(e.name) = 'COMPUTERNAME' AND length(value) <= 255 LIMIT 65536) GROUP BY value ORDER BY count(*) DESC, value LIMIT 1)"
 			  " WHERE dump_id = CAST(? AS INTEGER)", dump, NULL) &&
 	       store_exec(p->store, error, "UPDATE runs SET finished_at = ?, status = ?, message = nullif(?, '') WHERE run_id = CAST(? AS INTEGER)",
 			  time, status, message ? message : "", run, NULL) &&
@@ -759,8 +792,8 @@ out:
 	}
 	if (p->store)
 		store_rollback(p->store);
-	pipeline_destroy(p);
-	if (created && !begun)
+	if (created && !begun)		/* while it is locked */
 		unlink(options->output);
+	pipeline_destroy(p);
 	return false;
 }

@@ -29,6 +29,7 @@ struct context {
 	void *kept;			/* of context_keep */
 	volatile int stop;		/* its time is over: ask context_cancelled */
 	gint64 deadline;		/* monotonic, where nobody else watches the clock; 0: somebody does */
+	struct worker *worker;		/* the crew's who runs it; NULL: nobody else is at work */
 };
 
 /* What a dump may hold. */

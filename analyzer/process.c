@@ -28,6 +28,17 @@ struct process *process_create(void)
 	return process;
 }
 
+struct process *process_twin(const struct process *process, bool no_vads, bool no_modules)
+{
+	struct process *fresh = process_create(), *twin = g_memdup2(process, sizeof(*process));
+
+	if (no_vads)
+		twin->vads = fresh->vads;
+	if (no_modules)
+		twin->modules = fresh->modules;
+	return twin;
+}
+
 void process_destroy(struct process *process)
 {
 	if (!process)

@@ -38,5 +38,7 @@ struct kernel;
 struct space *process_space(const struct process *process, const struct kernel *kernel, struct space *kernel_space);
 
 struct process *process_create(void);
+/* The same process, for as long as this one stays; without its VADs, without its modules. */
+struct process *process_twin(const struct process *process, bool no_vads, bool no_modules);
 void process_destroy(struct process *process);
 #endif

@@ -19,6 +19,7 @@ struct set {
 	GArray *found;			/* struct process_found */
 	GHashTable *at;			/* EPROCESS → index into found, plus one */
 	struct object_types *types;
+	bool cut;			/* there are more than are kept */
 };
 
 static struct process_found *find(const struct set *s, uint64_t va)
@@ -36,7 +37,8 @@ static void add(struct set *s, uint64_t va, enum process_source source)
 		known->in |= 1u << source;
 		return;
 	}
-	if (s->found->len >= limit(list_entries))
+	s->cut |= s->found->len >= limit(list_entries);
+	if (s->cut)
 		return;
 	g_array_append_val(s->found, found);
 	g_hash_table_insert(s->at, g_memdup2(&va, sizeof(va)), GUINT_TO_POINTER(s->found->len));
@@ -347,6 +349,9 @@ GArray *process_set_find(struct context *c, const GArray *candidates)
 		asked(&s, SOURCE_HANDLES);
 	if (csrss)
 		asked(&s, SOURCE_CSRSS);
+	if (s.cut)
+		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "processes", "more than %" G_GUINT64_FORMAT " processes: the rest is left out (list_entries)",
+			     limit(list_entries));
 	walk_clear(&walk);
 	object_types_destroy(s.types);
 	g_hash_table_destroy(s.at);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_private.h"
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 #include "core_tables.h"
@@ -134,10 +135,20 @@ static bool bound(struct store *store, GError **error)
 	return store_script(store, sql, error);
 }
 
+/* Two may come at once: one of them makes it. */
+static bool make(const char *path)
+{
+	int fd = *path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 struct store *store_open(const char *path, bool *created, GError **error)
 {
-	bool existed = g_file_test(path, G_FILE_TEST_EXISTS), empty = false;
-	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, error);
+	bool made = make(path), empty = false, locked = false;
+	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
 
 	if (!store)
 		return NULL;
@@ -149,18 +160,19 @@ struct store *store_open(const char *path, bool *created, GError **error)
 		  bound(store, error) &&
 		  check_case(store, &empty, error) &&
 		  /* One transaction up to the run's own row: who is killed before it leaves no half-made case. */
-		  store_begin(store, error) && (!empty || store_script(store, setup, error));
+		  store_begin(store, error) && (locked = true) && (!empty || store_script(store, setup, error));
 	for (const struct table *const *t = core_tables; ok && *t; t++)
 		ok = store_declare(store, *t, error);
 	if (!ok) {
 		store_rollback(store);
-		store_close(store);
-		if (!existed)
+		/* While it is locked: unlocked it may be somebody else's at once. */
+		if (made && locked)
 			unlink(path);
+		store_close(store);
 		return NULL;
 	}
 	if (created)
-		*created = !existed;
+		*created = made;
 	return store;
 }
 

@@ -316,11 +316,10 @@ static void put_token(struct context *c, struct row *row, const struct object *p
 	token_info_clear(&token);
 }
 
-/* Takes `rescue`, which may be NULL. */
-static struct row *put_process(struct context *c, const struct object *proc, struct rescue *rescue)
+/* The process is to be filled; takes it and `rescue`, which may be NULL. */
+static struct row *put_process(struct context *c, const struct object *proc, struct process *process, struct rescue *rescue)
 {
 	struct row *row = row_new(c, &processes);
-	struct process *process = process_create();
 	struct object pcb = MEMBER(*proc, eprocess.Pcb);
 	uint64_t exit = 0, user_dtb = 0, job = 0, debug_port = 0;
 	char name[17] = "";
@@ -412,7 +411,7 @@ static void put(struct context *c, const struct process_found *found, struct res
 		[SOURCE_FRAMES] = IN_FRAMES,
 	};
 	struct object proc = object_at(c->space, found->va.v);
-	struct row *row = put_process(c, &proc, rescue);
+	struct row *row = put_process(c, &proc, process_create(), rescue);
 
 	for (unsigned i = 0; i < PROCESS_SOURCES; i++)
 		if (found->asked >> i & 1)
@@ -510,10 +509,10 @@ static void put_physical(struct context *c, const GArray *candidates)
 		g_array_append_val(addresses, own);
 	}
 	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
-	for (guint i = 0; i < objects->len; i++) {
+	for (guint i = 0; i < objects->len && !context_cancelled(c); i++) {
 		const struct object *proc = &g_array_index(objects, struct object, i);
-		struct row *row = put_process(c, proc, taken(rescues, i));
-		struct process *process = g_ptr_array_index(c->processes, c->processes->len - 1);
+		struct process *process = process_create();
+		struct row *row = put_process(c, proc, process, taken(rescues, i));
 		process->eprocess = g_array_index(addresses, va_t, i);
 		row_address(row, EPROCESS, process->eprocess.v);
 		row_address(row, PHYSICAL, proc->va.v);
@@ -538,7 +537,7 @@ static bool run(struct context *c, GError **error)
 		g_array_append_val(objects, proc);
 	}
 	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
-	for (guint i = 0; i < found->len; i++)
+	for (guint i = 0; i < found->len && !context_cancelled(c); i++)
 		put(c, &g_array_index(found, struct process_found, i), taken(rescues, i));
 	if (!c->processes->len && c->image->bytes_present)
 		context_note(c, FAULT_IMPLAUSIBLE, (va_t){ 0 }, "processes", "no process was found, and no machine runs without: the page tables or the objects are not as they were");
