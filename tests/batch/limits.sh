@@ -89,6 +89,27 @@ ok "rescue_tables of all processes together" together
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
 
+# A driver may have an eighth of what is left for the exports that name callbacks: one that has more than that leaves the other's as they are.
+cat >"$work/description" <<'END'
+machine build=10.0.19041.1466 ram=6M
+driver name=named.sys exports=Alpha,Beta
+driver name=other.sys exports=Gamma
+callback type=process function=named.sys+0x1044
+callback type=process function=named.sys+0x1080
+callback type=process function=named.sys+0x2ff0
+callback type=process function=other.sys+0x1040
+process name=a.exe pid=1000 ppid=4 path=C:\Windows\System32\a.exe
+END
+"$mksample" "$work/description" "$work/named.raw" || die "named.raw"
+named() {	# named STATUS EXPECTED OPTION…
+	rm -f "$work/named.db"
+	status "$1" "$memsieve" analyze -q -o "$work/named.db" "${@:3}" "$work/named.raw" &&
+		[ "$(ask named "SELECT group_concat(coalesce(symbol, '-')) FROM (SELECT symbol FROM callbacks ORDER BY address)")" = "$2" ]
+}
+ok "callbacks are named" named 0 Alpha+0x4,Beta,-,Gamma
+ok "driver_exports" named 3 -,-,-,Gamma --limit driver_exports=300
+ok "driver_exports is told" [ "$(ask named "SELECT count(*) FROM diagnostics WHERE fault = 'limit' AND message LIKE '%driver_exports%'")" = 1 ]
+
 # DLLs of one name, or drivers, whose one export is forwarded to all of them: 16 to the power of 8 ways. The processor time tells, as other work may run beside it.
 namesakes() {
 	local i
