@@ -114,13 +114,9 @@ static void put_registers(struct context *c, struct row *row, const struct objec
 	}
 	row_address(row, INSTRUCTION, instruction);
 	row_address(row, STACK_POINTER, stack);
-	for (guint i = 0; c->process && i < c->process->modules->len; i++) {
-		const struct module *m = &g_array_index(c->process->modules, struct module, i);
-		if (instruction - m->base < m->size) {
-			row_text(row, INSTRUCTION_MODULE, m->name ? m->name : m->mapped_path);
-			break;
-		}
-	}
+	const struct module *m = c->process ? process_module_at(c->process, (va_t){ instruction }) : NULL;
+	if (m)
+		row_text(row, INSTRUCTION_MODULE, m->name ? m->name : m->mapped_path);
 }
 
 /* _PS_CLIENT_SECURITY_CONTEXT: the token, its level in the two lowest bits, EffectiveOnly in the third. */
