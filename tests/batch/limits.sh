@@ -137,6 +137,21 @@ forwarded() {
 ok "forwarders of DLLs of one name" forwarded files
 ok "forwarders of drivers of one name" forwarded drivers
 
+# A process has its own ntdll, and there are two more of that name.
+{
+	echo 'machine build=10.0.19041.1466 ram=6M'
+	for i in 1 2; do echo "file path=C:\\$i\\ntdll.dll exports=A"; done
+	echo 'process name=a.exe pid=1000 ppid=4 path=C:\Windows\System32\a.exe'
+	for i in 1 2; do echo " image file=C:\\$i\\ntdll.dll"; done
+} >"$work/description"
+"$mksample" "$work/description" "$work/dumps/ntdlls.raw" || die "ntdlls.raw"
+ntdlls() {
+	rm -f "$work/ntdlls.db"
+	status 3 "$memsieve" analyze -q -o "$work/ntdlls.db" "$work/dumps/ntdlls.raw" &&
+		[ "$(ask ntdlls "SELECT count(*) FROM diagnostics WHERE fault = 'limit' AND message LIKE '%(ntdlls)%'")" = 1 ]
+}
+ok "ntdlls" ntdlls
+
 # A rule's limits are told as such, and the other rules go on.
 mkdir "$work/endless"
 rule() { printf -- "-- rule: $1\n-- severity: low\n-- title: endless\nWITH x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x) SELECT $2 AS address FROM x\n" >"$work/endless/$1.sql"; }
