@@ -27,18 +27,18 @@ static bool read_at(const struct search *s, uint64_t rva, void *to, size_t lengt
 	return rva < s->limit && length <= s->limit - rva && !space_read(s->space, (va_t){ s->base + rva }, to, length, NULL);
 }
 
-/* Printable text of 1 to NAME_MAX_ characters, NUL-terminated. */
+/* Printable text of 1 to NAME_MAX_ characters, NUL-terminated or up to memory that isn't there. */
 static bool read_name(const struct search *s, uint64_t rva, char name[NAME_MAX_ + 1])
 {
-	for (unsigned i = 0; i <= NAME_MAX_; i++) {
-		if (!read_at(s, rva + i, name + i, 1))
-			return false;
-		if (!name[i])
-			return i != 0;
-		if (name[i] <= ' ' || name[i] >= 0x7f)
-			return false;
-	}
-	return false;
+	size_t n = 0;
+
+	if (rva >= s->limit)
+		return false;
+	memset(name, 0, NAME_MAX_ + 1);
+	space_read_sparse(s->space, (va_t){ s->base + rva }, name, MIN(NAME_MAX_ + 1u, s->limit - rva));
+	while (n <= NAME_MAX_ && name[n] > ' ' && name[n] < 0x7f)
+		n++;
+	return n && n <= NAME_MAX_ && !name[n];
 }
 
 static bool read_library_name(const struct search *s, uint64_t rva)
@@ -123,7 +123,7 @@ static bool name_table(const struct search *s, uint64_t rva, uint32_t next, bool
 	for (unsigned i = 0; i < THUNKS; i++, rva += width) {
 		uint64_t value = 0;
 		char name[NAME_MAX_ + 1];
-		if (!read_at(s, rva, &value, width))
+		if (!space_spend(s->space, 1) || !read_at(s, rva, &value, width))
 			return false;
 		if (!value)
 			return i && names >= MIN(i, NAMES);
@@ -143,10 +143,12 @@ static bool descriptor(const struct search *s, const uint8_t *raw, uint32_t next
 	uint32_t names = bytes_u32(&b), stamp = bytes_u32(&b), chain = bytes_u32(&b), name = bytes_u32(&b), slots = bytes_u32(&b);
 
 	return names >= PAGE_SIZE && names < s->limit && names % 4 == 0 && slots >= PAGE_SIZE && slots < s->limit && slots % 4 == 0 && name < s->limit &&
-	       (!stamp || stamp == UINT32_MAX) && (!chain || chain == UINT32_MAX) && read_library_name(s, name) && name_table(s, names, next, is_64bit);
+	       (!stamp || stamp == UINT32_MAX) && (!chain || chain == UINT32_MAX) && space_spend(s->space, 1) && read_library_name(s, name) &&
+	       name_table(s, names, next, is_64bit);
 }
 
-static uint32_t import_table(const struct search *s, uint32_t rva, bool *is_64bit)
+/* The size of the table that begins at rva; 0: none does. *good: descriptors before the one that isn't, at which a table that begins at any of them ends as well. */
+static uint32_t import_table(const struct search *s, uint32_t rva, bool *is_64bit, uint32_t *good)
 {
 	static const uint8_t zeros[DESCRIPTOR];
 	uint8_t raw[DESCRIPTOR];
@@ -157,8 +159,10 @@ static uint32_t import_table(const struct search *s, uint32_t rva, bool *is_64bi
 		uint32_t next = 0;
 		bool wide;
 		(void)!read_at(s, rva + (uint64_t)(n + 1) * DESCRIPTOR, &next, sizeof(next));
-		if (!descriptor(s, raw, GUINT32_FROM_LE(next), &wide))
+		if (!descriptor(s, raw, GUINT32_FROM_LE(next), &wide)) {
+			*good = n;
 			return 0;
+		}
 		narrow |= !wide;
 		n++;
 	}
@@ -177,7 +181,7 @@ static bool export_directory(const struct search *s, const uint8_t *raw)
 	uint32_t library = bytes_u32(&b), base = bytes_u32(&b), functions = bytes_u32(&b), names = bytes_u32(&b);
 	uint32_t table = bytes_u32(&b), name_list = bytes_u32(&b), ordinals = bytes_u32(&b);
 	if (flags || base > UINT16_MAX || !functions || functions > PE_MAX_EXPORTS || names > functions || table < PAGE_SIZE || table >= s->limit ||
-	    name_list >= s->limit || ordinals >= s->limit || library >= s->limit || !read_library_name(s, library))
+	    name_list >= s->limit || ordinals >= s->limit || library >= s->limit || !space_spend(s->space, 1) || !read_library_name(s, library))
 		return false;
 	return !names || (read_at(s, name_list, &first, 4) && read_name(s, GUINT32_FROM_LE(first), name));
 }
@@ -194,9 +198,14 @@ static void search_tables(const struct search *s, uint32_t rva, const uint8_t *b
 		uint64_t name = bytes_at(&b, 12, 4);
 		if (name < PAGE_SIZE || name >= s->limit)
 			continue;
-		if (!r->imports.rva && bytes_at(&b, 0, 4) && (r->imports.size = import_table(s, rva + at, &wide))) {
-			r->imports.rva = rva + at;
-			r->is_64bit |= wide;
+		if (!r->imports.rva && bytes_at(&b, 0, 4)) {
+			uint32_t good = 0;
+			if ((r->imports.size = import_table(s, rva + at, &wide, &good))) {
+				r->imports.rva = rva + at;
+				r->is_64bit |= wide;
+			} else if (good) {
+				at += good * DESCRIPTOR - 4;
+			}
 		} else if (!r->exports.rva && !bytes_at(&b, 0, 4) && export_directory(s, bytes + at)) {
 			r->exports = (struct pe_directory){ rva + at, DIRECTORY };
 		}

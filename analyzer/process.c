@@ -16,6 +16,9 @@ static void module_clear(void *data)
 	g_free(m->path);
 }
 
+/* Addresses from here to the next span are of that module: index + 1; 0: of none. */
+struct module_span { uint64_t start; guint module; };
+
 struct process *process_create(void)
 {
 	struct process *process = g_new0(struct process, 1);
@@ -24,6 +27,7 @@ struct process *process_create(void)
 	g_array_set_clear_func(process->vads.vads, vad_clear);
 	process->modules = g_array_new(FALSE, TRUE, sizeof(struct module));
 	g_array_set_clear_func(process->modules, module_clear);
+	process->module_spans = g_array_new(FALSE, FALSE, sizeof(struct module_span));
 	process->bases = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	return process;
 }
@@ -45,6 +49,7 @@ void process_destroy(struct process *process)
 		return;
 	g_array_free(process->vads.vads, TRUE);
 	g_array_free(process->modules, TRUE);
+	g_array_free(process->module_spans, TRUE);
 	g_hash_table_destroy(process->bases);
 	rescue_destroy(process->rescue);
 	g_free(process->name);
@@ -60,6 +65,82 @@ struct space *process_space(const struct process *process, const struct kernel *
 	space->rescue = process->rescue;
 	return space;
 }
+
+/* ---- modules by address */
+
+static int compare_modules(const void *a, const void *b, void *user)
+{
+	const GArray *modules = user;
+	guint x = *(const guint *)a, y = *(const guint *)b;
+	uint64_t base_x = g_array_index(modules, struct module, x).base, base_y = g_array_index(modules, struct module, y).base;
+
+	/* The first listed last, as it goes before the others. */
+	return base_x != base_y ? (base_x > base_y) - (base_x < base_y) : (x < y) - (x > y);
+}
+
+static uint64_t last_address(const GArray *modules, guint index)
+{
+	const struct module *m = &g_array_index(modules, struct module, index);
+
+	return m->size - 1 > UINT64_MAX - m->base ? UINT64_MAX : m->base + m->size - 1;
+}
+
+static void begin_span(GArray *spans, uint64_t start, guint module)
+{
+	struct module_span span = { start, module };
+
+	if (spans->len && g_array_index(spans, struct module_span, spans->len - 1).start == start)
+		g_array_set_size(spans, spans->len - 1);
+	g_array_append_val(spans, span);
+}
+
+/* End those of the modules that lie around each other, innermost last, that end before an address: those around them go on. */
+static void end_spans(GArray *spans, const GArray *modules, GArray *around, uint64_t before)
+{
+	while (around->len && last_address(modules, g_array_index(around, guint, around->len - 1)) < before) {
+		uint64_t last = last_address(modules, g_array_index(around, guint, around->len - 1));
+		while (around->len && last_address(modules, g_array_index(around, guint, around->len - 1)) <= last)
+			g_array_set_size(around, around->len - 1);
+		begin_span(spans, last + 1, around->len ? g_array_index(around, guint, around->len - 1) + 1 : 0);
+	}
+}
+
+void process_sort_modules(struct process *process)
+{
+	const GArray *modules = process->modules;
+	g_autoptr(GArray) order = g_array_new(FALSE, FALSE, sizeof(guint)), around = g_array_new(FALSE, FALSE, sizeof(guint));
+
+	for (guint i = 0; i < modules->len; i++)
+		if (g_array_index(modules, struct module, i).size)
+			g_array_append_val(order, i);
+	g_array_sort_with_data(order, compare_modules, process->modules);
+	g_array_set_size(process->module_spans, 0);
+	for (guint i = 0; i < order->len; i++) {
+		guint index = g_array_index(order, guint, i);
+		uint64_t base = g_array_index(modules, struct module, index).base;
+		end_spans(process->module_spans, modules, around, base);
+		begin_span(process->module_spans, base, index + 1);
+		g_array_append_val(around, index);
+	}
+	end_spans(process->module_spans, modules, around, UINT64_MAX);
+}
+
+const struct module *process_module_at(const struct process *process, va_t va)
+{
+	guint low = 0, high = process->module_spans->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(process->module_spans, struct module_span, mid).start <= va.v)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	guint module = low ? g_array_index(process->module_spans, struct module_span, low - 1).module : 0;
+	return module ? &g_array_index(process->modules, struct module, module - 1) : NULL;
+}
+
+/* ---- VADs */
 
 const struct vad *vad_find(const struct vad_set *set, va_t va)
 {

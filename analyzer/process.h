@@ -30,12 +30,18 @@ struct process {
 	struct vad_set vads;	/* by the plugin `vads` */
 	GArray *modules;	/* struct module, by the plugin `modules` */
 	GHashTable *bases;	/* table name → id of this process's first row there (int64_t *) */
+	GArray *module_spans;	/* of process_sort_modules */
 };
 
 struct kernel;
 
 /* The process's address space, for one thread; `kernel_space` is that thread's own and outlives it. */
 struct space *process_space(const struct process *process, const struct kernel *kernel, struct space *kernel_space);
+
+/* Once all modules are known: so that process_module_at finds them. */
+void process_sort_modules(struct process *process);
+/* The module an address lies in, or NULL. Where several claim it, the one that begins last; of those that begin together, the first listed. */
+const struct module *process_module_at(const struct process *process, va_t va);
 
 struct process *process_create(void);
 /* The same process, for as long as this one stays; without its VADs, without its modules. */

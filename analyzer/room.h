@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory for what a plugin keeps of all processes until the run ends. A process may take an eighth of what the others left, so that
+ * Memory for what a plugin keeps of all processes (or drivers) until the run ends. A process may take an eighth of what the others left, so that
  * there is some for the next, however many are hostile. For several threads.
  */
 #ifndef MEMSIEVE_ROOM_H

@@ -4,8 +4,11 @@
 #define MEMSIEVE_SYMBOLIZE_H
 #include "plugin.h"
 
-/* Images are opened as they are asked for, and kept. For one thread; the context outlives it. */
-struct symbolizer *symbolizer_create(struct context *context);
+/*
+ * Images are opened as they are asked for, and what they export is kept. table: whose diagnostics say what can't be. For one thread; the
+ * context outlives it.
+ */
+struct symbolizer *symbolizer_create(struct context *context, const char *table);
 void symbolizer_destroy(struct symbolizer *symbolizer);
 DEFINE_AUTO(symbolizer, symbolizer_destroy)
 

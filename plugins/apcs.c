@@ -37,12 +37,8 @@ static const char *module_at(const struct context *c, uint64_t va)
 {
 	if (space_is_kernel(c->space, (va_t){ va }))
 		return context_driver_at(c, (va_t){ va });
-	for (guint i = 0; i < c->process->modules->len; i++) {
-		const struct module *m = &g_array_index(c->process->modules, struct module, i);
-		if (va - m->base < m->size)
-			return m->name ? m->name : m->mapped_path;
-	}
-	return NULL;
+	const struct module *m = process_module_at(c->process, (va_t){ va });
+	return !m ? NULL : m->name ? m->name : m->mapped_path;
 }
 
 static void put_apc(struct context *c, const struct object *apc, const struct object *thread, bool user, bool saved)

@@ -376,7 +376,7 @@ static bool run(struct context *c, GError **error)
 	const struct kernel *k = c->kernel;
 
 	(void)error;
-	context_keep(c, symbolizer_create(c), (GDestroyNotify)symbolizer_destroy);
+	context_keep(c, symbolizer_create(c, "callbacks"), (GDestroyNotify)symbolizer_destroy);
 	if (!kernel_symbol(k, PspCreateProcessNotifyRoutine).v)
 		context_note(c, FAULT_NO_FIELD, k->base, "callbacks", "where process notifications are kept is not known");
 	notify_routines(c, kernel_symbol(k, PspCreateProcessNotifyRoutine), "process", "PspCreateProcessNotifyRoutine");

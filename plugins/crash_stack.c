@@ -80,7 +80,7 @@ static bool run(struct context *c, GError **error)
 	(void)error;
 	if (!facts->is_crash || !facts->instruction_pointer)
 		return true;
-	AUTO(symbolizer) symbolizer = symbolizer_create(c);
+	AUTO(symbolizer) symbolizer = symbolizer_create(c, "crash_stack");
 	put(c, symbolizer, position++, (va_t){ 0 }, (va_t){ facts->instruction_pointer });
 	/* A small dump says where its part of the stack begins; the handler's own frames lie below the context's. */
 	va_t at = { triage && triage->call_stack.va ? triage->call_stack.va : facts->stack_pointer };

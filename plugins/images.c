@@ -10,16 +10,6 @@
 #include "images.h"
 #include "session_spaces.h"
 
-static const struct module *module_of(const struct process *process, uint64_t base)
-{
-	for (guint i = 0; i < process->modules->len; i++) {
-		const struct module *m = &g_array_index(process->modules, struct module, i);
-		if (m->base == base)
-			return m;
-	}
-	return NULL;
-}
-
 static bool listed(const struct module *m)
 {
 	return m && (m->in_load_order || m->in_memory_order || m->in_init_order);
@@ -36,14 +26,31 @@ struct owner {
 	const struct images *images;
 	struct neighbours *neighbours;
 	struct session_spaces *sessions;	/* the kernel's */
+	GHashTable *modules;	/* base → the process's first struct module there */
 };
+
+static GHashTable *modules_by_base(const struct process *process)
+{
+	GHashTable *modules = g_hash_table_new(g_int64_hash, g_int64_equal);
+
+	for (guint i = process->modules->len; i-- > 0; ) {
+		struct module *m = &g_array_index(process->modules, struct module, i);
+		g_hash_table_replace(modules, &m->base, m);
+	}
+	return modules;
+}
+
+static const struct module *module_of(const struct owner *o, uint64_t base)
+{
+	return g_hash_table_lookup(o->modules, &base);
+}
 
 /* An image mapping. */
 static void put_mapped(const struct owner *o, guint i)
 {
 	struct context *c = o->c;
 	const struct vad *vad = &g_array_index(c->process->vads.vads, struct vad, i);
-	const struct module *m = module_of(c->process, vad->start.v);
+	const struct module *m = module_of(o, vad->start.v);
 	struct subject s = {
 		.c = c, .images = o->images, .neighbours = o->neighbours, .space = c->user, .base = vad->start.v,
 		.size = clamp_size(vad->end.v - vad->start.v + 1), .vad = vad, .vad_index = (int)i,
@@ -94,7 +101,7 @@ static void put_found(void *user, const struct remains *r)
 	struct subject s = other_subject(o, r->base, r->limit, r->has_header ? "header" : "remains");
 
 	/* A module's own row is there already. */
-	if (module_of(c->process, r->base))
+	if (module_of(o, r->base))
 		return;
 	if (r->has_header) {
 		s.size = size_by_header(c, r->base, s.size);
@@ -143,7 +150,7 @@ static void put_loaded(const struct owner *o)
 	for (guint i = 0; i < c->process->modules->len && !context_cancelled(c); i++) {
 		const struct module *m = &g_array_index(c->process->modules, struct module, i);
 		const struct vad *vad = vad_find(&c->process->vads, (va_t){ m->base });
-		if ((vad && image_vad(vad) && vad->start.v == m->base) || module_of(c->process, m->base) != m)
+		if ((vad && image_vad(vad) && vad->start.v == m->base) || module_of(o, m->base) != m)
 			continue;
 		struct subject s = other_subject(o, m->base, m->size, "loader");
 		if (!s.path)
@@ -154,17 +161,19 @@ static void put_loaded(const struct owner *o)
 
 static bool run_process(struct context *c, GError **error)
 {
-	struct owner o = { c, context_kept(c), NULL, NULL };
+	struct owner o = { .c = c, .images = context_kept(c) };
 
 	(void)error;
 	if (c->image->facts.no_user_memory)
 		return true;
 	o.neighbours = neighbours_create(c, o.images, c->process);
+	o.modules = modules_by_base(c->process);
 	put_mappings(&o);
 	if (c->user) {
 		put_loaded(&o);
 		search_images(c, put_found, &o);
 	}
+	g_hash_table_destroy(o.modules);
 	neighbours_destroy(o.neighbours);
 	return true;
 }
@@ -182,7 +191,7 @@ static void put_driver(const struct owner *o, uint64_t base, uint64_t size, cons
 static bool begin(struct context *c, GError **error)
 {
 	struct images *images = images_create(c);
-	struct owner o = { c, images, neighbours_create(c, images, NULL), session_spaces_create(c) };
+	struct owner o = { .c = c, .images = images, .neighbours = neighbours_create(c, images, NULL), .sessions = session_spaces_create(c) };
 	uint64_t base, size;
 	const char *name;
 

@@ -167,6 +167,7 @@ struct import_candidates {
 	struct { uint64_t va; struct content *content; uint32_t rva; } at[IMPORT_CANDIDATES];
 	unsigned n;
 	bool loaded;		/* the DLL it names is */
+	bool cut;		/* its forwarders lead to more DLLs than were looked at: import_looks, or the time is over */
 };
 /*
  * All places where an import may lead: there may be several DLLs of one name. name: "function" or "#ordinal".

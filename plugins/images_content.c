@@ -191,7 +191,8 @@ static void learn_targets(struct context *c, const struct images *images, struct
 		struct slot_target target = { .iat_rva = import->iat_rva };
 		g_autofree char *name = import_name(import);
 		struct import_candidates found = { 0 };
-		if (name && import->dll)
+		/* What is not resolved here is where each process has it. */
+		if (name && import->dll && !context_cancelled(c))
 			import_resolve(c, images, neighbours, pe->is_64bit, importer, import->dll, name, &found);
 		if (found.n) {
 			target.content = found.at[0].content;

@@ -45,14 +45,18 @@ static enum verdict judge(struct subject *s, const struct pe_import *import, uin
 	if (!name || !import->dll)
 		return NOT_KNOWN;
 	import_resolve(s->c, s->images, s->neighbours, s->facts->is_64bit, base_name(s->path), import->dll, name, &found);
+	if (found.cut && !context_cancelled(s->c))
+		context_note(s->c, FAULT_LIMIT, (va_t){ s->base + import->iat_rva }, "image_patches", "an import's forwarders lead to more than %" G_GUINT64_FORMAT
+			     " DLLs (import_looks): not all are followed", (uint64_t)FIXED_import_looks);
 	for (unsigned i = 0; i < found.n; i++)
 		if (found.at[i].va == value)
 			return AS_NAMED;
 	/* Another DLL may stand behind the name than the one that is known, and has the function by that name. */
 	if ((!found.loaded || is_api_set(import->dll)) && exported_at(s->c, s->images, s->neighbours, value, name))
 		return AS_NAMED;
-	*expected = found.n ? found.at[0].va : 0;
-	return found.n ? ELSEWHERE : NOT_KNOWN;
+	bool known = found.n && !found.cut;
+	*expected = known ? found.at[0].va : 0;
+	return known ? ELSEWHERE : NOT_KNOWN;
 }
 
 static void put_import_hook(struct subject *s, const struct pe_import *import, uint64_t value, uint64_t expected)
@@ -197,17 +201,18 @@ static bool within(const struct subject *s, uint64_t va)
 	return va - s->base < s->size;
 }
 
-/* Is va what some import slot of the driver holds? Calls of imports are made direct when a driver is loaded (import optimisation). */
-static bool is_import(struct subject *s, uint64_t va)
+/* What the import slots of the driver hold (uint64_t). Calls of imports are made direct when a driver is loaded (import optimisation). */
+static GHashTable *slot_values(struct subject *s)
 {
 	const GArray *imports = pe_imports(s->facts, NULL);
+	GHashTable *values = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 
-	for (guint i = 0; imports && i < imports->len; i++) {
+	for (guint i = 0; imports && i < imports->len && !context_cancelled(s->c); i++) {
 		uint64_t value = 0;
-		if (!pe_read(s->pe, g_array_index(imports, struct pe_import, i).iat_rva, &value, pe_slot_size(s->facts)) && value == va)
-			return true;
+		if (!pe_read(s->pe, g_array_index(imports, struct pe_import, i).iat_rva, &value, pe_slot_size(s->facts)))
+			g_hash_table_add(values, g_memdup2(&value, sizeof(value)));
 	}
-	return false;
+	return values;
 }
 
 /* Memory of the process that belongs to no module, and no image either. */
@@ -226,7 +231,8 @@ static bool compared(const struct subject *s, uint32_t rva)
 	return flags & PAGE_FLAG_MODIFIED || (!s->first && !(flags & PAGE_FLAG_ALONE));
 }
 
-static bool check_entry(struct subject *s, uint32_t rva)
+/* imported: slot_values, of a driver. */
+static bool check_entry(struct subject *s, uint32_t rva, GHashTable *imported)
 {
 	struct patch_source source = subject_source(s);
 	const struct pe_section *section = pe_section_at(s->facts, rva);
@@ -239,7 +245,7 @@ static bool check_entry(struct subject *s, uint32_t rva)
 		return true;
 	patch_decode(&source, s->facts->machine, s->base + rva, s->base + rva, ENTRY_BYTES - 2, &out);
 	/* In a process, other modules are where imports and forwarders lead that were made direct. */
-	if (out.kind == PATCH_HOOK && out.has_target && !within(s, out.target) && (s->c->process ? leads_nowhere_listed(s, out.target) : !is_import(s, out.target))) {
+	if (out.kind == PATCH_HOOK && out.has_target && !within(s, out.target) && (imported ? !g_hash_table_contains(imported, &out.target) : leads_nowhere_listed(s, out.target))) {
 		hooked = true;
 		if (s->patches->len >= limit(image_patches)) {
 			s->patches_cut = true;
@@ -309,12 +315,13 @@ void put_entry_hooks(struct subject *s)
 	for (guint i = 0; functions && i < functions->len && !s->c->process; i++)
 		g_array_append_val(starts, g_array_index(functions, struct pe_function, i).begin);
 	g_array_sort(starts, compare_rvas);
-	for (guint i = 0; i < starts->len; i++) {
+	g_autoptr(GHashTable) imported = s->c->process ? NULL : slot_values(s);
+	for (guint i = 0; i < starts->len && !context_cancelled(s->c); i++) {
 		uint32_t rva = g_array_index(starts, uint32_t, i);
 		if (rva == last || (s->c->process && compared(s, rva)))
 			continue;
 		last = rva;
-		if (!check_entry(s, rva))
+		if (!check_entry(s, rva, imported))
 			break;
 	}
 }

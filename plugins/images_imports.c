@@ -14,18 +14,12 @@ static const char *file_name(const char *path)
 
 const char *module_at(const struct context *c, uint64_t va)
 {
-	const GArray *modules = c->process ? c->process->modules : NULL;
-
 	if (!c->process || space_is_kernel(c->space, (va_t){ va })) {
 		const char *name = context_driver_at(c, (va_t){ va });
 		return name && *name ? name : NULL;
 	}
-	for (guint i = 0; i < modules->len; i++) {
-		const struct module *m = &g_array_index(modules, struct module, i);
-		if (va >= m->base && va - m->base < m->size)
-			return m->name && *m->name ? m->name : file_name(m->mapped_path);
-	}
-	return NULL;
+	const struct module *m = process_module_at(c->process, (va_t){ va });
+	return !m ? NULL : m->name && *m->name ? m->name : file_name(m->mapped_path);
 }
 
 /* A slot of the image; its width follows from the image. */
@@ -110,7 +104,7 @@ static void put_each(struct subject *s, const struct first_view *first)
 
 	if (!imports || !affordable(s, imports->len))
 		return;
-	for (guint i = 0; i < imports->len; i++) {
+	for (guint i = 0; i < imports->len && !context_cancelled(s->c); i++) {
 		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
 		uint64_t value = 0, theirs = 0;
 		bool readable = read_slot(s->pe, import->iat_rva, &value);

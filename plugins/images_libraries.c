@@ -219,22 +219,21 @@ bool neighbour_base(const struct neighbours *n, const struct content *content, u
 
 /* ---- resolution */
 
-static const struct library_export *find_exports(const struct library *l, const char *name, guint *count)
+/* The first export of that name whose RVA is not below the one given; NULL: there is none. */
+static const struct library_export *find_export(const struct library *l, const char *name, uint32_t rva)
 {
-	uint64_t key = key_of(name);
+	const struct library_export wanted = { .key = key_of(name), .rva = rva };
 	guint low = 0, high = l->exports ? l->exports->len : 0;
 
-	*count = 0;
 	while (low < high) {
 		guint mid = low + (high - low) / 2;
-		if (g_array_index(l->exports, struct library_export, mid).key < key)
+		if (compare_exports(&g_array_index(l->exports, struct library_export, mid), &wanted) < 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	for (guint i = low; l->exports && i < l->exports->len && g_array_index(l->exports, struct library_export, i).key == key; i++)
-		++*count;
-	return *count ? &g_array_index(l->exports, struct library_export, low) : NULL;
+	const struct library_export *e = l->exports && low < l->exports->len ? &g_array_index(l->exports, struct library_export, low) : NULL;
+	return e && e->key == wanted.key ? e : NULL;
 }
 
 struct resolution {
@@ -244,6 +243,7 @@ struct resolution {
 	bool is_64bit;
 	const char *importer;
 	struct import_candidates *out;
+	unsigned left;		/* DLLs that may still be looked at: forwarders of several namesakes lead to several each */
 };
 
 static void resolve(struct resolution *r, const char *dll, const char *name, unsigned depth);
@@ -269,20 +269,17 @@ static void follow(struct resolution *r, const char *forwarder, unsigned depth)
 
 static void resolve_in(struct resolution *r, const struct neighbour *n, const char *name, unsigned depth)
 {
-	guint count;
-
 	library_know(r->c, r->images, n);
 	if (n->library->is_64bit != r->is_64bit)
 		return;
 	r->out->loaded |= !depth;
-	const struct library_export *e = find_exports(n->library, name, &count);
-	for (guint i = 0; i < count && r->out->n < IMPORT_CANDIDATES; i++) {
-		if (e[i].forwarder) {
-			follow(r, n->library->forwarders->pdata[e[i].forwarder - 1], depth);
-			continue;
-		}
-		r->out->at[r->out->n].va = n->base + e[i].rva;
-		r->out->at[r->out->n].rva = e[i].rva;
+	/* A name that is exported twice is found once, as by the loader. */
+	const struct library_export *e = find_export(n->library, name, 0);
+	if (e && e->forwarder) {
+		follow(r, n->library->forwarders->pdata[e->forwarder - 1], depth);
+	} else if (e && r->out->n < IMPORT_CANDIDATES) {
+		r->out->at[r->out->n].va = n->base + e->rva;
+		r->out->at[r->out->n].rva = e->rva;
 		r->out->at[r->out->n++].content = n->content;
 	}
 }
@@ -298,34 +295,36 @@ static void resolve(struct resolution *r, const char *dll, const char *name, uns
 		g_autofree char *full = g_strconcat(lower, ".dll", NULL);
 		indices = g_hash_table_lookup(r->neighbours->names, full);
 	}
-	for (guint i = 0; indices && i < MIN(indices->len, NAMESAKES); i++)
+	for (guint i = 0; indices && i < MIN(indices->len, NAMESAKES); i++) {
+		if (!r->left || context_cancelled(r->c)) {
+			r->out->cut = true;
+			return;
+		}
+		r->left--;
 		resolve_in(r, &g_array_index(r->neighbours->all, struct neighbour, g_array_index(indices, guint, i)), name, depth);
+	}
 }
 
 void import_resolve(struct context *c, const struct images *images, const struct neighbours *neighbours, bool is_64bit, const char *importer,
 		    const char *dll, const char *name, struct import_candidates *out)
 {
 	/* The budget of exports is what changes. */
-	struct resolution r = { c, (struct images *)images, neighbours, is_64bit, importer, out };
+	struct resolution r = { c, (struct images *)images, neighbours, is_64bit, importer, out, FIXED_import_looks };
 
-	out->n = 0;
-	out->loaded = false;
+	*out = (struct import_candidates){ 0 };
 	resolve(&r, dll, name, 0);
 }
 
 bool exported_at(struct context *c, const struct images *images, const struct neighbours *neighbours, uint64_t va, const char *name)
 {
 	const struct neighbour *n = neighbour_at(neighbours, va);
-	guint count;
 
-	if (!n)
+	if (!n || va - n->base > UINT32_MAX)
 		return false;
 	library_know(c, (struct images *)images, n);
-	const struct library_export *e = find_exports(n->library, name, &count);
-	for (guint k = 0; k < count; k++)
-		if (!e[k].forwarder && e[k].rva == va - n->base)
-			return true;
-	return false;
+	uint32_t rva = (uint32_t)(va - n->base);
+	const struct library_export *e = find_export(n->library, name, rva);
+	return e && !e->forwarder && e->rva == rva;
 }
 
 char *import_name(const struct pe_import *import)

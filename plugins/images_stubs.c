@@ -101,15 +101,17 @@ static bool look_at(struct subject *s, struct pe *original, struct stub *stub)
 /* Stubs lie one after the other, numbered in that order: what stands between two tells a missing number. */
 static void infer(GArray *stubs)
 {
+	guint next = 0;		/* the first that is known behind the one at hand */
+
 	for (guint i = 1; i + 1 < stubs->len; i++) {
 		struct stub *stub = &g_array_index(stubs, struct stub, i);
-		guint next = i + 1;
-		if (stub->known)
-			continue;
 		const struct stub *before = stub - 1;
+		if (stub->known || !before->known)
+			continue;
+		next = MAX(next, i + 1);
 		while (next < stubs->len && !g_array_index(stubs, struct stub, next).known)
 			next++;
-		if (!before->known || next == stubs->len)
+		if (next == stubs->len)
 			continue;
 		const struct stub *after = &g_array_index(stubs, struct stub, next);
 		if (after->number - before->number == next - (i - 1) && after->rva - before->rva == (stub->rva - before->rva) * (next - (i - 1))) {
@@ -182,8 +184,11 @@ void put_stubs(struct subject *s)
 		const struct stub *stub = &g_array_index(stubs, struct stub, i);
 		if (!stub->known)
 			continue;
-		if (s->first || stub->hooked)
+		if (s->first || stub->hooked) {
+			if (!affordable(s, 1))
+				break;
 			put_stub(s, stub, place);
+		}
 		place++;
 	}
 }

@@ -371,6 +371,7 @@ static bool run_process(struct context *c, GError **error)
 	}
 	unlisted(c, known ? &native : NULL, read, &room);
 	room_give(context_kept(c), room);
+	process_sort_modules(c->process);
 	return true;
 }
 

@@ -499,7 +499,7 @@ static void put_physical(struct context *c, const GArray *candidates)
 	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(GArray) objects = g_array_new(FALSE, FALSE, sizeof(struct object)), addresses = g_array_new(FALSE, FALSE, sizeof(va_t));
 
-	for (guint i = 0; i < candidates->len; i++) {
+	for (guint i = 0; i < candidates->len && !context_cancelled(c); i++) {
 		const struct process_candidate *p = &g_array_index(candidates, struct process_candidate, i);
 		struct object proc = object_at(c->space, p->object.pa.v);
 		va_t own = own_address(&proc);
@@ -539,7 +539,7 @@ static bool run(struct context *c, GError **error)
 	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
 	for (guint i = 0; i < found->len && !context_cancelled(c); i++)
 		put(c, &g_array_index(found, struct process_found, i), taken(rescues, i));
-	if (!c->processes->len && c->image->bytes_present)
+	if (!c->processes->len && c->image->bytes_present && !context_cancelled(c))
 		context_note(c, FAULT_IMPLAUSIBLE, (va_t){ 0 }, "processes", "no process was found, and no machine runs without: the page tables or the objects are not as they were");
 	return true;
 }

@@ -30,8 +30,9 @@ static const struct table ssdt = {
 /* Bits 0 to 11 of a system call's number choose the entry, 12 and 13 the table. */
 #define MAX_SERVICES ((unsigned)FIXED_services)
 #define WIN32K_FIRST 4096u
-/* How many processes are asked for names: each has its own copy, and one may be hooked. */
+/* How many processes are asked for names: each has its own copy, and one may be hooked; and how many of its images. */
 #define NAME_SOURCES 8
+#define NAME_IMAGES 2	/* ntdll and win32u; a loader's list can hold thousands of entries named so */
 
 struct names {
 	char *name[2 * MAX_SERVICES];	/* by number, of the stubs */
@@ -107,21 +108,21 @@ static struct names *find_names(struct context *c)
 	unsigned sources = 0;
 
 	kernel_exports(names, c);
-	for (guint i = 0; i < c->processes->len && sources < NAME_SOURCES; i++) {
+	for (guint i = 0; i < c->processes->len && sources < NAME_SOURCES && !context_cancelled(c); i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
-		bool used = false;
+		unsigned used = 0;
 		if (!process->user_readable)
 			continue;
 		AUTO(space) space = process_space(process, c->kernel, c->space);
-		for (guint m = 0; m < process->modules->len; m++) {
+		for (guint m = 0; m < process->modules->len && used < NAME_IMAGES; m++) {
 			const struct module *module = &g_array_index(process->modules, struct module, m);
 			if (module->wow64 || !module->name ||
 			    (g_ascii_strcasecmp(module->name, "ntdll.dll") && g_ascii_strcasecmp(module->name, "win32u.dll")))
 				continue;
 			names_of(names, space, module->base);
-			used = true;
+			used++;
 		}
-		sources += used;
+		sources += used > 0;
 	}
 	return names;
 }

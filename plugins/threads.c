@@ -114,13 +114,9 @@ static void put_registers(struct context *c, struct row *row, const struct objec
 	}
 	row_address(row, INSTRUCTION, instruction);
 	row_address(row, STACK_POINTER, stack);
-	for (guint i = 0; c->process && i < c->process->modules->len; i++) {
-		const struct module *m = &g_array_index(c->process->modules, struct module, i);
-		if (instruction - m->base < m->size) {
-			row_text(row, INSTRUCTION_MODULE, m->name ? m->name : m->mapped_path);
-			break;
-		}
-	}
+	const struct module *m = c->process ? process_module_at(c->process, (va_t){ instruction }) : NULL;
+	if (m)
+		row_text(row, INSTRUCTION_MODULE, m->name ? m->name : m->mapped_path);
 }
 
 /* _PS_CLIENT_SECURITY_CONTEXT: the token, its level in the two lowest bits, EffectiveOnly in the third. */
@@ -248,7 +244,7 @@ static bool run_process(struct context *c, GError **error)
 	const GArray *sources[] = { list, scheduler, g_hash_table_lookup(s->by_process, &c->process->eprocess.v) };
 	g_autoptr(GHashTable) listed = address_set(list), scheduled = address_set(scheduler), done = g_hash_table_new(g_int64_hash, g_int64_equal);
 	for (size_t n = 0; n < G_N_ELEMENTS(sources); n++)
-		for (guint i = 0; sources[n] && i < sources[n]->len; i++) {
+		for (guint i = 0; sources[n] && i < sources[n]->len && !context_cancelled(c); i++) {
 			uint64_t *at = &g_array_index(sources[n], uint64_t, i);
 			struct object thread = object_at(c->space, *at);
 			if (g_hash_table_add(done, at))
@@ -278,14 +274,14 @@ static bool end(struct context *c, GError **error)
 	}
 	g_autofree uint64_t **owners = (uint64_t **)g_hash_table_get_keys_as_array(s->by_process, &n);
 	qsort(owners, n, sizeof(*owners), compare_addresses);
-	for (guint i = 0; i < n; i++) {
+	for (guint i = 0; i < n && !context_cancelled(c); i++) {
 		const GArray *own = g_hash_table_lookup(s->by_process, owners[i]);
 		g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
 		uint8_t byte;
 		/* The idle process is in no list, but it is there. */
 		if (space_read(c->space, (va_t){ *owners[i] }, &byte, 1, NULL) != FAULT_NOT_IN_DUMP)
 			continue;
-		for (guint t = 0; t < own->len; t++) {
+		for (guint t = 0; t < own->len && !context_cancelled(c); t++) {
 			uint64_t *at = &g_array_index(own, uint64_t, t);
 			struct object thread = object_at(c->space, *at);
 			if (g_hash_table_add(done, at))

@@ -7,6 +7,7 @@
  * size, sequence, timestamp, checksum, 32 characters of name, version; a ring of 64.
  */
 #include <string.h>
+#include "limit.h"
 #include "pe_space.h"
 #include "plugin.h"
 #include "text.h"
@@ -99,11 +100,17 @@ static void put_trace(struct context *c, uint64_t trace, bool wow64)
 
 static bool run_process(struct context *c, GError **error)
 {
+	unsigned ntdlls = 0;
+
 	(void)error;
-	for (guint i = 0; c->user && i < c->process->modules->len; i++) {
+	for (guint i = 0; c->user && i < c->process->modules->len && !context_cancelled(c); i++) {
 		const struct module *m = &g_array_index(c->process->modules, struct module, i);
 		if (!m->in_load_order || !m->name || g_ascii_strcasecmp(m->name, "ntdll.dll"))
 			continue;
+		if (ntdlls++ == FIXED_ntdlls) {
+			context_note(c, FAULT_LIMIT, (va_t){ m->base }, "unloaded_modules", "more than %u images are listed as ntdll.dll (ntdlls): the others are not asked", (unsigned)FIXED_ntdlls);
+			break;
+		}
 		uint64_t trace = find_trace(c, m);
 		if (trace)
 			put_trace(c, trace, m->wow64);

@@ -89,6 +89,69 @@ ok "rescue_tables of all processes together" together
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
 
+# A driver may have an eighth of what is left for the exports that name callbacks: one that has more than that leaves the other's as they are.
+cat >"$work/description" <<'END'
+machine build=10.0.19041.1466 ram=6M
+driver name=named.sys exports=Alpha,Beta
+driver name=other.sys exports=Gamma
+callback type=process function=named.sys+0x1044
+callback type=process function=named.sys+0x1080
+callback type=process function=named.sys+0x2ff0
+callback type=process function=other.sys+0x1040
+process name=a.exe pid=1000 ppid=4 path=C:\Windows\System32\a.exe
+END
+"$mksample" "$work/description" "$work/named.raw" || die "named.raw"
+named() {	# named STATUS EXPECTED OPTION…
+	rm -f "$work/named.db"
+	status "$1" "$memsieve" analyze -q -o "$work/named.db" "${@:3}" "$work/named.raw" &&
+		[ "$(ask named "SELECT group_concat(coalesce(symbol, '-')) FROM (SELECT symbol FROM callbacks ORDER BY address)")" = "$2" ]
+}
+ok "callbacks are named" named 0 Alpha+0x4,Beta,-,Gamma
+ok "driver_exports" named 3 -,-,-,Gamma --limit driver_exports=300
+ok "driver_exports is told" [ "$(ask named "SELECT count(*) FROM diagnostics WHERE fault = 'limit' AND message LIKE '%driver_exports%'")" = 1 ]
+
+# DLLs of one name, or drivers, whose one export is forwarded to all of them: 16 to the power of 8 ways. The processor time tells, as other work may run beside it.
+namesakes() {
+	local i
+	echo "machine build=10.0.19041.1466 ram=10M"
+	if [ "$1" = drivers ]; then
+		for i in {1..16}; do echo "driver name=evil.sys exports=f>evil.f"; done
+		echo 'driver name=user.sys imports=evil.sys!f patch=0x2000:001000000080ffff'
+		echo 'process name=a.exe pid=1000 ppid=4 path=C:\Windows\System32\a.exe'
+		return
+	fi
+	for i in {1..16}; do echo "file path=C:\\$i\\evil.dll exports=f>evil.f"; done
+	echo 'file path=C:\Windows\System32\user.dll exports=g imports=evil.dll!f'
+	echo 'process name=a.exe pid=1000 ppid=4 path=C:\Windows\System32\a.exe'
+	for i in {1..16}; do echo " image file=C:\\$i\\evil.dll"; done
+	echo ' image file=C:\Windows\System32\user.dll patch=0x3000:0000002000000000'
+}
+forwarded() {
+	namesakes "$1" >"$work/description" && "$mksample" "$work/description" "$work/forwarded.raw" || return 1
+	rm -f "$work/forwarded.db"
+	(ulimit -t 10; status 3 "$memsieve" analyze -q -o "$work/forwarded.db" --limit run_seconds=4000 --limit plugin_seconds=1000 --limit process_seconds=1000 \
+		"$work/forwarded.raw") || return 1
+	[ "$(ask forwarded "SELECT group_concat(DISTINCT fault) FROM diagnostics WHERE fault IN ('limit', 'timeout')")" = limit ] &&
+		ask forwarded "SELECT message FROM diagnostics WHERE fault = 'limit'" | grep -q import_looks
+}
+ok "forwarders of DLLs of one name" forwarded files
+ok "forwarders of drivers of one name" forwarded drivers
+
+# A process has its own ntdll, and there are two more of that name.
+{
+	echo 'machine build=10.0.19041.1466 ram=6M'
+	for i in 1 2; do echo "file path=C:\\$i\\ntdll.dll exports=A"; done
+	echo 'process name=a.exe pid=1000 ppid=4 path=C:\Windows\System32\a.exe'
+	for i in 1 2; do echo " image file=C:\\$i\\ntdll.dll"; done
+} >"$work/description"
+"$mksample" "$work/description" "$work/dumps/ntdlls.raw" || die "ntdlls.raw"
+ntdlls() {
+	rm -f "$work/ntdlls.db"
+	status 3 "$memsieve" analyze -q -o "$work/ntdlls.db" "$work/dumps/ntdlls.raw" &&
+		[ "$(ask ntdlls "SELECT count(*) FROM diagnostics WHERE fault = 'limit' AND message LIKE '%(ntdlls)%'")" = 1 ]
+}
+ok "ntdlls" ntdlls
+
 # A rule's limits are told as such, and the other rules go on.
 mkdir "$work/endless"
 rule() { printf -- "-- rule: $1\n-- severity: low\n-- title: endless\nWITH x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x) SELECT $2 AS address FROM x\n" >"$work/endless/$1.sql"; }

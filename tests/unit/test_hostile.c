@@ -305,6 +305,36 @@ START_TEST(rules_only_look)
 }
 END_TEST
 
+/* Modules that lie within each other, share bases or have no size, against a look at each of them. */
+START_TEST(modules_by_address)
+{
+	struct process *process = process_create();
+	guint32 seed = 1;
+
+	ck_assert_ptr_null(process_module_at(process, (va_t){ 0 }));
+	for (unsigned round = 0; round < 200; round++) {
+		g_array_set_size(process->modules, 0);
+		for (unsigned i = 0; i < round % 24; i++) {
+			uint64_t base = (seed = seed * 1664525 + 1013904223) >> 26, size = (seed = seed * 1664525 + 1013904223) >> 27;
+			struct module m = { .base = round % 5 ? base : UINT64_MAX - base, .size = i == 7 ? UINT64_MAX : size };
+			g_array_append_val(process->modules, m);
+		}
+		process_sort_modules(process);
+		for (int at = -100; at < 120; at++) {
+			uint64_t va = (uint64_t)(int64_t)at;
+			const struct module *expected = NULL;
+			for (guint i = 0; i < process->modules->len; i++) {
+				const struct module *m = &g_array_index(process->modules, struct module, i);
+				if (va >= m->base && va - m->base < m->size && (!expected || m->base > expected->base))
+					expected = m;
+			}
+			ck_assert_ptr_eq(process_module_at(process, (va_t){ va }), expected);
+		}
+	}
+	process_destroy(process);
+}
+END_TEST
+
 START_TEST(limits)
 {
 	static const char *const bad[] = {
@@ -346,6 +376,7 @@ int main(void)
 	tcase_add_test(case_case, rows_of_long_texts);
 	tcase_add_test(case_case, rules_only_look);
 	tcase_add_test(case_case, limits);
+	tcase_add_test(case_case, modules_by_address);
 	tcase_set_timeout(memory_case, 60);
 	tcase_set_timeout(case_case, 60);
 	suite_add_tcase(suite, memory_case);

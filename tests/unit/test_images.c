@@ -693,6 +693,48 @@ START_TEST(test_remains)
 }
 END_TEST
 
+/* A thousand descriptors of imports that each are good, with names as long as they may be, but for the last: no place of theirs begins a table. What is
+ * behind them is found; that it takes no longer than that is for the test's own time limit. */
+START_TEST(test_remains_hostile)
+{
+	enum { PAGES = 16, GOOD = 1000, FIRST = 0x1000, NAME = 0x8000, THUNKS = 0x9000, HINT = 0xa000, SLOTS = 0xb000, BAD = FIRST + 20 * GOOD, BEHIND = BAD + 28 };
+	struct mapped_memory m;
+	struct image_remains r;
+	const uint64_t base = UINT64_C(0x1e0000000), hint = HINT;
+	static uint8_t image[PAGES * PAGE_SIZE];
+	uint32_t descriptor[5] = { THUNKS, 0, 0, NAME, SLOTS };
+
+	for (unsigned i = 0; i < GOOD; i++)
+		memcpy(image + FIRST + 20 * i, descriptor, 20);
+	memcpy(image + BEHIND, descriptor, 20);
+	descriptor[1] = 5;
+	memcpy(image + BAD, descriptor, 20);
+	memset(image + NAME, 'a', 60);
+	memcpy(image + NAME + 60, ".dll", 4);
+	for (unsigned i = 0; i < 33; i++)
+		memcpy(image + THUNKS + 8 * i, &hint, 8);
+	memset(image + HINT + 2, 'f', 64);
+	memory_init(&m, 19041);
+	for (uint32_t rva = 0; rva < sizeof(image); rva += PAGE_SIZE)
+		memcpy(m.bytes + memory_map_new(&m, base + rva), image + rva, PAGE_SIZE);
+	memory_open(&m);
+	uint64_t steps = m.space->steps;
+	ck_assert(image_remains_find(m.space, base, sizeof(image), &r));
+	ck_assert_uint_eq(r.imports.rva, BEHIND);
+	ck_assert_uint_eq(r.imports.size, 40);
+	/* A step for each name that was read, and no name is read for more than the pages that it goes on over. */
+	ck_assert_uint_gt(steps - m.space->steps, GOOD * 33);
+	ck_assert_uint_lt(steps - m.space->steps, GOOD * 33 * 5);
+	image_remains_clear(&r);
+	/* Where there are fewer steps, it ends. */
+	m.space->steps = 1000;
+	ck_assert(!image_remains_find(m.space, base, sizeof(image), &r));
+	ck_assert(m.space->exhausted);
+	image_remains_clear(&r);
+	memory_clear(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("images");
@@ -711,6 +753,7 @@ int main(void)
 	tcase_add_test(tests, test_write_mapped);
 	tcase_add_test(tests, test_view);
 	tcase_add_test(tests, test_remains);
+	tcase_add_test(tests, test_remains_hostile);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
