@@ -38,8 +38,10 @@ struct process *process_twin(const struct process *process, bool no_vads, bool n
 
 	if (no_vads)
 		twin->vads = fresh->vads;
-	if (no_modules)
+	if (no_modules) {
 		twin->modules = fresh->modules;
+		twin->module_spans = fresh->module_spans;
+	}
 	return twin;
 }
 

@@ -9,6 +9,10 @@ import array, os, shutil, sqlite3, struct
 
 PAGE = 4096
 MASK64 = (1 << 64) - 1
+# Levels of page tables: what each takes of an address, from which bit on.
+TWO, PAE = [(22, 10), (12, 10)], [(30, 2), (21, 9), (12, 9)]
+FOUR = [(39, 9), (30, 9), (21, 9), (12, 9)]
+FIVE = [(48, 9)] + FOUR
 HOSTILE = [0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 1 << 32, (1 << 47) - 1, 1 << 47, (1 << 63) - 1, 1 << 63,
            0xffff800000000000, 0xfffff78000000000, MASK64 - 0xfff, MASK64 - 7, MASK64]
 NAMES = ["\x1b]0;owned\x07\x1b[2J", "'; DROP TABLE processes;--", "\u202egpj.exe", "=cmd|' /C calc'!A0", "\ud800\ud800\udc00", "\r\n\0\t\x7f\x9b",
@@ -37,6 +41,9 @@ class Target:
         self.tables = []            # file offsets of page-table pages
         self.roots = []             # of processes: physical addresses
         self.width = 8              # of a pointer
+        self.levels, self.entry = FOUR, 8       # of page tables, and an entry's bytes
+        self.bases = {}             # of a process's images, by its id
+        self.parameters = []        # (process id, root, address) of process parameters
         self.found = None           # file offsets of what looks like a pointer into the kernel
         if case:
             self.learn(case)
@@ -82,24 +89,47 @@ class Target:
                 return at + pa - start
         return None
 
+    def leaf(self, dtb, va):
+        """Where the last level's entry stands in the file."""
+        return self.walk(dtb, va)[1]
+
     def physical(self, dtb, va):
-        table = dtb & 0xffffffffff000
-        for shift in (39, 30, 21, 12):
+        return self.walk(dtb, va)[0]
+
+    def walk(self, dtb, va):
+        table, last = dtb & (0xffffffe0 if self.levels == PAE else 0xffffffffff000), None
+        for i, (shift, bits) in enumerate(self.levels):
             at = self.offset(table)
             if at is None:
-                return None
-            (entry,) = struct.unpack("<Q", self.read(at + (va >> shift & 511) * 8, 8).ljust(8, b"\0"))
+                return None, None
+            at += (va >> shift & (1 << bits) - 1) * self.entry
+            last = at if shift == 12 else None
+            entry = int.from_bytes(self.read(at, self.entry), "little")
             if not entry & 1:
-                return None
+                return None, last
             table = entry & 0xffffffffff000
-            if entry & 0x80 and shift in (30, 21):
-                return (table & ~((1 << shift) - 1)) + (va & ((1 << shift) - 1))
-        return table + (va & 0xfff)
+            if entry & 0x80 and shift in (30, 22, 21) and (i or self.levels == TWO):
+                return (table & ~((1 << shift) - 1)) + (va & ((1 << shift) - 1)), None
+        return table + (va & 0xfff), last
+
+    def find_levels(self, dtb, base):
+        """Which of the machines' page tables lead to the kernel's header."""
+        for self.levels, self.entry in ((TWO, 4), (PAE, 8)) if self.width == 4 else ((FOUR, 8), (FIVE, 8)):
+            pa = self.physical(dtb, base)
+            at = self.offset(pa) if pa is not None else None
+            if at is not None and self.read(at, 2) == b"MZ":
+                return
+        self.levels = (PAE if self.width == 4 else FOUR)
+
+    def table_of(self, *entries):
+        """A page of them, over and over."""
+        data = b"".join((e & ((1 << 8 * self.entry) - 1)).to_bytes(self.entry, "little") for e in entries)
+        return data * (PAGE // len(data))
 
     def add(self, kind, dtb, va, length, before=0):
         if va is None:
             return
-        va &= MASK64
+        va &= MASK64 if self.width == 8 else 0xffffffff
         pa = self.physical(dtb, va)
         at = self.offset(pa) if pa is not None else None
         if at is not None:
@@ -110,13 +140,14 @@ class Target:
         db = sqlite3.connect(case)
         db.text_factory = bytes
         ranges = db.execute("SELECT start, length FROM memory_ranges ORDER BY start").fetchall()
-        kind, dtb, architecture = db.execute("SELECT format, dtb, architecture FROM dumps").fetchone()
+        kind, dtb, architecture, base = db.execute("SELECT format, dtb, architecture, kernel_base FROM dumps").fetchone()
         kind = (kind or b"").decode()
         self.width = 4 if (architecture or b"").startswith(b"x86") else 8
         self.segments = self.find_segments(kind, ranges)
         if not self.segments or not dtb:
             db.close()
             return
+        self.find_levels(dtb, (base or 0) & (MASK64 if self.width == 8 else 0xffffffff))
         system = {r[0]: (r[1] or 0) & MASK64 for r in db.execute("SELECT process_id, dtb FROM processes")}
         for va, in db.execute("SELECT eprocess FROM processes"):
             self.add("process", dtb, va, 0xc00, 0x80)
@@ -132,14 +163,14 @@ class Target:
             self.add("driver", dtb, va, 0x1000)
         for pid, va in db.execute("SELECT process_id, base FROM modules"):
             self.add("image", system.get(pid, 0), va, 0x1000)
+            self.bases.setdefault(pid, []).append(va)
         for pid, va in db.execute("SELECT process_id, peb FROM processes WHERE peb IS NOT NULL"):
             self.add("peb", system.get(pid, 0), va, 0x400)
-            self.ldr(system.get(pid, 0), va & MASK64)
+            self.ldr(pid, system.get(pid, 0), va & MASK64)
         for va, in db.execute("SELECT object FROM handles WHERE object IS NOT NULL LIMIT 2000") if self.has(db, "handles") else []:
             self.add("object", dtb, va, 0x60, 0x60)
-        (base,) = db.execute("SELECT kernel_base FROM dumps").fetchone()
         self.add("kernel", dtb, base, 0x1000)
-        self.add("shared data", dtb, 0xfffff78000000000, 0x400)
+        self.add("shared data", dtb, 0xfffff78000000000 if self.width == 8 else 0xffdf0000, 0x400)
         roots = {dtb} | {d for d in system.values() if d}
         self.roots = sorted(roots - {dtb})
         db.close()
@@ -156,7 +187,7 @@ class Target:
         if kind == "raw":
             return [(0, self.size, 0)]
         if kind in ("windows-full", "vmware"):      # pages in the order of the runs, behind the header or from the file's start
-            out, at = [], 0x2000 if kind == "windows-full" else 0
+            out, at = [], 0 if kind == "vmware" else 0x1000 if self.width == 4 else 0x2000
             for start, length in ranges:
                 out.append((start, length, at))
                 at += length
@@ -175,9 +206,11 @@ class Target:
                 p_type, _, offset, _, pa, length = struct.unpack("<IIQQQQ", self.read(table + i * size, 40))
                 if p_type == 1:
                     out.append((pa, length, offset))
-        elif kind.startswith(("windows-bitmap", "windows-live", "windows-active", "windows-complete")) and self.read(0x2000 + 4, 4) == b"DUMP":
-            first, _, pages = struct.unpack("<QQQ", self.read(0x2000 + 0x20, 24))
-            for i, byte in enumerate(self.read(0x2000 + 0x38, min(pages // 8 + 1, 1 << 21))):
+        elif kind.startswith(("windows-bitmap", "windows-live", "windows-active", "windows-complete")) and \
+                self.read((0x1000 if self.width == 4 else 0x2000) + 4, 4) == b"DUMP":
+            head = 0x1000 if self.width == 4 else 0x2000
+            first, _, pages = struct.unpack("<QQQ", self.read(head + 0x20, 24))
+            for i, byte in enumerate(self.read(head + 0x38, min(pages // 8 + 1, 1 << 21))):
                 for bit in range(8):
                     if byte >> bit & 1:
                         out.append(((i * 8 + bit) * PAGE, PAGE, first))
@@ -198,13 +231,14 @@ class Target:
     def pointer(self, dtb, va):
         pa = self.physical(dtb, va)
         at = self.offset(pa) if pa is not None else None
-        return struct.unpack("<Q", self.read(at, 8).ljust(8, b"\0"))[0] if at is not None else 0
+        return int.from_bytes(self.read(at, self.width), "little") if at is not None else 0
 
-    def ldr(self, dtb, peb):
-        ldr = self.pointer(dtb, peb + 0x18)
+    def ldr(self, pid, dtb, peb):
+        ldr, parameters = (self.pointer(dtb, peb + self.width * i) for i in (3, 4))
         self.add("loader", dtb, ldr, 0x60)
-        self.add("parameters", dtb, self.pointer(dtb, peb + 0x20), 0x410)
-        head = at = ldr + 0x10
+        self.add("parameters", dtb, parameters, 0x410)
+        self.parameters.append((pid, dtb, parameters))
+        head = at = ldr + (0x10 if self.width == 8 else 0xc)
         for _ in range(300):
             at = self.pointer(dtb, at)
             if not at or at == head:
@@ -225,7 +259,7 @@ class Target:
 
     def find_tables(self, roots):
         seen, level = set(), sorted(roots)
-        for depth in range(4):
+        for depth in range(len(self.levels)):
             below = []
             for table in level:
                 at = self.offset(table)
@@ -233,10 +267,14 @@ class Target:
                     continue
                 seen.add(table)
                 self.tables.append(at)
-                if depth < 3:
-                    for entry in struct.unpack("<512Q", self.read(at, PAGE).ljust(PAGE, b"\0")):
-                        if entry & 1 and not (entry & 0x80 and depth):
+                if depth + 1 < len(self.levels):
+                    top = self.levels == PAE and not depth       # in the middle of a page
+                    page = self.read(at, 32 if top else PAGE).ljust(PAGE, b"\0")
+                    for (entry,) in struct.iter_unpack("<Q" if self.entry == 8 else "<I", page):
+                        if entry & 1 and not (entry & 0x80 and (depth or self.levels == TWO)):
                             below.append(entry & 0xffffffffff000)
+                    if top:
+                        self.tables.pop()
             level = below
         self.tables.sort()
 
@@ -354,7 +392,7 @@ def pointers_rewired(t, rng):
 
 
 def entry_of(t, rng):
-    return rng.choice(t.tables) + rng.randrange(512) * 8
+    return rng.choice(t.tables) + rng.randrange(PAGE // t.entry) * t.entry
 
 
 def physical_of(t, at):
@@ -367,7 +405,7 @@ def physical_of(t, at):
 def table_bits(t, rng):
     n = rng.choice([1, 16, 256])
     for _ in range(n):
-        at = entry_of(t, rng) + rng.randrange(8)
+        at = entry_of(t, rng) + rng.randrange(t.entry)
         t.write(at, bytes([t.read(at, 1)[0] ^ 1 << rng.randrange(8)]))
     return "%d bits in page tables" % n
 
@@ -380,19 +418,19 @@ def table_loops(t, rng):
         table = rng.choice(t.tables)
         own = physical_of(t, table)
         if how == "itself once":
-            t.write(table + rng.randrange(512) * 8, struct.pack("<Q", own | 0x67))
+            t.write(table + rng.randrange(PAGE // t.entry) * t.entry, t.table_of(own | 0x67)[:t.entry])
         elif how == "itself always":
-            t.write(table, struct.pack("<Q", own | 0x67) * 512)
+            t.write(table, t.table_of(own | 0x67))
         elif how == "others":
-            t.write(table, b"".join(struct.pack("<Q", physical_of(t, rng.choice(t.tables)) | 0x67) for _ in range(512)))
+            t.write(table, t.table_of(*(physical_of(t, rng.choice(t.tables)) | 0x67 for _ in range(PAGE // t.entry))))
         elif how == "large pages":
-            t.write(table, b"".join(struct.pack("<Q", (i << 30 | 0xe7) & MASK64) for i in range(512)))
+            t.write(table, t.table_of(*(i << (22 if t.entry == 4 else 30) | 0xe7 for i in range(PAGE // t.entry))))
         elif how == "one page always":
-            t.write(table, struct.pack("<Q", rng.randrange(max(1, t.size // PAGE)) * PAGE | 0x67) * 512)
+            t.write(table, t.table_of(rng.randrange(max(1, t.size // PAGE)) * PAGE | 0x67))
         elif how == "prototype entries":
-            t.write(table, struct.pack("<Q", (rng.choice(t.values) << 16 | 0x400) & MASK64) * 512)
+            t.write(table, t.table_of(rng.choice(t.values) << 16 | 0x400))
         else:
-            t.write(table, struct.pack("<Q", own | 0x8e0) * 512)
+            t.write(table, t.table_of(own | 0x8e0))
     return "%d page tables name %s" % (n, how)
 
 
@@ -427,11 +465,12 @@ def one_frame(t, rng):
         return table_loops(t, rng)
     t.write(at[0], wanted)
     for table, below in zip(at[1:], (frame, last, middle)):
-        t.write(table, struct.pack("<Q", below * PAGE | 0x67) * 512)
+        t.write(table, t.table_of(below * PAGE | 0x67))
+    below = {2: frame if rng.random() < 0.5 else last, 3: middle}.get(len(t.levels), top)
     for root in t.roots:
-        where = t.offset(root & 0xffffffffff000)
+        where = t.offset(root & (0xffffffe0 if t.levels == PAE else 0xffffffffff000))
         if where is not None:
-            t.write(where, struct.pack("<Q", top * PAGE | 0x67) * rng.choice([1, 16, 256]))
+            t.write(where, t.table_of(below * PAGE | (0x67 if t.levels != PAE else 1))[:t.entry * (2 if t.levels == PAE else rng.choice([1, 16, 256]))])
     return "every process maps page 0x%x all over, %s" % (frame, endless_vads(t, rng) if rng.random() < 0.5 else "VADs as they are")
 
 
@@ -457,6 +496,28 @@ def names(t, rng):
             t.write(start + found, rng.choice(NAMES).encode("utf-16-le", "surrogatepass"))
             n += 1
     return "%d hostile names" % n
+
+
+def long_texts(t, rng):
+    """Texts as long as they can be, in each process's parameters: two pages over and over, which image headers had before."""
+    units = rng.sample(["c", "d", "\\", "\u0001", "\u202e", "%", "'", "\ud800"], 2)
+    n = 0
+    for pid, dtb, parameters in t.parameters:
+        base = max(t.bases.get(pid, [0]))       # system libraries lie highest, and their frames are shared
+        frames = [t.physical(dtb, base), t.physical(dtb, base + PAGE)]
+        entries = [t.leaf(dtb, base + i * PAGE) for i in range(16)]
+        if None in frames + entries:
+            continue
+        for frame, unit in zip(frames, units):
+            t.write(t.offset(frame), (unit * 2048).encode("utf-16-le", "surrogatepass"))
+        for i, at in enumerate(entries):
+            t.write(at, t.table_of(frames[i // 8] & ~(PAGE - 1) | 0x25)[:t.entry])
+        for field in (0x38, 0x60, 0x70) if t.width == 8 else (0x24, 0x38, 0x40):
+            pa = t.physical(dtb, parameters + field)
+            if pa is not None and t.offset(pa) is not None:
+                t.write(t.offset(pa), struct.pack("<HH", 0xfffe, 0xfffe) + bytes(t.width - 4) + base.to_bytes(t.width, "little"))
+                n += 1
+    return "%d texts of 32,767 characters, %r" % (n, units)
 
 
 def image_headers(t, rng):
@@ -514,6 +575,8 @@ def apply(target, rng, only=None):
             kinds += TABLES
         if "vad" in target.places and target.tables:
             kinds += [endless_vads]
+        if target.parameters:
+            kinds += [long_texts]
     if only:
         kinds = [kind for kind in kinds + [single] if kind.__name__ == only]
         return kinds[0](target, rng) if kinds else "nothing: it has no place for that"

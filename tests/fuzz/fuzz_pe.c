@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The input is an image as it lies in memory, and is tried as a file too. Every part is parsed. */
 #include <string.h>
+#include "image_rebuild.h"
 #include "pe.h"
 
 struct input { const uint8_t *data; size_t size; };
@@ -21,6 +22,21 @@ static void check_text(const char *text)
 {
 	if (text && !g_utf8_validate(text, -1, NULL))
 		g_error("text that is not UTF-8");
+}
+
+/* What the loader changed is taken back before hashes are made. */
+static void hash(struct pe *pe)
+{
+	struct image_fixups *fixups = image_fixups_create(pe);
+	uint32_t at;
+	enum fault fault;
+	guint direct;
+	GByteArray *pages = image_page_hashes(pe, fixups, pe->entry_point & ~0xfffu, 1 << 20, 4, &direct);
+
+	g_free(image_sha256(pe, fixups, &fault, &at));
+	if (pages)
+		g_byte_array_unref(pages);
+	image_fixups_destroy(fixups);
 }
 
 static void parse(const struct pe_source *source, uint64_t base, uint32_t size_limit)
@@ -57,15 +73,23 @@ static void parse(const struct pe_source *source, uint64_t base, uint32_t size_l
 	pe_imphash(pe, NULL);
 	pe_relocations(pe, NULL);
 	pe_tls(pe, NULL);
+	array = pe_debug(pe, NULL);
+	for (guint i = 0; i < array->len; i++)
+		check_text(g_array_index(array, struct pe_debug, i).pdb_name);
 	pe_codeview(pe, NULL);
 	pe_rich(pe, NULL);
 	pe_load_config(pe, NULL);
+	pe_functions(pe, NULL);
 	pe_function_at(pe, pe->entry_point, &function);
+	array = pe_dynamic_sites(pe, NULL);
+	for (guint i = 0; array && i < array->len; i++)
+		pe_dynamic_rewritten(pe, &g_array_index(array, struct pe_dynamic_site, i));
 	pe_clr(pe, NULL);
 	array = pe_resources(pe, NULL);
 	for (guint i = 0; i < array->len; i++)
 		check_text(g_array_index(array, struct pe_resource, i).name);
 	pe_version_info(pe, NULL);
+	hash(pe);
 	pe_close(pe);
 }
 
