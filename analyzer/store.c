@@ -491,7 +491,8 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 	if (store->query_most)
 		most = MIN(most, store->query_most);
 	store->query_deadline = g_get_monotonic_time() + most;
-	sqlite3_progress_handler(store->db, 10000, query_over, store);
+	/* Often: a step may compute with texts of 100 KiB. */
+	sqlite3_progress_handler(store->db, 1000, query_over, store);
 	int parameter = sqlite3_bind_parameter_index(stmt, ":dump_id");
 	if (parameter)
 		sqlite3_bind_int64(stmt, parameter, dump_id);

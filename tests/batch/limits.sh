@@ -100,6 +100,19 @@ endless() {
 		[ "$(fault_of slow)" = timeout ] && [ "$(fault_of large)" = limit ] && [ "$(ask endless 'SELECT count(*) > 0 FROM findings')" = 1 ]
 }
 ok "a rule that takes too long, one that takes too much" endless
+# Every path as long as Windows has them, and such that looking for each of its characters in all of it takes a second.
+long_paths() {
+	cp "$work/whole.db" "$work/long.db"
+	sqlite3 "$work/long.db" "CREATE TEMP TABLE t AS SELECT 'C:\Windows\' || replace(printf('%16000s', ''), ' ', 'x') || replace(printf('%16000s', ''), ' ', 'y') AS path;
+		UPDATE processes SET image_path = (SELECT path || 'z' FROM t), peb_image_path = (SELECT path FROM t);
+		UPDATE vads SET file_path = (SELECT path FROM t); UPDATE images SET path = (SELECT path FROM t);
+		UPDATE modules SET path = (SELECT path FROM t), mapped_path = (SELECT path || 'z' FROM t);"
+}
+cheap() { (ulimit -t "$2"; printf '.parameter set :dump_id 1\n.read %s\n' "$3" | sqlite3 "$work/$1.db" >/dev/null); }	# cheap CASE SECONDS RULE
+ok "paths as long as they get" long_paths
+for rule in "$srcdir"/rules/sql/*.sql; do
+	ok "$(basename "$rule") with long paths" cheap long 1 "$rule"
+done
 # Thousands of planted processes, each with a diagnostic, cost a rule no more than their number: one that goes through all for each is
 # ended, and finds nothing. Processor time, as other work may run beside it.
 planted() {
@@ -114,9 +127,8 @@ planted() {
 	[ "$(ask whole 'SELECT count(*) > 20000 FROM processes')" = 1 ]
 }
 ok "processes are planted" planted
-cheap() { (ulimit -t 5; printf '.parameter set :dump_id 1\n.read %s\n' "$1" | sqlite3 "$work/whole.db" >/dev/null); }
 for rule in "$srcdir"/rules/sql/*.sql; do
-	ok "$(basename "$rule") among planted processes" cheap "$rule"
+	ok "$(basename "$rule") among planted processes" cheap whole 5 "$rule"
 done
 
 wrong() {
