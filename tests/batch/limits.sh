@@ -18,9 +18,19 @@ bites() {
 	status 3 "$memsieve" analyze -q --rules "$work/rules" -o "$work/bitten.db" --limit "$1=1" "$dump" && [ "$(ask bitten "$told")" = 1 ]
 }
 for name in list_entries vad_nodes regions module_entries module_search handle_entries image_mappings exports_kept environment_bytes code_bytes \
-	text_bytes directory_entries token_groups drivers sweep_hits sweep_mappings rows_process rows_plugin row_bytes_process row_bytes_plugin findings_rule; do
+	text_bytes directory_entries token_groups drivers sweep_hits sweep_mappings rows_process rows_plugin row_bytes_process row_bytes_plugin findings_rule \
+	findings_bytes finding_text; do
 	ok "$name" bites $name
 done
+
+# Findings that are cut are whole JSON still, and none is lost where they are written rule by rule.
+cut_short() { bites finding_text && [ "$(ask bitten "SELECT count(*) > 0 AND count(*) = sum(json_valid(coalesce(detail, '{}'))) FROM findings")" = 1 ]; }
+ok "findings that are cut" cut_short
+same_findings() {
+	status 0 "$memsieve" analyze -q --rules "$work/rules" -o "$work/parts.db" --limit row_bytes_waiting=1 "$dump" &&
+		cmp <(ask whole "SELECT * FROM findings") <(ask parts "SELECT * FROM findings")
+}
+ok "findings in parts" same_findings
 
 # A sparse file: what lies in its holes is neither searched nor, where there is too much of it, hashed; nothing else is missing.
 cp "$dump" "$work/sparse.raw"
