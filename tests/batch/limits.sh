@@ -31,6 +31,17 @@ same_findings() {
 		cmp <(ask whole "SELECT * FROM findings") <(ask parts "SELECT * FROM findings")
 }
 ok "findings in parts" same_findings
+# A reference to a row that is left out leads nowhere, not to what stands in its place: another process's.
+own_rows() {
+	local kept
+	for kept in 2000 4000 8000 16000; do
+		rm -f "$work/some.db"
+		status 3 "$memsieve" analyze -q -o "$work/some.db" --limit row_bytes_process=$kept "$dump" || return 1
+		[ "$(ask some "SELECT count(*) FROM (SELECT process_id, vad_id FROM modules UNION ALL SELECT process_id, vad_id FROM images UNION ALL SELECT process_id, vad_id FROM regions)
+			r JOIN vads v USING (vad_id) WHERE v.process_id <> r.process_id")" = 0 ] || return 1
+	done
+}
+ok "references to rows left out" own_rows
 
 # A sparse file: what lies in its holes is neither searched nor, where there is too much of it, hashed; nothing else is missing.
 cp "$dump" "$work/sparse.raw"
