@@ -288,6 +288,17 @@ static struct crew_task crew_task(struct pipeline *p)
 	};
 }
 
+static void note_too_many(struct pipeline *p, GString *message)
+{
+	struct rows *note = rows_create();
+
+	g_string_printf(message, "more than %" G_GUINT64_FORMAT " rows, or %" G_GUINT64_FORMAT " bytes of them: the rest is left out",
+			limit(rows_plugin), limit(row_bytes_plugin));
+	rows_note(note, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message->str));
+	(void)write_rows(p, note);
+	rows_destroy(note);
+}
+
 static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *message)
 {
 	struct crew_task task = crew_task(p);
@@ -301,15 +312,9 @@ static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *
 		ok = crew_run_once(&task, plugin->run, message);
 	if (plugin->end)
 		ok = crew_run_once(&task, plugin->end, message) && ok;
-	if (!p->too_many)
-		return ok;
-	struct rows *note = rows_create();
-	g_string_printf(message, "more than %" G_GUINT64_FORMAT " rows, or %" G_GUINT64_FORMAT " bytes of them: the rest is left out",
-			limit(rows_plugin), limit(row_bytes_plugin));
-	rows_note(note, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message->str));
-	(void)write_rows(p, note);
-	rows_destroy(note);
-	return false;
+	if (p->too_many)
+		note_too_many(p, message);
+	return ok && !p->too_many;
 }
 
 /* Why a plugin can't do anything here; NULL: it can. */
@@ -412,6 +417,7 @@ static bool make_findings(struct pipeline *p)
 	g_autoptr(GPtrArray) rules = rules_load(p->options, problems);
 	gint64 started = g_get_monotonic_time();
 	gint64 all = time_for_plugin(p);
+	g_autoptr(GString) message = g_string_new(NULL);
 	struct rows *rows = rows_create();
 	bool ok = true;
 
@@ -429,13 +435,21 @@ static bool make_findings(struct pipeline *p)
 				      error->code == MEMSIEVE_ERROR_LIMIT ? FAULT_LIMIT : FAULT_IMPLAUSIBLE, error->message);
 			g_ptr_array_add(problems, g_strdup(error->message));
 		}
+		/* Not after each rule: the next one commits what was written, and the disk is waited for. */
+		if (rows->bytes > limit(row_bytes_waiting))
+			ok = take_rows(p, rows);
 		progress_step(i + 1, rules->len);
 	}
-	ok = write_rows(p, rows);
+	if (ok)
+		(void)take_rows(p, rows);
+	if (problems->len)
+		g_string_assign(message, problems->pdata[0]);
+	if (p->too_many)
+		note_too_many(p, message);
 	/* Problems are faults, and so is a rule that found more than is taken. */
 	bool lost = lost_anything(p);
-	ok = ok && store_end_plugin(p->store, "findings", &p->store_error) &&
-	     note_plugin_run(p, "findings", lost ? "partial" : "ok", started, problems->len ? problems->pdata[0] : NULL);
+	ok = !p->store_error && store_end_plugin(p->store, "findings", &p->store_error) &&
+	     note_plugin_run(p, "findings", lost ? "partial" : "ok", started, message->str);
 	p->partial |= lost;
 	rows_destroy(rows);
 	return ok;

@@ -14,6 +14,11 @@ struct module {
 	bool wow64, in_load_order, in_memory_order, in_init_order;
 };
 
+/* The ids that a process's rows in one table have: some that its plugin made may have been dropped. */
+struct row_base {
+	int64_t first, count;
+};
+
 struct process {
 	int64_t id;		/* process_id */
 	va_t eprocess;
@@ -29,8 +34,8 @@ struct process {
 	struct rescue *rescue;	/* what is known of its own memory where its page tables are lost, or NULL */
 	struct vad_set vads;	/* by the plugin `vads` */
 	GArray *modules;	/* struct module, by the plugin `modules` */
-	GHashTable *bases;	/* table name → id of this process's first row there (int64_t *) */
 	GArray *module_spans;	/* of process_sort_modules */
+	GHashTable *bases;	/* table name → where this process's rows there are (struct row_base *) */
 };
 
 struct kernel;

@@ -194,7 +194,7 @@ struct running {
 	const struct sql_rule *rule;
 	unsigned certainty;	/* how sure what the rule looks at was derived, 1-100; 0: it wasn't derived */
 	struct rows *rows;
-	uint64_t count;
+	uint64_t count, begun;	/* begun: the bytes of rows when the rule began */
 };
 
 static const char *value_of(int n, const char *const *names, const char *const *values, const char *name, size_t length)
@@ -209,7 +209,7 @@ static char *fill_title(const char *title, int n, const char *const *names, cons
 {
 	GString *s = g_string_new(NULL);
 
-	for (const char *p = title; *p; p++) {
+	for (const char *p = title; *p && s->len <= limit(finding_text); p++) {
 		const char *end = *p == '{' ? strchr(p, '}') : NULL;
 		const char *value = end ? value_of(n, names, values, p + 1, (size_t)(end - p - 1)) : NULL;
 		if (!value) {
@@ -225,6 +225,21 @@ static char *fill_title(const char *title, int n, const char *const *names, cons
 	return g_string_free(s, FALSE);
 }
 
+static void put_title(struct row *row, char *title)
+{
+	size_t most = limit(finding_text);
+
+	if (strlen(title) <= most) {
+		row_text(row, FINDINGS_TITLE, title);
+		return;
+	}
+	while (most && ((unsigned char)title[most] & 0xc0) == 0x80)	/* within a character */
+		most--;
+	g_autofree char *cut = g_strdup_printf("%.*s…", (int)MIN(most, G_MAXINT), title);
+	row_fault(row, FINDINGS_TITLE, FAULT_LIMIT, (va_t){ 0 }, "the title is cut (limit finding_text)");
+	row_text(row, FINDINGS_TITLE, cut);
+}
+
 /* Below this a derived field may well be another: what it says raises no alarm. */
 #define SURE 60u
 
@@ -237,10 +252,55 @@ static void put_judgement(struct row *row, const struct running *r, const char *
 	row_int(row, FINDINGS_CONFIDENCE, r->certainty ? MIN(confidence, r->certainty) : confidence);
 }
 
+/* The end of a member of a JSON object: its comma, or the brace that ends the object. */
+static const char *member_end(const char *at)
+{
+	unsigned depth = 0;
+	bool text = false;
+
+	for (; *at; at++)
+		if (text && *at == '\\' && at[1])
+			at++;
+		else if (*at == '"')
+			text = !text;
+		else if (!text && !depth && (*at == ',' || *at == '}'))
+			return at;
+		else if (!text && (*at == '{' || *at == '['))
+			depth++;
+		else if (!text && depth && (*at == '}' || *at == ']'))
+			depth--;
+	return at;
+}
+
+/* The object with those of its members that fit. They are taken as they are: read into memory they may need many times as much. */
+static char *members_that_fit(const char *object, size_t most)
+{
+	GString *s = g_string_new("{");
+	const char *member = *object == '{' ? object + 1 : "";
+
+	while (*member) {
+		const char *end = member_end(member);
+		if (*end && s->len + (size_t)(end - member) + 2 <= most) {
+			if (s->len > 1)
+				g_string_append_c(s, ',');
+			g_string_append_len(s, member, end - member);
+		}
+		member = *end == ',' ? end + 1 : "";
+	}
+	g_string_append_c(s, '}');
+	return g_string_free(s, FALSE);
+}
+
 static void put_detail(struct row *row, const struct running *r, const char *detail)
 {
 	size_t n = strlen(detail);
+	g_autofree char *fitting = n > limit(finding_text) ? members_that_fit(detail, limit(finding_text)) : NULL;
 
+	if (fitting) {
+		row_fault(row, FINDINGS_DETAIL, FAULT_LIMIT, (va_t){ 0 }, "the detail lacks what does not fit (limit finding_text)");
+		detail = fitting;
+		n = strlen(detail);
+	}
 	if (!r->certainty || n < 3 || detail[n - 1] != '}') {
 		row_text(row, FINDINGS_DETAIL, detail);
 		return;
@@ -275,16 +335,26 @@ static unsigned certainty(const struct sql_rule *rule, struct layout *layout)
 	return least;
 }
 
+/* A rule that goes on and on, or whose findings are large. */
+static bool too_many(struct running *r)
+{
+	bool rows = r->count++ >= limit(findings_rule);
+
+	if (!rows && r->rows->bytes - r->begun <= limit(findings_bytes))
+		return false;
+	rows_note(r->rows, FAULT_LIMIT, (va_t){ 0 }, NULL, "findings",
+		  rows ? g_strdup_printf("the rule %s finds more than %" G_GUINT64_FORMAT " times: the rest is left out", r->rule->name, limit(findings_rule)) :
+		  g_strdup_printf("what the rule %s finds has more than %" G_GUINT64_FORMAT " bytes: the rest is left out (limit findings_bytes)",
+				  r->rule->name, limit(findings_bytes)));
+	return true;
+}
+
 static bool one_finding(void *user, int n, const char *const *names, const char *const *values)
 {
 	struct running *r = user;
 
-	if (r->count++ >= limit(findings_rule)) {
-		rows_note(r->rows, FAULT_LIMIT, (va_t){ 0 }, NULL, "findings",
-			  g_strdup_printf("the rule %s finds more than %" G_GUINT64_FORMAT " times: the rest is left out", r->rule->name,
-					  limit(findings_rule)));
+	if (too_many(r))
 		return false;
-	}
 	struct row *row = rows_add(r->rows, &table_findings, NULL);
 	const char *v;
 
@@ -303,14 +373,14 @@ static bool one_finding(void *user, int n, const char *const *names, const char 
 		put_detail(row, r, v);
 #undef VALUE
 	g_autofree char *title = fill_title(r->rule->title, n, names, values);
-	row_text(row, FINDINGS_TITLE, title);
+	put_title(row, title);
 	return true;
 }
 
 bool rules_run(const struct sql_rule *rule, struct store *store, int64_t dump_id, struct layout *layout, struct rows *rows,
 	       GError **error)
 {
-	struct running running = { rule, certainty(rule, layout), rows, 0 };
+	struct running running = { rule, certainty(rule, layout), rows, 0, rows->bytes };
 
 	if (store_query(store, rule->sql, dump_id, one_finding, &running, error))
 		return true;

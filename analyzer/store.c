@@ -503,7 +503,8 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 	if (store->query_most)
 		most = MIN(most, store->query_most);
 	store->query_deadline = g_get_monotonic_time() + most;
-	sqlite3_progress_handler(store->db, 10000, query_over, store);
+	/* Often: a step may compute with texts of 100 KiB. */
+	sqlite3_progress_handler(store->db, 1000, query_over, store);
 	int parameter = sqlite3_bind_parameter_index(stmt, ":dump_id");
 	if (parameter)
 		sqlite3_bind_int64(stmt, parameter, dump_id);
@@ -620,14 +621,12 @@ static int64_t target_of(struct store *store, const struct process *process, con
 	if (!t || ordinal < 0)
 		return 0;
 	const struct table_state *state = state_of(store, t);
-	int64_t base = state->base, end = state->batch == store->batch ? state->end : state->next;
-	if (process && process->bases) {
-		const int64_t *own = g_hash_table_lookup(process->bases, t->name);
-		if (!own)	/* its rows were lost with the plugin that was to make them */
-			return 0;
-		base = *own;
+	if (process && process->bases) {	/* none of it: its rows were lost with the plugin that was to make them */
+		const struct row_base *own = g_hash_table_lookup(process->bases, t->name);
+		return own && ordinal < own->count ? own->first + ordinal : 0;
 	}
-	return ordinal < end - base ? base + ordinal : 0;
+	int64_t end = state->batch == store->batch ? state->end : state->next;
+	return ordinal < end - state->base ? state->base + ordinal : 0;
 }
 
 static int bind_cell(struct store *store, sqlite3_stmt *stmt, int at, const struct row *row, unsigned i)
@@ -742,8 +741,15 @@ static void number(struct store *store, const struct rows *rows)
 		}
 		state->end++;
 		GHashTable *bases = row->process ? row->process->bases : NULL;
-		if (bases && !g_hash_table_contains(bases, row->table->name))
-			g_hash_table_insert(bases, (void *)row->table->name, g_memdup2(&state->first, sizeof(state->first)));
+		if (!bases)
+			continue;
+		struct row_base *base = g_hash_table_lookup(bases, row->table->name);
+		if (!base) {
+			base = g_new(struct row_base, 1);
+			base->first = state->first;
+			g_hash_table_insert(bases, (void *)row->table->name, base);
+		}
+		base->count = state->end - base->first;
 	}
 }
 

@@ -37,7 +37,7 @@ judged AS (
   SELECT image_id, file, private, other_image, sum(differs) AS pages, count(*) AS all_pages,
          group_concat(iif(differs, n + first, NULL)) AS numbers, min(iif(differs, n + first, NULL)) AS at
   FROM compared GROUP BY image_id, file, private, first, other_image HAVING pages > 0)
-SELECT replace(c.path, rtrim(c.path, replace(c.path, '\', '')), '') AS module, coalesce(p.name, 'kernel') AS process, p.pid,
+SELECT json_extract('[' || replace(json_quote(c.path), '\\', '","') || ']', '$[#-1]') AS module, coalesce(p.name, 'kernel') AS process, p.pid,
        printf('0x%x', c.base + (c.virtual_address & ~4095) + 4096 * j.at) AS first_page, j.pages, j.all_pages AS compared, j.private,
        coalesce(e.computer_name, e.path) AS original_in, coalesce(d.computer_name, d.path) AS machine, d.path AS dump, c.path, c.image_id
 FROM judged j JOIN code c ON c.image_id = j.image_id AND c.file = j.file JOIN dumps d ON d.dump_id = c.dump_id

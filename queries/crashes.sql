@@ -14,9 +14,9 @@ WITH named AS (
 SELECT coalesce(c.bugcheck_name, printf('0x%x', c.bugcheck_code)) AS bugcheck, printf('0x%x', c.parameter1) AS parameter1,
        printf('0x%x', c.parameter2) AS parameter2, printf('0x%x', c.parameter3) AS parameter3, printf('0x%x', c.parameter4) AS parameter4,
        p.name AS process, p.pid,
-       (SELECT group_concat(n || ': ' || replace(name, rtrim(name, replace(name, '\', '')), ''), ', ') FROM named WHERE dump_id = c.dump_id) AS parameters_name,
+       (SELECT group_concat(n || ': ' || json_extract('[' || replace(json_quote(name), '\\', '","') || ']', '$[#-1]'), ', ') FROM named WHERE dump_id = c.dump_id) AS parameters_name,
        (SELECT module || '+' || printf('0x%x', offset) FROM crash_stack WHERE dump_id = c.dump_id AND position = 0) AS stopped_at,
-       (SELECT group_concat(module, ', ') FROM (SELECT replace(module, rtrim(module, replace(module, '\', '')), '') AS module FROM walked
+       (SELECT group_concat(module, ', ') FROM (SELECT json_extract('[' || replace(json_quote(module), '\\', '","') || ']', '$[#-1]') AS module FROM walked
         WHERE dump_id = c.dump_id ORDER BY first LIMIT 8)) AS on_stack,
        c.uptime, coalesce(d.computer_name, d.path) AS machine, d.system_time, d.path AS dump
 FROM crash c JOIN dumps d USING (dump_id) LEFT JOIN processes p ON p.process_id = c.process_id

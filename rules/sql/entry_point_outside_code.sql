@@ -4,7 +4,7 @@
 -- attack: T1027.002
 -- title: {name} ({pid}): the entry point of {file} lies in no executable section
 SELECT p.process_id, p.name, p.pid, i.entry_point AS address, 1 AS length,
-       coalesce(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), printf('0x%x', i.base)) AS file,
+       coalesce(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), printf('0x%x', i.base)) AS file,
        json_object('image', printf('0x%x', i.base), 'path', i.path, 'section', s.name, 'characteristics', printf('0x%x', s.characteristics)) AS detail
 FROM images i JOIN processes p USING (process_id)
 LEFT JOIN image_sections s ON s.image_id = i.image_id

@@ -6,7 +6,7 @@
 -- No linker makes such an entry. Where there is no original to compare the table with (drivers above all), this is how a
 -- changed one shows.
 SELECT i.process_id, coalesce(p.name || ' (' || p.pid || ')', 'kernel') AS "where", i.base + e.rva AS address, 1 AS length,
-       coalesce(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), printf('0x%x', i.base)) AS module, coalesce(e.name, '#' || e.ordinal) AS function,
+       coalesce(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), printf('0x%x', i.base)) AS module, coalesce(e.name, '#' || e.ordinal) AS function,
        iif(i.process_id IS NULL AND d.driver_id IS NULL, 'high', 'medium') AS severity, iif(i.process_id IS NULL AND d.driver_id IS NULL, 85, 60) AS confidence,
        json_object('rva', printf('0x%x', e.rva), 'size_of_image', i.size_of_image, 'base', printf('0x%x', i.base), 'driver', d.name) AS detail
 FROM image_exports e JOIN images i USING (image_id) LEFT JOIN processes p ON p.process_id = i.process_id

@@ -38,5 +38,5 @@ FROM facts
 -- files of Windows have several names (hard links into the component store), so the folder alone says nothing unless it is another's than Windows'
 WHERE moved OR type <> 'image' OR (vad_id IS NULL AND unmapped) OR (file_path <> '' AND image_path <> '' AND file_in_windows <> image_in_windows)
   OR (file_path <> '' AND image_path <> ''
-  AND lower(replace(file_path, rtrim(file_path, replace(file_path, '\', '')), '')) <> lower(replace(image_path, rtrim(image_path, replace(image_path, '\', '')), '')))
+  AND lower(json_extract('[' || replace(json_quote(file_path), '\\', '","') || ']', '$[#-1]')) <> lower(json_extract('[' || replace(json_quote(image_path), '\\', '","') || ']', '$[#-1]')))
 ORDER BY process_id, second;

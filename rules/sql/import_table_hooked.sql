@@ -8,7 +8,7 @@
 -- one that the loader's lists don't have, are an implant's, unless the image itself is of a kind that writes its own code (packers keep their
 -- imports in private memory). Where the DLL that a slot names isn't known, it still leads to none if it leads to private code.
 WITH hooks AS (
-  SELECT x.*, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module, v.type AS target_type, v.vad_id AS target_vad,
+  SELECT x.*, i.process_id, coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module, v.type AS target_type, v.vad_id AS target_vad,
          EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id AND s.characteristics & 0xa0000000 = 0xa0000000) AS self_modifying,
          EXISTS (SELECT 1 FROM modules u WHERE u.process_id = i.process_id AND x.target BETWEEN u.base AND u.base + u.size - 1 AND u.in_load_order = 0 AND u.in_memory_order = 0) AS to_unlisted,
          v.type <> 'image' AND v.pages_executable > 0 AS to_code

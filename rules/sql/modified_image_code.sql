@@ -16,7 +16,7 @@ WITH landed AS (	-- hooks that lead to other changed code
 code AS (
   SELECT x.*, x.rowid IN (SELECT id FROM landed) AS to_changed,
          EXISTS (SELECT 1 FROM modules u WHERE u.process_id = i.process_id AND x.target BETWEEN u.base AND u.base + u.size - 1 AND u.in_load_order = 0 AND u.in_memory_order = 0) AS to_unlisted, x.target BETWEEN i.base AND i.base + i.size - 1 AS to_itself,
-         EXISTS (SELECT 1 FROM processes d WHERE d.process_id = i.process_id AND d.debug_port IS NOT NULL) AS debugged, i.path LIKE '%\Windows\%' AS system, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
+         EXISTS (SELECT 1 FROM processes d WHERE d.process_id = i.process_id AND d.debug_port IS NOT NULL) AS debugged, i.path LIKE '%\Windows\%' AS system, i.process_id, coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module,
          CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' OR x.function LIKE 'EventWrite%' THEN 'T1562.006'
               WHEN x.function LIKE 'Amsi%' OR x.function LIKE 'Wldp%' THEN 'T1562.001'
               WHEN x.length >= 64 AND x.kind <> 'unknown' THEN 'T1055'

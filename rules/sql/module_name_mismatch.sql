@@ -11,8 +11,8 @@ WITH paths AS (
               WHEN m.path LIKE '\??\_:%' OR m.path LIKE '\\?\_:%' THEN substr(m.path, 7)
               WHEN m.path LIKE '_:\%' THEN substr(m.path, 3)
               WHEN m.path LIKE '\\%' THEN substr(m.path, 2) ELSE m.path END AS tail,
-         replace(m.path, rtrim(m.path, replace(m.path, '\', '')), '') AS shown_file,
-         replace(m.mapped_path, rtrim(m.mapped_path, replace(m.mapped_path, '\', '')), '') AS mapped_file,
+         json_extract('[' || replace(json_quote(m.path), '\\', '","') || ']', '$[#-1]') AS shown_file,
+         json_extract('[' || replace(json_quote(m.mapped_path), '\\', '","') || ']', '$[#-1]') AS mapped_file,
          lower(substr(coalesce(d.system_root, 'C:\Windows'), 3)) || '\' AS root
   FROM modules m JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE p.dump_id = :dump_id AND m.path <> '' AND m.mapped_path <> '')

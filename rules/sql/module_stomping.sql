@@ -7,7 +7,7 @@
 -- a single bit from the original's, the entry itself may be damaged. Where the program's own headers were replaced too, another program
 -- was put in its place.
 SELECT p.process_id, p.name, p.pid, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length, sum(x.length) AS bytes,
-       coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
+       coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module,
        iif(i.base IN (p.image_base, p.section_base) AND EXISTS (SELECT 1 FROM image_patches h WHERE h.image_id = i.image_id AND h.kind = 'header'), 'T1055.012', 'T1055') AS attack,
        iif(max(x.frame_bits) = 1, 'low', 'high') AS severity, iif(max(x.frame_bits) = 1, 30, 85) AS confidence,
        json_object('path', i.path, 'section', x.section, 'function', x.function, 'changed_bits', sum(x.changed_bits), 'frame_bits', max(x.frame_bits), 'places', count(*),

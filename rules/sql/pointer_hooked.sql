@@ -6,7 +6,7 @@
 -- Addresses in data that nobody writes to once it is loaded: tables of methods, of callbacks, and the pointers that guarded calls go through. Those that
 -- lead to a loaded module are what compatibility layers and security products make.
 SELECT p.process_id, p.name, p.pid, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length,
-       coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
+       coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module,
        iif(x.target_module IS NULL AND coalesce(x.changed_bits, 2) > 1, 'high', 'low') AS severity,
        iif(x.target_module IS NULL AND coalesce(x.changed_bits, 2) > 1, 85, 30) AS confidence,
        iif(count(*) = 1, coalesce('the guard pointer ' || x.function, 'a pointer in ' || x.section), printf('%d pointers in %s', count(*), x.section)) AS what,

@@ -15,8 +15,8 @@ paths AS (
               WHEN t.shown LIKE '\??\_:%' OR t.shown LIKE '\\?\_:%' THEN substr(t.shown, 7)
               WHEN t.shown LIKE '_:\%' THEN substr(t.shown, 3)
               WHEN t.shown LIKE '\\%' THEN substr(t.shown, 2) ELSE t.shown END AS tail,
-         replace(t.shown, rtrim(t.shown, replace(t.shown, '\', '')), '') AS shown_file,
-         replace(p.image_path, rtrim(p.image_path, replace(p.image_path, '\', '')), '') AS real_file,
+         json_extract('[' || replace(json_quote(t.shown), '\\', '","') || ']', '$[#-1]') AS shown_file,
+         json_extract('[' || replace(json_quote(p.image_path), '\\', '","') || ']', '$[#-1]') AS real_file,
          lower(substr(coalesce(d.system_root, 'C:\Windows'), 3)) || '\' AS root
   FROM told t JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE t.shown <> '' AND p.image_path <> '' AND p.exit_time IS NULL),

@@ -6,7 +6,7 @@
 -- EPROCESS.ImageFileName is the first 14 or 15 characters of the file's name, written once. Another name was put there by who writes to kernel
 -- memory. Characters that differ by damage alone leave most of the name as it was.
 WITH named AS (
-  SELECT p.*, replace(p.image_path, rtrim(p.image_path, replace(p.image_path, '\', '')), '') AS file FROM processes p
+  SELECT p.*, json_extract('[' || replace(json_quote(p.image_path), '\\', '","') || ']', '$[#-1]') AS file FROM processes p
   WHERE p.dump_id = :dump_id AND p.exit_time IS NULL AND p.image_path LIKE '%\%' AND p.peb <> 0 AND p.name <> '')
 SELECT process_id, pid, name, image_path, eprocess AS address, 1 AS length,
        json_object('name', name, 'image_path', image_path, 'peb_image_path', peb_image_path, 'command_line', command_line, 'create_time', create_time) AS detail

@@ -6,7 +6,7 @@
 -- The change itself is what modified_image_code tells of. A stub that now enters the kernel with another number is no product's
 -- hook; and where no original of the code is in the dump, a stub that leads to no module is found here alone.
 WITH hooked AS (
-  SELECT c.*, i.process_id, coalesce(nullif(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), ''), printf('the image at 0x%x', i.base)) AS module,
+  SELECT c.*, i.process_id, coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module,
          CASE WHEN c.changed_bits = 1 THEN 'info'
               WHEN c.current_number IS NOT NULL AND c.current_number <> c.number THEN 'high'
               WHEN c.changed_bits IS NULL AND c.target IS NOT NULL AND c.target_module IS NULL THEN 'high' ELSE 'info' END AS severity

@@ -3,7 +3,7 @@
 -- confidence: 75
 -- attack: T1055.005
 -- title: {name} ({pid}): a TLS callback of {file} at {address} lies outside of the image
-SELECT p.process_id, p.name, p.pid, t.address, 1 AS length, coalesce(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), printf('0x%x', i.base)) AS file,
+SELECT p.process_id, p.name, p.pid, t.address, 1 AS length, coalesce(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), printf('0x%x', i.base)) AS file,
        iif(m.module_id IS NULL, 'high', 'medium') AS severity,
        json_object('image', printf('0x%x', i.base), 'path', i.path, 'module', m.name, 'module_path', m.path) AS detail
 FROM image_tls_callbacks t JOIN images i USING (image_id) JOIN processes p USING (process_id)

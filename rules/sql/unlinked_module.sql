@@ -7,7 +7,7 @@
 -- whose slots are filled was loaded to run, and one whose entry still lies in the heap was unlinked. Where the lists can't be
 -- read or are broken, that an image isn't in them says nothing.
 SELECT p.process_id, p.name, p.pid, i.base AS address, i.size AS length,
-       replace(i.path, rtrim(i.path, replace(i.path, '\', '')), '') AS file,
+       json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]') AS file,
        CASE WHEN broken.n > 0 THEN 'low' WHEN m.found_by = 'memory' OR i.imports_bound THEN 'high' ELSE 'low' END AS severity,
        CASE WHEN broken.n > 0 THEN 30 WHEN m.found_by = 'memory' THEN 90 WHEN i.imports_bound THEN 80 ELSE 30 END AS confidence,
        json_object('path', i.path, 'entry_in_memory', m.found_by = 'memory', 'entry_name', m.name, 'imports_bound', i.imports_bound, 'is_dotnet', i.is_dotnet,

@@ -12,7 +12,7 @@ WITH usual (name) AS (VALUES ('.text'), ('.textbss'), ('.rdata'), ('.data'), ('.
   ('GFIDS'), ('KVASCODE'), ('RETPOL'), ('POOLCODE'), ('POOLMI'), ('CFGRO'), ('ALMOSTRO'), ('NONPAGED'), ('NONPAGE'), ('PROTDATA'), ('RT_CODE'), ('RT'), ('MSSMIXED'), ('CONST'),
   ('GEHCONT'), ('MINIEX'), ('SANONTCP'), ('fothk'), ('Shared'), ('shared'), ('_RDATA'), ('_TEXT'), ('_DATA'), ('minATL'), ('ATL'), ('RPCTEXT'), ('RT_BSS'), ('RT_CONST'), ('RT_DATA'), ('RT_RDATA'), ('RT_VMOLD'))
 SELECT p.process_id, p.name, p.pid, i.base + min(s.virtual_address) AS address, max(s.virtual_address + s.virtual_size) - min(s.virtual_address) AS length,
-       group_concat(s.name, ', ') AS sections, coalesce(replace(i.path, rtrim(i.path, replace(i.path, '\', '')), ''), printf('0x%x', i.base)) AS file,
+       group_concat(s.name, ', ') AS sections, coalesce(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), printf('0x%x', i.base)) AS file,
        json_object('image', printf('0x%x', i.base), 'path', i.path, 'sections', json_group_array(s.name), 'entropy', max(s.entropy)) AS detail
 FROM images i JOIN processes p USING (process_id) JOIN image_sections s USING (image_id)
 WHERE p.dump_id = :dump_id AND i.same_as IS NULL AND i.header_state = 'intact'

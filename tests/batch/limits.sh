@@ -18,9 +18,30 @@ bites() {
 	status 3 "$memsieve" analyze -q --rules "$work/rules" -o "$work/bitten.db" --limit "$1=1" "$dump" && [ "$(ask bitten "$told")" = 1 ]
 }
 for name in list_entries vad_nodes regions module_entries module_search handle_entries image_mappings exports_kept environment_bytes code_bytes \
-	text_bytes directory_entries token_groups drivers sweep_hits sweep_mappings rows_process rows_plugin row_bytes_process row_bytes_plugin findings_rule; do
+	text_bytes directory_entries token_groups drivers sweep_hits sweep_mappings rows_process rows_plugin row_bytes_process row_bytes_plugin findings_rule \
+	findings_bytes finding_text; do
 	ok "$name" bites $name
 done
+
+# Findings that are cut are whole JSON still, and none is lost where they are written rule by rule.
+cut_short() { bites finding_text && [ "$(ask bitten "SELECT count(*) > 0 AND count(*) = sum(json_valid(coalesce(detail, '{}'))) FROM findings")" = 1 ]; }
+ok "findings that are cut" cut_short
+same_findings() {
+	status 0 "$memsieve" analyze -q --rules "$work/rules" -o "$work/parts.db" --limit row_bytes_waiting=1 "$dump" &&
+		cmp <(ask whole "SELECT * FROM findings") <(ask parts "SELECT * FROM findings")
+}
+ok "findings in parts" same_findings
+# A reference to a row that is left out leads nowhere, not to what stands in its place: another process's.
+own_rows() {
+	local kept
+	for kept in 2000 4000 8000 16000; do
+		rm -f "$work/some.db"
+		status 3 "$memsieve" analyze -q -o "$work/some.db" --limit row_bytes_process=$kept "$dump" || return 1
+		[ "$(ask some "SELECT count(*) FROM (SELECT process_id, vad_id FROM modules UNION ALL SELECT process_id, vad_id FROM images UNION ALL SELECT process_id, vad_id FROM regions)
+			r JOIN vads v USING (vad_id) WHERE v.process_id <> r.process_id")" = 0 ] || return 1
+	done
+}
+ok "references to rows left out" own_rows
 
 # A sparse file: what lies in its holes is neither searched nor, where there is too much of it, hashed; nothing else is missing.
 cp "$dump" "$work/sparse.raw"
@@ -163,6 +184,19 @@ endless() {
 		[ "$(fault_of slow)" = timeout ] && [ "$(fault_of large)" = limit ] && [ "$(ask endless 'SELECT count(*) > 0 FROM findings')" = 1 ]
 }
 ok "a rule that takes too long, one that takes too much" endless
+# Every path as long as Windows has them, and such that looking for each of its characters in all of it takes a second.
+long_paths() {
+	cp "$work/whole.db" "$work/long.db"
+	sqlite3 "$work/long.db" "CREATE TEMP TABLE t AS SELECT 'C:\Windows\' || replace(printf('%16000s', ''), ' ', 'x') || replace(printf('%16000s', ''), ' ', 'y') AS path;
+		UPDATE processes SET image_path = (SELECT path || 'z' FROM t), peb_image_path = (SELECT path FROM t);
+		UPDATE vads SET file_path = (SELECT path FROM t); UPDATE images SET path = (SELECT path FROM t);
+		UPDATE modules SET path = (SELECT path FROM t), mapped_path = (SELECT path || 'z' FROM t);"
+}
+cheap() { (ulimit -t "$2"; printf '.parameter set :dump_id 1\n.read %s\n' "$3" | sqlite3 "$work/$1.db" >/dev/null); }	# cheap CASE SECONDS RULE
+ok "paths as long as they get" long_paths
+for rule in "$srcdir"/rules/sql/*.sql; do
+	ok "$(basename "$rule") with long paths" cheap long 1 "$rule"
+done
 # Thousands of planted processes, each with a diagnostic, cost a rule no more than their number: one that goes through all for each is
 # ended, and finds nothing. Processor time, as other work may run beside it.
 planted() {
@@ -177,9 +211,8 @@ planted() {
 	[ "$(ask whole 'SELECT count(*) > 20000 FROM processes')" = 1 ]
 }
 ok "processes are planted" planted
-cheap() { (ulimit -t 5; printf '.parameter set :dump_id 1\n.read %s\n' "$1" | sqlite3 "$work/whole.db" >/dev/null); }
 for rule in "$srcdir"/rules/sql/*.sql; do
-	ok "$(basename "$rule") among planted processes" cheap "$rule"
+	ok "$(basename "$rule") among planted processes" cheap whole 5 "$rule"
 done
 
 wrong() {

@@ -85,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	limit_values[LIMIT_rule_seconds] = 1;
 	limit_values[LIMIT_findings_rule] = 100;
+	limit_values[LIMIT_finding_text] = 64;
 	limit_values[LIMIT_query_memory] = 32 << 20;
 	if (!size)
 		return 0;

@@ -256,7 +256,20 @@ START_TEST(rows_dropped)
 	rows_destroy(rows);
 	ck_value(store, "SELECT count(*) FROM children WHERE parent_id IS NULL", "2");
 	ck_value(store, "SELECT count(*) FROM pragma_foreign_key_check", "0");
+	/* Another process's rows, where the dropped ones would have been, are not its. */
+	struct process *b = process_create();
+	b->id = 2;
+	write_family(store, b, 0, 4);
+	rows = rows_create();
+	row_ref(rows_add(rows, &children, a), 1, 4);
+	row_ref_of(rows_add(rows, &children, b), 1, a, 2);
+	row_ref_of(rows_add(rows, &children, b), 1, a, 1);
+	ck_assert(store_write(store, rows, "test", &written, faults, NULL));
+	rows_destroy(rows);
+	ck_value(store, "SELECT count(*) FROM children WHERE parent_id IS NULL", "4");
+	ck_value(store, "SELECT p.value FROM children c JOIN parents p USING (parent_id) WHERE c.process_id <> p.process_id", "101");
 	process_destroy(a);
+	process_destroy(b);
 	process_destroy(none);
 	close_store(store);
 }

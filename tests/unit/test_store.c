@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "limit.h"
 #include "pipeline.h"
 #include "rules.h"
 #include "text.h"
@@ -240,6 +241,35 @@ START_TEST(test_rules)
 }
 END_TEST
 
+/* The longest paths of a dump: the title is cut between characters, the detail stays JSON. */
+START_TEST(test_finding_text)
+{
+	g_autofree char *file = g_strconcat(case_path, ".sql", NULL);
+	char *files[] = { file, NULL };
+	struct options options = { .rules = files, .no_builtin_rules = TRUE };
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+	struct rows *rows = rows_create();
+	int64_t written = 0, faults[FAULTS] = { 0 };
+
+	limit_values[LIMIT_finding_text] = 64;
+	ck_assert(g_file_set_contents(file, "-- rule: long\n-- severity: low\n-- title: {name}\n"
+		"SELECT 1 AS address, printf('%63c', 'x') || 'éé' AS name, json_object('a', '\"},{', 'path', printf('%99c', '\\'), 'b', json_array(1, json_object('c', '[\\'))) AS detail "
+		"UNION ALL SELECT 2, printf('%64c', 'x'), json_object('a', printf('%56c', 'y')) UNION ALL SELECT 3, 'x', json_array(printf('%64c', 'y'))", -1, NULL));
+	g_autoptr(GPtrArray) rules = rules_load(&options, problems);
+	ck_assert_uint_eq(rules->len, 1);
+	ck_assert(rules_run(g_ptr_array_index(rules, 0), store, 1, NULL, rows, NULL));
+	ck_assert(store_write(store, rows, "findings", &written, faults, NULL));
+	ck_value("SELECT title = printf('%63c', 'x') || '…' FROM findings WHERE address = 1", "1");
+	ck_value("SELECT detail FROM findings WHERE address = 1", "{\"a\":\"\\\"},{\",\"b\":[1,{\"c\":\"[\\\\\"}]}");
+	ck_value("SELECT title = printf('%64c', 'x') AND length(detail) = 64 FROM findings WHERE address = 2", "1");
+	ck_value("SELECT detail FROM findings WHERE address = 3", "{}");
+	ck_value("SELECT count(*) FROM findings WHERE json_valid(detail)", "3");
+	ck_value("SELECT count(*) FROM diagnostics d JOIN findings f ON f.finding_id = d.row_id WHERE d.fault = 'limit' AND d.message LIKE '%finding_text%'", "3");
+	rows_destroy(rows);
+	unlink(file);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("store");
@@ -254,6 +284,7 @@ int main(void)
 	tcase_add_test(t, test_plugin_order);
 	tcase_add_test(t, test_text);
 	tcase_add_test(t, test_rules);
+	tcase_add_test(t, test_finding_text);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
