@@ -62,6 +62,14 @@ const char *image_limit_note(const struct image *image)
 	return NULL;
 }
 
+void image_add_missing(struct image *image, uint64_t start, uint64_t length)
+{
+	if (!image->bytes_missing)
+		image->first_missing = start;
+	/* Crafted ranges may sum up to 2^64, which is not nothing. */
+	image->bytes_missing += MIN(length, UINT64_MAX - image->bytes_missing);
+}
+
 /* Cut a range to the address space and, where pages are mapped, to the file. */
 static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *length, uint64_t offset)
 {
@@ -71,9 +79,7 @@ static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *le
 		return *length > 0;
 	uint64_t there = offset < image->file->size ? image->file->size - offset : 0;
 	if (*length > there) {
-		if (!image->bytes_missing)
-			image->first_missing = start + there;
-		image->bytes_missing += *length - there;
+		image_add_missing(image, start + there, *length - there);
 		*length = there;
 	}
 	return *length > 0;

@@ -216,6 +216,8 @@ DEFINE_AUTO(image, image_close)
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
+/* The same for what the format itself sees to be missing of what the header lists. */
+void image_add_missing(struct image *image, uint64_t start, uint64_t length);
 /* Puts the ranges into order and counts bytes_present and bytes_filled. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
 void image_settle(struct image *image);
 /* Empty ones, for image->triage and image->minidump. */

@@ -317,9 +317,7 @@ static void add_ranges(struct image *image, const struct kdump *k, const struct 
 				break;
 			continue;
 		}
-		if (!image->bytes_missing)
-			image->first_missing = pfn * PAGE_SIZE;
-		image->bytes_missing += PAGE_SIZE;
+		image_add_missing(image, pfn * PAGE_SIZE, PAGE_SIZE);
 	}
 }
 
