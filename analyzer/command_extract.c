@@ -55,7 +55,7 @@ struct extraction {
 	struct process *process;	/* the last target's */
 	struct space *user;
 	struct rows *rows;		/* notes made while VADs are read; not kept */
-	bool confined;
+	bool confined, lost;
 	unsigned written, incomplete, failed;
 };
 
@@ -439,6 +439,7 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 	json_object_set_new(o, "rules", text_or_null(t->rules));
 	json_object_set_new(o, "cut_short", json_boolean(cut));
 	json_object_set_new(o, "missing", missing);
+	json_object_set_new(o, "pages_lost", json_boolean(image_lost(x->image, NULL)));
 	file_close(file);
 	FILE *to = create(x->options->output, json_name, error);
 	g_autofree char *text = text_from_json(o, JSON_INDENT(2));
@@ -550,6 +551,10 @@ static bool run_case(struct extraction *x, const char *case_path, GError **error
 			x->failed++;
 		}
 	}
+	g_autoptr(GError) lost = NULL;
+	x->lost = image_lost(x->image, &lost);
+	if (x->lost)
+		g_printerr("memsieve: %s: what was lost of it is zeros in the files\n", lost->message);
 	return true;
 }
 
@@ -660,7 +665,7 @@ static int run(int argc, char **argv)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
 		else if (!o.quiet)
 			g_print("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
-		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete || x.lost ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 	}
 	extraction_clear(&x);
 	g_free(o.output);
