@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
+#include "limit.h"
 #include "logon.h"
 #include "pipeline.h"
 #include "sandbox.h"
@@ -188,6 +189,10 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 		json_object_set_new(o, "bugcheck_parameters", parameters);
 	}
 	for (pa_t at = { 0 }; image_next_range(image, at, &range); at.v = range.start + range.length) {
+		if (json_array_size(ranges) >= limit(ranges)) {
+			image_note(image, FAULT_LIMIT, range.start, "the dump has more than %" G_GUINT64_FORMAT " ranges, the rest is not listed (ranges)", limit(ranges));
+			break;
+		}
 		json_t *r = json_object();
 		set_address(r, "start", range.start);
 		json_object_set_new(r, "length", json_integer((json_int_t)range.length));
