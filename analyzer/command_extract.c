@@ -20,6 +20,7 @@
 #include "image_rebuild.h"
 #include "image_remains.h"
 #include "image_section.h"
+#include "limit.h"
 #include "page_file.h"
 #include "pe_space.h"
 #include "pipeline.h"
@@ -29,7 +30,7 @@
 
 struct extract_options {
 	char *output, *base, *image_base, *dump_file, *layout;
-	char **symbols, **page_files;
+	char **symbols, **page_files, **limits;
 	gint64 pid, dump_id;
 	gboolean all_suspicious, mapped, no_verify, quiet, no_sandbox, plain;
 	uint64_t address, new_base;	/* of base and image_base */
@@ -55,7 +56,8 @@ struct extraction {
 	struct process *process;	/* the last target's */
 	struct space *user;
 	struct rows *rows;		/* notes made while VADs are read; not kept */
-	bool confined;
+	bool confined, lost, cut_off;
+	uint64_t bytes, slots, holes;	/* that are left of extract_bytes, extract_slots_all and, for hashing the files, hash_holes */
 	unsigned written, incomplete, failed;
 };
 
@@ -360,25 +362,22 @@ static void add_gap(GArray *gaps, uint64_t start, uint64_t length)
 		g_array_append_val(gaps, gap);
 }
 
-/*
- * The pages of a region at their offsets, holes between. Page tables may name one page a million
- * times: no more is written than the dump has memory (*cut says that there was more).
- */
-static bool write_region(struct extraction *x, struct space *space, const struct target *t, FILE *to, GArray *gaps, bool *cut)
+/* The pages of a region at their offsets, holes between. */
+static bool write_region(struct extraction *x, struct space *space, const struct target *t, FILE *to, GArray *gaps, struct image_budget *budget)
 {
-	uint64_t left = x->image->bytes_present, last = t->base + (t->size - 1), at = t->base;
+	uint64_t last = t->base + (t->size - 1), at = t->base;
 	va_t cursor = { t->base };
 	struct page page;
 	uint8_t bytes[PAGE_SIZE];
 
 	space_refill(space);
-	while (cursor.v >= t->base && cursor.v <= last && space_next_page(space, &cursor, (va_t){ last }, &page)) {
+	while (!budget->cut && cursor.v >= t->base && cursor.v <= last && space_next_page(space, &cursor, (va_t){ last }, &page)) {
 		uint64_t from = MAX(page.va.v, t->base), end = MIN(page.va.v + (page.size - 1), last);
-		for (uint64_t va = from; va <= end && va >= from && !*cut; va += PAGE_SIZE) {
+		for (uint64_t va = from; va <= end && va >= from; va += PAGE_SIZE) {
 			if (space_read(space, (va_t){ va }, bytes, PAGE_SIZE, NULL))
 				continue;
-			*cut = left < PAGE_SIZE;
-			left -= MIN(left, PAGE_SIZE);
+			if (!image_budget_take(budget, PAGE_SIZE))
+				break;
 			if (va > at)
 				add_gap(gaps, at - t->base, va - at);
 			at = va + PAGE_SIZE;
@@ -386,7 +385,8 @@ static bool write_region(struct extraction *x, struct space *space, const struct
 				return false;
 		}
 	}
-	*cut |= space->exhausted;
+	if (space->exhausted)
+		budget->cut = "walk_steps";
 	if (at <= last && at >= t->base)
 		add_gap(gaps, at - t->base, last - at + 1);
 	/* What is missing at the end is zeros too, but for reservations that no memory could fill. */
@@ -403,15 +403,26 @@ static char *hex(uint64_t value)
 	return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", value);
 }
 
+/* Holes are zeros that cost nothing to write: of all files no more of them are hashed than of one dump. */
+static char *hash_written(struct extraction *x, const struct file *file)
+{
+	const uint64_t holes = file ? file->size - file_filled(file) : 0;
+
+	if (!file || holes > x->holes)
+		return NULL;
+	x->holes -= holes;
+	return hasher_finish(hasher_start(file));
+}
+
 /* What the file is, and what of it is not from the dump, beside it. */
 static bool write_description(struct extraction *x, const struct target *t, const char *name, const char *layout, const GArray *gaps,
-			      bool cut, GError **error)
+			      const char *cut, GError **error)
 {
 	g_autofree char *json_name = g_strconcat(name, ".json", NULL), *path = g_build_filename(x->options->output, name, NULL);
 	g_autofree char *base = hex(t->base), *eprocess = hex(t->eprocess);
 	json_t *o = json_object(), *missing = json_array();
 	struct file *file = file_open(path, NULL);
-	g_autofree char *sha256 = file && file->size ? hasher_finish(hasher_start(file)) : NULL;
+	g_autofree char *sha256 = hash_written(x, file);
 
 	for (guint i = 0; i < gaps->len; i++) {
 		const struct gap *g = &g_array_index(gaps, struct gap, i);
@@ -437,8 +448,10 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 		json_object_set_new(o, "image_sha256", text_or_null(t->sha256));
 	}
 	json_object_set_new(o, "rules", text_or_null(t->rules));
-	json_object_set_new(o, "cut_short", json_boolean(cut));
+	json_object_set_new(o, "cut_short", json_boolean(cut != NULL));
+	json_object_set_new(o, "limit", text_or_null(cut));
 	json_object_set_new(o, "missing", missing);
+	json_object_set_new(o, "pages_lost", json_boolean(image_lost(x->image, NULL)));
 	file_close(file);
 	FILE *to = create(x->options->output, json_name, error);
 	g_autofree char *text = text_from_json(o, JSON_INDENT(2));
@@ -452,7 +465,7 @@ static bool write_description(struct extraction *x, const struct target *t, cons
 }
 
 /* Of an image: *layout says what became of it; NULL: it can only be written as it lies in memory. */
-static bool write_image(struct extraction *x, struct space *space, const struct target *t, FILE *to, GArray *gaps, const char **layout)
+static bool write_image(struct extraction *x, struct space *space, const struct target *t, FILE *to, GArray *gaps, struct image_budget *budget, const char **layout)
 {
 	const struct vad *vad = t->process_id ? vad_find(&x->process->vads, (va_t){ t->base }) : NULL;
 	struct pe_space at = { space, { t->base } };
@@ -478,9 +491,9 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 			image_remains_apply(&remains, headers->machine ? headers : (headers = pe));
 	}
 	image_remains_clear(&remains);
-	if (!x->options->mapped && !image_write_file(pe, headers, x->options->image_base ? &x->options->new_base : NULL, to, missing, &how))
+	if (!x->options->mapped && !image_write_file(pe, headers, x->options->image_base ? &x->options->new_base : NULL, to, budget, missing, &how))
 		return false;
-	if (how == IMAGE_LAYOUT_NONE && !image_write_mapped(pe, pe->size_limit, to, missing))
+	if (how == IMAGE_LAYOUT_NONE && !image_write_mapped(pe, pe->size_limit, to, budget, missing))
 		return false;
 	*layout = how == IMAGE_LAYOUT_RAW ? "raw" : how == IMAGE_LAYOUT_VIRTUAL ? "virtual" : "mapped";
 	for (guint i = 0; i < missing->len; i++) {
@@ -490,27 +503,26 @@ static bool write_image(struct extraction *x, struct space *space, const struct 
 	return true;
 }
 
-static bool write_target(struct extraction *x, const struct target *t, GError **error)
+static bool write_target(struct extraction *x, const struct target *t, struct image_budget *budget, GError **error)
 {
 	struct space *space = space_of(x, t);
 	g_autoptr(GArray) gaps = g_array_new(FALSE, FALSE, sizeof(struct gap));
 	bool file_like = t->is_image && !x->options->mapped;
 	g_autofree char *name = file_name(t, file_like ? "pe" : "bin");
 	const char *layout = t->is_image ? "mapped" : "region";
-	bool cut = false;
 
 	if (!t->size || t->base > UINT64_MAX - (t->size - 1))
 		return true;
 	FILE *to = create(x->options->output, name, error);
 	if (!to)
 		return false;
-	bool ok = t->is_image ? write_image(x, space, t, to, gaps, &layout) : write_region(x, space, t, to, gaps, &cut);
+	bool ok = t->is_image ? write_image(x, space, t, to, gaps, budget, &layout) : write_region(x, space, t, to, gaps, budget);
 	if (!ok)
 		write_failed(name, error);
 	if (!stream_end(to) && ok)
 		ok = write_failed(name, error);
 	/* Half a file would be taken for what the dump has. */
-	if (!ok || !write_description(x, t, name, layout, gaps, cut, error)) {
+	if (!ok || !write_description(x, t, name, layout, gaps, budget->cut, error)) {
 		discard(x, name);
 		return false;
 	}
@@ -518,14 +530,52 @@ static bool write_target(struct extraction *x, const struct target *t, GError **
 	for (guint i = 0; i < gaps->len; i++)
 		absent += g_array_index(gaps, struct gap, i).length;
 	x->written++;
-	x->incomplete += absent || cut;
+	x->incomplete += absent || budget->cut;
 	if (!x->options->quiet)
-		printf("%s: %s, %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " of them not in the dump%s\n", name, layout, t->size, absent,
-		       cut ? ", cut short" : "");
+		printf("%s: %s, %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " of them not in the dump%s%s%s\n", name, layout, t->size, absent,
+		       budget->cut ? ", cut short (" : "", budget->cut ? budget->cut : "", budget->cut ? ")" : "");
 	return true;
 }
 
 /* ---- */
+
+/* Each of the `left` has its part of a half, whatever the others take, and may have a quarter of what is left of the other half. */
+static struct image_budget budget_of_next(const struct extraction *x, uint64_t part, guint left)
+{
+	return (struct image_budget){ .bytes = part + (x->bytes - part * left) / 4, .slots = MIN(limit(extract_slots), x->slots) };
+}
+
+static void write_all(struct extraction *x, const GPtrArray *targets)
+{
+	const uint64_t memory = MAX(x->image->bytes_filled, 1);
+
+	x->bytes = limit(extract_bytes) + MIN(limit(extract_bytes_ratio), INT64_MAX / memory) * memory;
+	x->slots = limit(extract_slots_all);
+	x->holes = limit(hash_holes);
+	const uint64_t part = x->bytes / 2 / MAX(targets->len, 1);
+	const double seconds = (double)limit_for(extract_seconds, memory);
+	const gint64 begun = g_get_monotonic_time();
+
+	for (guint i = 0; i < targets->len; i++) {
+		g_autoptr(GError) why = NULL;
+		if ((double)(g_get_monotonic_time() - begun) > seconds * G_USEC_PER_SEC) {
+			g_printerr("memsieve: the last %u of %u are left out: %.0f seconds are over (extract_seconds)\n", targets->len - i, targets->len, seconds);
+			x->cut_off = true;
+			break;
+		}
+		struct image_budget given = budget_of_next(x, part, targets->len - i), budget = given;
+		if (!write_target(x, g_ptr_array_index(targets, i), &budget, &why)) {
+			g_printerr("memsieve: %s\n", why->message);
+			x->failed++;
+		}
+		x->bytes -= given.bytes - budget.bytes;
+		x->slots -= given.slots - budget.slots;
+	}
+	g_autoptr(GError) lost = NULL;
+	x->lost = image_lost(x->image, &lost);
+	if (x->lost)
+		g_printerr("memsieve: %s: what was lost of it is zeros in the files\n", lost->message);
+}
 
 static bool run_case(struct extraction *x, const char *case_path, GError **error)
 {
@@ -543,13 +593,7 @@ static bool run_case(struct extraction *x, const char *case_path, GError **error
 	}
 	if (!make_folder(x, error) || !open_dump(x, case_path, error))
 		return false;
-	for (guint i = 0; i < targets->len; i++) {
-		g_autoptr(GError) why = NULL;
-		if (!write_target(x, g_ptr_array_index(targets, i), &why)) {
-			g_printerr("memsieve: %s\n", why->message);
-			x->failed++;
-		}
-	}
+	write_all(x, targets);
 	return true;
 }
 
@@ -623,6 +667,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ "raw", 0, 0, G_OPTION_ARG_NONE, &o->plain, "a DUMP is plain memory, whatever it begins with (a case says so itself)", NULL },
 		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "where the page file is now, or, for a DUMP, that it has one", "FILE" },
 		{ "no-verify", 0, 0, G_OPTION_ARG_NONE, &o->no_verify, "compare the dump's size alone, not its SHA-256", NULL },
+		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "don't list what is written", NULL },
@@ -635,6 +680,9 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 	g_option_context_set_summary(context, "Write images and regions of a dump as files, each with a .json that says what it is and what is missing.");
 	if (!g_option_context_parse(context, argc, argv, error))
 		return false;
+	for (char **l = o->limits; l && *l; l++)
+		if (!limit_set(*l, error))
+			return false;
 	bool numbers = parse_address(o->base, &o->address) && parse_address(o->image_base, &o->new_base);
 	const char *wrong = *argc != 2 ? "one case or dump is needed" : !o->output ? "-o DIR is needed" :
 			    !numbers ? "--base or --image-base is no address" :
@@ -660,7 +708,7 @@ static int run(int argc, char **argv)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
 		else if (!o.quiet)
 			g_print("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
-		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete || x.lost || x.cut_off ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 	}
 	extraction_clear(&x);
 	g_free(o.output);
@@ -670,6 +718,7 @@ static int run(int argc, char **argv)
 	g_free(o.layout);
 	g_strfreev(o.symbols);
 	g_strfreev(o.page_files);
+	g_strfreev(o.limits);
 	return outcome;
 }
 

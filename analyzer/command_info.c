@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
+#include "limit.h"
 #include "logon.h"
 #include "pipeline.h"
 #include "sandbox.h"
@@ -188,6 +189,10 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 		json_object_set_new(o, "bugcheck_parameters", parameters);
 	}
 	for (pa_t at = { 0 }; image_next_range(image, at, &range); at.v = range.start + range.length) {
+		if (json_array_size(ranges) >= limit(ranges)) {
+			image_note(image, FAULT_LIMIT, range.start, "the dump has more than %" G_GUINT64_FORMAT " ranges, the rest is not listed (ranges)", limit(ranges));
+			break;
+		}
 		json_t *r = json_object();
 		set_address(r, "start", range.start);
 		json_object_set_new(r, "length", json_integer((json_int_t)range.length));
@@ -209,6 +214,16 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 	}
 	json_object_set_new(o, "notes", notes);
 	return o;
+}
+
+/* After all is read: zeros that stand for what the disk didn't give are none of the dump's. */
+static bool note_lost(struct image *image)
+{
+	g_autoptr(GError) lost = NULL;
+
+	if (image_lost(image, &lost))
+		image_note(image, FAULT_NOT_IN_DUMP, 0, "%s", lost->message);
+	return lost != NULL;
 }
 
 /* Small dumps and minidumps need no layout. */
@@ -250,14 +265,16 @@ static int run(int argc, char **argv)
 	struct layout_options options = { (const char *const *)symbols, layout };
 	if (json) {
 		AUTO(kernel) found = kernel_find(image, &options, &error);
+		const bool lost = note_lost(image);
 		json_t *o = image_json(argv[1], image, found);	/* after the kernel is found, which adds notes */
 		json_object_set_new(o, "kernel", found ? kernel_json(found) : json_null());
 		if (error)
 			set_text(o, "error", error->message);
-		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
+		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) && !lost ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
 	}
 	const struct image_facts *facts = &image->facts;
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);
+	const bool lost = note_lost(image);
 	print_file(argv[1], image, kernel);
 	print_header(facts);
 	print_machine(facts, kernel);
@@ -272,7 +289,7 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;
 	}
-	return is_known(image, kernel) ? OUTCOME_COMPLETE : OUTCOME_PARTIAL;
+	return is_known(image, kernel) && !lost ? OUTCOME_COMPLETE : OUTCOME_PARTIAL;
 }
 
 const struct command command_info = {

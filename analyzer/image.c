@@ -62,6 +62,14 @@ const char *image_limit_note(const struct image *image)
 	return NULL;
 }
 
+void image_add_missing(struct image *image, uint64_t start, uint64_t length)
+{
+	if (!image->bytes_missing)
+		image->first_missing = start;
+	/* Crafted ranges may sum up to 2^64, which is not nothing. */
+	image->bytes_missing += MIN(length, UINT64_MAX - image->bytes_missing);
+}
+
 /* Cut a range to the address space and, where pages are mapped, to the file. */
 static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *length, uint64_t offset)
 {
@@ -71,9 +79,7 @@ static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *le
 		return *length > 0;
 	uint64_t there = offset < image->file->size ? image->file->size - offset : 0;
 	if (*length > there) {
-		if (!image->bytes_missing)
-			image->first_missing = start + there;
-		image->bytes_missing += *length - there;
+		image_add_missing(image, start + there, *length - there);
 		*length = there;
 	}
 	return *length > 0;
@@ -266,6 +272,11 @@ void image_settle(struct image *image)
 		image->bytes_filled = MIN(image->bytes_filled, HONEST_RATIO * file_filled(image->container));
 }
 
+void image_add_file(struct image *image, struct file *file)
+{
+	g_ptr_array_add(image->files, file);
+}
+
 struct image *image_open(const char *path, bool plain, GError **error)
 {
 	g_autofree char *damage = NULL, *bound = NULL;
@@ -277,6 +288,10 @@ struct image *image_open(const char *path, bool plain, GError **error)
 		return NULL;
 	}
 	struct image *image = g_new0(struct image, 1);
+	image->files = g_ptr_array_new_with_free_func((GDestroyNotify)file_close);
+	image_add_file(image, container);
+	if (file != container)
+		image_add_file(image, file);
 	image->file = file;
 	image->container = container;
 	image->plain = plain;
@@ -425,16 +440,15 @@ void image_close(struct image *image)
 	triage_destroy(image->triage);
 	minidump_destroy(image->minidump);
 	g_ptr_array_free(image->notes, TRUE);
-	page_files_close(image);
+	if (image->page_files)
+		g_ptr_array_free(image->page_files, TRUE);
 	g_free(image->facts.detail);
 	g_free(image->facts.secondary_data);
 	g_free(image->facts.registers);
 	g_free(image->facts.comment);
 	if (image->facts.cpus)
 		g_array_free(image->facts.cpus, TRUE);
-	if (image->container != image->file)
-		file_close(image->container);
-	file_close(image->file);
+	g_ptr_array_free(image->files, TRUE);
 	g_free(image);
 }
 
@@ -614,13 +628,13 @@ const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
 
 bool image_lost(const struct image *image, GError **error)
 {
-	const struct file *file = image->file;
-
-	for (guint i = 0; !file->lost && image->page_files && i < image->page_files->len; i++)
-		file = g_ptr_array_index(image->page_files, i);
-	if (!file->lost)
-		return false;
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO,
-		    "%s: %d pages of the file could not be read: it shrank or its disk fails", file->path, file->lost);
-	return true;
+	for (guint i = 0; i < image->files->len; i++) {
+		const struct file *file = g_ptr_array_index(image->files, i);
+		if (!file->lost)
+			continue;
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO,
+			    "%s: %d pages of the file could not be read: it shrank or its disk fails", file->path, file->lost);
+		return true;
+	}
+	return false;
 }

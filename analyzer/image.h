@@ -31,7 +31,7 @@ struct file {
 	const uint8_t *map;
 	uint64_t size;
 	GArray *parts;		/* of a sparse file: struct range, what is filled; else NULL */
-	volatile int lost;	/* pages that could not be read, set from the SIGBUS handler */
+	volatile int lost;	/* pages that could not be read, set from the SIGBUS handler; of an unpacked one those of the packed one too */
 };
 
 /* Bytes [start, start + length), of physical memory or of a file. */
@@ -182,7 +182,8 @@ struct segment { uint64_t start, length, offset; };
 struct format;
 
 struct image {
-	struct file *file;		/* what is read */
+	GPtrArray *files;		/* struct file *: all that it is made of, closed with it; image_lost asks each */
+	struct file *file;		/* of them: what is read */
 	struct file *container;		/* the file as it was given, whose size and hash count; same as file unless packed */
 	const struct format *format;
 	void *format_data;		/* the format's own, freed by its close */
@@ -193,7 +194,7 @@ struct image {
 	struct image_triage *triage;	/* triage dumps, else NULL */
 	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
-	GPtrArray *page_files;		/* struct file *, by Windows' number, or NULL: see page_file.h */
+	GPtrArray *page_files;		/* struct file * of files, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
@@ -212,10 +213,14 @@ struct image *image_open(const char *path, bool plain, GError **error);
 void image_close(struct image *image);
 DEFINE_AUTO(image, image_close)
 
+/* For formats, while opening: one more file that what they tell rests on. It is the image's from now on. */
+void image_add_file(struct image *image, struct file *file);
 /* For formats, while opening: physical memory at `start` stands at `offset` of the
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
+/* The same for what the format itself sees to be missing of what the header lists. */
+void image_add_missing(struct image *image, uint64_t start, uint64_t length);
 /* Puts the ranges into order and counts bytes_present and bytes_filled. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
 void image_settle(struct image *image);
 /* Empty ones, for image->triage and image->minidump. */
@@ -259,6 +264,6 @@ const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch);
 	for (struct range range_ = { 0, 0 }; image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);)         \
 		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                             \
 			for (const uint8_t *page = image_search_page(image, (pa_t){ pa }, scratch); page; page = NULL)
-/* True (and *error) when the file shrank or failed while it was read. */
+/* True (and *error) when a file shrank or failed while it was read: what was lost of it was taken for zeros. */
 bool image_lost(const struct image *image, GError **error);
 #endif

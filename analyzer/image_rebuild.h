@@ -56,10 +56,30 @@ enum { PAGE_HASH_BYTES = 8 };
 GByteArray *image_page_hashes(struct pe *pe, const struct image_fixups *fixups, uint32_t rva, uint32_t length, uint32_t most_pages, guint *direct_calls);
 
 /*
- * Write the image as it lies in memory: `size` bytes from its base. Bytes that can't be read are
- * holes, and told in missing (struct image_span). False: writing failed (errno).
+ * What may be spent on writing, and what is left of it afterwards: page tables make gigabytes of one page, and import descriptors
+ * a million slots of one table. What there is none left for is left out, and `cut` names the limit.
  */
-bool image_write_mapped(struct pe *pe, uint32_t size, FILE *to, GArray *missing);
+struct image_budget {
+	uint64_t bytes;		/* pages that are looked at, whether they are there or not */
+	uint64_t slots;		/* import slots that are looked at */
+	const char *cut;
+};
+/* False: so many are not left. */
+static inline bool image_budget_take(struct image_budget *budget, uint64_t bytes)
+{
+	if (bytes > budget->bytes) {
+		budget->cut = "extract_bytes";
+		return false;
+	}
+	budget->bytes -= bytes;
+	return true;
+}
+
+/*
+ * Write the image as it lies in memory: `size` bytes from its base. Bytes that can't be read are
+ * holes, and told in missing (struct image_span), like those that the budget has no room for. False: writing failed (errno).
+ */
+bool image_write_mapped(struct pe *pe, uint32_t size, FILE *to, struct image_budget *budget, GArray *missing);
 
 /* How image_write_file made the file's layout. */
 enum image_layout {
@@ -73,5 +93,5 @@ enum image_layout {
  * headers, where Windows has written the actual one. Headers without a file header but with sections (see image_remains.h) are made. Import slots get back what the import name table
  * holds, unless the image was bound. Missing bytes are told as RVAs. False: writing failed (errno).
  */
-bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_base, FILE *to, GArray *missing, enum image_layout *layout);
+bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_base, FILE *to, struct image_budget *budget, GArray *missing, enum image_layout *layout);
 #endif

@@ -12,7 +12,6 @@ enum {
 	DESCRIPTOR = 20,		/* IMAGE_IMPORT_DESCRIPTOR */
 	DESCRIPTORS = 4096,
 	SECTOR = 0x200,
-	THUNKS = 65536,			/* of one image */
 };
 
 /* What an import slot had in the file. */
@@ -21,11 +20,12 @@ struct thunk { uint32_t rva; uint64_t value; };
 struct writer {
 	struct pe *pe, *headers;
 	FILE *to;
+	struct image_budget *budget;
 	GArray *missing;
 	struct image_fixups *fixups;
 	uint64_t image_base;		/* of the file */
 	uint64_t delta;			/* that relocation added */
-	GArray *thunks;			/* struct thunk by rva */
+	GArray *thunks;			/* struct thunk by rva, one of each */
 };
 
 static void note_missing(GArray *missing, uint32_t rva, uint32_t length)
@@ -61,8 +61,13 @@ static void collect_dll(struct writer *w, uint32_t names, uint32_t slots)
 {
 	unsigned width = pe_slot_size(w->headers);
 
-	for (unsigned i = 0; i < THUNKS && w->thunks->len < THUNKS && names <= UINT32_MAX - width && slots <= UINT32_MAX - width; i++) {
+	while (names <= UINT32_MAX - width && slots <= UINT32_MAX - width) {
 		struct thunk thunk = { slots, 0 };
+		if (!w->budget->slots) {
+			w->budget->cut = "extract_slots";
+			break;
+		}
+		w->budget->slots--;
 		if (pe_read(w->pe, names, &thunk.value, width) || !thunk.value)
 			break;
 		if (!as_in_file(w, slots))
@@ -70,6 +75,19 @@ static void collect_dll(struct writer *w, uint32_t names, uint32_t slots)
 		names += width;
 		slots += width;
 	}
+}
+
+/* Descriptors may share a table: sectors are written often, and each writes the slots within it. */
+static void drop_doubles(GArray *thunks)
+{
+	guint kept = 0;
+
+	for (guint i = 0; i < thunks->len; i++) {
+		struct thunk t = g_array_index(thunks, struct thunk, i);
+		if (!kept || g_array_index(thunks, struct thunk, kept - 1).rva != t.rva)
+			g_array_index(thunks, struct thunk, kept++) = t;
+	}
+	g_array_set_size(thunks, kept);
 }
 
 static void collect_thunks(struct writer *w)
@@ -88,6 +106,7 @@ static void collect_thunks(struct writer *w)
 			collect_dll(w, names, slots);
 	}
 	g_array_sort(w->thunks, compare_thunks);
+	drop_doubles(w->thunks);
 }
 
 /* As the file had them: bytes stand at rva. */
@@ -140,6 +159,10 @@ static bool write_range(struct writer *w, uint64_t offset, uint32_t rva, uint32_
 		uint32_t n = MIN(length - done, PAGE - (rva + done) % PAGE);
 		if (rva + (uint64_t)done + n > UINT32_MAX)
 			break;
+		if (!image_budget_take(w->budget, n)) {
+			note_missing(w->missing, rva + done, length - done);
+			break;
+		}
 		if (!file_bytes(w, rva + done, page, n))
 			note_missing(w->missing, rva + done, n);
 		else if (fseeko(w->to, (off_t)(offset + done), SEEK_SET) || fwrite(page, 1, n, w->to) != n)
@@ -185,7 +208,7 @@ static bool sections_agree(struct writer *w, const struct pe_section *a, const s
 static bool raw_layout_sane(struct writer *w, uint32_t size)
 {
 	const GArray *sections = w->headers->sections;
-	uint64_t total = 0, most = (uint64_t)size + (16 << 20), compared = 0;
+	uint64_t total = 0, most = (uint64_t)size + (16 << 20);
 
 	for (guint i = 0; i < sections->len; i++) {
 		const struct pe_section *s = &g_array_index(sections, struct pe_section, i);
@@ -201,8 +224,7 @@ static bool raw_layout_sane(struct writer *w, uint32_t size)
 			if (!n || offset >= from + n || from >= offset + length)
 				continue;
 			uint64_t at = MAX(offset, from), end = MIN(offset + length, from + n);
-			compared += end - at;
-			if (compared > most || !sections_agree(w, s, o, at, end - at))
+			if (!image_budget_take(w->budget, end - at) || !sections_agree(w, s, o, at, end - at))
 				return false;
 		}
 	}
@@ -244,6 +266,8 @@ static bool make_headers(struct writer *w, uint32_t size)
 	uint32_t count = MIN(pe->sections->len, (PAGE - table) / SECTION_ENTRY);
 	uint8_t h[PAGE] = { 'M', 'Z', [0x3c] = NT, [NT] = 'P', 'E' };
 
+	if (!image_budget_take(w->budget, PAGE))
+		return true;
 	put_u32(h + NT + 4, (uint32_t)pe->machine | count << 16);
 	put_u32(h + NT + 8, pe->timestamp);
 	put_u32(h + OPTIONAL + 16, pe->entry_point);
@@ -283,6 +307,8 @@ static bool write_headers(struct writer *w, uint32_t size, bool raw)
 	g_autofree uint8_t *headers = g_malloc0(HEADERS_MAX);
 
 	length = MIN(length, size);
+	if (!image_budget_take(w->budget, length))
+		return true;
 	for (uint32_t at = 0; at < length; at += PAGE) {
 		uint32_t n = MIN(length - at, PAGE);
 		if (pe_read(w->headers, at, headers + at, n)) {
@@ -326,10 +352,10 @@ static bool write_sections(struct writer *w, uint32_t size, bool raw)
 	return true;
 }
 
-bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_base, FILE *to, GArray *missing, enum image_layout *layout)
+bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_base, FILE *to, struct image_budget *budget, GArray *missing, enum image_layout *layout)
 {
 	uint32_t size = pe->size_limit ? pe->size_limit : headers->size_of_image;
-	struct writer w = { .pe = pe, .headers = headers, .to = to, .missing = missing };
+	struct writer w = { .pe = pe, .headers = headers, .to = to, .budget = budget, .missing = missing };
 
 	*layout = IMAGE_LAYOUT_NONE;
 	/* Below a page, sections aren't mapped apart: the image is the file. */
@@ -354,12 +380,16 @@ bool image_write_file(struct pe *pe, struct pe *headers, const uint64_t *image_b
 	return ok && !fflush(to);
 }
 
-bool image_write_mapped(struct pe *pe, uint32_t size, FILE *to, GArray *missing)
+bool image_write_mapped(struct pe *pe, uint32_t size, FILE *to, struct image_budget *budget, GArray *missing)
 {
 	uint8_t page[PAGE];
 
 	for (uint64_t at = 0; at < size; at += PAGE) {
 		uint32_t n = (uint32_t)MIN(size - at, PAGE);
+		if (!image_budget_take(budget, n)) {
+			note_missing(missing, (uint32_t)at, size - (uint32_t)at);
+			break;
+		}
 		if (pe_read(pe, (uint32_t)at, page, n)) {
 			note_missing(missing, (uint32_t)at, n);
 			memset(page, 0, n);

@@ -13,7 +13,7 @@ bool page_file_add(struct image *image, const char *path, GError **error)
 		return false;
 	}
 	if (!image->page_files)
-		image->page_files = g_ptr_array_new_with_free_func((GDestroyNotify)file_close);
+		image->page_files = g_ptr_array_new();
 	if (image->page_files->len == PAGE_FILES_MAX) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: Windows has at most %u page files", path, PAGE_FILES_MAX);
 		return false;
@@ -21,15 +21,9 @@ bool page_file_add(struct image *image, const char *path, GError **error)
 	struct file *file = file_open(path, error);
 	if (!file)
 		return false;
+	image_add_file(image, file);
 	g_ptr_array_add(image->page_files, file);
 	return true;
-}
-
-void page_files_close(struct image *image)
-{
-	if (image->page_files)
-		g_ptr_array_free(image->page_files, TRUE);
-	image->page_files = NULL;
 }
 
 bool page_file_holds(const struct image *image, pa_t pa)

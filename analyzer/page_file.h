@@ -20,5 +20,4 @@ pa_t page_file_address(const struct image *image, uint64_t number, uint64_t page
 bool page_file_holds(const struct image *image, pa_t pa);
 /* From pa to the end of its page; NULL when there is no such page. */
 const uint8_t *page_file_bytes(const struct image *image, pa_t pa);
-void page_files_close(struct image *image);
 #endif

@@ -296,6 +296,8 @@ struct file *unpack(struct file *packed, char **damage, char **bound, GError **e
 			file = NULL;
 		} else {
 			file = unpack_once(outer, packing, packed->size, damage, bound, error);
+			if (file)	/* what was zeros in its place is in what came out */
+				file->lost = outer->lost;
 		}
 		if (outer != packed)
 			file_close(outer);

@@ -115,11 +115,8 @@ static uint64_t read_stream(struct avml *a, uint64_t at, uint64_t start, uint64_
 		add_chunk(a, start + done, at - data.n, data.n, length, type == CHUNK_COMPRESSED);
 		done += length;
 	}
-	if (done < size) {
-		if (!a->image->bytes_missing)
-			a->image->first_missing = start + done;
-		a->image->bytes_missing += size - done;
-	}
+	if (done < size)
+		image_add_missing(a->image, start + done, size - done);
 	if (done & ~(uint64_t)PAGE_MASK)
 		image_add_range(a->image, (pa_t){ start }, done & ~(uint64_t)PAGE_MASK, start);
 	return at;
@@ -131,11 +128,8 @@ static uint64_t read_stored(struct avml *a, uint64_t at, uint64_t start, uint64_
 
 	for (uint64_t done = 0; done < there; done += CHUNK_MAX)
 		add_chunk(a, start + done, at + done, MIN(CHUNK_MAX, there - done), MIN(CHUNK_MAX, there - done), false);
-	if (there < size) {
-		if (!a->image->bytes_missing)
-			a->image->first_missing = start + there;
-		a->image->bytes_missing += size - there;
-	}
+	if (there < size)
+		image_add_missing(a->image, start + there, size - there);
 	if (there & ~(uint64_t)PAGE_MASK)
 		image_add_range(a->image, (pa_t){ start }, there & ~(uint64_t)PAGE_MASK, start);
 	return at + there;

@@ -509,9 +509,7 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 		offset += missing * PAGE_SIZE;
 		missing = 0;
 	} else if (missing) {
-		if (!image->bytes_missing)
-			image->first_missing = first_missing * PAGE_SIZE;
-		image->bytes_missing += missing * PAGE_SIZE;
+		image_add_missing(image, first_missing * PAGE_SIZE, missing * PAGE_SIZE);
 	}
 	uint64_t pages = (offset - b.first) / PAGE_SIZE + missing;
 	if (b.pages != pages)

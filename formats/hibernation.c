@@ -209,7 +209,7 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 	if (h->runs->len >= MAX_RUNS && (!total || pages < total))
 		image_note(h->image, FAULT_LIMIT, 0, "hibernation file: %s set: more than %u runs: the rest is left out", name, MAX_RUNS);
 	if (pages < total)
-		h->image->bytes_missing += (total - pages) * PAGE_SIZE;
+		image_add_missing(h->image, 0, MIN(total - pages, UINT64_MAX / PAGE_SIZE) * PAGE_SIZE);
 	return at;
 }
 

@@ -35,7 +35,6 @@ struct slot { uint64_t page; uint8_t *data; };	/* page + 1; 0 empty */
 /* A file of a split dump, or the only one. */
 struct part {
 	struct file *file;
-	bool own;
 	struct bytes map;		/* which pages of the machine's have a descriptor */
 	GArray *ranks;			/* uint64_t: descriptors before each RANK_BYTES of the map, from that of `first` on */
 	uint64_t table, first, end;	/* where the descriptors stand; they are of these pages */
@@ -202,13 +201,13 @@ static bool has_bit(struct bytes map, uint64_t pfn)
 	return pfn / 8 < map.n && map.p[pfn / 8] >> (pfn & 7) & 1;
 }
 
-/* The map must stay as long as the part; `own`: the file is closed with it. */
-static void add_part(struct kdump *k, struct file *file, bool own, struct bytes map, const struct kdump_header *h)
+/* The map must stay as long as the part. */
+static void add_part(struct kdump *k, struct file *file, struct bytes map, const struct kdump_header *h)
 {
 	struct part *part = &k->parts[k->files++];
 	uint64_t n = 0;
 
-	*part = (struct part){ file, own, map, g_array_new(FALSE, FALSE, sizeof(n)), table_at(h), h->start_pfn, MIN(h->end_pfn, (uint64_t)map.n * 8) };
+	*part = (struct part){ file, map, g_array_new(FALSE, FALSE, sizeof(n)), table_at(h), h->start_pfn, MIN(h->end_pfn, (uint64_t)map.n * 8) };
 	for (uint64_t at = part->first; at < part->end; ) {
 		const uint64_t next = MIN((at / RANK_BITS + 1) * RANK_BITS, part->end);
 		g_array_append_val(part->ranks, n);
@@ -270,10 +269,12 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 		struct file *file = file_open(full, NULL);
 		struct image part = { .file = file };
 		struct kdump_header theirs = { 0 };
-		if (file && fits(&part, image, k, h, &theirs))
-			add_part(k, file, true, bitmap(&part, &theirs, true), &theirs);
-		else
+		if (file && fits(&part, image, k, h, &theirs)) {
+			image_add_file(image, file);
+			add_part(k, file, bitmap(&part, &theirs, true), &theirs);
+		} else {
 			file_close(file);
+		}
 	}
 	if (dir)
 		g_dir_close(dir);
@@ -317,9 +318,7 @@ static void add_ranges(struct image *image, const struct kdump *k, const struct 
 				break;
 			continue;
 		}
-		if (!image->bytes_missing)
-			image->first_missing = pfn * PAGE_SIZE;
-		image->bytes_missing += PAGE_SIZE;
+		image_add_missing(image, pfn * PAGE_SIZE, PAGE_SIZE);
 	}
 }
 
@@ -358,7 +357,7 @@ static bool kdump_open(struct image *image, GError **error)
 				    !strcmp(machine, "aarch64") ? ARCH_ARM64 :
 								  ARCH_UNKNOWN;
 	k->max_pfn = header.max_pfn;
-	add_part(k, image->file, false, bitmap(image, &header, true), &header);
+	add_part(k, image->file, bitmap(image, &header, true), &header);
 	if (header.split)
 		find_set(image, k, &header);
 	add_ranges(image, k, &header);
@@ -390,11 +389,8 @@ static void kdump_close(struct image *image)
 
 	if (!k)
 		return;
-	for (unsigned i = 0; i < k->files; i++) {
+	for (unsigned i = 0; i < k->files; i++)
 		g_array_free(k->parts[i].ranks, TRUE);
-		if (k->parts[i].own)
-			file_close(k->parts[i].file);
-	}
 	for (unsigned i = 0; i < SLOTS; i++)
 		g_free(k->cache[i].data);
 	g_mutex_clear(&k->lock);

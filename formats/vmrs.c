@@ -233,9 +233,7 @@ static void add_missing(struct vmrs *v, uint64_t pfn, uint64_t pages)
 {
 	struct image *image = v->image;
 
-	if (!image->bytes_missing)
-		image->first_missing = pfn * PAGE_SIZE;
-	image->bytes_missing += pages * PAGE_SIZE;
+	image_add_missing(image, pfn * PAGE_SIZE, pages * PAGE_SIZE);
 	image->missing_why = "blocks of the memory that the saved state tells of are not in the file";
 }
 

@@ -293,7 +293,8 @@ static bool find_state(struct image *image, const char *base, struct vmware *v)
 			g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 				    "%s: no VMware state: its signature is unknown", path);
 		good = good && read_state(state, &found, &error);
-		file_close(state);
+		if (state)
+			image_add_file(image, state);
 		if (good) {
 			*v = found;
 			image->facts.detail = g_strdup_printf("with %s", suffixes[i]);
@@ -374,8 +375,7 @@ static bool open_state(struct image *image, GError **error)
 					   "VMware state: it holds no memory itself, and there is no .vmem beside it");
 		return false;
 	}
-	if (image->file != image->container)
-		file_close(image->file);
+	image_add_file(image, memory);
 	image->file = memory;
 	image_remark(image, 0, "VMware state: the memory is read from %s beside it, %" G_GUINT64_FORMAT " bytes; the SHA-256 is that of the file given",
 		     memory->path, memory->size);

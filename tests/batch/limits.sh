@@ -107,6 +107,30 @@ together() {
 		ask tables "SELECT message FROM diagnostics" | grep -q 'of 2 of 4 processes some were found again' && ask tables "SELECT message FROM diagnostics WHERE fault = 'limit'" | grep -q rescue_tables
 }
 ok "rescue_tables of all processes together" together
+# What is extracted of a process, most of whose memory is one region.
+cat >"$work/large.txt" <<'end'
+machine build=10.0.19041.1466 ram=8M time=2024-03-01T09:15:27.1234567Z computer=LARGE
+process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare
+process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\Windows\System32\notepad.exe
+ vad start=0x10000000 pages=1400 content=text:hello valid=1400
+output format=raw
+end
+"$mksample" "$work/large.txt" "$work/large.raw" >/dev/null && status 0 "$memsieve" analyze -q -o "$work/large.db" "$work/large.raw" || die "a sample of one large region"
+extracted() {	# extracted STATUS LIMIT OPTION…: a description names the limit, or null
+	rm -rf "$work/extracted"
+	status "$1" "$memsieve" extract -o "$work/extracted" "${@:3}" "$work/large.db" && grep -qF "\"limit\": $2," "$work/extracted"/*.json
+}
+region="--pid 1200 --base 0x10000000"
+most=$("$memsieve" limits | sed -n '/(fixed)$/!s/ .*/=9223372036854775807/p' | sed 's/^/--limit /')
+ok "a region is whole" extracted 0 null $region
+ok "as much as numbers go" extracted 0 null $region $most
+cut_region() {
+	extracted 3 '"extract_bytes"' $region --limit extract_bytes=1 --limit extract_bytes_ratio=1 && grep -q '(extract_bytes)' "$work/out" &&
+		[ "$(stat -c %b "$work/extracted"/*.bin)" -lt 8000 ]
+}
+ok "extract_bytes" cut_region
+ok "extract_slots" extracted 3 '"extract_slots"' --pid 1200 --limit extract_slots=1
+ok "extract_slots_all" extracted 3 '"extract_slots"' --pid 1200 --limit extract_slots_all=1
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
 
@@ -228,6 +252,5 @@ ok "no memory at all" wrong memory_bytes=1
 ok "too little memory" wrong memory_bytes=63M
 listed() { [ "$("$memsieve" limits --json | grep -c '"fixed": true')" = "$("$memsieve" limits | grep -c '(fixed)$')" ]; }
 ok "the fixed ones are in the JSON too" listed
-most=$("$memsieve" limits | sed -n '/(fixed)$/!s/ .*/=9223372036854775807/p' | sed 's/^/--limit /')
 ok "as much as numbers go" status 0 "$memsieve" analyze -q -o "$work/most.db" $most "$dump"
 echo "$checks checks"

@@ -11,6 +11,7 @@
  *	wait-one
  *	rows		make rows without end
  *	rows-one
+ *	lose		loaded before the program (LD_PRELOAD): the page of TROUBLE_FILE at TROUBLE_AT can't be read, as of a disk that fails
  *	powercut	lose the power at the TROUBLE_AT-th write to the case: what was written after a file's last sync may be lost or not
  */
 #include <errno.h>
@@ -19,7 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "plugin.h"
 
@@ -210,8 +213,24 @@ static const char *trouble(void)
 	return kind ? kind : "";
 }
 
+static struct stat losing;	/* of the file whose page is lost */
+
+/* A page behind the end of the file in that one's place. */
+void *mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	long map = syscall(SYS_mmap, at, length, protection, flags, fd, offset);
+	struct stat st;
+
+	if (map != -1 && fd >= 0 && losing.st_ino && !fstat(fd, &st) && st.st_dev == losing.st_dev && st.st_ino == losing.st_ino &&
+	    syscall(SYS_mmap, map + atol(getenv("TROUBLE_AT")), 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (st.st_size + 4096) & ~4095) == -1)
+		abort();
+	return (void *)map;
+}
+
 __attribute__((constructor)) static void on_load(void)
 {
+	if (!strcmp(trouble(), "lose") && stat(getenv("TROUBLE_FILE"), &losing))
+		abort();
 	if (!strcmp(trouble(), "powercut"))
 		prepare_powercut();
 }

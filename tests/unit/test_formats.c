@@ -262,6 +262,18 @@ START_TEST(elf_core)
 	has_128(image);
 	ck_assert(noted(image, "to more than one address"));
 	image_close(image);
+	a = sample_elf();		/* two ranges that are not there and have 2^64 bytes together */
+	for (unsigned i = 2; i < 4; i++) {
+		put_le(a, 64 + i * 56 + 8, UINT64_C(1) << 40, 8);
+		put_le(a, 64 + i * 56 + 32, UINT64_C(1) << 63, 8);
+		put_le(a, 64 + i * 56 + 40, UINT64_C(1) << 63, 8);
+	}
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert_uint_eq(image->bytes_missing, UINT64_MAX);
+	ck_assert_uint_eq(image->first_missing, 8 * PAGE_SIZE);
+	ck_assert(noted(image, "are missing"));
+	image_close(image);
 	put_le(a = sample_elf(), 56, 500, 2);	/* more headers than the file has */
 	image = opened(a);
 	has_page(image, 8, 8);

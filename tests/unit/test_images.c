@@ -473,16 +473,27 @@ START_TEST(test_page_differences)
 }
 END_TEST
 
-static size_t write_back(struct loaded *l, uint64_t image_base, uint8_t *out, size_t room, GArray *missing, enum image_layout *layout)
+static const struct image_budget plenty = { .bytes = 1 << 20, .slots = 1 << 10 };
+
+static size_t write_within(struct loaded *l, uint64_t image_base, uint8_t *out, size_t room, struct image_budget *budget, GArray *missing, enum image_layout *layout)
 {
 	struct pe *pe = open_loaded(l);
 	FILE *file = tmpfile();
 
-	ck_assert(image_write_file(pe, pe, image_base ? &image_base : NULL, file, missing, layout));
+	ck_assert(image_write_file(pe, pe, image_base ? &image_base : NULL, file, budget, missing, layout));
 	rewind(file);
 	size_t n = fread(out, 1, room, file);
 	fclose(file);
 	pe_close(pe);
+	return n;
+}
+
+static size_t write_back(struct loaded *l, uint64_t image_base, uint8_t *out, size_t room, GArray *missing, enum image_layout *layout)
+{
+	struct image_budget budget = plenty;
+	size_t n = write_within(l, image_base, out, room, &budget, missing, layout);
+
+	ck_assert(!budget.cut);
 	return n;
 }
 
@@ -550,8 +561,57 @@ START_TEST(test_write_virtual)
 }
 END_TEST
 
+/* What it takes is enough; a byte or a slot less, and what is left out is told. */
+START_TEST(test_write_budget)
+{
+	enum { DESCRIPTORS = 12, LOOKS = 3 };	/* all on one table of two slots and an end */
+	static struct loaded l;
+	static uint8_t out[4 * IMAGE];
+	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
+	enum image_layout layout;
+
+	load(&l, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
+	put(l.bytes + OPTIONAL + 112 + 8 * PE_DIRECTORY_IMPORT, 4, DATA);
+	for (unsigned i = 0; i < DESCRIPTORS; i++) {
+		put(l.bytes + DATA + 20 * i, 4, NAMES);
+		put(l.bytes + DATA + 20 * i + 4, 4, 0);
+		put(l.bytes + DATA + 20 * i + 16, 4, IAT);
+	}
+	struct image_budget spent = plenty;
+	write_within(&l, PREFERRED, out, sizeof(out), &spent, missing, &layout);
+	ck_assert(!spent.cut && !missing->len && !memcmp(out + RAW_RDATA + 0x200, l.file + RAW_RDATA + 0x200, 16));
+	ck_assert_uint_eq(plenty.slots - spent.slots, DESCRIPTORS * LOOKS);
+	ck_assert_uint_le(plenty.bytes - spent.bytes, IMAGE);
+	struct image_budget budget = { plenty.bytes - spent.bytes, DESCRIPTORS * LOOKS, NULL };
+	write_within(&l, PREFERRED, out, sizeof(out), &budget, missing, &layout);
+	ck_assert(!budget.cut && !budget.bytes && !budget.slots && !missing->len);
+	budget = (struct image_budget){ plenty.bytes, DESCRIPTORS * LOOKS - 1, NULL };
+	write_within(&l, PREFERRED, out, sizeof(out), &budget, missing, &layout);
+	ck_assert_str_eq(budget.cut, "extract_slots");
+	ck_assert(!missing->len);
+	budget = (struct image_budget){ plenty.bytes - spent.bytes - 1, plenty.slots, NULL };
+	write_within(&l, PREFERRED, out, sizeof(out), &budget, missing, &layout);
+	ck_assert_str_eq(budget.cut, "extract_bytes");
+	ck_assert_uint_eq(missing->len, 1);
+	/* As it lies in memory. */
+	struct pe *pe = open_loaded(&l);
+	FILE *file = tmpfile();
+	budget = (struct image_budget){ 3 * PAGE_SIZE, 0, NULL };
+	g_array_set_size(missing, 0);
+	ck_assert(image_write_mapped(pe, IMAGE, file, &budget, missing));
+	ck_assert_str_eq(budget.cut, "extract_bytes");
+	ck_assert_int_eq(ftell(file), 3 * PAGE_SIZE);
+	ck_assert_uint_eq(missing->len, 1);
+	ck_assert_uint_eq(g_array_index(missing, struct image_span, 0).rva, 3 * PAGE_SIZE);
+	ck_assert_uint_eq(g_array_index(missing, struct image_span, 0).length, IMAGE - 3 * PAGE_SIZE);
+	fclose(file);
+	pe_close(pe);
+}
+END_TEST
+
 START_TEST(test_write_mapped)
 {
+	struct image_budget budget = plenty;
 	static struct loaded l;
 	static uint8_t out[IMAGE + 1];
 	g_autoptr(GArray) missing = g_array_new(FALSE, FALSE, sizeof(struct image_span));
@@ -560,7 +620,7 @@ START_TEST(test_write_mapped)
 	load(&l, UINT64_C(0x7ff800000000), UINT64_C(0x7ffa00001000));
 	l.holes = 1 << 2 | 1 << 5;
 	struct pe *pe = open_loaded(&l);
-	ck_assert(image_write_mapped(pe, IMAGE, file, missing));
+	ck_assert(image_write_mapped(pe, IMAGE, file, &budget, missing));
 	rewind(file);
 	ck_assert_uint_eq(fread(out, 1, sizeof(out), file), IMAGE);
 	ck_assert_uint_eq(missing->len, 2);
@@ -667,7 +727,8 @@ START_TEST(test_remains)
 	enum image_layout layout;
 	static uint8_t out[IMAGE + 1];
 	FILE *file = tmpfile();
-	ck_assert(image_write_file(pe, pe, NULL, file, missing, &layout));
+	struct image_budget budget = plenty;
+	ck_assert(image_write_file(pe, pe, NULL, file, &budget, missing, &layout));
 	ck_assert_int_eq(layout, IMAGE_LAYOUT_VIRTUAL);
 	rewind(file);
 	ck_assert_uint_eq(fread(out, 1, sizeof(out), file), IMAGE);
@@ -750,6 +811,7 @@ int main(void)
 	tcase_add_test(tests, test_page_differences);
 	tcase_add_test(tests, test_write_file);
 	tcase_add_test(tests, test_write_virtual);
+	tcase_add_test(tests, test_write_budget);
 	tcase_add_test(tests, test_write_mapped);
 	tcase_add_test(tests, test_view);
 	tcase_add_test(tests, test_remains);
