@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which dumps a batch is of. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "batch.h"
 #include "format.h"
 #include "limit.h"
+#include "packed.h"
 #include "sandbox.h"
 
 /* Raw images have no signature: in a folder they are known by their names alone. */
@@ -14,8 +13,8 @@ static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", "
 #define RAW_MIN (1u << 20)
 #define HEAD (64u << 10)	/* of a packed dump, enough for every signature */
 
-/* What is said of a file; CUT: no dump was found in as many members of an archive as are looked at. */
-enum answer { NO = '0', YES = '1', CUT = '2' };
+/* What is said of a file; CUT: no dump was found in as many members of an archive as are looked at, LATE: nor in the time there is. */
+enum answer { NO = '0', YES = '1', CUT = '2', LATE = '3' };
 
 /* What is asked of a dump's first bytes. */
 static bool has_signature(const struct file *file)
@@ -73,36 +72,29 @@ static char *packed_name(const char *path)
 }
 
 /* A packed dump: the first bytes of what is in it. */
-static enum answer packed_dump(const char *path)
+static enum answer packed_dump(const struct file *packed)
 {
-	g_autofree char *name = packed_name(path);
-	bool zip = g_str_has_suffix(path, ".zip"), found = false, cut = false;
+	g_autofree char *name = packed_name(packed->path);
 	struct archive_entry *entry;
+	struct packed p;
+	bool found = false;
 
-	if (!name)
+	if (!name || !packed_open(&p, packed, packed_clock() + (int64_t)MIN(limit(look_seconds), 1u << 30) * G_USEC_PER_SEC))
 		return NO;
-	struct archive *a = archive_read_new();
-	archive_read_support_filter_all(a);
-	if (zip)
-		archive_read_support_format_zip(a);
-	else
-		archive_read_support_format_raw(a);
 	g_autofree uint8_t *head = g_malloc(HEAD);
-	if (archive_read_open_filename(a, path, 1u << 16) == ARCHIVE_OK)
-		for (uint64_t i = 0; !found && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
-			cut = i == limit(archive_members);
-			if (cut)
-				break;
-			const char *member = zip ? archive_entry_pathname(entry) : name;
-			la_ssize_t n = archive_read_data(a, head, HEAD);
-			struct file file = { .path = (char *)(member ? member : name), .fd = -1, .map = head, .size = n > 0 ? (uint64_t)n : 0 };
-			found = n >= PAGE_SIZE && has_signature(&file);
-			/* Its size isn't known before it is unpacked, but what fills the buffer may well be large. */
-			file.size = n == HEAD ? RAW_MIN : 0;
-			found = found || has_raw_name(&file);
-		}
-	archive_read_free(a);
-	return found ? YES : cut ? CUT : NO;
+	while (!found && packed_next(&p, &entry) == ARCHIVE_OK) {
+		if (archive_entry_filetype(entry) != AE_IFREG)
+			continue;
+		const char *member = p.zip ? archive_entry_pathname(entry) : name;
+		la_ssize_t n = archive_read_data(p.archive, head, HEAD);
+		struct file file = { .path = (char *)(member ? member : name), .fd = -1, .map = head, .size = n > 0 ? (uint64_t)n : 0 };
+		found = n >= PAGE_SIZE && has_signature(&file);
+		/* Its size isn't known before it is unpacked, but what fills the buffer may well be large. */
+		file.size = n == HEAD ? RAW_MIN : 0;
+		found = found || has_raw_name(&file);
+	}
+	packed_close(&p);
+	return found ? YES : p.bound == PACKED_LATE ? LATE : p.bound ? CUT : NO;
 }
 
 static enum answer look_at(const char *path)
@@ -112,9 +104,9 @@ static enum answer look_at(const char *path)
 	struct file *file = file_open(path, NULL);
 	if (!file)
 		return NO;
-	bool dump = file->size >= PAGE_SIZE && (has_signature(file) || has_raw_name(file));
+	enum answer answer = file->size >= PAGE_SIZE && (has_signature(file) || has_raw_name(file)) ? YES : packed_dump(file);
 	file_close(file);
-	return dump ? YES : packed_dump(path);
+	return answer;
 }
 
 struct question { const GPtrArray *names; guint first; };
@@ -178,6 +170,8 @@ static void take(struct batch *batch, const char *name, enum answer answer)
 		add(batch, name);
 	else if (answer == CUT)
 		leave_out(batch, name, "an archive of more files than are looked at (archive_members), the first ones no dumps");
+	else if (answer == LATE)
+		leave_out(batch, name, "looking for a dump in it takes too long (look_seconds)");
 }
 
 /* Folders below, in order of their paths; links to folders are not followed. */

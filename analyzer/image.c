@@ -308,7 +308,7 @@ struct image *image_open(const char *path, bool plain, GError **error)
 		}
 	if (!image->format) {
 		g_autoptr(GString) known = g_string_new(NULL);
-		const char *what = NULL;
+		const char *what = NULL, *less = damage ? damage : bound;
 		for (const struct format *const *f = formats; *f; f++) {
 			g_string_append_printf(known, "%s%s", known->len ? ", " : "", (*f)->doc);
 			what = !what && (*f)->other ? (*f)->other(file) : what;
@@ -317,7 +317,7 @@ struct image *image_open(const char *path, bool plain, GError **error)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: no memory dump, but %s (--raw: plain memory that only begins so)", path, what);
 		else
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: %s%sno memory dump: %" G_GUINT64_FORMAT " bytes are less than a page; "
-				    "looked for %s", path, bound ? bound : "", bound ? ": " : "", file->size, known->str);
+				    "looked for %s", path, less ? less : "", less ? ": " : "", file->size, known->str);
 		image_close(image);
 		return NULL;
 	}

@@ -3,42 +3,24 @@
 #define _GNU_SOURCE	/* O_TMPFILE */
 #endif
 #include "unpack.h"
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include "packed.h"
 
 #define FLAT_HEADER 4096	/* makedumpfile pads its stream header to this */
 #define CHECK_EVERY (G_GUINT64_CONSTANT(64) << 20)
 
 enum packing { PACKING_NONE, PACKING_ARCHIVE, PACKING_FLATTENED };
 
-static const struct archive_kind { const char *bytes; unsigned length; int filter; } kinds[] = {
-	{ "\x1f\x8b\x08", 3, ARCHIVE_FILTER_GZIP },
-	{ "\xfd" "7zXZ\0", 6, ARCHIVE_FILTER_XZ },
-	{ "\x28\xb5\x2f\xfd", 4, ARCHIVE_FILTER_ZSTD },
-	{ "\x04\x22\x4d\x18", 4, ARCHIVE_FILTER_LZ4 },
-	{ "BZh", 3, ARCHIVE_FILTER_BZIP2 },
-	{ "PK\x03\x04", 4, ARCHIVE_FILTER_NONE },
-};
-
-static const struct archive_kind *archive_kind_of(const struct file *file)
-{
-	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-		if (file->size >= kinds[i].length && !memcmp(file->map, kinds[i].bytes, kinds[i].length))
-			return &kinds[i];
-	return NULL;
-}
-
 static enum packing packing_of(const struct file *file)
 {
 	/* "makedumpfile", then its type and version, both 1, big-endian */
 	if (file->size >= FLAT_HEADER && !memcmp(file->map, "makedumpfile\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1", 32))
 		return PACKING_FLATTENED;
-	return archive_kind_of(file) ? PACKING_ARCHIVE : PACKING_NONE;
+	return packed_is(file) ? PACKING_ARCHIVE : PACKING_NONE;
 }
 
 /* The temporary file being written. */
@@ -47,18 +29,32 @@ struct output {
 	uint64_t packed_size;
 	int fd;
 	uint64_t size, limit, written, checked;
+	int64_t until;		/* of packed_clock() */
 };
+
+/* What is told of a dump that comes out all the same: of one layer after the other. */
+static G_GNUC_PRINTF(2, 3) void tell(char **told, const char *format, ...)
+{
+	char *before = *told;
+	va_list args;
+
+	va_start(args, format);
+	g_autofree char *more = g_strdup_vprintf(format, args);
+	va_end(args);
+	*told = before ? g_strconcat(before, "; ", more, NULL) : g_steal_pointer(&more);
+	g_free(before);
+}
 
 uint64_t unpack_bound(uint64_t packed_size)
 {
 	return UNPACK_FREE < UNPACK_MAX && packed_size < (UNPACK_MAX - UNPACK_FREE) / UNPACK_RATIO ? UNPACK_FREE + packed_size * UNPACK_RATIO : UNPACK_MAX;
 }
 
-static bool output_open(struct output *o, const char *path, uint64_t packed_size, GError **error)
+static bool output_open(struct output *o, const char *path, uint64_t packed_size, int64_t until, GError **error)
 {
 	const char *directory = g_getenv("TMPDIR");
 
-	*o = (struct output){ .path = path, .packed_size = packed_size, .directory = directory && *directory ? directory : "/var/tmp" };
+	*o = (struct output){ .path = path, .packed_size = packed_size, .until = until, .directory = directory && *directory ? directory : "/var/tmp" };
 	o->limit = unpack_bound(packed_size);
 	o->fd = open(o->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (o->fd < 0) {	/* a file system without O_TMPFILE */
@@ -144,86 +140,88 @@ static struct file *output_finish(struct output *o, GError **error)
 	return file_adopt(o->fd, o->path, error);
 }
 
-static struct archive *archive_open(const struct file *packed)
+static void late(const struct output *o, char **bound, GError **error)
 {
-	const struct archive_kind *kind = archive_kind_of(packed);
-	struct archive *a = kind ? archive_read_new() : NULL;
+	static const char *const why = "unpacking took more processor time than it may (unpack_seconds, unpack_seconds_gib)";
 
-	if (!a)
-		return NULL;
-	/* One layer at a time: left to itself the library unwraps filters within filters, beyond our bounds. */
-	int filter = kind->filter;
-	archive_read_append_filter(a, filter);
-	if (filter == ARCHIVE_FILTER_NONE)
-		archive_read_support_format_zip(a);
+	if (o->size)
+		tell(bound, "%s: %" G_GUINT64_FORMAT " bytes had come out of it", why, o->size);
 	else
-		archive_read_support_format_raw(a);
-	archive_read_open_memory(a, packed->map, packed->size);
-	return a;
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: unpack it by other means", why);
 }
 
 /* The number of the largest plain member: an archive's other files are notes and hashes. */
-static int largest_member(const struct file *packed, char **bound)
+static uint64_t largest_member(const struct file *file, int64_t until, char **damage, char **bound)
 {
-	struct archive *a = archive_open(packed);
+	struct packed p;
 	struct archive_entry *entry;
 	int64_t best_size = -1;
-	int best = 0;
+	uint64_t best = 0, i = 0;
+	int r = ARCHIVE_FATAL;
 
-	for (int i = 0; a && archive_read_next_header(a, &entry) == ARCHIVE_OK; i++) {
-		if ((uint64_t)i == MIN(limit(archive_members), G_MAXINT)) {
-			g_free(*bound);
-			*bound = g_strdup_printf("the archive has more than %" G_GUINT64_FORMAT " files: the largest of the first ones is taken",
-						 limit(archive_members));
-			break;
-		}
+	for (bool open = packed_open(&p, file, until); open && (r = packed_next(&p, &entry)) == ARCHIVE_OK; i++)
 		if (archive_entry_filetype(entry) == AE_IFREG && archive_entry_size(entry) > best_size) {
 			best_size = archive_entry_size(entry);
 			best = i;
 		}
-	}
-	if (a)
-		archive_read_free(a);
+	if (p.bound == PACKED_MEMBERS)
+		tell(bound, "the archive has more than %" G_GUINT64_FORMAT " files (archive_members): the largest of the first ones is taken", i);
+	else if (i && !p.bound && r != ARCHIVE_EOF)	/* where none was found, unpacking it fails alike */
+		tell(damage, "the archive is damaged behind file %" G_GUINT64_FORMAT ": the largest up to there is taken: %s", i, packed_error(&p));
+	packed_close(&p);
 	return best;
 }
 
 /* A damaged archive still has what came out before the damage; *damage says why it ended. */
-static bool archive_copy(struct archive *a, struct output *o, int member, char **damage, GError **error)
+static bool archive_copy(struct packed *p, struct output *o, uint64_t member, char **damage, char **bound, GError **error)
 {
+	g_autofree char *why = NULL;
 	struct archive_entry *entry;
 	const void *data;
 	size_t length;
 	int64_t at;
 	int r = ARCHIVE_OK;
 
-	for (int i = 0; i <= member && r == ARCHIVE_OK; i++)
-		r = archive_read_next_header(a, &entry);
-	while (r == ARCHIVE_OK && (r = archive_read_data_block(a, &data, &length, &at)) == ARCHIVE_OK)
-		if (!output_write(o, (uint64_t)at, data, length, error))
+	for (uint64_t i = 0; i <= member && r == ARCHIVE_OK; i++)
+		r = packed_next(p, &entry);
+	while (r == ARCHIVE_OK || r == ARCHIVE_WARN) {
+		r = packed_data(p, &data, &length, &at);
+		if (r == ARCHIVE_WARN && !why)		/* a wrong checksum: it comes with the last bytes */
+			why = g_strdup(packed_error(p));
+		if (length && !output_write(o, (uint64_t)at, data, length, error))
 			return false;
-	if (r == ARCHIVE_EOF)
-		return true;
-	const char *why = archive_error_string(a);
-	if (!o->size) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s",
-			    why ? why : "no reason given");
+	}
+	if (p->bound == PACKED_LATE) {
+		late(o, bound, error);
+		return o->size;
+	}
+	if (p->bound == PACKED_DIRECTORY) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the archive's directory is longer than that of %" G_GUINT64_FORMAT
+			    " files (archive_members): unpack it by other means if that is meant", limit(archive_members));
 		return false;
 	}
-	g_free(*damage);
-	*damage = g_strdup_printf("the packed file is damaged, %" G_GUINT64_FORMAT " bytes came out of it: %s", o->size, why ? why : "");
+	if (r == ARCHIVE_EOF && !why)
+		return true;
+	why = why ? why : g_strdup(packed_error(p));
+	if (!o->size) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s", why);
+		return false;
+	}
+	tell(damage, "the packed file is damaged, %" G_GUINT64_FORMAT " bytes came out of it: %s", o->size, why);
 	return true;
 }
 
-static bool unpack_archive(const struct file *packed, struct output *o, char **damage, char **bound, GError **error)
+static bool unpack_archive(const struct file *file, struct output *o, char **damage, char **bound, GError **error)
 {
-	int member = !memcmp(packed->map, "PK", 2) ? largest_member(packed, bound) : 0;
-	struct archive *a = archive_open(packed);
-	bool ok = a && archive_copy(a, o, member, damage, error);
+	uint64_t member = !memcmp(file->map, "PK", 2) ? largest_member(file, o->until, damage, bound) : 0;
+	struct packed p;
+	bool ok = packed_open(&p, file, o->until);
 
-	if (a)
-		archive_read_free(a);
+	if (ok)
+		ok = archive_copy(&p, o, member, damage, bound, error);
 	else
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no memory to unpack");
+	packed_close(&p);
 	return ok;
 }
 
@@ -237,11 +235,15 @@ static uint64_t big_endian(const uint8_t *p)
 }
 
 /* Records of an offset, a length and the bytes to put there, up to one of -1. */
-static bool unpack_flattened(const struct file *packed, struct output *o, char **damage, GError **error)
+static bool unpack_flattened(const struct file *packed, struct output *o, char **damage, char **bound, GError **error)
 {
 	uint64_t at = FLAT_HEADER;
 
 	for (;;) {
+		if (packed_clock() > o->until) {
+			late(o, bound, error);
+			return o->size;
+		}
 		struct bytes head = file_slice(packed, at, 16);
 		uint64_t offset = head.bad ? 0 : big_endian(head.p), length = head.bad ? 0 : big_endian(head.p + 8);
 		if (!head.bad && offset == UINT64_MAX)
@@ -257,24 +259,23 @@ static bool unpack_flattened(const struct file *packed, struct output *o, char *
 		if (!head.bad && !output_write(o, offset, data.p, data.n, error))
 			return false;
 		if (head.bad || data.n < length) {	/* what came before the cut is used */
-			g_free(*damage);
-			*damage = g_strdup_printf("flattened dump: the stream ends at 0x%" G_GINT64_MODIFIER "x, within a record", at);
+			tell(damage, "flattened dump: the stream ends at 0x%" G_GINT64_MODIFIER "x, within a record", at);
 			return true;
 		}
 		at += 16 + length;
 	}
 }
 
-static struct file *unpack_once(const struct file *packed, enum packing packing, uint64_t outermost_size, char **damage,
-				char **bound, GError **error)
+static struct file *unpack_once(const struct file *packed, enum packing packing, uint64_t outermost_size, int64_t until,
+				char **damage, char **bound, GError **error)
 {
 	struct output o;
 
-	if (!output_open(&o, packed->path, outermost_size, error)) {
+	if (!output_open(&o, packed->path, outermost_size, until, error)) {
 		g_prefix_error(error, "%s: ", packed->path);
 		return NULL;
 	}
-	if (!(packing == PACKING_ARCHIVE ? unpack_archive(packed, &o, damage, bound, error) : unpack_flattened(packed, &o, damage, error))) {
+	if (!(packing == PACKING_ARCHIVE ? unpack_archive : unpack_flattened)(packed, &o, damage, bound, error)) {
 		g_prefix_error(error, "%s: ", packed->path);
 		close(o.fd);
 		return NULL;
@@ -284,6 +285,8 @@ static struct file *unpack_once(const struct file *packed, enum packing packing,
 
 struct file *unpack(struct file *packed, char **damage, char **bound, GError **error)
 {
+	/* All layers together: what one of them holds for nothing is work for the next. */
+	const int64_t until = packed_clock() + (int64_t)MIN(limit_for(unpack_seconds, file_filled(packed)), 1u << 30) * G_USEC_PER_SEC;
 	struct file *file = packed;
 	enum packing packing;
 
@@ -295,7 +298,7 @@ struct file *unpack(struct file *packed, char **damage, char **bound, GError **e
 				    packed->path, UNPACK_DEPTH);
 			file = NULL;
 		} else {
-			file = unpack_once(outer, packing, packed->size, damage, bound, error);
+			file = unpack_once(outer, packing, packed->size, until, damage, bound, error);
 			if (file)	/* what was zeros in its place is in what came out */
 				file->lost = outer->lost;
 		}

@@ -5,8 +5,8 @@
  * sparse temporary file without a name, in $TMPDIR or else /var/tmp.
  *
  * Against bombs: at most UNPACK_MAX bytes, at most UNPACK_FREE + UNPACK_RATIO times
- * the packed size, UNPACK_DEPTH layers, and UNPACK_RESERVE bytes of the disk stay free. Pages of zeros
- * cost no disk.
+ * the packed size, UNPACK_DEPTH layers, unpack_seconds of processor time for all of them, and UNPACK_RESERVE
+ * bytes of the disk stay free. Pages of zeros cost no disk.
  */
 #ifndef MEMSIEVE_UNPACK_H
 #define MEMSIEVE_UNPACK_H
@@ -22,7 +22,7 @@
 /*
  * `packed` itself when it is not packed, else a new file of the same path. NULL and
  * *error: nothing came out, a bomb, no room. *damage (the caller frees) says when the packing ended early, *bound when not all of an
- * archive was looked at.
+ * archive was looked at, or its time was over.
  */
 struct file *unpack(struct file *packed, char **damage, char **bound, GError **error);
 /* The most bytes that may come out of so many packed ones. */

@@ -65,10 +65,19 @@ fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
 make_samples defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
 needs python3
-(cd "$work/dumps" && python3 -c 'import zipfile
+# "slow" is a dump and millions of streams that hold next to nothing, which pack to next to nothing.
+(cd "$work/dumps" && python3 -c 'import bz2, gzip, zipfile
 with zipfile.ZipFile("zipped.raw", "w") as z:
     z.writestr("note", "text")
-    z.write("format-lime.raw")')
+    z.write("format-lime.raw")
+with zipfile.ZipFile("crowded.raw", "w") as z:
+    z.write("format-lime.raw")
+    for n in range(3000):
+        z.writestr("note %d" % n, "")
+with gzip.open("slow.raw", "wb", 1) as g:
+    g.write(bz2.compress(open("format-lime.raw", "rb").read()))
+    for n in range(100):
+        g.write(bz2.compress(b"a") * 30000)')
 told_why() {	# told_why LIMIT SAMPLE WORDS
 	rm -f "$work/bitten.db"
 	"$memsieve" analyze -q -o "$work/bitten.db" --limit "$1=1" "$work/dumps/$2.raw" >"$work/out" 2>"$work/err"
@@ -99,6 +108,8 @@ done <<-end
 	crash_stack format-triage the stack goes on
 	rescue_tables defect-truncated-full (rescue_tables)
 	archive_members zipped more than 1 files
+	archive_members crowded directory is longer than that of 1 files (archive_members)
+	unpack_seconds slow (unpack_seconds, unpack_seconds_gib)
 end
 # What processes have together: each may have an eighth of what is left. Three are found again without a limit.
 together() {

@@ -398,6 +398,15 @@ START_TEST(xpress)
 }
 END_TEST
 
+static guint last_of(const GByteArray *a, const char *signature)
+{
+	guint at = a->len - 4;
+
+	while (at && memcmp(a->data + at, signature, 4))
+		at--;
+	return at;
+}
+
 START_TEST(packed)
 {
 	static const char *const with[] = { "gzip", "xz", "zstd", "zip" };
@@ -435,6 +444,15 @@ START_TEST(packed)
 	refused("dump", a, "times over");
 	g_byte_array_set_size(a = sample_packed(sample_full64(), "xz"), 20);
 	refused("dump", a, "damaged");
+	a = sample_packed(sample_full64(), "zip");	/* a wrong checksum takes nothing away */
+	put_le(a, last_of(a, "PK\1\2") + 16, 1, 4);
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "bad CRC"));
+	image_close(image);
+	a = sample_packed(sample_full64(), "zip");	/* what can't be found may have been the dump */
+	put_le(a, last_of(a, "PK\3\4"), 0, 4);
+	refused("dump", a, "damaged behind");
 	g_setenv("TMPDIR", "/nonexistent", TRUE);
 	refused("dump", sample_packed(sample_full64(), "zstd"), "TMPDIR");
 	g_unsetenv("TMPDIR");
