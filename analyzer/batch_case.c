@@ -46,7 +46,7 @@ static void answer(void *question, FILE *to)
 		fprintf(to, "%c%d %s", SAYS_WHY, error ? error->code : MEMSIEVE_ERROR_STORE, error ? error->message : "?");
 }
 
-/* A case can be made that takes for ever: its tables may say what is to be checked of each row. */
+/* A case can be made that takes for ever: each row that is no dump's is looked for among those that are there. */
 static uint64_t seconds_for(const char *path)
 {
 	struct stat st;

@@ -2,8 +2,10 @@
 /*
  * Cases into one.
  *
- * Nothing here knows the tables by name, `dumps` and `diagnostics` aside: what belongs to which dump, and which columns
- * hold ids, is read from the foreign keys, so that tables of loaded plugins and of other versions go along.
+ * Nothing here knows the tables by name, a few that every case has aside: what belongs to which dump, and which columns
+ * hold ids, is read from the foreign keys, so that tables of loaded plugins and of other versions go along. An input may
+ * have been made to do harm: its rows are taken as values, nothing of its schema is run, and no row of it refers to one
+ * that didn't come with it.
  */
 #ifndef MEMSIEVE_MERGE_H
 #define MEMSIEVE_MERGE_H

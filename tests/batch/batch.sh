@@ -152,8 +152,11 @@ ok "the others are merged" [ "$(grep -c '"event": "merged"' 8.log)" = $(($(grep 
 cp "cases/${liar#lies/}" "$liar"
 run --merge-only --cases lies --case others.db in >9.log
 ok "once it is mended it is merged, too" [ "$(grep -c '"event": "merged"' 9.log)" = 1 ]
-# So does one that takes for ever: each of its rows is checked for long.
-python3 -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute("CREATE TABLE slow(a CHECK (length(hex(zeroblob(a * 20000000))) > 0))"); d.execute("PRAGMA ignore_check_constraints = 1"); d.execute("INSERT INTO slow WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000) SELECT 1 FROM n"); d.commit()' "$liar"
+# So does one that takes for ever: each of its rows of no dump is looked for among those that another brought.
+more=$(ls lies/*.db | sed -n 2p)
+for case in "$more" "$liar"; do
+	python3 -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute("CREATE TABLE slow(a)"); d.execute("INSERT INTO slow WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 60000) SELECT i FROM n"); d.commit()' "$case"
+done
 run --limit merge_seconds=2 --limit merge_seconds_gib=1 --merge-only --cases lies --case slow.db in >11.log
 ok "a case that takes for ever is refused" [ $? = 1 -a "$(grep -c '"event": "failed".*merge_seconds' 11.log)" = 1 ]
 ok "the others are merged all the same" [ "$(grep -c '"event": "merged"' 11.log)" = $(($(grep -c '"event": "merged"' 6.log) - 1)) ]
