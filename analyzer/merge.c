@@ -27,6 +27,7 @@ struct merged_table {
 struct merge {
 	struct store *out;
 	GPtrArray *tables;	/* struct merged_table *, diagnostics last */
+	const struct merge_dump *only;	/* all that the input may hold, or NULL: anything */
 	bool all;		/* no dump of the input is skipped */
 };
 
@@ -410,6 +411,8 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 	g_autoptr(GString) sql = g_string_new(NULL), values = g_string_new(NULL), same = g_string_new(NULL);
 	g_autofree char *table = quoted(t->name), *owner = belongs(m, t, 0);
 
+	if (m->only && !strcmp(t->name, "failed_dumps"))	/* of others: its own dump didn't */
+		return true;
 	g_string_append_printf(sql, "INSERT INTO main.%s(rowid", table);
 	for (guint i = 0; i < t->columns->len; i++) {
 		const char *name = g_ptr_array_index(t->columns, i);
@@ -447,17 +450,29 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 /* The input's dumps, as values: its columns may compare as it likes (COLLATE). */
 static bool read_dumps(struct merge *m, GError **error)
 {
-	return store_exec(m->out, error, "CREATE TEMP TABLE IF NOT EXISTS merge_dumps(dump_id INTEGER PRIMARY KEY, path TEXT, size INTEGER, sha256 TEXT)", NULL) &&
-	       store_exec(m->out, error, "DELETE FROM temp.merge_dumps", NULL) &&
-	       store_exec(m->out, error, "INSERT INTO temp.merge_dumps SELECT t.rowid, t.path, t.size, t.sha256 FROM input.dumps t", NULL);
+	if (!store_exec(m->out, error, "CREATE TEMP TABLE IF NOT EXISTS merge_dumps(dump_id INTEGER PRIMARY KEY, path TEXT, size INTEGER, sha256 TEXT)", NULL) ||
+	    !store_exec(m->out, error, "DELETE FROM temp.merge_dumps", NULL) ||
+	    !store_exec(m->out, error, "INSERT INTO temp.merge_dumps SELECT t.rowid, t.path, t.size, t.sha256 FROM input.dumps t", NULL))
+		return false;
+	if (!m->only)
+		return true;
+	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, m->only->size);
+	g_autofree char *alone = store_value(m->out, "SELECT count(*) = 1 AND sum(path IS ? AND size IS CAST(? AS INTEGER)) = 1 FROM temp.merge_dumps",
+					     m->only->path, size, NULL);
+	if (!g_strcmp0(alone, "1"))
+		return true;
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "it holds other dumps than %s, %s bytes, alone", m->only->path, size);
+	return false;
 }
 
 /* Runs of ours that did not finish make room for one that did, of the same file; with `replace` those that did, too. */
 static bool make_room(struct merge *m, bool replace, GError **error)
 {
+	/* Not each dump that was analysed has a hash: see hash_holes. */
 	const char *sql = replace ? "SELECT DISTINCT o.dump_id FROM main.dumps o JOIN temp.merge_dumps i ON i.path = o.path"
 		: "SELECT DISTINCT o.dump_id FROM main.dumps o JOIN temp.merge_dumps i ON i.path = o.path AND i.size = o.size"
-		  " WHERE o.sha256 IS NULL AND i.sha256 IS NOT NULL";
+		  " WHERE o.sha256 IS NULL AND i.sha256 IS NOT NULL"
+		  " AND NOT EXISTS (SELECT 1 FROM main.runs r WHERE r.dump_id = o.dump_id AND r.finished_at IS NOT NULL)";
 	g_autoptr(GPtrArray) begun = texts(m->out, sql, NULL, error);
 
 	for (guint i = 0; begun && i < begun->len; i++)
@@ -549,9 +564,9 @@ static bool copy_all(struct merge *m, GError **error)
 	return true;
 }
 
-static bool add(struct store *out, const char *path, bool replace, struct merge_result *result, GError **error)
+static bool add(struct store *out, const char *path, const struct merge_dump *only, bool replace, struct merge_result *result, GError **error)
 {
-	struct merge m = { .out = out, .tables = g_ptr_array_new_with_free_func(merged_table_free) };
+	struct merge m = { .out = out, .tables = g_ptr_array_new_with_free_func(merged_table_free), .only = only };
 	bool ok;
 
 	*result = (struct merge_result){ 0, 0 };
@@ -572,10 +587,10 @@ static bool add(struct store *out, const char *path, bool replace, struct merge_
 
 bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error)
 {
-	return add(out, path, false, result, error);
+	return add(out, path, NULL, false, result, error);
 }
 
-bool merge_replace(struct store *out, const char *path, struct merge_result *result, GError **error)
+bool merge_add_one(struct store *out, const char *path, const struct merge_dump *only, bool replace, struct merge_result *result, GError **error)
 {
-	return add(out, path, true, result, error);
+	return add(out, path, only, replace, result, error);
 }

@@ -136,6 +136,26 @@ START_TEST(unfinished_makes_room)
 }
 END_TEST
 
+/* Whose holes are too large has no hash, and is finished all the same: nobody makes it go by claiming one. */
+START_TEST(finished_stays)
+{
+	g_autoptr(GError) error = NULL;
+	struct merge_result r;
+	static const char *const sparse[] = {
+		"INSERT INTO dumps(path, size) VALUES ('b', 20)", "INSERT INTO processes(dump_id, pid) VALUES (1, 99)",
+		"INSERT INTO runs(dump_id, finished_at) VALUES (1, NULL), (1, '2024-03-01T09:15:27Z')", NULL
+	};
+
+	make("sparse.db", sparse);
+	make("two.db", two);
+	struct store *out = begin("stays.db");
+	ck_assert(add(out, "sparse.db", &r, &error) && r.dumps == 1);
+	ck_assert(add(out, "two.db", &r, &error) && r.dumps == 1 && r.skipped == 1);
+	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY process_id)", "99,4");
+	store_close(out);
+}
+END_TEST
+
 /* What is there of the same path goes in the transaction in which its successor comes, or stays with it. */
 START_TEST(replaced)
 {
@@ -156,13 +176,50 @@ START_TEST(replaced)
 	struct store *out = begin("replaced.db");
 	ck_assert(add(out, "two.db", &r, &error) && r.dumps == 2);
 	g_autofree char *path = path_of("again.db"), *bad = path_of("torn.db");
-	ck_assert(merge_replace(out, path, &r, &error) && r.dumps == 1 && r.skipped == 0);
+	const struct merge_dump b = { "b", 20 };
+	ck_assert(merge_add_one(out, path, &b, true, &r, &error) && r.dumps == 1 && r.skipped == 0);
 	ck_assert(merge_check(out, &error));
 	ck_value(out, "SELECT group_concat(path) FROM (SELECT path FROM dumps ORDER BY path)", "a,b");
 	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY pid)", "4,77,78");
 	/* A successor that can't be taken leaves what there was. */
-	ck_assert(!merge_replace(out, bad, &r, &error));
+	ck_assert(!merge_add_one(out, bad, &b, true, &r, &error));
 	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY pid)", "4,77,78");
+	store_close(out);
+}
+END_TEST
+
+/* The case of one dump speaks of no other, whatever its columns take for equal. */
+START_TEST(one_alone)
+{
+	static const char *const inputs[][4] = {
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('c', 1, 'cc'), ('a', 10, 'a2')", NULL },
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('a', 1, 'a2')", NULL },
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('c', 2, 'a2')", NULL },
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('c', 1, 'cc'), (NULL, NULL, NULL)", NULL },
+		{ "DROP TABLE dumps", "CREATE TABLE dumps(dump_id INTEGER PRIMARY KEY, path TEXT COLLATE NOCASE, size, sha256)",
+		  "INSERT INTO dumps(path, size, sha256) VALUES ('C', 1, 'c2')", NULL },
+	};
+	static const char *const alone[] = {
+		"INSERT INTO dumps(path, size, sha256) VALUES ('c', 1, 'cc')", "INSERT INTO failed_dumps(path, size) VALUES ('a', 10)", NULL
+	};
+	const struct merge_dump only = { "c", 1 };
+	struct store *out = begin("alone.db");
+	struct merge_result r;
+
+	make("two.db", two);
+	ck_assert(add(out, "two.db", &r, NULL) && r.dumps == 2);
+	for (unsigned i = 0; i < G_N_ELEMENTS(inputs); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *name = g_strdup_printf("other%u.db", i), *path = path_of(name);
+		make(name, inputs[i]);
+		ck_assert_msg(!merge_add_one(out, path, &only, i % 2, &r, &error), "input %u", i);
+		ck_assert_msg(strstr(error->message, "other dumps") != NULL, "%s", error->message);
+		ck_value(out, "SELECT group_concat(sha256) FROM dumps", "aa,bb");
+	}
+	make("own.db", alone);
+	g_autofree char *path = path_of("own.db");
+	ck_assert(merge_add_one(out, path, &only, false, &r, NULL) && r.dumps == 1);
+	ck_value(out, "SELECT count(*) FROM failed_dumps", "0");
 	store_close(out);
 }
 END_TEST
@@ -307,7 +364,9 @@ int main(void)
 	tcase_add_test(tests, references);
 	tcase_add_test(tests, one_of_two);
 	tcase_add_test(tests, unfinished_makes_room);
+	tcase_add_test(tests, finished_stays);
 	tcase_add_test(tests, replaced);
+	tcase_add_test(tests, one_alone);
 	tcase_add_test(tests, lies);
 	tcase_add_test(tests, skipped);
 	tcase_add_test(tests, schemas);
