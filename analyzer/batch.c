@@ -342,7 +342,7 @@ static bool merge_item(struct batch *batch, struct batch_item *item, GError **er
 {
 	g_autofree char *own = batch_file(batch, item, ".db"), *log = batch_file(batch, item, ".log");
 	g_autoptr(GError) why = NULL;
-	enum batch_merge merged = batch_case_merge(batch, own, &why);
+	enum batch_merge merged = batch_case_merge(batch, item, &why);
 
 	if (merged == MERGE_IMPOSSIBLE) {
 		g_propagate_error(error, g_steal_pointer(&why));

@@ -82,7 +82,7 @@ bool batch_case_look(struct batch *batch, GError **error);
 bool batch_case_look_again(struct batch *batch, struct batch_item *item);
 /* Add a dump's own case to the case of all. MERGE_REFUSED: *error says why this one can't be, MERGE_IMPOSSIBLE: why none can. */
 enum batch_merge { MERGE_MERGED, MERGE_DUPLICATE, MERGE_REFUSED, MERGE_IMPOSSIBLE };
-enum batch_merge batch_case_merge(const struct batch *batch, const char *own, GError **error);
+enum batch_merge batch_case_merge(const struct batch *batch, const struct batch_item *item, GError **error);
 /* Which dumps failed, and a last check. */
 bool batch_case_finish(const struct batch *batch, GError **error);
 

@@ -46,7 +46,7 @@ static void answer(void *question, FILE *to)
 		fprintf(to, "%c%d %s", SAYS_WHY, error ? error->code : MEMSIEVE_ERROR_STORE, error ? error->message : "?");
 }
 
-/* A case can be made that takes for ever: its tables may say what is to be checked of each row. */
+/* A case can be made that takes for ever: each row that is no dump's is looked for among those that are there. */
 static uint64_t seconds_for(const char *path)
 {
 	struct stat st;
@@ -216,8 +216,13 @@ static struct question writing(const struct batch *batch, case_work work, void *
 				  work, data };
 }
 
+struct merging { char *own; const struct batch_item *item; };
+
 static bool merge(const struct batch *batch, void *data, FILE *to, GError **error)
 {
+	const struct merging *merging = data;
+	g_autofree char *path = g_utf8_make_valid(merging->item->path, -1);	/* as cases have it */
+	const struct merge_dump only = { path, merging->item->size };
 	struct store *out = merge_open(batch->case_path, error);
 	struct merge_result result = { 0, 0 };
 
@@ -225,18 +230,19 @@ static bool merge(const struct batch *batch, void *data, FILE *to, GError **erro
 		return false;
 	fputc('o', to);		/* from now on it is the dump's own case that can't be merged */
 	fflush(to);
-	bool ok = (batch->replace ? merge_replace : merge_add)(out, data, &result, error);
+	bool ok = merge_add_one(out, merging->own, &only, batch->replace, &result, error);
 	store_close(out);
 	if (ok)
 		fputc(result.dumps ? 'm' : 'd', to);
 	return ok;
 }
 
-enum batch_merge batch_case_merge(const struct batch *batch, const char *own, GError **error)
+enum batch_merge batch_case_merge(const struct batch *batch, const struct batch_item *item, GError **error)
 {
-	g_autofree char *path = g_strdup(own), *folder = g_path_get_dirname(batch->case_path);
-	char *const cases[] = { path, NULL };
-	struct question q = writing(batch, merge, path, cases, folder);
+	g_autofree char *own = batch_file(batch, item, ".db"), *folder = g_path_get_dirname(batch->case_path);
+	char *const cases[] = { own, NULL };
+	struct merging merging = { own, item };
+	struct question q = writing(batch, merge, &merging, cases, folder);
 	enum end end;
 	GString *said = ask(&q, &end, error);
 	enum batch_merge merged = end == DONE ? !strcmp(said->str, "om") ? MERGE_MERGED : MERGE_DUPLICATE : said->len ? MERGE_REFUSED : MERGE_IMPOSSIBLE;

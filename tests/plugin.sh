@@ -28,4 +28,9 @@ ask() { sqlite3 "$work/case.db" "$1"; }
 [ "$(ask "SELECT count(*) > 1 FROM debugging")" = 1 ] || say "one row or none"
 [ "$(ask "SELECT group_concat(p.pid) FROM findings JOIN processes p USING (process_id) WHERE rule = 'debugged_process'")" = "$pid" ] ||
 	say "the rule beside it found something else"
+# Its table and view go along into another case, though nobody there has the plugin.
+"$builddir/memsieve" merge -q "$work/merged.db" "$work/case.db" || say "merge: exit status $?"
+ask "SELECT * FROM v_debugging; SELECT type, name, tbl_name FROM sqlite_schema WHERE tbl_name LIKE '%debugging' ORDER BY 1, 2" >"$work/shown"
+sqlite3 "$work/merged.db" "SELECT * FROM v_debugging; SELECT type, name, tbl_name FROM sqlite_schema WHERE tbl_name LIKE '%debugging' ORDER BY 1, 2" |
+	diff "$work/shown" - || say "merged it looks otherwise"
 exit $failed

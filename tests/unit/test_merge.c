@@ -3,6 +3,7 @@
 #include <check.h>
 #include <glib/gstdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "merge.h"
 
 static char *folder;
@@ -88,7 +89,7 @@ START_TEST(references)
 	ck_value(out, "SELECT group_concat(a.base || '-' || b.base) FROM images a JOIN images b ON b.image_id = a.same_as", "2-1,4-3");
 	ck_value(out, "SELECT group_concat(g.message) FROM diagnostics g JOIN vads v ON v.vad_id = g.row_id AND g.table_name = 'vads' JOIN processes p"
 		 " ON p.process_id = v.process_id WHERE p.dump_id = g.dump_id", "x,y");
-	ck_value(out, "SELECT row_id FROM diagnostics WHERE table_name = 'nowhere'", "77");
+	ck_value(out, "SELECT row_id FROM diagnostics WHERE table_name = 'nowhere'", "(none)");	/* no row of ours becomes it */
 	ck_value(out, "SELECT count(*) FROM regions", "3");
 	store_close(out);
 }
@@ -135,6 +136,26 @@ START_TEST(unfinished_makes_room)
 }
 END_TEST
 
+/* Whose holes are too large has no hash, and is finished all the same: nobody makes it go by claiming one. */
+START_TEST(finished_stays)
+{
+	g_autoptr(GError) error = NULL;
+	struct merge_result r;
+	static const char *const sparse[] = {
+		"INSERT INTO dumps(path, size) VALUES ('b', 20)", "INSERT INTO processes(dump_id, pid) VALUES (1, 99)",
+		"INSERT INTO runs(dump_id, finished_at) VALUES (1, NULL), (1, '2024-03-01T09:15:27Z')", NULL
+	};
+
+	make("sparse.db", sparse);
+	make("two.db", two);
+	struct store *out = begin("stays.db");
+	ck_assert(add(out, "sparse.db", &r, &error) && r.dumps == 1);
+	ck_assert(add(out, "two.db", &r, &error) && r.dumps == 1 && r.skipped == 1);
+	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY process_id)", "99,4");
+	store_close(out);
+}
+END_TEST
+
 /* What is there of the same path goes in the transaction in which its successor comes, or stays with it. */
 START_TEST(replaced)
 {
@@ -155,42 +176,181 @@ START_TEST(replaced)
 	struct store *out = begin("replaced.db");
 	ck_assert(add(out, "two.db", &r, &error) && r.dumps == 2);
 	g_autofree char *path = path_of("again.db"), *bad = path_of("torn.db");
-	ck_assert(merge_replace(out, path, &r, &error) && r.dumps == 1 && r.skipped == 0);
+	const struct merge_dump b = { "b", 20 };
+	ck_assert(merge_add_one(out, path, &b, true, &r, &error) && r.dumps == 1 && r.skipped == 0);
 	ck_assert(merge_check(out, &error));
 	ck_value(out, "SELECT group_concat(path) FROM (SELECT path FROM dumps ORDER BY path)", "a,b");
 	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY pid)", "4,77,78");
 	/* A successor that can't be taken leaves what there was. */
-	ck_assert(!merge_replace(out, bad, &r, &error));
+	ck_assert(!merge_add_one(out, bad, &b, true, &r, &error));
 	ck_value(out, "SELECT group_concat(pid) FROM (SELECT pid FROM processes ORDER BY pid)", "4,77,78");
 	store_close(out);
 }
 END_TEST
 
-/* All or nothing, whatever an input holds. */
+/* The case of one dump speaks of no other, whatever its columns take for equal. */
+START_TEST(one_alone)
+{
+	static const char *const inputs[][4] = {
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('c', 1, 'cc'), ('a', 10, 'a2')", NULL },
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('a', 1, 'a2')", NULL },
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('c', 2, 'a2')", NULL },
+		{ "INSERT INTO dumps(path, size, sha256) VALUES ('c', 1, 'cc'), (NULL, NULL, NULL)", NULL },
+		{ "DROP TABLE dumps", "CREATE TABLE dumps(dump_id INTEGER PRIMARY KEY, path TEXT COLLATE NOCASE, size, sha256)",
+		  "INSERT INTO dumps(path, size, sha256) VALUES ('C', 1, 'c2')", NULL },
+	};
+	static const char *const alone[] = {
+		"INSERT INTO dumps(path, size, sha256) VALUES ('c', 1, 'cc')", "INSERT INTO failed_dumps(path, size) VALUES ('a', 10)", NULL
+	};
+	const struct merge_dump only = { "c", 1 };
+	struct store *out = begin("alone.db");
+	struct merge_result r;
+
+	make("two.db", two);
+	ck_assert(add(out, "two.db", &r, NULL) && r.dumps == 2);
+	for (unsigned i = 0; i < G_N_ELEMENTS(inputs); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *name = g_strdup_printf("other%u.db", i), *path = path_of(name);
+		make(name, inputs[i]);
+		ck_assert_msg(!merge_add_one(out, path, &only, i % 2, &r, &error), "input %u", i);
+		ck_assert_msg(strstr(error->message, "other dumps") != NULL, "%s", error->message);
+		ck_value(out, "SELECT group_concat(sha256) FROM dumps", "aa,bb");
+	}
+	make("own.db", alone);
+	g_autofree char *path = path_of("own.db");
+	ck_assert(merge_add_one(out, path, &only, false, &r, NULL) && r.dumps == 1);
+	ck_value(out, "SELECT count(*) FROM failed_dumps", "0");
+	store_close(out);
+}
+END_TEST
+
+/* All or nothing, whatever an input holds: nothing that would be said of rows that it didn't bring. */
 START_TEST(lies)
 {
-	static const char *const inputs[][6] = {
-		{ "INSERT INTO dumps(dump_id, path, size, sha256) VALUES (9223372036854775807, 'a', 1, 'x1')", "INSERT INTO processes(process_id, dump_id)"
-		  " VALUES (-9223372036854775807, 9223372036854775807), (9223372036854775807, 9223372036854775807)", NULL },
-		{ "INSERT INTO dumps(path, size, sha256) VALUES ('a', 1, 'x2')", "INSERT INTO processes(dump_id) VALUES (2)", NULL },
-		{ "INSERT INTO dumps(path, size, sha256) VALUES ('a', 1, 'x3')", "DROP VIEW v_processes", "DROP VIEW timeline", "DROP TABLE processes",
-		  "CREATE TABLE processes(process_id INTEGER PRIMARY KEY, dump_id TEXT, pid TEXT); ", NULL },
+#define DUMP(hash) "INSERT INTO dumps(dump_id, path, size, sha256) VALUES (1, 'a', 1, '" hash "')"
+	static const struct { const char *statements[6], *refused; } inputs[] = {
+		{ { "INSERT INTO dumps(dump_id, path, size, sha256) VALUES (9223372036854775807, 'a', 1, 'x1')", "INSERT INTO processes(process_id, dump_id)"
+		    " VALUES (-9223372036854775807, 9223372036854775807), (9223372036854775807, 9223372036854775807)", NULL }, "merge_ids" },
+		{ { DUMP("x2"), "INSERT INTO processes(process_id, dump_id) VALUES (1, 1), (2000000000000, 1)", NULL }, "merge_ids" },
+		{ { DUMP("x3"), "INSERT INTO processes(dump_id) VALUES (2)", NULL }, "refers to a row" },
+		{ { DUMP("x4"), "DROP VIEW v_processes", "DROP VIEW timeline", "DROP TABLE processes",
+		    "CREATE TABLE processes(process_id INTEGER PRIMARY KEY, dump_id TEXT, pid TEXT)", NULL }, NULL },
+		/* Keys that it doesn't declare: of the row before its first, and those before. */
+		{ { DUMP("x5"), "DROP TABLE findings", "CREATE TABLE findings(finding_id INTEGER PRIMARY KEY, dump_id, process_id, title)",
+		    "INSERT INTO findings VALUES (1, 0, NULL, 'planted')", NULL }, "refers to a row" },
+		{ { DUMP("x6"), "DROP TABLE findings", "CREATE TABLE findings(finding_id INTEGER PRIMARY KEY, dump_id, process_id, title)",
+		    "INSERT INTO findings VALUES (1, 1, -1, 'planted')", NULL }, "refers to a row" },
+		{ { DUMP("x7"), "DROP TABLE findings", "CREATE TABLE findings(finding_id INTEGER PRIMARY KEY, dump_id, title)",
+		    "INSERT INTO findings VALUES (1, '0 of them', 'planted')", NULL }, "refers to a row" },
+		/* Not there at all; and rows that the next case might bring. */
+		{ { DUMP("x8"), "DROP TABLE processes", "CREATE TABLE extra(process_id INTEGER REFERENCES processes)", "INSERT INTO extra VALUES (1)", NULL }, "refers to a row" },
+		{ { DUMP("x9"), "DROP TABLE processes", "INSERT INTO modules(process_id) VALUES (1)", NULL }, "refers to a row" },
+		{ { DUMP("xa"), "DROP TABLE modules", "CREATE TABLE modules(module_id INTEGER PRIMARY KEY, process_id)", "INSERT INTO modules VALUES (1, 2)", NULL }, "refers to a row" },
+		/* In tables of others, too, whatever they declare. */
+		{ { DUMP("xe"), "CREATE TABLE extra(process_id INTEGER, note)", "INSERT INTO extra VALUES (2, 'planted')", NULL }, "refers to a row" },
+		{ { DUMP("xf"), "CREATE TABLE extra(DUMP_ID INTEGER REFERENCES extra, note)", "INSERT INTO extra VALUES (1, 'own')", "INSERT INTO extra VALUES (2, 'of the first row')", NULL }, "refers to a row" },
+		/* Another column for the row's number. */
+		{ { DUMP("xb"), "DROP TABLE findings", "CREATE TABLE findings(rowid TEXT, dump_id, title)", "INSERT INTO findings VALUES ('-1', 0, 'planted')", NULL }, "rowid" },
+		{ { DUMP("xc"), "DROP TABLE findings", "CREATE VIEW findings AS SELECT 1 AS finding_id, 1 AS dump_id, 'planted' AS title", NULL }, "no table" },
+		{ { DUMP("xd"), "ALTER TABLE dumps RENAME TO true_dumps", "CREATE VIEW DUMPS AS SELECT * FROM true_dumps", NULL }, "no table" },
 	};
+#undef DUMP
 	struct store *out = begin("all.db");
 	struct merge_result r;
 
 	ck_assert(store_exec(out, NULL, "INSERT INTO dumps(path, size, sha256) VALUES ('own', 1, 'own')", NULL));
+	ck_assert(store_exec(out, NULL, "INSERT INTO processes(dump_id, pid) VALUES (1, 1), (1, 2), (1, 3)", NULL));
+	g_autofree char *schema = value(out, "SELECT group_concat(sql) FROM sqlite_schema");
 	for (size_t i = 0; i < G_N_ELEMENTS(inputs); i++) {
 		g_autoptr(GError) error = NULL;
 		g_autofree char *name = g_strdup_printf("lie%u.db", (unsigned)i);
-		make(name, inputs[i]);
+		make(name, inputs[i].statements);
 		bool ok = add(out, name, &r, &error);
-		ck_assert_msg(ok == (error == NULL), "input %u", (unsigned)i);
-		ck_assert_msg(i == 2 || !ok, "input %u was merged", (unsigned)i);
+		ck_assert_msg(ok == !inputs[i].refused, "input %u: %s", (unsigned)i, error ? error->message : "was merged");
+		ck_assert_msg(ok || strstr(error->message, inputs[i].refused), "input %u: %s", (unsigned)i, error ? error->message : "");
 		ck_assert(merge_check(out, NULL));
-		ck_value(out, "SELECT count(*) FROM processes", "0");
+		ck_value(out, "SELECT count(*) FROM processes", "3");
+		ck_value(out, "SELECT (SELECT count(*) FROM findings) + (SELECT count(*) FROM modules)", "0");
+		ck_value(out, "SELECT group_concat(sql) FROM sqlite_schema", schema);
 	}
 	ck_value(out, "SELECT sha256 FROM dumps WHERE path = 'own'", "own");
+	store_close(out);
+}
+END_TEST
+
+/* A dump that is taken, with a row that refers to a process of one that isn't. */
+START_TEST(skipped)
+{
+	static const char *const there[] = { "INSERT INTO dumps(path, size, sha256) VALUES ('elsewhere', 20, 'bb')", NULL };
+	static const char *const leans[] = {
+		"INSERT INTO dumps(dump_id, path, size, sha256) VALUES (5, 'a', 10, 'aa'), (9, 'b', 20, 'bb')",
+		"INSERT INTO processes(process_id, dump_id, pid) VALUES (7, 5, 4), (8, 9, 4)",
+		"INSERT INTO findings(dump_id, process_id, title) VALUES (5, 8, 'f')", NULL
+	};
+	static const char *const points[] = {
+		"INSERT INTO dumps(dump_id, path, size, sha256) VALUES (5, 'a', 10, 'aa'), (9, 'b', 20, 'bb')",
+		"INSERT INTO processes(process_id, dump_id, pid) VALUES (7, 5, 4), (8, 9, 4)",
+		"INSERT INTO diagnostics(dump_id, table_name, row_id) VALUES (5, 'processes', 8), (5, 'processes', 0), (5, 'dumps', 4), (5, 'processes', 7)", NULL
+	};
+	g_autoptr(GError) error = NULL;
+	struct merge_result r;
+	struct store *out = begin("skipped.db");
+
+	make("there.db", there);
+	make("leans.db", leans);
+	make("points.db", points);
+	ck_assert(add(out, "there.db", &r, NULL) && r.dumps == 1);
+	ck_assert(!add(out, "leans.db", &r, &error));
+	ck_assert_msg(strstr(error->message, "row 1 of findings") != NULL, "%s", error->message);
+	ck_value(out, "SELECT (SELECT count(*) FROM dumps) || ' ' || (SELECT count(*) FROM processes)", "1 0");
+	/* What no declared reference says, it is only not believed. */
+	ck_assert(add(out, "points.db", &r, NULL) && r.dumps == 1 && r.skipped == 1);
+	ck_value(out, "SELECT count(*) || ' ' || group_concat(row_id) || ' ' || (SELECT process_id FROM processes) FROM diagnostics", "4 1 1");
+	store_close(out);
+}
+END_TEST
+
+/* What comes along of a schema is names and types: nothing in it is SQL that later analyses would run. */
+START_TEST(schemas)
+{
+	static const char *const evil[] = {
+		"DROP TABLE dumps",
+		"CREATE TABLE dumps(dump_id INTEGER PRIMARY KEY, path, size, sha256, z \"INTEGER DEFAULT 1 REFERENCES dumps(dump_id) ON DELETE CASCADE\")",
+		"INSERT INTO dumps(path, size, sha256) VALUES ('e', 1, 'ee')",
+		"DROP TABLE runs",
+		"CREATE TABLE runs(run_id INTEGER PRIMARY KEY, dump_id, newer VARCHAR, z \"INTEGER CHECK(dump_id < 2)\", text TEXT)",
+		"CREATE TABLE x1(x1_id INTEGER PRIMARY KEY, a \"TEXT CHECK(0)\", b INTEGER DEFAULT (1 / 0) CHECK(b > 1), c AS (b + 1), d UNIQUE COLLATE NOCASE,"
+		" process_id INTEGER REFERENCES processes(process_id), at INTEGER)",
+		"CREATE INDEX i_x1 ON x1(hex(a)) WHERE a IS NOT NULL",
+		"CREATE VIEW v_x1 AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x, iif(t.\"at\" IS NULL, NULL, printf('0x%x', t.\"at\")) AS \"at\" FROM c, x1 t",
+		"CREATE VIEW v_other AS SELECT 1",
+		"CREATE TRIGGER tr AFTER INSERT ON runs BEGIN DELETE FROM dumps; END",
+		"INSERT INTO processes(dump_id, pid, name) VALUES (1, 44, 'p')",
+		"INSERT INTO x1(x1_id, a, b, d, process_id, at) VALUES (9, 'a', 2, 'D', 1, -4096)", NULL
+	};
+	g_autoptr(GError) error = NULL;
+	struct merge_result r;
+	struct store *out = begin("schemas.db");
+	g_autofree char *own = value(out, "SELECT count(*) FROM sqlite_schema");
+
+	ck_assert(store_exec(out, NULL, "INSERT INTO dumps(path, size, sha256) VALUES ('own', 1, 'own')", NULL));
+	make("evil.db", evil);
+	ck_assert_msg(add(out, "evil.db", &r, &error) && r.dumps == 1, "%s", error ? error->message : "");
+	ck_value(out, "SELECT group_concat(sql, '; ') FROM (SELECT sql FROM sqlite_schema WHERE name LIKE '%x1%' ORDER BY name)",
+		 "CREATE INDEX \"i_x1_process_id\" ON \"x1\"(\"process_id\"); "
+		 "CREATE VIEW \"v_x1\" AS SELECT t.\"x1_id\", t.\"a\", t.\"b\", t.\"d\", t.\"process_id\", iif(t.\"at\" IS NULL, NULL, printf('0x%x', t.\"at\")) AS \"at\","
+		 " p.name AS process_name, p.pid AS process_pid, d.path AS dump_path FROM \"x1\" t LEFT JOIN processes p ON p.process_id = t.process_id"
+		 " LEFT JOIN dumps d ON d.dump_id = p.dump_id; "
+		 "CREATE TABLE \"x1\"(\"x1_id\" INTEGER PRIMARY KEY, \"a\" ANY, \"b\" INTEGER, \"d\" ANY,"
+		 " \"process_id\" INTEGER REFERENCES \"processes\"(\"process_id\") ON DELETE CASCADE, \"at\" INTEGER) STRICT");
+	g_autofree char *more = g_strdup_printf("SELECT count(*) - %s FROM sqlite_schema", own);
+	ck_value(out, more, "3");
+	ck_value(out, "SELECT group_concat(m.name || ' ' || c.name || ' ' || c.type) FROM sqlite_schema m, pragma_table_info(m.name) c"
+		 " WHERE m.type = 'table' AND c.name IN ('z', 'newer', 'text')", "dumps z ANY,runs newer ANY,runs z ANY,runs text TEXT");
+	ck_value(out, "SELECT at || ' ' || process_pid || ' ' || dump_path FROM v_x1", "0xfffffffffffff000 44 e");
+	ck_assert(store_exec(out, NULL, "INSERT INTO runs(dump_id) VALUES (1), (2)", NULL));
+	ck_assert(store_remove_dump(out, 2, NULL) && store_commit(out, NULL));
+	ck_value(out, "SELECT group_concat(path) || (SELECT count(*) FROM runs) || (SELECT count(*) FROM x1) FROM dumps", "own10");
 	store_close(out);
 }
 END_TEST
@@ -204,8 +364,12 @@ int main(void)
 	tcase_add_test(tests, references);
 	tcase_add_test(tests, one_of_two);
 	tcase_add_test(tests, unfinished_makes_room);
+	tcase_add_test(tests, finished_stays);
 	tcase_add_test(tests, replaced);
+	tcase_add_test(tests, one_alone);
 	tcase_add_test(tests, lies);
+	tcase_add_test(tests, skipped);
+	tcase_add_test(tests, schemas);
 	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
