@@ -79,9 +79,19 @@ static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *le
 	return *length > 0;
 }
 
+#define PHYSICAL_END (UINT64_C(1) << 52)	/* neither x86 nor ARM addresses more */
+
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset)
 {
 	if (!clip(image, image->format->read_page, start.v, &length, offset))
+		return;
+	const uint64_t room = start.v < PHYSICAL_END ? PHYSICAL_END - start.v : 0;
+	if (length > room) {
+		image_note(image, FAULT_IMPLAUSIBLE, start.v + room, "memory at 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+			   "x: what lies above 52 bits is no physical memory and left out", start.v, start.v + (length - 1));
+		length = room;
+	}
+	if (!length)
 		return;
 	if (image->segments->len) {
 		struct segment *last = &g_array_index(image->segments, struct segment, image->segments->len - 1);
@@ -596,7 +606,7 @@ bool image_next_filled(struct image *image, pa_t pa, struct range *out)
 		uint64_t start = s->start + part.start, end = start + part.length, page = start & ~(uint64_t)PAGE_MASK;
 		/* The rest of the first page may lie in a hole, or in the segment before. */
 		out->start = page == start || (page >= pa.v && segment_of(segments, page)) ? page : page + PAGE_SIZE;
-		if (out->start >= end)
+		if (out->start >= end || out->start < page)	/* behind it, or behind the last page of all addresses */
 			continue;
 		out->length = MIN((end - 1) | PAGE_MASK, s->start + (s->length - 1)) - out->start + 1;
 		return true;
@@ -609,7 +619,7 @@ const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
 	/* Asking for the time takes a tenth of what a page takes: of each so many pages, whatever their addresses. */
 	if (image->search_until && !image->search_ended && !(image->searched++ & 0xff))
 		image->search_ended = g_get_monotonic_time() > image->search_until;
-	return image->search_until && image->search_ended ? NULL : image_page(image, pa, scratch);
+	return image_search_over(image) ? NULL : image_page(image, pa, scratch);
 }
 
 bool image_lost(const struct image *image, GError **error)

@@ -254,10 +254,18 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out);
 bool image_next_filled(struct image *image, pa_t pa, struct range *out);
 /* image_page() for such a search: NULL, too, when its time is over. */
 const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch);
-/* For each such page: `page` is PAGE_SIZE bytes at `pa`. Scratch as of image_page. */
+static inline bool image_search_over(const struct image *image)
+{
+	return image->search_until && image->search_ended;
+}
+
+/*
+ * For each such page: `page` is PAGE_SIZE bytes at `pa`. Scratch as of image_page. What counts is how far it is into the range: the last
+ * one of virtual memory may end where addresses do.
+ */
 #define EACH_PAGE(image, scratch, page, pa)                                                                                  \
-	for (struct range range_ = { 0, 0 }; image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);)         \
-		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                             \
+	for (struct range range_ = { 0, 0 }; !image_search_over(image) && image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);) \
+		for (uint64_t pa = range_.start; pa - range_.start < range_.length && !image_search_over(image); pa += PAGE_SIZE) \
 			for (const uint8_t *page = image_search_page(image, (pa_t){ pa }, scratch); page; page = NULL)
 /* True (and *error) when the file shrank or failed while it was read. */
 bool image_lost(const struct image *image, GError **error);
