@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "format.h"
+#include "limit.h"
 #include "unpack.h"
 
 const char *architecture_name(enum architecture architecture)
@@ -23,15 +24,42 @@ static void note_free(void *data)
 	g_free(note);
 }
 
-static struct image_note *add_note(struct image *image, enum fault fault, uint64_t address, char *message)
+bool image_note_harms(const struct image_note *note)
 {
-	struct image_note *note = g_new0(struct image_note, 1);
+	return !note->harmless && (note->fault == FAULT_NOT_IN_DUMP || note->fault == FAULT_IMPLAUSIBLE || note->fault == FAULT_LIMIT);
+}
 
-	note->fault = fault;
-	note->address = address;
-	note->message = message;
-	g_ptr_array_add(image->notes, note);
-	return note;
+static struct image_note *keep_note(struct image *image, struct image_note note)
+{
+	struct image_note *kept = g_memdup2(&note, sizeof(note));
+
+	g_ptr_array_add(image->notes, kept);
+	return kept;
+}
+
+/* One more than are kept: the note that counts these does as much harm as the worst of them. */
+static void count_note(struct image *image, const struct image_note *note)
+{
+	if (!image->notes_beyond)
+		image->notes_beyond = keep_note(image, (struct image_note){ .fault = FAULT_LIMIT, .harmless = true });
+	image->notes_counted++;
+	image->harm_counted += image_note_harms(note);
+	image->notes_beyond->harmless = !image->harm_counted;
+	g_free(image->notes_beyond->message);
+	image->notes_beyond->message = g_strdup_printf("more than %u notes on how the file is read: %u others are left out, %u of them on what could not be read (image_notes)",
+						       limit32(image_notes), image->notes_counted, image->harm_counted);
+}
+
+/* That a limit bit is kept in any case: no reader says so more than once or twice. */
+G_GNUC_PRINTF(3, 0)
+static void add_note(struct image *image, struct image_note note, const char *format, va_list ap)
+{
+	if (image->notes->len >= limit(image_notes) && note.fault != FAULT_LIMIT) {
+		count_note(image, &note);
+		return;
+	}
+	note.message = g_strdup_vprintf(format, ap);
+	keep_note(image, note);
 }
 
 void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
@@ -39,7 +67,7 @@ void image_note(struct image *image, enum fault fault, uint64_t address, const c
 	va_list ap;
 
 	va_start(ap, format);
-	add_note(image, fault, address, g_strdup_vprintf(format, ap));
+	add_note(image, (struct image_note){ .fault = fault, .address = address }, format, ap);
 	va_end(ap);
 }
 
@@ -48,7 +76,7 @@ void image_remark(struct image *image, uint64_t address, const char *format, ...
 	va_list ap;
 
 	va_start(ap, format);
-	add_note(image, FAULT_IMPLAUSIBLE, address, g_strdup_vprintf(format, ap))->harmless = true;
+	add_note(image, (struct image_note){ .fault = FAULT_IMPLAUSIBLE, .address = address, .harmless = true }, format, ap);
 	va_end(ap);
 }
 
@@ -56,7 +84,7 @@ const char *image_limit_note(const struct image *image)
 {
 	for (guint i = 0; i < image->notes->len; i++) {
 		const struct image_note *note = g_ptr_array_index(image->notes, i);
-		if (note->fault == FAULT_LIMIT)
+		if (note->fault == FAULT_LIMIT && note != image->notes_beyond)
 			return note->message;
 	}
 	return NULL;

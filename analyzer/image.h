@@ -193,6 +193,8 @@ struct image {
 	struct image_triage *triage;	/* triage dumps, else NULL */
 	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
+	struct image_note *notes_beyond;	/* the one of them that counts what is not kept, or NULL */
+	uint32_t notes_counted, harm_counted;	/* how many those are; which of them image_note_harms() */
 	GPtrArray *page_files;		/* struct file *, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
@@ -228,6 +230,8 @@ void image_note(struct image *image, enum fault fault, uint64_t address, const c
 /* A lie of a header that cost nothing, since the file itself shows what is true: the analysis is complete all the same. */
 void image_remark(struct image *image, uint64_t address, const char *format, ...)
 	G_GNUC_PRINTF(3, 4);
+/* Does it tell that the analysis is not complete? */
+bool image_note_harms(const struct image_note *note);
 /* What was said of the first limit that bit, or NULL. */
 const char *image_limit_note(const struct image *image);
 

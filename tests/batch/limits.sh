@@ -44,7 +44,9 @@ fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
 make_samples defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
 needs python3
-(cd "$work/dumps" && python3 -c 'import zipfile
+(cd "$work/dumps" && python3 -c 'import struct, zipfile
+with open("format-avml.raw", "rb") as f, open("lies.raw", "wb") as out:
+    out.write(f.read() + 3 * (struct.pack("<IIQQQ", 0x4c4d5641, 2, 1 << 40, (1 << 40) + 4095, 0) + struct.pack("<IQ", 2, 0)))
 with zipfile.ZipFile("zipped.raw", "w") as z:
     z.writestr("note", "text")
     z.write("format-lime.raw")')
@@ -62,6 +64,7 @@ while read -r name sample words; do
 done <<-end
 	lime_ranges format-avml more than 1 ranges
 	avml_chunks format-avml more than 1 chunks
+	image_notes lies 2 of them on what could not be read (image_notes)
 	crashdump_bitmap format-bitmap-full crashdump_bitmap
 	crashdump_ranges format-bitmap-full more than 1 ranges
 	crashdump_ranges format-complete more than 1 ranges
