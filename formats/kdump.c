@@ -378,7 +378,7 @@ static bool kdump_open(struct image *image, GError **error)
 	const struct bytes all = bitmap(image, &header, false);
 	image->facts.memory_total = count_between(all, 0, (uint64_t)all.n * 8) * PAGE_SIZE;
 	if (header.notes_size)
-		cpu_notes_read(image, file_slice(image->file, header.notes, header.notes_size));
+		cpu_notes_read(&(struct cpu_notes){ .image = image }, file_slice(image->file, header.notes, header.notes_size));
 	if (image->facts.cpus)
 		image->facts.processors = image->facts.cpus->len;
 	return true;

@@ -75,6 +75,7 @@ done <<-end
 	vmrs_objects format-vmrs more than 1 tables
 	vmrs_ranges format-vmrs more than 1 ranges
 	elf_segments format-elf program headers, above 1
+	note_bytes format-elf note_bytes
 	kernel_search attacks-19041 kernel_search
 	kernel_search_all attacks-19041 kernel_search
 	kernel_search format-lime kernel_search
