@@ -318,6 +318,7 @@ struct image *image_open(const char *path, bool plain, GError **error)
 	image->file = file;
 	image->container = container;
 	image->plain = plain;
+	image->slot_seed = (uint64_t)g_random_int() << 32 | g_random_int();
 	image->segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
 	image->notes = g_ptr_array_new_with_free_func(note_free);
 	if (damage)

@@ -203,6 +203,7 @@ struct image {
 	uint32_t searched;		/* pages so far, to ask for the time now and then */
 	bool search_ended;		/* that time has come */
 	const char *missing_why;	/* in words, where it is not that the file is too short; static */
+	uint64_t slot_seed;		/* see image_slot */
 };
 
 /*
@@ -271,6 +272,19 @@ static inline bool image_search_over(const struct image *image)
 	for (struct range range_ = { 0, 0 }; !image_search_over(image) && image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);) \
 		for (uint64_t pa = range_.start; pa - range_.start < range_.length && !image_search_over(image); pa += PAGE_SIZE) \
 			for (const uint8_t *page = image_search_page(image, (pa_t){ pa }, scratch); page; page = NULL)
+/*
+ * Which of 1 << bits slots of a cache what has this number goes to. So many that follow each other have one each, as most that are read
+ * together do; how they are turned is another way for each image: nobody can choose a dump's pages so that all of them go to one
+ * slot and each is unpacked whenever it is read.
+ */
+static inline unsigned image_slot(const struct image *image, uint64_t number, unsigned bits)
+{
+	uint64_t turn = ((number >> bits) ^ image->slot_seed) * UINT64_C(0x9e3779b97f4a7c15);
+
+	turn = (turn ^ turn >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned)(number + (turn >> (64 - bits))) & ((1u << bits) - 1);
+}
+
 /* True (and *error) when the file shrank or failed while it was read. */
 bool image_lost(const struct image *image, GError **error);
 #endif

@@ -12,7 +12,8 @@
 #define MAGIC 0x4c4d5641u		/* "AVML" */
 #define MAGIC_LIME 0x4c694d45u
 #define CHUNK_MAX 65536u
-#define CACHE_SLOTS 512u		/* chunks kept uncompressed: 32 MiB */
+#define SLOT_BITS 9u
+#define CACHE_SLOTS (1u << SLOT_BITS)	/* chunks kept uncompressed: 32 MiB */
 
 enum { CHUNK_COMPRESSED = 0x00, CHUNK_STORED = 0x01, CHUNK_SKIPPABLE = 0x80, CHUNK_IDENTIFIER = 0xff };
 
@@ -249,7 +250,7 @@ static enum fault read_chunk(struct avml *a, const struct chunk *c, uint64_t fro
 {
 	struct bytes data = file_slice(a->image->file, c->offset, c->length);
 	guint number = (guint)(c - (const struct chunk *)(const void *)a->chunks->data);
-	struct slot *slot = &a->cache[number % CACHE_SLOTS];
+	struct slot *slot = &a->cache[image_slot(a->image, number, SLOT_BITS)];
 
 	if (!c->compressed) {
 		memcpy(to, data.p + from, length);

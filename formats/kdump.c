@@ -20,7 +20,8 @@
 #include "limit.h"
 
 #define BLOCK 4096u
-#define SLOTS 16384u		/* pages kept unpacked, of those that are read a second time: 64 MiB; libraries' are in every process */
+#define SLOT_BITS 14u
+#define SLOTS (1u << SLOT_BITS)	/* pages kept unpacked, of those that are read a second time: 64 MiB; libraries' are in every process */
 #define MAX_SET FIXED_kdump_files		/* files of a split dump */
 #define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
@@ -447,10 +448,8 @@ static void kdump_close(struct image *image)
 	g_free(k);
 }
 
-static bool take_cached(struct kdump *k, uint64_t pfn, void *page)
+static bool take_cached(struct kdump *k, const struct slot *slot, uint64_t pfn, void *page)
 {
-	const struct slot *slot = &k->cache[pfn % SLOTS];
-
 	g_mutex_lock(&k->lock);
 	bool cached = slot->page == pfn + 1;
 	if (cached)
@@ -459,10 +458,8 @@ static bool take_cached(struct kdump *k, uint64_t pfn, void *page)
 	return cached;
 }
 
-static void keep(struct kdump *k, uint64_t pfn, const void *page)
+static void keep(struct kdump *k, struct slot *slot, uint64_t pfn, const void *page)
 {
-	struct slot *slot = &k->cache[pfn % SLOTS];
-
 	g_mutex_lock(&k->lock);
 	slot->data = slot->data ? slot->data : g_malloc(PAGE_SIZE);
 	memcpy(slot->data, page, PAGE_SIZE);
@@ -547,11 +544,12 @@ static enum fault read_described(struct kdump *k, const struct file *file, const
 static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 {
 	struct kdump *k = image->format_data;
-	const bool again = __atomic_exchange_n(&k->read[pfn % SLOTS], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
+	const unsigned slot = image_slot(image, pfn, SLOT_BITS);
+	const bool again = __atomic_exchange_n(&k->read[slot], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
 
 	if (pfn >= k->max_pfn)
 		return FAULT_NOT_IN_DUMP;
-	if (again && take_cached(k, pfn, page))
+	if (again && take_cached(k, &k->cache[slot], pfn, page))
 		return FAULT_NONE;
 	for (unsigned i = 0; i < k->files; i++) {
 		const struct descriptor d = descriptor_of(&k->parts[i], pfn);
@@ -559,7 +557,7 @@ static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 			continue;
 		const enum fault fault = read_described(k, k->parts[i].file, &d, page);
 		if (!fault && again)
-			keep(k, pfn, page);
+			keep(k, &k->cache[slot], pfn, page);
 		return fault;
 	}
 	return FAULT_NOT_IN_DUMP;
