@@ -159,13 +159,10 @@ static int compare_numbers(const void *a, const void *b, void *data)
 }
 
 /*
- * Make the segments sorted and disjoint. Where a lying header lists memory twice,
- * what it listed first wins, as in the file order a debugger reads. Almost every
- * dump is in order already and costs one comparison a segment; else one sweep over
- * the ends of all, with the segments around each position in a tree by number.
- * Returns how many bytes are listed twice, and where the first is.
+ * Almost every dump is in order already and costs one comparison a segment; else one sweep over the ends of all, with the segments
+ * around each position in a tree by number.
  */
-static uint64_t settle(GArray **segments, uint64_t *first_overlap)
+uint64_t segments_settle(GArray **segments, uint64_t *first_overlap)
 {
 	GArray *in = *segments;
 	bool ordered = true;
@@ -240,9 +237,9 @@ static void settle_in_file(struct image *image, GArray **segments)
 	uint64_t first = 0;
 
 	turn(*segments);
-	uint64_t twice = settle(segments, &first);
+	uint64_t twice = segments_settle(segments, &first);
 	turn(*segments);
-	settle(segments, &first);	/* in order of addresses again */
+	segments_settle(segments, &first);	/* in order of addresses again */
 	if (twice)
 		image_note(image, FAULT_IMPLAUSIBLE, 0, "the header gives %" G_GUINT64_FORMAT " bytes of the file, from 0x%" G_GINT64_MODIFIER
 			   "x on, to more than one address: they are at the lowest", twice, first);
@@ -282,7 +279,7 @@ static uint64_t count_filled(struct image *image)
 
 void image_settle(struct image *image)
 {
-	uint64_t first = 0, twice = settle(&image->segments, &first);
+	uint64_t first = 0, twice = segments_settle(&image->segments, &first);
 
 	if (twice)
 		image_note(image, FAULT_IMPLAUSIBLE, first,
@@ -293,7 +290,7 @@ void image_settle(struct image *image)
 	else
 		settle_in_file(image, &image->segments);
 	if (image->virtual_segments) {
-		settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */
+		segments_settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */
 		settle_in_file(image, &image->virtual_segments);
 	}
 	image->bytes_present = 0;

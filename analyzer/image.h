@@ -219,6 +219,11 @@ DEFINE_AUTO(image, image_close)
  * file (offset is ignored by formats with read_page). What lies past the end of
  * the file is cut off and noted. */
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
+/*
+ * Make segments sorted and disjoint. Where a lying header lists memory twice, what it listed first wins, as in the file order a
+ * debugger reads. Returns how many bytes are listed twice at different offsets, and where the first is.
+ */
+uint64_t segments_settle(GArray **segments, uint64_t *first_overlap);
 /* Puts the ranges into order and counts bytes_present and bytes_filled. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
 void image_settle(struct image *image);
 /* Empty ones, for image->triage and image->minidump. */

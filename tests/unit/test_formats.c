@@ -180,6 +180,28 @@ START_TEST(avml)
 	has_page(image, 1, 1);
 	has_page(image, 17, 2);
 	image_close(image);
+
+	/* Pages 2 and 3 stored behind, and before, what has pages 1 and 2 in one chunk: the first in the file has page 2. */
+	for (unsigned before = 0; before < 2; before++) {
+		GByteArray *stored = sample_lime();
+		g_byte_array_set_size(stored, 32 + 2 * PAGE_SIZE);
+		put_le(stored, 8, 2 * PAGE_SIZE, 8);
+		put_le(stored, 16, 4 * PAGE_SIZE - 1, 8);
+		put_page(stored, 32, 0x22);
+		put_page(stored, 32 + PAGE_SIZE, 3);
+		b = sample_avml();
+		a = before ? stored : b;
+		put(a, a->len, before ? b->data : stored->data, before ? b->len : stored->len);
+		g_byte_array_unref(before ? b : stored);
+		image = opened(a);
+		HAS_RANGES(image, 1, 3, 8, 1);
+		ck_assert(noted(image, "4096 bytes of physical memory more than once"));
+		has_page(image, 1, 1);
+		has_page(image, 2, before ? 0x22 : 2);
+		has_page(image, 3, 3);
+		has_page(image, 8, 8);
+		image_close(image);
+	}
 }
 END_TEST
 
