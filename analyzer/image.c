@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "format.h"
+#include "limit.h"
 #include "unpack.h"
 
 const char *architecture_name(enum architecture architecture)
@@ -23,15 +24,42 @@ static void note_free(void *data)
 	g_free(note);
 }
 
-static struct image_note *add_note(struct image *image, enum fault fault, uint64_t address, char *message)
+bool image_note_harms(const struct image_note *note)
 {
-	struct image_note *note = g_new0(struct image_note, 1);
+	return !note->harmless && (note->fault == FAULT_NOT_IN_DUMP || note->fault == FAULT_IMPLAUSIBLE || note->fault == FAULT_LIMIT);
+}
 
-	note->fault = fault;
-	note->address = address;
-	note->message = message;
-	g_ptr_array_add(image->notes, note);
-	return note;
+static struct image_note *keep_note(struct image *image, struct image_note note)
+{
+	struct image_note *kept = g_memdup2(&note, sizeof(note));
+
+	g_ptr_array_add(image->notes, kept);
+	return kept;
+}
+
+/* One more than are kept: the note that counts these does as much harm as the worst of them. */
+static void count_note(struct image *image, const struct image_note *note)
+{
+	if (!image->notes_beyond)
+		image->notes_beyond = keep_note(image, (struct image_note){ .fault = FAULT_LIMIT, .harmless = true });
+	image->notes_counted++;
+	image->harm_counted += image_note_harms(note);
+	image->notes_beyond->harmless = !image->harm_counted;
+	g_free(image->notes_beyond->message);
+	image->notes_beyond->message = g_strdup_printf("more than %u notes on how the file is read: %u others are left out, %u of them on what could not be read (image_notes)",
+						       limit32(image_notes), image->notes_counted, image->harm_counted);
+}
+
+/* That a limit bit is kept in any case: no reader says so more than once or twice. */
+G_GNUC_PRINTF(3, 0)
+static void add_note(struct image *image, struct image_note note, const char *format, va_list ap)
+{
+	if (image->notes->len >= limit(image_notes) && note.fault != FAULT_LIMIT) {
+		count_note(image, &note);
+		return;
+	}
+	note.message = g_strdup_vprintf(format, ap);
+	keep_note(image, note);
 }
 
 void image_note(struct image *image, enum fault fault, uint64_t address, const char *format, ...)
@@ -39,7 +67,7 @@ void image_note(struct image *image, enum fault fault, uint64_t address, const c
 	va_list ap;
 
 	va_start(ap, format);
-	add_note(image, fault, address, g_strdup_vprintf(format, ap));
+	add_note(image, (struct image_note){ .fault = fault, .address = address }, format, ap);
 	va_end(ap);
 }
 
@@ -48,7 +76,7 @@ void image_remark(struct image *image, uint64_t address, const char *format, ...
 	va_list ap;
 
 	va_start(ap, format);
-	add_note(image, FAULT_IMPLAUSIBLE, address, g_strdup_vprintf(format, ap))->harmless = true;
+	add_note(image, (struct image_note){ .fault = FAULT_IMPLAUSIBLE, .address = address, .harmless = true }, format, ap);
 	va_end(ap);
 }
 
@@ -56,7 +84,7 @@ const char *image_limit_note(const struct image *image)
 {
 	for (guint i = 0; i < image->notes->len; i++) {
 		const struct image_note *note = g_ptr_array_index(image->notes, i);
-		if (note->fault == FAULT_LIMIT)
+		if (note->fault == FAULT_LIMIT && note != image->notes_beyond)
 			return note->message;
 	}
 	return NULL;
@@ -85,9 +113,19 @@ static bool clip(struct image *image, bool encoded, uint64_t start, uint64_t *le
 	return *length > 0;
 }
 
+#define PHYSICAL_END (UINT64_C(1) << 52)	/* neither x86 nor ARM addresses more */
+
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset)
 {
 	if (!clip(image, image->format->read_page, start.v, &length, offset))
+		return;
+	const uint64_t room = start.v < PHYSICAL_END ? PHYSICAL_END - start.v : 0;
+	if (length > room) {
+		image_note(image, FAULT_IMPLAUSIBLE, start.v + room, "memory at 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+			   "x: what lies above 52 bits is no physical memory and left out", start.v, start.v + (length - 1));
+		length = room;
+	}
+	if (!length)
 		return;
 	if (image->segments->len) {
 		struct segment *last = &g_array_index(image->segments, struct segment, image->segments->len - 1);
@@ -127,13 +165,10 @@ static int compare_numbers(const void *a, const void *b, void *data)
 }
 
 /*
- * Make the segments sorted and disjoint. Where a lying header lists memory twice,
- * what it listed first wins, as in the file order a debugger reads. Almost every
- * dump is in order already and costs one comparison a segment; else one sweep over
- * the ends of all, with the segments around each position in a tree by number.
- * Returns how many bytes are listed twice, and where the first is.
+ * Almost every dump is in order already and costs one comparison a segment; else one sweep over the ends of all, with the segments
+ * around each position in a tree by number.
  */
-static uint64_t settle(GArray **segments, uint64_t *first_overlap)
+uint64_t segments_settle(GArray **segments, uint64_t *first_overlap)
 {
 	GArray *in = *segments;
 	bool ordered = true;
@@ -208,9 +243,9 @@ static void settle_in_file(struct image *image, GArray **segments)
 	uint64_t first = 0;
 
 	turn(*segments);
-	uint64_t twice = settle(segments, &first);
+	uint64_t twice = segments_settle(segments, &first);
 	turn(*segments);
-	settle(segments, &first);	/* in order of addresses again */
+	segments_settle(segments, &first);	/* in order of addresses again */
 	if (twice)
 		image_note(image, FAULT_IMPLAUSIBLE, 0, "the header gives %" G_GUINT64_FORMAT " bytes of the file, from 0x%" G_GINT64_MODIFIER
 			   "x on, to more than one address: they are at the lowest", twice, first);
@@ -250,7 +285,7 @@ static uint64_t count_filled(struct image *image)
 
 void image_settle(struct image *image)
 {
-	uint64_t first = 0, twice = settle(&image->segments, &first);
+	uint64_t first = 0, twice = segments_settle(&image->segments, &first);
 
 	if (twice)
 		image_note(image, FAULT_IMPLAUSIBLE, first,
@@ -261,7 +296,7 @@ void image_settle(struct image *image)
 	else
 		settle_in_file(image, &image->segments);
 	if (image->virtual_segments) {
-		settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */
+		segments_settle(&image->virtual_segments, &first);	/* that triage dumps hold virtual memory twice is normal */
 		settle_in_file(image, &image->virtual_segments);
 	}
 	image->bytes_present = 0;
@@ -295,6 +330,7 @@ struct image *image_open(const char *path, bool plain, GError **error)
 	image->file = file;
 	image->container = container;
 	image->plain = plain;
+	image->slot_seed = (uint64_t)g_random_int() << 32 | g_random_int();
 	image->segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
 	image->notes = g_ptr_array_new_with_free_func(note_free);
 	if (damage)
@@ -610,7 +646,7 @@ bool image_next_filled(struct image *image, pa_t pa, struct range *out)
 		uint64_t start = s->start + part.start, end = start + part.length, page = start & ~(uint64_t)PAGE_MASK;
 		/* The rest of the first page may lie in a hole, or in the segment before. */
 		out->start = page == start || (page >= pa.v && segment_of(segments, page)) ? page : page + PAGE_SIZE;
-		if (out->start >= end)
+		if (out->start >= end || out->start < page)	/* behind it, or behind the last page of all addresses */
 			continue;
 		out->length = MIN((end - 1) | PAGE_MASK, s->start + (s->length - 1)) - out->start + 1;
 		return true;
@@ -623,7 +659,7 @@ const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
 	/* Asking for the time takes a tenth of what a page takes: of each so many pages, whatever their addresses. */
 	if (image->search_until && !image->search_ended && !(image->searched++ & 0xff))
 		image->search_ended = g_get_monotonic_time() > image->search_until;
-	return image->search_until && image->search_ended ? NULL : image_page(image, pa, scratch);
+	return image_search_over(image) ? NULL : image_page(image, pa, scratch);
 }
 
 bool image_lost(const struct image *image, GError **error)

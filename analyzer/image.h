@@ -194,6 +194,8 @@ struct image {
 	struct image_triage *triage;	/* triage dumps, else NULL */
 	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
+	struct image_note *notes_beyond;	/* the one of them that counts what is not kept, or NULL */
+	uint32_t notes_counted, harm_counted;	/* how many those are; which of them image_note_harms() */
 	GPtrArray *page_files;		/* struct file * of files, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
@@ -202,6 +204,7 @@ struct image {
 	uint32_t searched;		/* pages so far, to ask for the time now and then */
 	bool search_ended;		/* that time has come */
 	const char *missing_why;	/* in words, where it is not that the file is too short; static */
+	uint64_t slot_seed;		/* see image_slot */
 };
 
 /*
@@ -221,6 +224,11 @@ void image_add_file(struct image *image, struct file *file);
 void image_add_range(struct image *image, pa_t start, uint64_t length, uint64_t offset);
 /* The same for what the format itself sees to be missing of what the header lists. */
 void image_add_missing(struct image *image, uint64_t start, uint64_t length);
+/*
+ * Make segments sorted and disjoint. Where a lying header lists memory twice, what it listed first wins, as in the file order a
+ * debugger reads. Returns how many bytes are listed twice at different offsets, and where the first is.
+ */
+uint64_t segments_settle(GArray **segments, uint64_t *first_overlap);
 /* Puts the ranges into order and counts bytes_present and bytes_filled. Done after open; a format that reads memory while it opens does it itself, when all ranges are named. */
 void image_settle(struct image *image);
 /* Empty ones, for image->triage and image->minidump. */
@@ -233,6 +241,8 @@ void image_note(struct image *image, enum fault fault, uint64_t address, const c
 /* A lie of a header that cost nothing, since the file itself shows what is true: the analysis is complete all the same. */
 void image_remark(struct image *image, uint64_t address, const char *format, ...)
 	G_GNUC_PRINTF(3, 4);
+/* Does it tell that the analysis is not complete? */
+bool image_note_harms(const struct image_note *note);
 /* What was said of the first limit that bit, or NULL. */
 const char *image_limit_note(const struct image *image);
 
@@ -259,11 +269,32 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out);
 bool image_next_filled(struct image *image, pa_t pa, struct range *out);
 /* image_page() for such a search: NULL, too, when its time is over. */
 const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch);
-/* For each such page: `page` is PAGE_SIZE bytes at `pa`. Scratch as of image_page. */
+static inline bool image_search_over(const struct image *image)
+{
+	return image->search_until && image->search_ended;
+}
+
+/*
+ * For each such page: `page` is PAGE_SIZE bytes at `pa`. Scratch as of image_page. What counts is how far it is into the range: the last
+ * one of virtual memory may end where addresses do.
+ */
 #define EACH_PAGE(image, scratch, page, pa)                                                                                  \
-	for (struct range range_ = { 0, 0 }; image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);)         \
-		for (uint64_t pa = range_.start; pa < range_.start + range_.length; pa += PAGE_SIZE)                             \
+	for (struct range range_ = { 0, 0 }; !image_search_over(image) && image_next_filled(image, (pa_t){ range_.start + range_.length }, &range_);) \
+		for (uint64_t pa = range_.start; pa - range_.start < range_.length && !image_search_over(image); pa += PAGE_SIZE) \
 			for (const uint8_t *page = image_search_page(image, (pa_t){ pa }, scratch); page; page = NULL)
+/*
+ * Which of 1 << bits slots of a cache what has this number goes to. So many that follow each other have one each, as most that are read
+ * together do; how they are turned is another way for each image: nobody can choose a dump's pages so that all of them go to one
+ * slot and each is unpacked whenever it is read.
+ */
+static inline unsigned image_slot(const struct image *image, uint64_t number, unsigned bits)
+{
+	uint64_t turn = ((number >> bits) ^ image->slot_seed) * UINT64_C(0x9e3779b97f4a7c15);
+
+	turn = (turn ^ turn >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned)(number + (turn >> (64 - bits))) & ((1u << bits) - 1);
+}
+
 /* True (and *error) when a file shrank or failed while it was read: what was lost of it was taken for zeros. */
 bool image_lost(const struct image *image, GError **error);
 #endif

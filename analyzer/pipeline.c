@@ -574,7 +574,7 @@ static bool begin_run(struct pipeline *p, const char *path)
 	for (guint i = 0; i < p->image->notes->len; i++) {
 		const struct image_note *n = g_ptr_array_index(p->image->notes, i);
 		rows_note(rows, n->fault, (va_t){ n->address }, NULL, "memory_ranges", g_strdup(n->message));
-		p->partial |= !n->harmless && (n->fault == FAULT_NOT_IN_DUMP || n->fault == FAULT_IMPLAUSIBLE || n->fault == FAULT_LIMIT);
+		p->partial |= image_note_harms(n);
 	}
 	note_hash(p, rows, p->image->container, "dumps");
 	for (guint i = 0; p->image->page_files && i < p->image->page_files->len; i++)

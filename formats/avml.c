@@ -12,12 +12,16 @@
 #define MAGIC 0x4c4d5641u		/* "AVML" */
 #define MAGIC_LIME 0x4c694d45u
 #define CHUNK_MAX 65536u
-#define CACHE_SLOTS 512u		/* chunks kept uncompressed: 32 MiB */
+#define SLOT_BITS 9u
+#define CACHE_SLOTS (1u << SLOT_BITS)	/* chunks kept uncompressed: 32 MiB */
 
 enum { CHUNK_COMPRESSED = 0x00, CHUNK_STORED = 0x01, CHUNK_SKIPPABLE = 0x80, CHUNK_IDENTIFIER = 0xff };
 
-/* Of one range, sorted by address at last. `offset` is where the data begins, behind its checksum. */
-struct chunk { uint64_t start, offset; uint32_t length, size : 31, compressed : 1; };
+/*
+ * Of one range, sorted by address at last. `offset` is where the data begins, behind its checksum, and `length` what it has in the file;
+ * `size` bytes of memory, from `skip` of what it unpacks to: of a chunk that others lie over there may be several pieces.
+ */
+struct chunk { uint64_t start, offset, length : 24, skip : 16, size : 17, compressed : 1; };
 
 struct slot { guint chunk; uint8_t *data; };	/* chunk + 1; 0 empty */
 
@@ -55,7 +59,7 @@ static bool avml_match(const struct file *file)
 
 static void add_chunk(struct avml *a, uint64_t start, uint64_t offset, uint64_t length, uint64_t size, bool compressed)
 {
-	struct chunk c = { .start = start, .offset = offset, .length = (uint32_t)length, .size = (uint32_t)size & 0x7fffffff, .compressed = compressed };
+	struct chunk c = { .start = start, .offset = offset, .length = length & 0xffffff, .size = size & 0x1ffff, .compressed = compressed };
 
 	if (a->chunks->len < limit32(avml_chunks)) {
 		g_array_append_val(a->chunks, c);
@@ -135,27 +139,48 @@ static uint64_t read_stored(struct avml *a, uint64_t at, uint64_t start, uint64_
 	return at + there;
 }
 
-static int compare_chunks(const void *x, const void *y)
+/* As segments, for segments_settle: the chunk's number, and how far into what it unpacks to. */
+#define SEGMENT_SHIFT 16
+
+/* Sort the chunks and make them disjoint; where ranges lie over each other, the first in the file has the memory. */
+static void settle_chunks(struct avml *a)
 {
-	const struct chunk *a = x, *b = y;
+	GArray *in = a->chunks, *segments;
+	uint64_t first = 0;
+	bool ordered = true;
 
-	return a->start != b->start ? (a->start > b->start) - (a->start < b->start) : (a->offset > b->offset) - (a->offset < b->offset);
-}
-
-/* Sort them; of several that begin at one address the first in the file stays. */
-static void drop_doubles(GArray *chunks)
-{
-	guint kept = 0;
-
-	g_array_sort(chunks, compare_chunks);
-	for (guint i = 0; i < chunks->len; i++) {
-		struct chunk *to = &g_array_index(chunks, struct chunk, kept), *from = &g_array_index(chunks, struct chunk, i);
-		if (kept && to[-1].start == from->start)
-			continue;
-		*to = *from;
-		kept++;
+	for (guint i = 1; i < in->len && ordered; i++) {
+		const struct chunk *c = &g_array_index(in, struct chunk, i);
+		ordered = c->start >= c[-1].start + c[-1].size;
 	}
-	g_array_set_size(chunks, kept);
+	if (ordered)
+		return;
+	segments = g_array_sized_new(FALSE, FALSE, sizeof(struct segment), in->len);
+	for (guint i = 0; i < in->len; i++) {
+		const struct chunk *c = &g_array_index(in, struct chunk, i);
+		struct segment s = { c->start, c->size, (uint64_t)i << SEGMENT_SHIFT };
+		g_array_append_val(segments, s);
+	}
+	const uint64_t twice = segments_settle(&segments, &first);
+	a->chunks = g_array_sized_new(FALSE, FALSE, sizeof(struct chunk), in->len);
+	for (guint i = 0; i < segments->len; i++) {
+		const struct segment *s = &g_array_index(segments, struct segment, i);
+		/* Full chunks that follow each other have become one. */
+		for (uint64_t done = 0; done < s->length; ) {
+			const uint64_t at = s->offset + done;
+			struct chunk c = g_array_index(in, struct chunk, at >> SEGMENT_SHIFT);
+			c.start = s->start + done;
+			c.skip = at & 0xffff;
+			c.size = MIN((uint64_t)(c.size - c.skip), s->length - done) & 0x1ffff;
+			g_array_append_val(a->chunks, c);
+			done += c.size;
+		}
+	}
+	g_array_free(segments, TRUE);
+	g_array_free(in, TRUE);
+	if (twice)
+		image_note(a->image, FAULT_IMPLAUSIBLE, first, "AVML: the headers list %" G_GUINT64_FORMAT
+			   " bytes of physical memory more than once: what they list first is used", twice);
 }
 
 static bool avml_open(struct image *image, GError **error)
@@ -204,7 +229,7 @@ static bool avml_open(struct image *image, GError **error)
 	}
 	if (n == limit32(lime_ranges) && at < file->size)
 		image_note(image, FAULT_LIMIT, 0, "AVML: more than %u ranges: the rest is left out", n);
-	drop_doubles(a->chunks);
+	settle_chunks(a);
 	image->facts.detail = g_strdup_printf("version 2, %u of %u ranges compressed", compressed, n);
 	return true;
 }
@@ -238,12 +263,12 @@ static const struct chunk *chunk_at(const struct avml *a, uint64_t pa)
 	return c && pa - c->start < c->size ? c : NULL;
 }
 
-/* Bytes of one chunk. */
+/* Bytes of one chunk, from `from` of what it unpacks to. */
 static enum fault read_chunk(struct avml *a, const struct chunk *c, uint64_t from, uint8_t *to, size_t length)
 {
 	struct bytes data = file_slice(a->image->file, c->offset, c->length);
 	guint number = (guint)(c - (const struct chunk *)(const void *)a->chunks->data);
-	struct slot *slot = &a->cache[number % CACHE_SLOTS];
+	struct slot *slot = &a->cache[image_slot(a->image, number, SLOT_BITS)];
 
 	if (!c->compressed) {
 		memcpy(to, data.p + from, length);
@@ -257,8 +282,11 @@ static enum fault read_chunk(struct avml *a, const struct chunk *c, uint64_t fro
 	if (cached)
 		return FAULT_NONE;
 	/* Outside the lock: threads that want the same chunk do it twice, none waits. */
-	uint8_t *bytes = g_malloc(c->size);
-	if (!unpack(data, bytes, c->size)) {
+	uint64_t size = 0;
+	if (!unpacked_length(data, &size) || size > CHUNK_MAX || size < c->skip + c->size)
+		return FAULT_IMPLAUSIBLE;
+	uint8_t *bytes = g_malloc(size);
+	if (!unpack(data, bytes, size)) {
 		g_free(bytes);
 		return FAULT_IMPLAUSIBLE;
 	}
@@ -282,7 +310,7 @@ static enum fault avml_read_page(struct image *image, uint64_t pfn, void *page)
 			return FAULT_NOT_IN_DUMP;
 		uint64_t from = pa + done - c->start;
 		size_t n = (size_t)MIN(PAGE_SIZE - done, c->size - from);
-		enum fault fault = read_chunk(a, c, from, (uint8_t *)page + done, n);
+		enum fault fault = read_chunk(a, c, c->skip + from, (uint8_t *)page + done, n);
 		if (fault)
 			return fault;
 		done += n;

@@ -271,8 +271,14 @@ static bool find_kdbg(struct triage *t, uint32_t *offset, uint32_t *size)
 	const struct file *file = t->image->file;
 	struct bytes rest = file_slice(file, t->dump->header_size, MIN(file->size, UINT32_MAX) - t->dump->header_size);
 	const uint8_t *found;
+	uint64_t looks = 0;
 
 	while (!rest.bad && (found = memmem(rest.p, rest.n, "KDBG", 4))) {
+		if (looks++ == limit(triage_tags)) {
+			image_note(t->image, FAULT_LIMIT, 0, "triage dump: the tag of the debugger data block stands in more than %" G_GUINT64_FORMAT
+				   " places: the others are not looked at (triage_tags)", limit(triage_tags));
+			break;
+		}
 		const uint32_t at = (uint32_t)(found - file->map) - 0x10, length = (uint32_t)bytes_at(&rest, (size_t)(found - rest.p) + 4, 4);
 		if (length <= PAGE_SIZE && is_kdbg(t, at, length)) {
 			image_remark(t->image, 0, "triage dump: the debugger data block is not at 0x%x, where its header has it, but at 0x%x", *offset, at);

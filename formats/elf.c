@@ -113,7 +113,7 @@ static uint64_t size_there(struct elf *elf, uint64_t i, const struct program_hea
 static bool elf_open(struct image *image, GError **error)
 {
 	struct elf elf = { .image = image, .is_64bit = image->file->map[EI_CLASS] == ELFCLASS64 };
-	const char *writer = NULL;
+	struct cpu_notes notes = { .image = image };
 	uint64_t loads = 0;
 	bool bad = false;
 
@@ -136,8 +136,7 @@ static bool elf_open(struct image *image, GError **error)
 		}
 		if (h.type == PT_NOTE) {
 			uint64_t there = h.offset < image->file->size ? image->file->size - h.offset : 0;
-			const char *by = cpu_notes_read(image, file_slice(image->file, h.offset, MIN(h.file_size, there)));
-			writer = by ? by : writer;
+			cpu_notes_read(&notes, file_slice(image->file, h.offset, MIN(h.file_size, there)));
 		}
 		if (h.type == PT_LOAD)
 			h.file_size = size_there(&elf, i, &h);
@@ -157,7 +156,7 @@ static bool elf_open(struct image *image, GError **error)
 	if (image->facts.cpus)
 		image->facts.processors = image->facts.cpus->len;
 	image->facts.detail =
-		g_strdup_printf("%s-bit%s%s", elf.is_64bit ? "64" : "32", writer ? ", by " : "", writer ? writer : "");
+		g_strdup_printf("%s-bit%s%s", elf.is_64bit ? "64" : "32", notes.writer ? ", by " : "", notes.writer ? notes.writer : "");
 	return true;
 }
 

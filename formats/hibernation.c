@@ -25,7 +25,8 @@
 #define MAX_RUNS limit32(hibernation_runs)
 #define MAX_PFN (G_GUINT64_CONSTANT(1) << 40)
 #define MAX_PAGES (G_GUINT64_CONSTANT(1) << 33)	/* 32 TiB: no Windows has more memory */
-#define CACHE_SLOTS 1024u	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
+#define SLOT_BITS 10u
+#define CACHE_SLOTS (1u << SLOT_BITS)	/* decompressed sets kept: 64 MiB; page tables and pool are read again and again */
 
 /* Offsets in PO_MEMORY_IMAGE by its LengthSelf. */
 struct layout {
@@ -470,7 +471,7 @@ static enum fault hibernation_read_page(struct image *image, uint64_t pfn, void 
 	if (!run || pfn - run->pfn >= run->pages)
 		return FAULT_NOT_IN_DUMP;
 	size_t in = (run->first + (size_t)(pfn - run->pfn)) * PAGE_SIZE;
-	struct slot *slot = &h->cache[run->set % CACHE_SLOTS];
+	struct slot *slot = &h->cache[image_slot(image, run->set, SLOT_BITS)];
 
 	g_mutex_lock(&h->lock);
 	bool cached = slot->set == run->set + 1;

@@ -20,7 +20,8 @@
 #include "limit.h"
 
 #define BLOCK 4096u
-#define SLOTS 16384u		/* pages kept unpacked, of those that are read a second time: 64 MiB; libraries' are in every process */
+#define SLOT_BITS 14u
+#define SLOTS (1u << SLOT_BITS)	/* pages kept unpacked, of those that are read a second time: 64 MiB; libraries' are in every process */
 #define MAX_SET FIXED_kdump_files		/* files of a split dump */
 #define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
@@ -296,49 +297,96 @@ static bool add_pages(struct image *image, uint64_t pfn, uint64_t pages)
 	return false;
 }
 
+static void count_missing(struct image *image, struct bytes map, uint64_t first, uint64_t end)
+{
+	const uint64_t n = count_between(map, first, end);
+
+	if (!n)
+		return;
+	while (!has_bit(map, first))
+		first = (map.p[first / 8] ? first : first | 7) + 1;
+	image_add_missing(image, first * PAGE_SIZE, n * PAGE_SIZE);
+}
+
+/* How many descriptors from the rank-th on lie where the file has nothing: in a hole, whose zeros are none, or past its end. */
+static uint64_t descriptors_absent(const struct part *part, uint64_t rank)
+{
+	const uint64_t at = part->table + rank * DESCRIPTOR_SIZE;
+	struct range filled;
+
+	return file_next_filled(part->file, at, &filled) ? (filled.start - at) / DESCRIPTOR_SIZE : UINT64_MAX;
+}
+
+/* Of the dump's pages below `end` those whose descriptors are in this file. False: more ranges than are taken. */
+static bool add_part_ranges(struct image *image, struct bytes map, const struct part *part, uint64_t end)
+{
+	uint64_t rank = 0;
+
+	for (uint64_t pfn = part->first; pfn < end; pfn = (pfn | 63) + 1) {
+		const unsigned bits = (unsigned)MIN(64 - (pfn & 63), end - pfn);
+		const uint64_t pages = bits_of(map, pfn, bits), own = bits_of(part->map, pfn, bits), n = (uint64_t)__builtin_popcountll(own);
+		if (!pages || descriptors_absent(part, rank) >= n) {
+			count_missing(image, map, pfn, pfn + bits);
+			rank += n;
+			continue;
+		}
+		for (uint64_t rest = pages | own; rest; rest &= rest - 1) {
+			const uint64_t bit = rest & -rest, at = pfn + (unsigned)__builtin_ctzll(rest);
+			const bool there = own & bit && !descriptor_at(part->file, part->table, rank++).bad;
+			if (!(pages & bit))
+				continue;
+			if (!there)
+				count_missing(image, map, at, at + 1);
+			else if (!add_pages(image, at, 1))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* The file with the first pages that are not below pfn. NULL: none has such. */
+static const struct part *next_part(const struct kdump *k, uint64_t pfn)
+{
+	const struct part *next = NULL;
+
+	for (unsigned i = 0; i < k->files; i++) {
+		const struct part *part = &k->parts[i];
+		if (part->first < part->end && part->first >= pfn && (!next || part->first < next->first))
+			next = part;
+	}
+	return next;
+}
+
 /* Of the pages that the dump has, those whose descriptors are in files that are there, as ranges. */
 static void add_ranges(struct image *image, const struct kdump *k, const struct kdump_header *h)
 {
-	struct bytes map = k->parts[0].map;
+	const struct bytes map = k->parts[0].map;
+	const uint64_t all = (uint64_t)map.n * 8;
+	uint64_t pfn = 0;
 
 	if (h->split)
 		image->missing_why = "not all files of the split dump lie beside this one";
-	for (uint64_t pfn = 0; pfn / 8 < map.n; pfn++) {
-		bool there = false;
-		if (!map.p[pfn / 8]) {
-			pfn |= 7;
-			continue;
-		}
-		if (!has_bit(map, pfn))
-			continue;
-		for (unsigned i = 0; i < k->files && !there; i++)
-			there = !descriptor_of(&k->parts[i], pfn).bad;
-		if (there) {
-			if (!add_pages(image, pfn, 1))
-				break;
-			continue;
-		}
-		image_add_missing(image, pfn * PAGE_SIZE, PAGE_SIZE);
+	for (const struct part *part; pfn < all && (part = next_part(k, pfn)); pfn = part->end) {
+		count_missing(image, map, pfn, MIN(part->first, all));
+		if (!add_part_ranges(image, map, part, MIN(part->end, all)))
+			return;
 	}
+	count_missing(image, map, pfn, all);
 }
 
 /* Pages at and above max_mapnr are none of the machine's. */
 static void note_pages_beyond(struct image *image, const struct kdump_header *h)
 {
 	struct bytes map = bitmap(image, h, true);
-	uint64_t pages = 0, last = 0;
+	const uint64_t pages = count_between(map, h->max_pfn, (uint64_t)map.n * 8);
 
-	for (uint64_t pfn = h->max_pfn; pfn / 8 < map.n; pfn++) {
-		if (!map.p[pfn / 8]) {
-			pfn |= 7;
-		} else if (map.p[pfn / 8] >> (pfn & 7) & 1) {
-			pages++;
-			last = pfn;
-		}
-	}
-	if (pages)
-		image_note(image, FAULT_NOT_IN_DUMP, h->max_pfn * PAGE_SIZE, "kdump header: max_mapnr is %" G_GUINT64_FORMAT ", and the page bitmap has %"
-			   G_GUINT64_FORMAT " pages above it, up to %" G_GUINT64_FORMAT ": they can't be read", h->max_pfn, pages, last);
+	if (!pages)
+		return;
+	while (!map.p[map.n - 1])
+		map.n--;
+	const uint64_t last = (uint64_t)map.n * 8 - 8 + (unsigned)g_bit_nth_msf(map.p[map.n - 1], -1);
+	image_note(image, FAULT_NOT_IN_DUMP, h->max_pfn * PAGE_SIZE, "kdump header: max_mapnr is %" G_GUINT64_FORMAT ", and the page bitmap has %" G_GUINT64_FORMAT
+		   " pages above it, up to %" G_GUINT64_FORMAT ": they can't be read", h->max_pfn, pages, last);
 }
 
 static bool kdump_open(struct image *image, GError **error)
@@ -377,7 +425,7 @@ static bool kdump_open(struct image *image, GError **error)
 	const struct bytes all = bitmap(image, &header, false);
 	image->facts.memory_total = count_between(all, 0, (uint64_t)all.n * 8) * PAGE_SIZE;
 	if (header.notes_size)
-		cpu_notes_read(image, file_slice(image->file, header.notes, header.notes_size));
+		cpu_notes_read(&(struct cpu_notes){ .image = image }, file_slice(image->file, header.notes, header.notes_size));
 	if (image->facts.cpus)
 		image->facts.processors = image->facts.cpus->len;
 	return true;
@@ -397,10 +445,8 @@ static void kdump_close(struct image *image)
 	g_free(k);
 }
 
-static bool take_cached(struct kdump *k, uint64_t pfn, void *page)
+static bool take_cached(struct kdump *k, const struct slot *slot, uint64_t pfn, void *page)
 {
-	const struct slot *slot = &k->cache[pfn % SLOTS];
-
 	g_mutex_lock(&k->lock);
 	bool cached = slot->page == pfn + 1;
 	if (cached)
@@ -409,10 +455,8 @@ static bool take_cached(struct kdump *k, uint64_t pfn, void *page)
 	return cached;
 }
 
-static void keep(struct kdump *k, uint64_t pfn, const void *page)
+static void keep(struct kdump *k, struct slot *slot, uint64_t pfn, const void *page)
 {
-	struct slot *slot = &k->cache[pfn % SLOTS];
-
 	g_mutex_lock(&k->lock);
 	slot->data = slot->data ? slot->data : g_malloc(PAGE_SIZE);
 	memcpy(slot->data, page, PAGE_SIZE);
@@ -497,11 +541,12 @@ static enum fault read_described(struct kdump *k, const struct file *file, const
 static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 {
 	struct kdump *k = image->format_data;
-	const bool again = __atomic_exchange_n(&k->read[pfn % SLOTS], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
+	const unsigned slot = image_slot(image, pfn, SLOT_BITS);
+	const bool again = __atomic_exchange_n(&k->read[slot], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
 
 	if (pfn >= k->max_pfn)
 		return FAULT_NOT_IN_DUMP;
-	if (again && take_cached(k, pfn, page))
+	if (again && take_cached(k, &k->cache[slot], pfn, page))
 		return FAULT_NONE;
 	for (unsigned i = 0; i < k->files; i++) {
 		const struct descriptor d = descriptor_of(&k->parts[i], pfn);
@@ -509,7 +554,7 @@ static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 			continue;
 		const enum fault fault = read_described(k, k->parts[i].file, &d, page);
 		if (!fault && again)
-			keep(k, pfn, page);
+			keep(k, &k->cache[slot], pfn, page);
 		return fault;
 	}
 	return FAULT_NOT_IN_DUMP;

@@ -13,6 +13,7 @@
 #define MAGIC 0x4c694d45u
 #define HEADER_SIZE 32
 #define MAX_RANGES limit32(lime_ranges)
+#define LOOK_COST 256u	/* bytes that are searched while one place that begins like a header is looked at */
 
 static bool lime_match(const struct file *file)
 {
@@ -36,19 +37,26 @@ static const char *what_is_wrong(const struct header *h)
 	       h->last < h->first ? "its last address is below its first" : NULL;
 }
 
+/* For headers. What broken ones make it look through again and again is bounded, too. */
+struct search { const struct file *file; uint64_t left; };
+
 /* The next header that could be one, behind `at`; the end of the file when there is none. Memory may hold such bytes
  * too: so this is asked only where a header is known to lie. */
-static uint64_t next_header(const struct file *file, uint64_t at)
+static uint64_t next_header(struct search *search, uint64_t at)
 {
-	while (at < file->size) {
-		const uint8_t *found = memmem(file->map + at, file->size - at, "EMiL", 4);
+	const struct file *file = search->file;
+	struct range part;
+
+	while (search->left && file_next_filled(file, at, &part)) {
+		const uint8_t *from = file->map + part.start, *found = memmem(from, MIN(part.length, search->left), "EMiL", 4);
+		const uint64_t done = found ? (uint64_t)(found - from) + 1 : part.length;
+		search->left -= MIN(done + (found ? LOOK_COST : 0), search->left);
+		at = part.start + done;
 		if (!found)
-			break;
-		at = (uint64_t)(found - file->map);
-		struct header h = read_header(file, at);
+			continue;
+		struct header h = read_header(file, at - 1);
 		if (!what_is_wrong(&h) && h.version <= 2 && !(h.first & PAGE_MASK) && (h.last & PAGE_MASK) == PAGE_MASK && !(h.first >> 52))
-			return at;
-		at++;
+			return at - 1;
 	}
 	return file->size;
 }
@@ -59,14 +67,14 @@ static uint64_t length_of(const struct header *h)
 }
 
 /* Does a range end where no header stands, not even one without its magic, though another header follows? Then an address of its own is wrong. */
-static bool ends_nowhere(const struct file *file, uint64_t at, uint64_t length)
+static bool ends_nowhere(struct search *search, uint64_t at, uint64_t length)
 {
 	const uint64_t end = at + HEADER_SIZE + length;
-	const struct header behind = read_header(file, end);
+	const struct header behind = read_header(search->file, end);
 
-	if (!behind.there || behind.magic == MAGIC || next_header(file, at + 4) == file->size)
+	if (!behind.there || behind.magic == MAGIC || next_header(search, at + 4) == search->file->size)
 		return false;
-	return length_of(&behind) != next_header(file, end + 4) - end - HEADER_SIZE;
+	return length_of(&behind) != next_header(search, end + 4) - end - HEADER_SIZE;
 }
 
 static bool fits(uint64_t start, uint64_t length, uint64_t before, uint64_t after)
@@ -89,6 +97,8 @@ static uint64_t start_of(const struct header *h, uint64_t length, uint64_t befor
 static bool lime_open(struct image *image, GError **error)
 {
 	const struct file *file = image->file;
+	const uint64_t filled = file_filled(file);
+	struct search search = { file, filled < UINT64_MAX / limit(lime_search) ? filled * limit(lime_search) : UINT64_MAX };
 	uint64_t at = 0, before = 0;
 	uint32_t versions = 0, n, resumed = 0;
 
@@ -99,11 +109,11 @@ static bool lime_open(struct image *image, GError **error)
 		uint64_t length = length_of(&h), room = at + HEADER_SIZE < file->size ? file->size - at - HEADER_SIZE : 0;
 		if (!what && length > room)
 			what = "its range is longer than what is left of the file";
-		if (!what && resumed < limit(resumed) && ends_nowhere(file, at, length))
+		if (!what && resumed < limit(resumed) && ends_nowhere(&search, at, length))
 			what = "behind its range stands no header";
 		if (what && h.there) {
 			/* What lies up to the next header is this one's, if one of its addresses can be right. */
-			uint64_t next = resumed++ < limit(resumed) ? next_header(file, at + 4) : file->size, length_there = next > at + HEADER_SIZE ? next - at - HEADER_SIZE : 0;
+			uint64_t next = resumed++ < limit(resumed) ? next_header(&search, at + 4) : file->size, length_there = next > at + HEADER_SIZE ? next - at - HEADER_SIZE : 0;
 			uint64_t start = length_there ? start_of(&h, length_there, before, next < file->size ? read_header(file, next).first : UINT64_MAX) : UINT64_MAX;
 			bool usable = start != UINT64_MAX && (h.magic == MAGIC ? next < file->size || h.last < h.first : length == length_there);
 			if (usable || next < file->size) {
@@ -151,6 +161,9 @@ static bool lime_open(struct image *image, GError **error)
 		image_note(image, FAULT_LIMIT, 0, "LiME: more than %u ranges: the rest is left out", MAX_RANGES);
 	if (resumed > limit(resumed))
 		image_note(image, FAULT_LIMIT, 0, "LiME: more than %" G_GUINT64_FORMAT " broken headers: behind the last no next one was looked for", limit(resumed));
+	if (!search.left)
+		image_note(image, FAULT_LIMIT, 0, "LiME: headers behind broken ones were looked for in %" G_GUINT64_FORMAT
+			   " times the bytes of the file: no more are (lime_search)", limit(lime_search));
 	if (!image->segments->len) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "LiME: %u headers, none has a range that is in the file", n);
 		return false;

@@ -24,7 +24,8 @@
 #define BLOCK_PAGES (BLOCK_SIZE / PAGE_SIZE)
 #define TABLE_MOST 0x10000u		/* bytes of a table: the greatest alignment; Hyper-V's have 4 KiB */
 #define PIECES_MOST (4 * BLOCK_PAGES)	/* in a block: one a page, but for those that are no whole page */
-#define CACHE_SLOTS 4096u		/* pages kept unpacked: 16 MiB */
+#define SLOT_BITS 12u
+#define CACHE_SLOTS (1u << SLOT_BITS)	/* pages kept unpacked: 16 MiB */
 
 enum { OBJECT_TABLES = 1, OBJECT_KEYS = 2 };		/* types of objects */
 enum { KEY_ARRAY = 7, KEY_IN_FILE_OBJECT = 1 };		/* type and flag of keys */
@@ -404,7 +405,7 @@ static enum fault unpack_page(struct bytes block, unsigned n, uint8_t page[PAGE_
 /* Many small reads go to few pages. */
 static enum fault cached_page(struct vmrs *v, struct bytes block, uint64_t saved, uint8_t *page)
 {
-	const unsigned i = saved % CACHE_SLOTS;
+	const unsigned i = image_slot(v->image, saved, SLOT_BITS);
 
 	g_mutex_lock(&v->lock);
 	const bool cached = v->cache[i].number == saved + 1;

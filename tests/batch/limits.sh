@@ -66,7 +66,9 @@ fi
 make_samples defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
 needs python3
 # "slow" is a dump and millions of streams that hold next to nothing, which pack to next to nothing.
-(cd "$work/dumps" && python3 -c 'import bz2, gzip, zipfile
+(cd "$work/dumps" && python3 -c 'import bz2, gzip, struct, zipfile
+with open("format-avml.raw", "rb") as f, open("lies.raw", "wb") as out:
+    out.write(f.read() + 3 * (struct.pack("<IIQQQ", 0x4c4d5641, 2, 1 << 40, (1 << 40) + 4095, 0) + struct.pack("<IQ", 2, 0)))
 with zipfile.ZipFile("zipped.raw", "w") as z:
     z.writestr("note", "text")
     z.write("format-lime.raw")
@@ -92,6 +94,7 @@ while read -r name sample words; do
 done <<-end
 	lime_ranges format-avml more than 1 ranges
 	avml_chunks format-avml more than 1 chunks
+	image_notes lies 2 of them on what could not be read (image_notes)
 	crashdump_bitmap format-bitmap-full crashdump_bitmap
 	crashdump_ranges format-bitmap-full more than 1 ranges
 	crashdump_ranges format-complete more than 1 ranges
@@ -102,6 +105,7 @@ done <<-end
 	vmrs_objects format-vmrs more than 1 tables
 	vmrs_ranges format-vmrs more than 1 ranges
 	elf_segments format-elf program headers, above 1
+	note_bytes format-elf note_bytes
 	kernel_search attacks-19041 kernel_search
 	kernel_search_all attacks-19041 kernel_search
 	kernel_search format-lime kernel_search

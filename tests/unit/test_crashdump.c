@@ -428,6 +428,13 @@ START_TEST(triage_dump)
 	ck_assert_uint_eq(image->triage->pid, 1236);
 	ck_assert(all_harmless(image));
 	image_close(image);
+	put_le(a = sample_triage64(), 0x2070, 1 << 30, 4);	/* unless more say that they are it than are looked at */
+	put_text(a, 0x2500, "KDBGKDBG");
+	ck_assert(limit_set("triage_tags=2", NULL));
+	image = opened(a);
+	ck_assert_uint_eq(image->triage->kdbg.length, 0);
+	ck_assert(noted(image, "triage_tags"));
+	image_close(image);
 	put_le(a = sample_triage64(), 0xf98, 1, 4);	/* what its own mark says, and a full dump that says it is small */
 	image = opened(a);
 	ck_assert_str_eq(image->facts.format, "windows-triage");

@@ -46,6 +46,168 @@ START_TEST(lime)
 	HAS_RANGES(image, 8, 1);
 	ck_assert(noted(image, "its range is left out"));
 	image_close(image);
+
+	ck_assert(limit_set("lime_search=1", NULL));	/* the first is looked for what follows in 8 KiB of 12, the second in the rest */
+	put_le(a = sample_lime(), 16, UINT64_MAX, 8);
+	image = opened(a);
+	has_128(image);
+	ck_assert(!image_limit_note(image));
+	image_close(image);
+	put_le(a = sample_lime(), 16, UINT64_MAX, 8);
+	put_le(a, 32 + 2 * PAGE_SIZE + 16, UINT64_MAX, 8);
+	image = opened(a);
+	ck_assert(image_limit_note(image) && strstr(image_limit_note(image), "lime_search"));
+	image_close(image);
+}
+END_TEST
+
+/* How many pages a search is told. */
+static unsigned pages_told(struct image *image)
+{
+	uint8_t scratch[PAGE_SIZE];
+	unsigned n = 0;
+
+	EACH_PAGE(image, scratch, page, pa)
+		ck_assert(++n < 1000);
+	return n;
+}
+
+/* Memory where addresses end. */
+START_TEST(last_page)
+{
+	const uint64_t second = 32 + 2 * PAGE_SIZE;
+	GByteArray *a = sample_lime();
+
+	put_le(a, second + 8, UINT64_MAX - PAGE_MASK, 8);
+	put_le(a, second + 16, UINT64_MAX, 8);
+	struct image *image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert_uint_eq(pages_told(image), 2);
+	ck_assert(noted(image, "above 52 bits"));
+	image_close(image);
+
+	put_le(a = sample_lime(), 8, (UINT64_C(1) << 52) - PAGE_SIZE, 8);
+	put_le(a, 16, (UINT64_C(1) << 52) + PAGE_MASK, 8);
+	image = opened(a);
+	HAS_RANGES(image, 8, 1, (UINT64_C(1) << 40) - 1, 1);
+	ck_assert_uint_eq(pages_told(image), 2);
+	ck_assert(noted(image, "above 52 bits"));
+	image_close(image);
+
+	image = opened(sample_minidump());	/* virtual memory ends nowhere else */
+	const unsigned told = pages_told(image);
+	const struct segment last = { UINT64_MAX - 2 * PAGE_SIZE + 1, 2 * PAGE_SIZE - 1, 0 }, part = { UINT64_MAX - PAGE_SIZE / 2, PAGE_SIZE / 2, 0 };
+	const guint n = image->virtual_segments->len;
+	g_array_append_val(image->virtual_segments, last);
+	ck_assert_uint_le(pages_told(image), told + 2);
+	g_array_set_size(image->virtual_segments, n);
+	g_array_append_val(image->virtual_segments, part);
+	ck_assert_uint_le(pages_told(image), told + 1);
+	image_close(image);
+}
+END_TEST
+
+static unsigned count_noted(const struct image *image, const char *word)
+{
+	unsigned n = 0;
+
+	for (guint i = 0; i < image->notes->len; i++)
+		n += !!strstr(((struct image_note *)g_ptr_array_index(image->notes, i))->message, word);
+	return n;
+}
+
+/* A reader that would say the same of a million headers. */
+START_TEST(many_notes)
+{
+	struct image *image = opened(sample_lime());
+
+	for (unsigned i = 0; i < 1500; i++)
+		image_remark(image, i, "remark %u", i);
+	ck_assert_uint_eq(image->notes->len, 1001);
+	ck_assert(noted(image, "500 others are left out, 0 of them"));
+	ck_assert(!image_note_harms(image->notes_beyond) && !image_limit_note(image));
+	image_note(image, FAULT_NO_FIELD, 0, "no field");
+	ck_assert(!image_note_harms(image->notes_beyond));
+	image_note(image, FAULT_NOT_IN_DUMP, 0, "not there");
+	ck_assert_uint_eq(image->notes->len, 1001);
+	ck_assert(noted(image, "502 others are left out, 1 of them"));
+	ck_assert(image_note_harms(image->notes_beyond));
+	image_note(image, FAULT_LIMIT, 0, "a limit");
+	ck_assert_str_eq(image_limit_note(image), "a limit");
+	image_close(image);
+}
+END_TEST
+
+/* The notes of an ELF core: any number of headers may lead to them, and they to any number of processors. */
+START_TEST(elf_notes)
+{
+	struct image *image;
+	GByteArray *a;
+
+	put_le(a = sample_elf(), 64 + 3 * 56, 4, 4);	/* a header of page 2 leads to the notes, too */
+	put_le(a, 64 + 3 * 56 + 8, 0x120, 8);
+	put_le(a, 64 + 3 * 56 + 32, 0x1cc, 8);
+	image = opened(a);
+	ck_assert_uint_eq(image->facts.cpus->len, 2);
+	ck_assert_uint_eq(image->notes->len, 0);
+	image_close(image);
+
+	put_le(a = sample_elf(), 64 + 56, 4, 4);	/* three headers, with more than the limit has room for from the second on */
+	put_le(a, 64 + 56 + 8, 0x120, 8);
+	put_le(a, 64 + 56 + 32, 0x1cc, 8);
+	put_le(a, 64 + 3 * 56, 4, 4);
+	put_le(a, 64 + 3 * 56 + 8, 0x120, 8);
+	put_le(a, 64 + 3 * 56 + 32, 0x1cc, 8);
+	g_autofree void *bytes = g_memdup2(a->data, a->len);
+	const guint size = a->len;
+	ck_assert(limit_set("dump_processors=1", NULL));
+	image = opened(a);
+	ck_assert_uint_eq(image->facts.cpus->len, 1);
+	ck_assert_uint_eq(count_noted(image, "dump_processors"), 1);
+	image_close(image);
+	ck_assert(limit_set("note_bytes=500", NULL));
+	image = opened(g_byte_array_append(g_byte_array_new(), bytes, size));
+	ck_assert_uint_eq(image->facts.cpus->len, 1);
+	ck_assert_uint_eq(count_noted(image, "note_bytes"), 1);
+	ck_assert(!noted(image, "dump_processors"));
+	image_close(image);
+}
+END_TEST
+
+/* A LiME file of holes, whose headers are looked for: what there is of it is read in a moment. */
+START_TEST(lime_holes)
+{
+	GByteArray *a = sample_lime();
+	g_autofree char *path = path_of("dump");
+
+	put_le(a, 16, (UINT64_C(1) << 50) - 1, 8);
+	g_byte_array_set_size(a, 32 + 2 * PAGE_SIZE);
+	write_as("dump", a);
+	ck_assert(!truncate(path, (off_t)1 << 43));
+	struct image *image = image_open(path, false, NULL);
+	ck_assert(image);
+	has_page(image, 1, 1);
+	ck_assert_uint_gt(image->bytes_missing, 0);
+	image_close(image);
+}
+END_TEST
+
+/* No step between numbers sends all of them to a few slots. */
+START_TEST(slots)
+{
+	struct image *image = opened(sample_lime());
+
+	for (unsigned shift = 0; shift < 40; shift++) {
+		bool used[1 << 10] = { false };
+		unsigned n = 0;
+		for (uint64_t i = 0; i < 1 << 10; i++) {
+			bool *slot = &used[image_slot(image, i << shift, 10)];
+			n += !*slot;
+			*slot = true;
+		}
+		ck_assert_msg(shift ? n > 64 : n == 1 << 10, "steps of 1 << %u: %u slots, seed 0x%" G_GINT64_MODIFIER "x", shift, n, image->slot_seed);
+	}
+	image_close(image);
 }
 END_TEST
 
@@ -180,6 +342,28 @@ START_TEST(avml)
 	has_page(image, 1, 1);
 	has_page(image, 17, 2);
 	image_close(image);
+
+	/* Pages 2 and 3 stored behind, and before, what has pages 1 and 2 in one chunk: the first in the file has page 2. */
+	for (unsigned before = 0; before < 2; before++) {
+		GByteArray *stored = sample_lime();
+		g_byte_array_set_size(stored, 32 + 2 * PAGE_SIZE);
+		put_le(stored, 8, 2 * PAGE_SIZE, 8);
+		put_le(stored, 16, 4 * PAGE_SIZE - 1, 8);
+		put_page(stored, 32, 0x22);
+		put_page(stored, 32 + PAGE_SIZE, 3);
+		b = sample_avml();
+		a = before ? stored : b;
+		put(a, a->len, before ? b->data : stored->data, before ? b->len : stored->len);
+		g_byte_array_unref(before ? b : stored);
+		image = opened(a);
+		HAS_RANGES(image, 1, 3, 8, 1);
+		ck_assert(noted(image, "4096 bytes of physical memory more than once"));
+		has_page(image, 1, 1);
+		has_page(image, 2, before ? 0x22 : 2);
+		has_page(image, 3, 3);
+		has_page(image, 8, 8);
+		image_close(image);
+	}
 }
 END_TEST
 
@@ -711,7 +895,8 @@ int main(int argc, char **argv)
 	const struct test_case cases[] = {
 		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "hibernation", hibernation },
 		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "minidump names", minidump_names }, { "not mine", not_mine }, { "threads", threads },
-		{ "truncated", truncated }, { "holes", holes },
+		{ "truncated", truncated }, { "holes", holes }, { "last page", last_page }, { "many notes", many_notes }, { "ELF notes", elf_notes },
+		{ "LiME holes", lime_holes }, { "slots", slots },
 	};
 
 	for (const struct sample *s = samples; argc == 2 && s->name; s++) {

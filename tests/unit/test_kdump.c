@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kdump files: sound ones however their pages are packed, split ones, and those that lie. */
+#include <fcntl.h>
 #include <lzo/lzo1x.h>
 #include <snappy-c.h>
+#include <time.h>
 #include "format_checks.h"
 #include "limit.h"
 
@@ -209,6 +211,67 @@ START_TEST(kdump_runs)
 }
 END_TEST
 
+/* Bits without end whose descriptors are in no file, and descriptors that are in a hole. */
+START_TEST(kdump_absent)
+{
+	const uint64_t blocks = 4096, bits = blocks * PAGE_SIZE * 8, table = (2 + 2 * blocks) * PAGE_SIZE, data = table + (8 << 20);
+	g_autofree char *path = path_of("dump");
+	GByteArray *a = sample_kdump();
+
+	put_le(a, 0x1b4, 2 * blocks, 4);
+	put_le(a, 0x1b8, bits, 4);
+	put_le(a, 0x1000 + 0x60, bits, 8);
+	put_le(a, 0x1000 + 0x38, 0, 8);
+	g_byte_array_set_size(a, (guint)table);
+	memset(a->data + 2 * PAGE_SIZE, 0xff, 2 * blocks * PAGE_SIZE);
+	a->data[(2 + blocks) * PAGE_SIZE] = 0xfe;	/* without page 0 */
+	const uint64_t there[] = { 0, 1, 100000, 300000 };	/* descriptors; the table goes on until the file ends */
+	for (size_t i = 0; i < G_N_ELEMENTS(there); i++) {
+		put_le(a, table + 24 * there[i], data, 8);
+		put_le(a, table + 24 * there[i] + 8, PAGE_SIZE, 4);
+	}
+	put_page(a, data, UINT64_MAX);		/* no descriptors */
+	g_autofree uint8_t *bytes = g_memdup2(a->data, a->len);
+	const guint size = a->len;
+	for (unsigned sparse = 0; sparse < 2; sparse++) {
+		struct image *image;
+		const clock_t before = clock();
+		if (sparse) {
+			int fd = g_open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+			ck_assert(fd >= 0 && !ftruncate(fd, size));
+			ck_assert(pwrite(fd, bytes, table, 0) == (ssize_t)table);
+			for (size_t i = 0; i < G_N_ELEMENTS(there); i++)
+				ck_assert(pwrite(fd, bytes + table + 24 * there[i], 24, (off_t)(table + 24 * there[i])) == 24);
+			ck_assert(pwrite(fd, bytes + data, PAGE_SIZE, (off_t)data) == PAGE_SIZE);
+			close(fd);
+			image = image_open(path, false, NULL);
+			ck_assert(image && image->file->parts);
+		} else {
+			image = opened(a);
+		}
+		HAS_RANGES(image, 1, 2, 100001, 1, 300001, 1);
+		has_page(image, 300001, UINT64_MAX);
+		ck_assert_uint_eq(image->first_missing, 3 * PAGE_SIZE);
+		ck_assert_uint_eq(image->bytes_missing, (bits - 5) * PAGE_SIZE);
+		ck_assert_uint_lt(clock() - before, 2 * CLOCKS_PER_SEC);
+		image_close(image);
+	}
+
+	a = g_byte_array_append(g_byte_array_new(), bytes, size);	/* the first two pages alone are of the machine; the maps have half as many bits */
+	put_le(a, 0x1b4, blocks, 4);
+	put_le(a, 0x1b8, 2, 4);
+	put_le(a, 0x1000 + 0x60, 2, 8);
+	put_le(a, (2 + blocks) * PAGE_SIZE - 1, 0x40, 1);
+	put_le(a, (2 + blocks) * PAGE_SIZE, data, 8);
+	put_le(a, (2 + blocks) * PAGE_SIZE + 8, PAGE_SIZE, 8);
+	struct image *image = opened(a);
+	g_autofree char *words = g_strdup_printf("has %" G_GUINT64_FORMAT " pages above it, up to %" G_GUINT64_FORMAT, bits / 2 - 9, bits / 2 - 2);
+	ck_assert(noted(image, words));
+	has_page(image, 0, UINT64_MAX);
+	image_close(image);
+}
+END_TEST
+
 /* A file of holes whose bitmap would be of petabytes: what is counted within it takes memory, too. */
 START_TEST(kdump_sparse)
 {
@@ -235,6 +298,7 @@ int main(void)
 {
 	const struct test_case cases[] = {
 		{ "kdump", kdump }, { "kdump notes", kdump_notes }, { "kdump runs", kdump_runs }, { "kdump sparse", kdump_sparse },
+		{ "kdump absent", kdump_absent },
 	};
 
 	return run_cases("kdump", cases, G_N_ELEMENTS(cases));
