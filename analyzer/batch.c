@@ -45,6 +45,7 @@ struct batch *batch_create(void)
 	struct batch *batch = g_new0(struct batch, 1);
 
 	batch->items = g_ptr_array_new_with_free_func(item_free);
+	batch->paths = g_hash_table_new(g_str_hash, g_str_equal);
 	batch->analyze_options = g_ptr_array_new_with_free_func(g_free);
 	batch->started = g_get_monotonic_time();
 	return batch;
@@ -52,6 +53,7 @@ struct batch *batch_create(void)
 
 void batch_destroy(struct batch *batch)
 {
+	g_hash_table_destroy(batch->paths);
 	g_ptr_array_unref(batch->items);
 	g_ptr_array_unref(batch->analyze_options);
 	g_free(batch->case_path);
