@@ -95,11 +95,10 @@ GString *ask_case(const struct ask_case *question, enum ask_end *end, GError **e
 		g_string_truncate(said, (gsize)(told - said->str));
 	} else {
 		*end = ASK_ENDED;
+		bool late = WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU;
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the process that read its case ended: %s%s%s%s",
 			    WIFSIGNALED(status) ? g_strsignal(WTERMSIG(status)) : "without a word",
-			    WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? " (" : "",
-			    WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? question->limits : "",
-			    WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? ")" : "");
+			    late ? " (" : "", late ? question->limits : "", late ? ")" : "");
 	}
 	return said;
 }

@@ -58,6 +58,7 @@ static bool look(void *data, FILE *to, GError **error)
 		store = store_open_readonly(batch->case_path, error);
 		if (!store)
 			return false;
+		store_unbounded(store);
 	}
 	for (guint i = l->first; i < l->first + l->n; i++) {
 		const struct batch_item *item = g_ptr_array_index(batch->items, i);

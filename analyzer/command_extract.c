@@ -534,6 +534,8 @@ static bool write_target(struct extraction *x, const struct target *t, GError **
 static bool look_into_case(struct extraction *x, GPtrArray *targets, GError **error)
 {
 	x->store = store_open_readonly(x->case_path, error);
+	if (x->store && x->confined)
+		store_unbounded(x->store);	/* whoever was asked came to an end; hashing the dump takes time, too */
 	if (!x->store || !choose_dump(x, x->case_path, error))
 		return false;
 	bool ok = x->options->all_suspicious ? select_suspicious(x, targets, error) : select_named(x, targets, error);

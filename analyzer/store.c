@@ -226,6 +226,11 @@ static void watch(struct store *store)
 		sqlite3_progress_handler(store->db, 0, NULL, NULL);
 }
 
+void store_unbounded(struct store *store)
+{
+	store->read_end = store->step_end = G_MAXINT64;
+}
+
 static struct store *open_to_read(const char *path, GError **error)
 {
 	struct store *store = open_db(path, SQLITE_OPEN_READONLY, error);

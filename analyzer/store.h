@@ -15,6 +15,8 @@ struct store;
 struct store *store_open(const char *path, bool *created, GError **error);
 /* Its queries have store_read_seconds(path) together. */
 struct store *store_open_readonly(const char *path, GError **error);
+/* From now on they have no bound of time: another process has tried them, or ends when it is over. */
+void store_unbounded(struct store *store);
 void store_close(struct store *store);
 DEFINE_AUTO(store, store_close)
 /* How long reading a case may take, seconds of processor time, as `limits` says. */

@@ -96,6 +96,9 @@ bool cursor_next(struct cursor *cursor, GError **error)
 	else if ((rc & 0xff) == SQLITE_NOMEM)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "takes more than the %" G_GUINT64_FORMAT " bytes of memory that there are for it"
 			    " (query_memory)", limit(query_memory));
+	else if (store->read_end && (rc == SQLITE_IOERR_WRITE || rc == SQLITE_FULL))	/* all that a reader writes is what it sorts */
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "what is sorted for it can't be written: more than may be (read_bytes,"
+			    " read_bytes_ratio), or there is no room for it");
 	else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		store_fail(store, "query", error);
 	store->step_end = store->read_end;

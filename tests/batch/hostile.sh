@@ -106,4 +106,6 @@ assert len(dump['evidence']['rows']) + dump['evidence']['more'] >= 10000 + 50000
 assert dump['processes']['more'] == 0 and 0 < dump['modules']['more'] < 5000 and not any('cut' in d for b in blocks.values() for d in b.values() if isinstance(d, dict))
 end
 ok "which is whole, but for texts without measure" true
+cut() { (ulimit -f 2000; status 3 "$memsieve" report large.db -o cut.html) && grep -q "modules: .*can't be written" err && [ -s cut.html ]; }
+ok "a table that takes too much is told, and the report made" cut
 echo "$checks checks"
