@@ -45,6 +45,7 @@ struct batch *batch_create(void)
 	struct batch *batch = g_new0(struct batch, 1);
 
 	batch->items = g_ptr_array_new_with_free_func(item_free);
+	batch->paths = g_hash_table_new(g_str_hash, g_str_equal);
 	batch->analyze_options = g_ptr_array_new_with_free_func(g_free);
 	batch->started = g_get_monotonic_time();
 	return batch;
@@ -52,6 +53,7 @@ struct batch *batch_create(void)
 
 void batch_destroy(struct batch *batch)
 {
+	g_hash_table_destroy(batch->paths);
 	g_ptr_array_unref(batch->items);
 	g_ptr_array_unref(batch->analyze_options);
 	g_free(batch->case_path);
@@ -105,12 +107,23 @@ static void fail_item(struct batch_item *item, const char *message)
 
 /* ---- what is done already */
 
+/* What SQLite would take for a part of that case. */
+static void remove_beside(const struct batch *batch, const struct batch_item *item, const char *suffix)
+{
+	static const char *const beside[] = { "-journal", "-wal", "-shm" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(beside); i++) {
+		g_autofree char *ending = g_strconcat(suffix, beside[i], NULL), *path = batch_file(batch, item, ending);
+		g_unlink(path);
+	}
+}
+
 static void remove_part(const struct batch *batch, const struct batch_item *item)
 {
-	g_autofree char *part = batch_file(batch, item, ".part"), *journal = batch_file(batch, item, ".part-journal");
+	g_autofree char *part = batch_file(batch, item, ".part");
 
 	g_unlink(part);
-	g_unlink(journal);
+	remove_beside(batch, item, ".part");
 }
 
 /* What a worker has finished is the dump's own case. One that was killed after it had committed left a journal, of which nothing counts. */
@@ -118,6 +131,8 @@ static bool take_part(const struct batch *batch, const struct batch_item *item)
 {
 	g_autofree char *part = batch_file(batch, item, ".part"), *own = batch_file(batch, item, ".db");
 
+	/* Whoever took over a worker may have left some where the case is to lie: nobody else makes them. */
+	remove_beside(batch, item, ".db");
 	if (g_rename(part, own))
 		return false;
 	remove_part(batch, item);

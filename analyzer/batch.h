@@ -8,7 +8,6 @@
  */
 #ifndef MEMSIEVE_BATCH_H
 #define MEMSIEVE_BATCH_H
-#include <stdio.h>
 #include <sys/types.h>
 #include "merge.h"
 #include "pipeline.h"
@@ -38,6 +37,7 @@ struct batch_item {
 
 struct batch {
 	GPtrArray *items;		/* struct batch_item *, in the order they are merged */
+	GHashTable *paths;		/* theirs */
 	bool left_out;			/* a dump that was found can't be in it */
 	char *case_path;		/* NULL: none is made */
 	char *folder;			/* of the cases, one a dump */
@@ -66,14 +66,6 @@ enum outcome batch_outcome(const struct batch *batch);
 /* A file of the batch's folder: NAME and a suffix. The caller frees. */
 char *batch_file(const struct batch *batch, const struct batch_item *item, const char *suffix);
 
-/* ---- batch_ask.c: what is in files that may be hostile is asked of processes of their own */
-
-/* In the child, which is to confine itself before it reads: what it answers it writes to `to`. */
-typedef void (*batch_answer)(void *question, FILE *to);
-/* What it answered until it ended, of which a part may be missing then, or had said `most` bytes; *status is waitpid()'s.
- * The caller frees. NULL and *error: there is no process. */
-GString *batch_ask(batch_answer answer, void *question, gsize most, int *status, GError **error);
-
 /* ---- batch_case.c: cases are read and written by processes of their own, confined */
 
 /* Find each item's finished run: `found`, and `state` where there is one. Where an item is BATCH_RUNNING, what its worker writes isn't looked at. */
@@ -88,8 +80,10 @@ bool batch_case_finish(const struct batch *batch, GError **error);
 
 /* ---- batch_find.c */
 
+/* Add one dump, unless it is there. */
+void batch_add(struct batch *batch, const char *path);
 /* Add the dumps that an argument names: a file, whatever it is; a folder, searched for files whose content is a dump's (and
- * raw images by their extension); @LIST, a file of paths. */
+ * raw images by their extension); @LIST, a file of paths of such, but of no lists. */
 bool batch_find(struct batch *batch, const char *argument, GError **error);
 
 /* ---- batch_progress.c: a table on a terminal, or one JSON object a line */

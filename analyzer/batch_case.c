@@ -3,48 +3,13 @@
  * What a batch does with cases. A case was written by a worker who had read a dump that may be hostile, so whoever reads
  * it may be its prey: each time it is a process of its own, confined, that answers in bytes which can say nothing else.
  */
+#include "ask.h"
 #include "batch.h"
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include "limit.h"
-#include "sandbox.h"
 
-#define MAX_WORDS 4096		/* of an error */
-#define MAX_ANSWER (1 << 26)	/* all of it: a byte a dump, and an error */
-#define SAYS_DONE '.'		/* the last byte */
-#define SAYS_WHY '!'		/* and the error's code and message behind it */
-
-/* In the child. What it answers it writes to `to`. */
-typedef bool (*case_work)(const struct batch *batch, void *data, FILE *to, GError **error);
-
-struct question {
-	const struct batch *batch;
-	struct sandbox_files files;
-	uint64_t seconds;	/* of processor time, at most */
-	case_work work;
-	void *data;
-};
-
-static void answer(void *question, FILE *to)
-{
-	const struct question *q = question;
-	g_autoptr(GError) error = NULL;
-	struct rlimit now;
-
-	/* Ctrl-C is for the batch, which waits for what was begun. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	if (!getrlimit(RLIMIT_CPU, &now) && now.rlim_cur > q->seconds)
-		(void)setrlimit(RLIMIT_CPU, &(struct rlimit){ q->seconds, now.rlim_max });
-	(void)sandbox_confine(&q->files, false);
-	if (q->work(q->batch, q->data, to, &error))
-		fputc(SAYS_DONE, to);
-	else
-		fprintf(to, "%c%d %s", SAYS_WHY, error ? error->code : MEMSIEVE_ERROR_STORE, error ? error->message : "?");
-}
+#define TIME_LIMITS "merge_seconds, merge_seconds_gib"
 
 /* A case can be made that takes for ever: each row that is no dump's is looked for among those that are there. */
 static uint64_t seconds_for(const char *path)
@@ -53,35 +18,6 @@ static uint64_t seconds_for(const char *path)
 	const uint64_t size = path && !stat(path, &st) && st.st_size > 0 ? (uint64_t)st.st_size : 0;
 
 	return limit_for(merge_seconds, size);
-}
-
-enum end { DONE, TOLD, ENDED };
-
-/* What was answered before the end, and which it was: it is done, *error says why it can't be, or the process just ended, and *error says so. */
-static GString *ask(struct question *q, enum end *end, GError **error)
-{
-	int status;
-	GString *said = batch_ask(answer, q, MAX_ANSWER, &status, error);
-
-	*end = TOLD;
-	if (!said)
-		return g_string_new(NULL);
-	char *told = memchr(said->str, SAYS_WHY, said->len), *words = NULL;
-	if (said->len && said->str[said->len - 1] == SAYS_DONE) {
-		*end = DONE;
-		g_string_truncate(said, said->len - 1);
-	} else if (told) {
-		gint64 code = g_ascii_strtoll(told + 1, &words, 10);
-		g_autofree char *valid = g_utf8_make_valid(words, (gssize)MIN(strlen(words), MAX_WORDS));
-		g_set_error(error, MEMSIEVE_ERROR, CLAMP(code, 0, MEMSIEVE_ERROR_TIMEOUT), "%s", g_strstrip(valid));
-		g_string_truncate(said, (gsize)(told - said->str));
-	} else {
-		*end = ENDED;
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the process that read its case ended: %s%s",
-			    WIFSIGNALED(status) ? g_strsignal(WTERMSIG(status)) : "without a word",
-			    WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? " (merge_seconds, merge_seconds_gib)" : "");
-	}
-	return said;
 }
 
 /* ---- what is done already */
@@ -108,11 +44,12 @@ static int find_run_in(const char *path, const struct batch_item *item, int comp
 	return found;
 }
 
-struct look { guint first, n; bool own_only; };
+struct look { const struct batch *batch; guint first, n; bool own_only; };
 
-static bool look(const struct batch *batch, void *data, FILE *to, GError **error)
+static bool look(void *data, FILE *to, GError **error)
 {
 	const struct look *l = data;
+	const struct batch *batch = l->batch;
 	struct store *store = NULL;
 	struct stat st;
 
@@ -121,6 +58,7 @@ static bool look(const struct batch *batch, void *data, FILE *to, GError **error
 		store = store_open_readonly(batch->case_path, error);
 		if (!store)
 			return false;
+		store_unbounded(store);
 	}
 	for (guint i = l->first; i < l->first + l->n; i++) {
 		const struct batch_item *item = g_ptr_array_index(batch->items, i);
@@ -146,8 +84,9 @@ static void add_case(GPtrArray *paths, char *path)
 }
 
 /* Those that are there. */
-static GPtrArray *cases_of(const struct batch *batch, const struct look *l)
+static GPtrArray *cases_of(const struct look *l)
 {
+	const struct batch *batch = l->batch;
 	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
 
 	if (!l->own_only && batch->case_path)
@@ -176,61 +115,62 @@ static bool look_at(struct batch *batch, struct look l, GError **error)
 	for (guint i = 0; i < l.n; i++)
 		((struct batch_item *)g_ptr_array_index(batch->items, l.first + i))->found = FOUND_NOWHERE;
 	for (; l.n; l.first++, l.n--) {		/* once, but for cases that end who reads them */
-		g_autoptr(GPtrArray) paths = cases_of(batch, &l);
+		g_autoptr(GPtrArray) paths = cases_of(&l);
 		g_autoptr(GError) why = NULL;
-		struct question q = { batch, { .cases = (char **)paths->pdata }, seconds_for(batch->case_path), look, &l };
-		enum end end;
+		struct ask_case q = { { .cases = (char **)paths->pdata }, seconds_for(batch->case_path), TIME_LIMITS, look, &l };
+		enum ask_end end;
 
 		if (!q.files.cases[0])
 			return true;
-		GString *said = ask(&q, &end, &why);
+		GString *said = ask_case(&q, &end, &why);
 		for (gsize k = 0; k < said->len && l.n; k++, l.first++, l.n--)
 			take_answer(g_ptr_array_index(batch->items, l.first), said->str[k]);
 		g_string_free(said, TRUE);
-		if (end == TOLD)
+		if (end == ASK_TOLD)
 			g_propagate_error(error, g_steal_pointer(&why));
-		if (end != ENDED || !l.n)
-			return end != TOLD;
+		if (end != ASK_ENDED || !l.n)
+			return end != ASK_TOLD;
 	}
 	return true;
 }
 
 bool batch_case_look(struct batch *batch, GError **error)
 {
-	return look_at(batch, (struct look){ 0, batch->items->len, false }, error);
+	return look_at(batch, (struct look){ batch, 0, batch->items->len, false }, error);
 }
 
 bool batch_case_look_again(struct batch *batch, struct batch_item *item)
 {
 	guint index;
 
-	return g_ptr_array_find(batch->items, item, &index) && look_at(batch, (struct look){ index, 1, true }, NULL) && item->found == FOUND_IN_OWN;
+	return g_ptr_array_find(batch->items, item, &index) && look_at(batch, (struct look){ batch, index, 1, true }, NULL) && item->found == FOUND_IN_OWN;
 }
 
 /* ---- the case of all */
 
 /* What is written into it. */
-static struct question writing(const struct batch *batch, case_work work, void *data, char *const *cases, const char *folder)
+static struct ask_case writing(const struct batch *batch, bool (*work)(void *data, FILE *to, GError **error), void *data, char *const *cases,
+			       const char *folder)
 {
-	return (struct question){ batch, { .cases = cases, .write = folder, .owned = batch->case_path }, seconds_for(cases ? cases[0] : batch->case_path),
-				  work, data };
+	return (struct ask_case){ { .cases = cases, .write = folder, .owned = batch->case_path }, seconds_for(cases ? cases[0] : batch->case_path),
+				  TIME_LIMITS, work, data };
 }
 
-struct merging { char *own; const struct batch_item *item; };
+struct merging { const struct batch *batch; char *own; const struct batch_item *item; };
 
-static bool merge(const struct batch *batch, void *data, FILE *to, GError **error)
+static bool merge(void *data, FILE *to, GError **error)
 {
-	const struct merging *merging = data;
-	g_autofree char *path = g_utf8_make_valid(merging->item->path, -1);	/* as cases have it */
-	const struct merge_dump only = { path, merging->item->size };
-	struct store *out = merge_open(batch->case_path, error);
+	const struct merging *m = data;
+	g_autofree char *path = g_utf8_make_valid(m->item->path, -1);	/* as cases have it */
+	const struct merge_dump only = { path, m->item->size };
+	struct store *out = merge_open(m->batch->case_path, error);
 	struct merge_result result = { 0, 0 };
 
 	if (!out)
 		return false;
 	fputc('o', to);		/* from now on it is the dump's own case that can't be merged */
 	fflush(to);
-	bool ok = merge_add_one(out, merging->own, &only, batch->replace, &result, error);
+	bool ok = merge_add_one(out, m->own, &only, m->batch->replace, &result, error);
 	store_close(out);
 	if (ok)
 		fputc(result.dumps ? 'm' : 'd', to);
@@ -241,11 +181,11 @@ enum batch_merge batch_case_merge(const struct batch *batch, const struct batch_
 {
 	g_autofree char *own = batch_file(batch, item, ".db"), *folder = g_path_get_dirname(batch->case_path);
 	char *const cases[] = { own, NULL };
-	struct merging merging = { own, item };
-	struct question q = writing(batch, merge, &merging, cases, folder);
-	enum end end;
-	GString *said = ask(&q, &end, error);
-	enum batch_merge merged = end == DONE ? !strcmp(said->str, "om") ? MERGE_MERGED : MERGE_DUPLICATE : said->len ? MERGE_REFUSED : MERGE_IMPOSSIBLE;
+	struct merging m = { batch, own, item };
+	struct ask_case q = writing(batch, merge, &m, cases, folder);
+	enum ask_end end;
+	GString *said = ask_case(&q, &end, error);
+	enum batch_merge merged = end == ASK_DONE ? !strcmp(said->str, "om") ? MERGE_MERGED : MERGE_DUPLICATE : said->len ? MERGE_REFUSED : MERGE_IMPOSSIBLE;
 
 	g_string_free(said, TRUE);
 	return merged;
@@ -267,12 +207,13 @@ static bool keep_failures(const struct batch *batch, struct store *out, GError *
 	return true;
 }
 
-static bool finish(const struct batch *batch, void *data, FILE *to, GError **error)
+static bool finish(void *data, FILE *to, GError **error)
 {
+	const struct batch *batch = data;
 	struct store *out = merge_open(batch->case_path, error);
 	bool ok = out && store_begin(out, error) && keep_failures(batch, out, error) && store_commit(out, error) && merge_check(out, error);
 
-	(void)data, (void)to;
+	(void)to;
 	store_close(out);
 	return ok;
 }
@@ -280,9 +221,9 @@ static bool finish(const struct batch *batch, void *data, FILE *to, GError **err
 bool batch_case_finish(const struct batch *batch, GError **error)
 {
 	g_autofree char *folder = g_path_get_dirname(batch->case_path);
-	struct question q = writing(batch, finish, NULL, NULL, folder);
-	enum end end;
+	struct ask_case q = writing(batch, finish, (void *)batch, NULL, folder);
+	enum ask_end end;
 
-	g_string_free(ask(&q, &end, error), TRUE);
-	return end == DONE;
+	g_string_free(ask_case(&q, &end, error), TRUE);
+	return end == ASK_DONE;
 }

@@ -2,11 +2,11 @@
 /* Which dumps a batch is of. */
 #include <string.h>
 #include <sys/stat.h>
+#include "ask.h"
 #include "batch.h"
 #include "format.h"
 #include "limit.h"
 #include "packed.h"
-#include "sandbox.h"
 
 /* Raw images have no signature: in a folder they are known by their names alone. */
 static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", ".memdump", ".img", ".bin", ".dd" };
@@ -126,17 +126,14 @@ static void answer_all(void *question, FILE *to)
 	}
 }
 
-static void add(struct batch *batch, const char *path)
+void batch_add(struct batch *batch, const char *path)
 {
 	struct stat st = { .st_size = 0 };
 	g_autofree char *absolute = g_canonicalize_filename(path, NULL), *base = g_path_get_basename(path);
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, absolute, -1);
 
-	for (guint i = 0; i < batch->items->len; i++) {
-		const struct batch_item *other = g_ptr_array_index(batch->items, i);
-		if (!strcmp(other->path, absolute))
-			return;
-	}
+	if (g_hash_table_contains(batch->paths, absolute))
+		return;
 	struct batch_item *item = g_new0(struct batch_item, 1);
 	(void)stat(path, &st);
 	item->path = g_steal_pointer(&absolute);
@@ -148,6 +145,7 @@ static void add(struct batch *batch, const char *path)
 			*p = '_';
 	item->name = g_strdup_printf("%.80s-%.10s", base[0] == '.' ? base + 1 : base, sum);
 	g_ptr_array_add(batch->items, item);
+	g_hash_table_add(batch->paths, item->path);
 }
 
 static int compare_strings(const void *a, const void *b)
@@ -167,7 +165,7 @@ static void take(struct batch *batch, const char *name, enum answer answer)
 	if (answer == YES && strchr(name, '\n'))
 		leave_out(batch, name, "a path with a line break can't be in a batch's list");
 	else if (answer == YES)
-		add(batch, name);
+		batch_add(batch, name);
 	else if (answer == CUT)
 		leave_out(batch, name, "an archive of more files than are looked at (archive_members), the first ones no dumps");
 	else if (answer == LATE)
@@ -199,7 +197,7 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 	for (guint i = 0; i < names->len; i++) {	/* once, but for files that end the child */
 		struct question question = { names, i };
 		int status;
-		GString *said = batch_ask(answer_all, &question, names->len - i, &status, error);
+		GString *said = ask(answer_all, &question, names->len - i, &status, error);
 		if (!said)
 			return false;
 		for (gsize k = 0; k < said->len; k++)
@@ -211,6 +209,29 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 	return true;
 }
 
+static bool find(struct batch *batch, const char *path, GError **error)
+{
+	if (g_file_test(path, G_FILE_TEST_IS_DIR))
+		return search(batch, path, error);
+	/* A file that is missing fails as a dump: the others go on. */
+	batch_add(batch, path);
+	return true;
+}
+
+static bool is_list(const char *argument)
+{
+	return argument[0] == '@' && !g_file_test(argument, G_FILE_TEST_EXISTS);
+}
+
+static bool find_listed(struct batch *batch, const char *line, GError **error)
+{
+	if (!is_list(line))
+		return find(batch, line, error);
+	/* They might name each other. */
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: a list in a list", line);
+	return false;
+}
+
 static bool from_list(struct batch *batch, const char *list, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -220,7 +241,7 @@ static bool from_list(struct batch *batch, const char *list, GError **error)
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 	for (char **line = lines; *line; line++) {
 		g_strchomp(*line);
-		if (**line && !batch_find(batch, *line, error)) {
+		if (**line && !find_listed(batch, *line, error)) {
 			g_prefix_error(error, "%s: ", list);
 			return false;
 		}
@@ -230,11 +251,5 @@ static bool from_list(struct batch *batch, const char *list, GError **error)
 
 bool batch_find(struct batch *batch, const char *argument, GError **error)
 {
-	if (argument[0] == '@' && !g_file_test(argument, G_FILE_TEST_EXISTS))
-		return from_list(batch, argument + 1, error);
-	if (g_file_test(argument, G_FILE_TEST_IS_DIR))
-		return search(batch, argument, error);
-	/* A file that is missing fails as a dump: the others go on. */
-	add(batch, argument);
-	return true;
+	return is_list(argument) ? from_list(batch, argument + 1, error) : find(batch, argument, error);
 }

@@ -7,7 +7,9 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include "ask.h"
 #include "batch.h"
+#include "limit.h"
 
 /* Slurm's default MaxArraySize is 1001: beyond it a task takes several dumps. */
 #define MAX_TASKS 1000
@@ -44,25 +46,61 @@ bool batch_write_list(const struct batch *batch, GError **error)
 	       (!absolute || g_file_set_contents(note, absolute, -1, error));
 }
 
-static bool from_case(struct batch *batch, GError **error)
+/* In a process of its own: each path, and a zero. */
+static bool tell_paths(void *data, FILE *to, GError **error)
 {
-	struct store *store = store_open_readonly(batch->case_path, error);
-	struct cursor *cursor = store ? cursor_open(store, "SELECT path FROM dumps ORDER BY dump_id", error) : NULL;
+	const char *path = data;
+	AUTO(store) store = store_open_readonly(path, error);
+	AUTO(cursor) cursor = store ? cursor_open(store, "SELECT path FROM dumps WHERE path IS NOT NULL ORDER BY dump_id", error) : NULL;
+	g_autoptr(GString) paths = g_string_new(NULL);
 	g_autoptr(GError) failed = NULL;
 
-	while (cursor && cursor_next(cursor, &failed))
-		(void)batch_find(batch, cursor_text(cursor, 0), NULL);
-	bool ok = cursor && !failed;
-	cursor_close(cursor);
-	store_close(store);
+	for (uint64_t n = 0; cursor && cursor_next(cursor, &failed); n++) {
+		if (n == limit(case_dumps)) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "%s: holds more than %" G_GUINT64_FORMAT " dumps (case_dumps)", path, n);
+			return false;
+		}
+		g_string_append_printf(paths, "%s%c", cursor_text(cursor, 0), 0);
+	}
 	if (failed)
 		g_propagate_error(error, g_steal_pointer(&failed));
-	return ok;
+	else if (cursor)
+		return fwrite(paths->str, 1, paths->len, to) == paths->len;
+	return false;
+}
+
+/* Who wrote the case may not have been us: what it names is dumps, neither folders nor lists. */
+static bool from_case(struct batch *batch, GError **error)
+{
+	char *const cases[] = { batch->case_path, NULL };
+	struct ask_case q = { { .cases = cases }, store_read_seconds(batch->case_path) + ASK_GRACE, STORE_READ_LIMITS, tell_paths, batch->case_path };
+	enum ask_end end;
+	GString *said = ask_case(&q, &end, error);
+
+	for (gsize i = 0; end == ASK_DONE && i < said->len; i += strlen(said->str + i) + 1)
+		if (said->str[i])
+			batch_add(batch, said->str + i);
+	g_string_free(said, TRUE);
+	return end == ASK_DONE;
+}
+
+/* One path a line, as batch_write_list() wrote it. */
+static bool from_list(struct batch *batch, const char *path, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, error))
+		return false;
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++)
+		if (**line)
+			batch_add(batch, *line);
+	return true;
 }
 
 bool batch_read_list(struct batch *batch, GError **error)
 {
-	g_autofree char *path = list_path(batch), *note = case_note(batch), *argument = g_strconcat("@", path, NULL);
+	g_autofree char *path = list_path(batch), *note = case_note(batch);
 
 	if (!g_file_test(path, G_FILE_TEST_EXISTS) && batch->case_path && g_file_test(batch->case_path, G_FILE_TEST_EXISTS))
 		return from_case(batch, error);		/* over, and its folder is gone */
@@ -72,7 +110,7 @@ bool batch_read_list(struct batch *batch, GError **error)
 	}
 	if (!batch->case_path)
 		(void)g_file_get_contents(note, &batch->case_path, NULL, NULL);
-	return batch_find(batch, argument, error);
+	return from_list(batch, path, error);
 }
 
 static void append_options(GString *s, const struct batch *batch)

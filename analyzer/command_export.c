@@ -82,7 +82,8 @@ static int run(int argc, char **argv)
 	if (format == &export_csv && g_file_test(argv[1], G_FILE_TEST_EXISTS))
 		(void)g_mkdir_with_parents(folder, 0755);
 	if (!no_sandbox)
-		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true }, false);
+		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true,
+							.file_bytes = store_read_bytes(argv[1]) }, false);
 	return export(argv[1], format, dump_id, path);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <jansson.h>
+#include "ask.h"
 #include "command.h"
 #include "hash.h"
 #include "image_compare.h"
@@ -56,6 +57,7 @@ struct extraction {
 	struct process *process;	/* the last target's */
 	struct space *user;
 	struct rows *rows;		/* notes made while VADs are read; not kept */
+	const char *case_path;
 	bool confined, lost, cut_off;
 	uint64_t bytes, slots, holes;	/* that are left of extract_bytes, extract_slots_all and, for hashing the files, hash_holes */
 	unsigned written, incomplete, failed;
@@ -228,17 +230,13 @@ static bool open_page_files(struct extraction *x, GError **error)
 	return true;
 }
 
-/* From here on only the dump is read, and written to nothing but the folder that was named. */
-static void confine(struct extraction *x, const char *case_path, const char *dump_path)
+/* From here on only the dump and the case are read, and written to nothing but the folder that was named. */
+static void confine(struct extraction *x, const char *dump_path, char *const *page_files)
 {
 	const struct extract_options *o = x->options;
-	g_autoptr(GPtrArray) page_files = g_ptr_array_new_with_free_func(g_free);
-	char *dumps[] = { (char *)dump_path, NULL }, *cases[] = { (char *)case_path, NULL }, *path;
+	char *dumps[] = { (char *)dump_path, NULL }, *cases[] = { (char *)x->case_path, NULL };
+	struct sandbox_files files = { dumps, cases, { o->symbols, o->page_files, page_files }, o->layout, o->output };
 
-	while (x->store && page_files->len < PAGE_FILES_MAX && (path = page_file_path(x, page_files->len)))
-		g_ptr_array_add(page_files, path);
-	g_ptr_array_add(page_files, NULL);
-	struct sandbox_files files = { dumps, cases, { o->symbols, o->page_files, (char *const *)page_files->pdata }, o->layout, o->output };
 	if (!x->confined && !o->no_sandbox)
 		(void)sandbox_confine(&files, false);
 	x->confined = true;
@@ -252,14 +250,20 @@ static bool make_folder(const struct extraction *x, GError **error)
 	return false;
 }
 
-static bool open_dump(struct extraction *x, const char *case_path, GError **error)
+/* Where the dump is now that the case calls `path`. */
+static char *dump_file(const struct extraction *x, const char *path)
+{
+	g_autofree char *folder = g_path_get_dirname(x->case_path), *beside = g_build_filename(folder, path, NULL);
+
+	return g_strdup(x->options->dump_file ? x->options->dump_file :
+			g_file_test(path, G_FILE_TEST_EXISTS) || !g_file_test(beside, G_FILE_TEST_EXISTS) ? path : beside);
+}
+
+static bool open_dump(struct extraction *x, GError **error)
 {
 	struct layout_options layouts = { (const char *const *)x->options->symbols, x->options->layout };
-	g_autofree char *folder = g_path_get_dirname(case_path), *beside = g_build_filename(folder, x->dump_path, NULL);
-	const char *path = x->options->dump_file ? x->options->dump_file :
-			   g_file_test(x->dump_path, G_FILE_TEST_EXISTS) || !g_file_test(beside, G_FILE_TEST_EXISTS) ? x->dump_path : beside;
+	g_autofree char *path = dump_file(x, x->dump_path);
 
-	confine(x, case_path, path);
 	x->image = image_open(path, x->plain, error);
 	if (!x->image) {
 		g_prefix_error(error, "the dump of this case (--dump-file tells where it is now): ");
@@ -577,21 +581,69 @@ static void write_all(struct extraction *x, const GPtrArray *targets)
 		g_printerr("memsieve: %s: what was lost of it is zeros in the files\n", lost->message);
 }
 
+static bool look_into_case(struct extraction *x, GPtrArray *targets, GError **error)
+{
+	x->store = store_open_readonly(x->case_path, error);
+	if (x->store && x->confined)
+		store_unbounded(x->store);	/* whoever was asked came to an end; hashing the dump takes time, too */
+	if (!x->store || !choose_dump(x, x->case_path, error))
+		return false;
+	bool ok = x->options->all_suspicious ? select_suspicious(x, targets, error) : select_named(x, targets, error);
+	if (ok && !targets->len && !x->options->all_suspicious) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: nothing of that process and address", x->case_path);
+		ok = false;
+	}
+	return ok;
+}
+
+/* In a process of its own: where the dump was, and its page files, each with a zero behind it. */
+static bool tell_files(void *data, FILE *to, GError **error)
+{
+	struct extraction *x = data;
+	g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(target_free);
+
+	if (!look_into_case(x, targets, error))
+		return false;
+	fprintf(to, "%s%c", x->dump_path, 0);
+	for (guint i = 0; i < PAGE_FILES_MAX; i++) {
+		g_autofree char *path = page_file_path(x, i);
+		if (path)
+			fprintf(to, "%s%c", path, 0);
+	}
+	return true;
+}
+
+/* The case says which files are needed, and may be anybody's: it is asked for them before it is opened here. */
+static bool confine_to_case(struct extraction *x, GError **error)
+{
+	char *real = realpath(x->case_path, NULL), *const cases[] = { real, NULL };
+	struct extraction asking = { .options = x->options, .case_path = real };
+	struct ask_case q = { { .cases = cases }, store_read_seconds(x->case_path) + ASK_GRACE, STORE_READ_LIMITS, tell_files, &asking };
+	g_autoptr(GPtrArray) files = g_ptr_array_new();
+	enum ask_end end;
+	GString *said = ask_case(&q, &end, error);
+	bool ok = end == ASK_DONE && said->len && make_folder(x, error);
+
+	for (gsize i = 0; i < said->len && files->len <= PAGE_FILES_MAX; i += strlen(said->str + i) + 1)
+		g_ptr_array_add(files, said->str + i);
+	g_ptr_array_add(files, NULL);
+	if (ok) {
+		g_autofree char *dump = dump_file(x, files->pdata[0]);
+		confine(x, dump, (char *const *)files->pdata + 1);
+	}
+	g_string_free(said, TRUE);
+	free(real);
+	return ok;
+}
+
 static bool run_case(struct extraction *x, const char *case_path, GError **error)
 {
 	g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(target_free);
 
-	x->store = store_open_readonly(case_path, error);
-	if (!x->store || !choose_dump(x, case_path, error))
+	x->case_path = case_path;
+	if (!x->confined && !confine_to_case(x, error))
 		return false;
-	bool ok = x->options->all_suspicious ? select_suspicious(x, targets, error) : select_named(x, targets, error);
-	if (!ok)
-		return false;
-	if (!targets->len && !x->options->all_suspicious) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: nothing of that process and address", case_path);
-		return false;
-	}
-	if (!make_folder(x, error) || !open_dump(x, case_path, error))
+	if (!look_into_case(x, targets, error) || !open_dump(x, error))
 		return false;
 	write_all(x, targets);
 	return true;
@@ -628,7 +680,7 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 {
 	if (!make_folder(x, error))
 		return false;
-	confine(x, path, path);
+	confine(x, path, NULL);
 	g_autofree char *output = g_build_filename(x->options->output, ".extracted.db", NULL);
 	(void)g_unlink(output);
 	g_autofree const struct plugin **sorted = plugin_load(NULL, error);

@@ -113,6 +113,8 @@ static int query(const char *path, const char *what, const GPtrArray *queries, c
 	if (cursor && !error) {
 		if (named)
 			query_bind_defaults(named, cursor);
+		else
+			cursor_share(cursor, 0);
 		if (o->dump_id)
 			cursor_bind_int(cursor, "dump_id", o->dump_id);
 		if (bind_settings(cursor, o->set, &error))

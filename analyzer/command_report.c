@@ -24,7 +24,7 @@ static int report(const char *case_path, gint64 dump_id, const char *output, boo
 	if (!quiet)
 		g_print("%s: %" G_GINT64_FORMAT " dumps, %" G_GINT64_FORMAT " findings, %.1f MB\n", output, result.dumps, result.findings,
 			(double)result.bytes / 1e6);
-	return OUTCOME_COMPLETE;
+	return result.cut ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 }
 
 static int run(int argc, char **argv)
@@ -50,7 +50,8 @@ static int run(int argc, char **argv)
 	}
 	g_autofree char *path = whole_path(output ? output : "report.html"), *folder = g_path_get_dirname(path);
 	if (!no_sandbox)
-		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true }, false);
+		(void)sandbox_confine(&(struct sandbox_files){ .cases = argv + 1, .write = folder, .renames = true,
+							.file_bytes = store_read_bytes(argv[1]) }, false);
 	return report(argv[1], dump_id, path, quiet);
 }
 

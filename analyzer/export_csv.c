@@ -22,7 +22,7 @@ static char *select_of(struct store *store, const char *view, bool one_dump)
 static bool write_table(struct export *x, const char *table, GError **error)
 {
 	g_autofree char *view = g_strconcat("v_", table, NULL);
-	bool has_view = store_has_table(x->store, view);
+	bool has_view = store_has_view(x->store, view);
 	g_autofree char *sql = select_of(x->store, has_view ? view : table, x->dump_id != 0), *name = g_strconcat(table, ".csv", NULL);
 	g_autofree char *path = g_build_filename(x->folder, name, NULL);
 	AUTO(cursor) cursor = export_query(x, sql, error);
@@ -46,8 +46,8 @@ static bool write_table(struct export *x, const char *table, GError **error)
 
 static bool write_csv(struct export *x, GError **error)
 {
-	AUTO(cursor) cursor = cursor_open(x->store, "SELECT name FROM main.sqlite_schema WHERE (type = 'table' AND name NOT GLOB 'sqlite_*')"
-					  " OR name = 'timeline' ORDER BY name", error);
+	AUTO(cursor) cursor = cursor_open(x->store, "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql GLOB 'CREATE TABLE *'"
+					  " AND name NOT GLOB 'sqlite_*' UNION SELECT 'timeline' ORDER BY name", error);
 	g_autoptr(GError) failed = NULL;
 
 	if (!cursor)

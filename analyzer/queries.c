@@ -193,7 +193,7 @@ struct store *case_open(const char *path, GPtrArray *absent, GError **error)
 	for (const struct plugin *const *p = plugins; ok && *p; p++)
 		for (const struct table *const *t = (*p)->fills; ok && *t; t++)
 			ok = fill_in(store, *t, absent, error);
-	if (!ok || !store_fill_in_timeline(store, error)) {
+	if (!ok || !store_fill_in_views(store, error)) {
 		store_close(store);
 		return NULL;
 	}

@@ -16,11 +16,15 @@ void memsieve_report_register_resource(void);
 /* JavaScript's numbers are exact up to here; beyond, integers go as text. */
 #define MAX_EXACT (G_GINT64_CONSTANT(1) << 53)
 
+/* Of the time and of the room that are left a query may take a quarter: hostile ones leave some for the rest. */
+#define SHARE 4
+
 struct report {
 	struct store *store;
 	const struct report_options *options;
 	FILE *to;
 	bool all;		/* every process with its memory */
+	gsize room;		/* bytes that the block at hand may still have */
 	struct report_result *result;
 };
 
@@ -116,8 +120,24 @@ static void append_code(GString *json, const struct cursor *cursor, int machine)
 		g_string_append(json, "null");
 }
 
-/* "NAME": {"columns": […], "rows": [[…] …], "more": rows left out} */
-static bool append_query(GString *json, const struct report *r, const char *name, const char *sql, int64_t dump_id, GError **error)
+/* Of what is hostile one query may take too much: the report is made without its rows, and says so. */
+static void append_cut(GString *json, const struct report *r, const char *name, const GError *why)
+{
+	g_autofree char *text = g_strdup_printf("%s: %s", name, why->message);
+
+	g_printerr("memsieve: %s\n", text);
+	g_string_append(json, ", \"cut\": ");
+	json_append_string(json, why->message);
+	r->result->cut++;
+}
+
+static bool is_limit(const GError *error)
+{
+	return g_error_matches(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_TIMEOUT) || g_error_matches(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT);
+}
+
+/* "NAME": {"columns": […], "rows": [[…] …], "more": rows left out, "cut": why there may be others} */
+static bool append_query(GString *json, struct report *r, const char *name, const char *sql, int64_t dump_id, GError **error)
 {
 	AUTO(cursor) cursor = cursor_open(r->store, sql, error);
 	g_autofree char *limit_text = header(sql, "limit");
@@ -126,9 +146,11 @@ static bool append_query(GString *json, const struct report *r, const char *name
 
 	if (!cursor)
 		return false;
+	cursor_share(cursor, SHARE);
 	if (dump_id)
 		cursor_bind_int(cursor, "dump_id", dump_id);
 	cursor_bind_int(cursor, "all", r->all);
+	const gsize before = json->len, most = r->room / SHARE;
 	int n = cursor_columns(cursor), machine = column_named(cursor, "disassemble");
 	json_append_string(json, name);
 	g_string_append(json, ": {\"columns\": [");
@@ -138,6 +160,8 @@ static bool append_query(GString *json, const struct report *r, const char *name
 	}
 	g_string_append(json, "], \"rows\": [");
 	for (; cursor_next(cursor, &failed); rows++) {
+		if (json->len - before >= most)
+			limit = MIN(limit, rows);
 		if (rows >= limit)
 			continue;
 		g_string_append(json, rows ? ",\n[" : "[");
@@ -151,11 +175,15 @@ static bool append_query(GString *json, const struct report *r, const char *name
 		}
 		g_string_append_c(json, ']');
 	}
-	g_string_append_printf(json, "], \"more\": %" G_GINT64_FORMAT "}", MAX(rows - limit, 0));
-	if (failed) {
+	g_string_append_printf(json, "], \"more\": %" G_GINT64_FORMAT, MAX(rows - limit, 0));
+	if (failed && !is_limit(failed)) {
 		g_propagate_error(error, g_steal_pointer(&failed));
 		return false;
 	}
+	if (failed)
+		append_cut(json, r, name, failed);
+	g_string_append_c(json, '}');
+	r->room -= MIN(r->room, json->len - before);
 	if (!strcmp(name, "machines"))
 		r->result->dumps = rows;
 	else if (!strcmp(name, "findings"))
@@ -164,11 +192,12 @@ static bool append_query(GString *json, const struct report *r, const char *name
 }
 
 /* All queries of a folder. */
-static bool append_queries(GString *json, const struct report *r, const char *folder, int64_t dump_id, GError **error)
+static bool append_queries(GString *json, struct report *r, const char *folder, int64_t dump_id, GError **error)
 {
 	g_auto(GStrv) names = names_in(folder);
 	bool first = true;
 
+	r->room = limit(report_bytes);
 	for (char **name = names; name && *name; name++) {
 		g_autofree char *path = g_strdup_printf("%s/%s", folder, *name);
 		g_autoptr(GBytes) bytes = resource(path, error);
@@ -219,7 +248,7 @@ static char *csp_hash(const char *text)
 }
 
 /* The names of the techniques that the case's findings speak of. */
-static bool append_techniques(GString *json, const struct report *r, GError **error)
+static bool append_techniques(GString *json, struct report *r, GError **error)
 {
 	AUTO(cursor) cursor = cursor_open(r->store, "SELECT DISTINCT attack FROM findings WHERE attack IS NOT NULL ORDER BY 1", error);
 	g_autoptr(GError) failed = NULL;
@@ -227,6 +256,7 @@ static bool append_techniques(GString *json, const struct report *r, GError **er
 
 	if (!cursor)
 		return false;
+	cursor_share(cursor, SHARE);
 	g_string_append(json, "\"techniques\": {");
 	while (cursor_next(cursor, &failed)) {
 		const char *name = attack_name(cursor_text(cursor, 0));
@@ -239,9 +269,10 @@ static bool append_techniques(GString *json, const struct report *r, GError **er
 		json_append_string(json, name);
 	}
 	g_string_append(json, "},\n");
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	if (!failed || is_limit(failed))	/* the findings' own query says so */
+		return true;
+	g_propagate_error(error, g_steal_pointer(&failed));
+	return false;
 }
 
 static bool write_case(struct report *r, GError **error)
@@ -332,7 +363,7 @@ static bool fits(struct store *store, int64_t dump_id)
 	g_autofree char *n = store_value(store, "SELECT count(*) FROM vads v JOIN processes p USING (process_id) WHERE ?1 = '0' OR p.dump_id ="
 					 " CAST(?1 AS INTEGER)", id, NULL);
 
-	return !n || g_ascii_strtoll(n, NULL, 10) <= FIXED_report_vads;
+	return n && g_ascii_strtoll(n, NULL, 10) <= FIXED_report_vads;
 }
 
 bool report_write(struct store *store, const struct report_options *options, const char *path, struct report_result *result, GError **error)

@@ -16,7 +16,7 @@ struct report_options {
 	GPtrArray *absent;	/* char *: tables the case lacks */
 };
 
-struct report_result { int64_t dumps, findings, bytes; };
+struct report_result { int64_t dumps, findings, bytes; unsigned cut; /* tables that took too much, and are not whole */ };
 
 bool report_write(struct store *store, const struct report_options *options, const char *path, struct report_result *result, GError **error);
 

@@ -21,6 +21,7 @@
 #include "hash.h"
 #include "layout_store.h"
 #include "limit.h"
+#include "store.h"
 
 /* Sanitizers need memory beyond any bound, and ptrace to look for leaks. */
 #if defined(__has_feature)
@@ -71,11 +72,12 @@ static const struct abi { struct ruleset handled; size_t size; } abis[] = {
 	{ { 0xffff, 3, 3 }, 24 },	/* 6.12: abstract sockets and signals to the outside */
 };
 
-struct grant { char *path; uint64_t rights; };
+struct grant { char *path; uint64_t rights; bool nofollow; };
 
 struct sandbox {
 	GArray *grants;
 	bool renames;
+	uint64_t file_bytes;
 };
 
 static void grant_clear(void *data)
@@ -85,10 +87,17 @@ static void grant_clear(void *data)
 
 static void grant(struct sandbox *s, const char *path, uint64_t rights)
 {
-	struct grant g = { g_strdup(path), rights };
+	struct grant g = { g_strdup(path), rights, false };
 
 	if (path)
 		g_array_append_val(s->grants, g);
+}
+
+/* Itself: a link may lead anywhere. */
+static void grant_file(struct sandbox *s, const char *path)
+{
+	grant(s, path, FS_READ_FILE);
+	g_array_index(s->grants, struct grant, s->grants->len - 1).nofollow = true;
 }
 
 /* The least descriptor from `from` on that an argument names; UINT_MAX: none. */
@@ -178,8 +187,7 @@ void sandbox_read_dump(struct sandbox *s, const char *path)
 		if (strncmp(name, base, common))
 			continue;
 		g_autofree char *full = g_build_filename(folder, name, NULL);
-		if (g_file_test(full, G_FILE_TEST_IS_REGULAR))
-			grant(s, full, FS_READ_FILE);
+		grant_file(s, full);	/* the dump itself may be a link, which the user named */
 		n++;
 	}
 	if (dir)
@@ -200,12 +208,14 @@ static bool enter_landlock(const struct sandbox *s)
 		return false;
 	for (guint i = 0; i < s->grants->len; i++) {
 		const struct grant *g = &g_array_index(s->grants, struct grant, i);
-		struct path_beneath rule = { g->rights & a->handled.fs, open(g->path, O_PATH | O_CLOEXEC) };
-		struct stat st;
+		struct path_beneath rule = { g->rights & a->handled.fs, open(g->path, O_PATH | O_CLOEXEC | (g->nofollow ? O_NOFOLLOW : 0)) };
+		struct stat st = { 0 };
 		if (rule.fd < 0)
 			continue;
 		if (!fstat(rule.fd, &st) && !S_ISDIR(st.st_mode))
 			rule.allowed &= FS_FILE_RIGHTS;
+		if (g->nofollow && !S_ISREG(st.st_mode))
+			rule.allowed = 0;
 		if (rule.allowed)
 			(void)syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0);
 		close(rule.fd);
@@ -341,11 +351,11 @@ static void lower(int resource, uint64_t soft, uint64_t more)
 	(void)setrlimit(resource, &now);
 }
 
-static void bound_resources(void)
+static void bound_resources(uint64_t file_bytes)
 {
 	signal(SIGXFSZ, SIG_IGN);	/* the write fails and its maker says why */
 	lower(RLIMIT_CORE, 0, 0);
-	lower(RLIMIT_FSIZE, limit(file_bytes), 0);
+	lower(RLIMIT_FSIZE, file_bytes ? MIN(file_bytes, limit(file_bytes)) : limit(file_bytes), 0);
 	lower(RLIMIT_CPU, limit(cpu_seconds), 60);
 	lower(RLIMIT_DATA, limit(memory_bytes), 0);
 }
@@ -356,7 +366,7 @@ const char *sandbox_enter(struct sandbox *s, bool tell)
 
 	if (sanitized)
 		return "none";
-	bound_resources();
+	bound_resources(s->file_bytes);
 	drop_capabilities();
 	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		landlock = enter_landlock(s);
@@ -369,24 +379,13 @@ const char *sandbox_enter(struct sandbox *s, bool tell)
 	return landlock ? seccomp ? "landlock+seccomp" : "landlock" : seccomp ? "seccomp" : "none";
 }
 
-/* Has somebody turned the case to write-ahead logging? Its readers then share files beside it (SQLite's file format, 1.3.3). */
-static bool in_wal_mode(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	uint8_t versions[2] = { 0 };	/* to write and to read it */
-	bool is = fd >= 0 && pread(fd, versions, sizeof(versions), 18) == sizeof(versions) && versions[1] == 2;
-
-	if (fd >= 0)
-		close(fd);
-	return is;
-}
-
 static void read_case(struct sandbox *s, const char *path)
 {
-	g_autofree char *journal = g_strconcat(path, "-journal", NULL), *folder = g_path_get_dirname(path);
+	g_autofree char *folder = store_writes_to(path), *journal = store_journal(path);
 
 	sandbox_read(s, path);
-	if (g_file_test(journal, G_FILE_TEST_EXISTS) || in_wal_mode(path))
+	grant_file(s, journal);		/* to say what is wrong with it */
+	if (folder)
 		sandbox_write(s, folder);
 }
 
@@ -408,6 +407,7 @@ const char *sandbox_confine(const struct sandbox_files *files, bool tell)
 	if (files->write)
 		sandbox_write(s, files->write);
 	s->renames = files->renames;
+	s->file_bytes = files->file_bytes;
 	sandbox_write(s, temporary && *temporary ? temporary : "/var/tmp");
 	hash_prepare();
 	belong_to(files->owned);

@@ -25,7 +25,7 @@ DEFINE_AUTO(sandbox, sandbox_destroy)
 
 /* A file, or a folder and all below it. What isn't there is no error: who opens it will say so. NULL is allowed. */
 void sandbox_read(struct sandbox *sandbox, const char *path);
-/* A dump, and the files beside it that may be parts of it: the same name up to its number or its extension. */
+/* A dump, and the files beside it that may be parts of it: the same name up to its number or its extension; no links. */
 void sandbox_read_dump(struct sandbox *sandbox, const char *path);
 /* A folder in which files may be made, written and removed. */
 void sandbox_write(struct sandbox *sandbox, const char *folder);
@@ -39,6 +39,7 @@ struct sandbox_files {
 	const char *write;	/* a folder that is there */
 	const char *owned;	/* a file: what root makes belongs to its owner */
 	bool renames;		/* files in it get another name */
+	uint64_t file_bytes;	/* one file that is written; 0: the limit of that name */
 };
 /* All of the above in one: these files, the imported layouts to read, and $TMPDIR to write, where packed dumps are unpacked. */
 const char *sandbox_confine(const struct sandbox_files *files, bool tell);

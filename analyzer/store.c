@@ -2,6 +2,8 @@
 #include "store_private.h"
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "core_tables.h"
 #include "limit.h"
@@ -73,6 +75,8 @@ static struct store *open_db(const char *path, int flags, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: %s", *path ? path : "''", what);
 		return NULL;
 	}
+	if (!store_check_beside(path, error))
+		return NULL;
 	struct store *store = g_new0(struct store, 1);
 	store->path = g_strdup(path);
 	store->tables = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, table_state_free);
@@ -122,7 +126,13 @@ static bool check_case(struct store *store, bool *empty, GError **error)
 	return true;
 }
 
-/* Hostile tables make a rule's sorts and texts large: the library fails such a query before it takes much memory. */
+/* Hostile tables make sorts and texts large: the library fails such a query before it takes much memory. */
+static void bound_memory(struct store *store)
+{
+	sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, 64 << 20);
+	sqlite3_hard_heap_limit64((sqlite3_int64)limit(query_memory));
+}
+
 static bool bound(struct store *store, GError **error)
 {
 	g_autofree char *page = store_value(store, "SELECT page_size FROM pragma_page_size", NULL);
@@ -130,8 +140,7 @@ static bool bound(struct store *store, GError **error)
 	g_autofree char *sql = g_strdup_printf("PRAGMA max_page_count=%" G_GUINT64_FORMAT,
 					       CLAMP(limit(case_bytes) / (guint64)size, 1, 4294967294u));
 
-	sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, 64 << 20);
-	sqlite3_hard_heap_limit64((sqlite3_int64)limit(query_memory));
+	bound_memory(store);
 	return store_script(store, sql, error);
 }
 
@@ -158,7 +167,7 @@ struct store *store_open(const char *path, bool *created, GError **error)
 	bool ok = store_script(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
 		       "PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;", error) &&
 		  bound(store, error) &&
-		  check_case(store, &empty, error) &&
+		  check_case(store, &empty, error) && (empty || store_check_schema(store, error)) &&
 		  /* One transaction up to the run's own row: who is killed before it leaves no half-made case. */
 		  store_begin(store, error) && (locked = true) && (!empty || store_script(store, setup, error));
 	for (const struct table *const *t = core_tables; ok && *t; t++)
@@ -176,6 +185,64 @@ struct store *store_open(const char *path, bool *created, GError **error)
 	return store;
 }
 
+gint64 store_processor_time(void)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+static uint64_t size_of(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t store_read_seconds(const char *path)
+{
+	return limit_for(read_seconds, size_of(path));
+}
+
+uint64_t store_read_bytes(const char *path)
+{
+	return limit(read_bytes) + limit(read_bytes_ratio) * size_of(path);
+}
+
+static int read_over(void *user)
+{
+	const struct store *store = user;
+
+	return pipeline_interrupted || store_processor_time() > store->step_end;
+}
+
+/* Who wrote the case may have made tables of it that never end. */
+static void watch(struct store *store)
+{
+	if (store->read_end)
+		sqlite3_progress_handler(store->db, 10000, read_over, store);
+	else
+		sqlite3_progress_handler(store->db, 0, NULL, NULL);
+}
+
+void store_unbounded(struct store *store)
+{
+	store->read_end = store->step_end = G_MAXINT64;
+}
+
+static struct store *open_to_read(const char *path, GError **error)
+{
+	struct store *store = open_db(path, SQLITE_OPEN_READONLY, error);
+
+	if (store) {
+		bound_memory(store);
+		store->read_end = store->step_end = store_processor_time() + (gint64)MIN(store_read_seconds(path), 1u << 30) * G_USEC_PER_SEC;
+		watch(store);
+	}
+	return store;
+}
+
 /* Whoever wrote the case was killed within a transaction: SQLite undoes it for the first that may write. */
 static void undo_what_was_killed(const char *path)
 {
@@ -189,17 +256,17 @@ static void undo_what_was_killed(const char *path)
 struct store *store_open_readonly(const char *path, GError **error)
 {
 	bool empty = false;
-	struct store *store = open_db(path, SQLITE_OPEN_READONLY, error);
+	struct store *store = open_to_read(path, error);
 
 	if (store) {
 		g_free(store_value(store, "SELECT count(*) FROM sqlite_schema", NULL));
 		if (sqlite3_extended_errcode(store->db) == SQLITE_READONLY_ROLLBACK) {
 			store_close(store);
 			undo_what_was_killed(path);
-			store = open_db(path, SQLITE_OPEN_READONLY, error);
+			store = open_to_read(path, error);
 		}
 	}
-	if (store && (!check_case(store, &empty, error) || empty)) {
+	if (store && (!check_case(store, &empty, error) || empty || !store_check_schema(store, error))) {
 		if (empty)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is an empty file, no case", path);
 		store_close(store);
@@ -298,7 +365,7 @@ static bool create_indices(struct store *store, const struct table *table, GErro
 }
 
 /* v_<table>: addresses as 0x… text, with the process's name and pid and the dump's path. */
-static bool create_view(struct store *store, const struct table *table, GError **error)
+bool store_make_view(struct store *store, const struct table *table, bool temporary, GError **error)
 {
 	g_autoptr(GString) sql = g_string_new(NULL), joins = g_string_new(NULL);
 	const struct column *process = find_type(table, COL_PROCESS), *dump = find_type(table, COL_DUMP), *ref = NULL;
@@ -315,15 +382,14 @@ static bool create_view(struct store *store, const struct table *table, GError *
 				ref = c;
 				parent = g_hash_table_lookup(store->by_name, c->ref);
 			}
-	g_string_append_printf(sql, "CREATE VIEW IF NOT EXISTS \"v_%s\" AS SELECT ", table->name);
+	g_string_append_printf(sql, "CREATE %sVIEW IF NOT EXISTS \"v_%s\" AS SELECT ", temporary ? "TEMP " : "", table->name);
 	if (table->key) {
 		g_string_append_printf(sql, "t.%s", table->key);
 		comma = ", ";
 	}
 	for (const struct column *c = table->columns; c->type != COL_END; c++, comma = ", ")
 		if (c->type == COL_ADDRESS)
-			g_string_append_printf(sql, "%siif(t.\"%s\" IS NULL, NULL, printf('0x%%x', t.\"%s\")) AS \"%s\"", comma,
-					       c->name, c->name, c->name);
+			g_string_append_printf(sql, "%s" STORE_ADDRESS_AS_TEXT, comma, c->name, c->name, c->name);
 		else
 			g_string_append_printf(sql, "%st.\"%s\"", comma, c->name);
 	if (parent) {
@@ -369,7 +435,7 @@ bool store_declare(struct store *store, const struct table *table, GError **erro
 	g_hash_table_insert(store->tables, (void *)table, g_new0(struct table_state, 1));
 	store->timeline_stale = true;
 	return create_table(store, table, error) && add_columns(store, table, error) && create_indices(store, table, error) &&
-	       create_view(store, table, error);
+	       store_make_view(store, table, false, error);
 }
 
 bool store_begin(struct store *store, GError **error)
@@ -528,7 +594,7 @@ bool store_query(struct store *store, const char *sql, int64_t dump_id, store_ro
 			    limit(query_memory));
 	else if (!ok)
 		store_fail(store, "query", error);
-	sqlite3_progress_handler(store->db, 0, NULL, NULL);
+	watch(store);
 	sqlite3_finalize(stmt);
 	if (inside && !store_begin(store, ok ? error : NULL))
 		return false;

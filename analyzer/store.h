@@ -13,8 +13,23 @@ struct store;
 /* Open or make a case, and begin a transaction in it. A file that is there must be a case of ours. *created (may be NULL)
  * says whether it was made now. */
 struct store *store_open(const char *path, bool *created, GError **error);
+/* Its queries have store_read_seconds(path) together. */
 struct store *store_open_readonly(const char *path, GError **error);
+/* From now on they have no bound of time: another process has tried them, or ends when it is over. */
+void store_unbounded(struct store *store);
 void store_close(struct store *store);
+DEFINE_AUTO(store, store_close)
+/* How long reading a case may take, seconds of processor time, as `limits` says. */
+uint64_t store_read_seconds(const char *path);
+#define STORE_READ_LIMITS "read_seconds, read_seconds_gib"
+/* How large a file may be that is made of a case, and what is sorted for it. */
+uint64_t store_read_bytes(const char *path);
+/* Are the files beside a case, of which SQLite makes use, such as memsieve leaves? Whoever opens a case asks first. */
+bool store_check_beside(const char *path, GError **error);
+/* Where a case's journal is, if there is one. The caller frees. */
+char *store_journal(const char *path);
+/* The folder that reading a case writes to, where its writer was killed or it is in write-ahead logging; else NULL. The caller frees. */
+char *store_writes_to(const char *path);
 /* Between its transactions others may read the case; it waits for them when it writes. Without it a case is its writer's alone. */
 bool store_share(struct store *store, GError **error);
 /* Make the table, its indices and its view unless there; once for each table of each plugin. */
@@ -62,6 +77,9 @@ enum cursor_type { CURSOR_NULL, CURSOR_INT, CURSOR_REAL, CURSOR_TEXT, CURSOR_BLO
 struct cursor *cursor_open(struct store *store, const char *sql, GError **error);
 void cursor_close(struct cursor *cursor);
 DEFINE_AUTO(cursor, cursor_close)
+/* In a case opened for reading it may take that share of the time that is left: 1: all of it, as it is at first; 4: a quarter; 0: as
+ * long as it takes, for who waits for it. */
+void cursor_share(struct cursor *cursor, unsigned share);
 bool cursor_readonly(const struct cursor *cursor);
 /* The n-th parameter's name, without its colon; NULL: no more. */
 const char *cursor_parameter(const struct cursor *cursor, int n);
@@ -84,7 +102,9 @@ bool store_has_table(struct store *store, const char *name);
 /* For a case opened for reading, made by an older memsieve: a table it lacks is there as an empty one (*absent says so), a
  * column it lacks as NULL. Nothing is written to the case. */
 bool store_fill_in(struct store *store, const struct table *table, bool *absent, GError **error);
-bool store_fill_in_timeline(struct store *store, GError **error);
+/* After that: the views, ours, whatever the case has in their place. */
+bool store_fill_in_views(struct store *store, GError **error);
+bool store_has_view(struct store *store, const char *name);
 
 /* Another case, read-only, as the schema `input` beside this one's `main`; outside a transaction. */
 bool store_attach(struct store *store, const char *path, GError **error);

@@ -14,6 +14,7 @@ struct store {
 	GHashTable *repeats;	/* key → struct repeat * */
 	sqlite3_stmt *diagnose;
 	gint64 query_deadline, query_most;	/* most: 0: rule_seconds alone */
+	gint64 read_end, step_end;	/* of a case opened for reading: when it and the step at hand must be over, by store_processor_time() */
 	unsigned batch;		/* number of store_write calls */
 	bool cascades;		/* foreign keys are enforced: a dump is being removed */
 	bool timeline_stale;	/* tables were declared since the view was made */
@@ -23,6 +24,14 @@ struct store {
 bool store_fail(struct store *store, const char *what, GError **error);
 /* Run one statement or several. */
 bool store_script(struct store *store, const char *sql, GError **error);
+/* Microseconds that this process has computed. */
+gint64 store_processor_time(void);
+/* The view v_NAME of a table that is there. */
+bool store_make_view(struct store *store, const struct table *table, bool temporary, GError **error);
+/* How it shows an address, for printf; the column's name three times. */
+#define STORE_ADDRESS_AS_TEXT "iif(t.\"%s\" IS NULL, NULL, printf('0x%%x', t.\"%s\")) AS \"%s\""
+/* Is all that bears a name of ours a table, with values in its columns? Else whoever made it has it computed what is read. */
+bool store_check_schema(struct store *store, GError **error);
 /* The view `timeline` over the tables that are there: store_timeline.c. */
 char *store_timeline_sql(struct store *store, const char *create);
 bool store_make_timeline(struct store *store, GError **error);

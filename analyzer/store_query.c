@@ -2,9 +2,13 @@
 /* Reading a case: queries row by row, and what an older case lacks made good for them. */
 #include "store_private.h"
 #include <string.h>
+#include "core_tables.h"
+#include "limit.h"
+#include "plugin.h"
 
 struct cursor {
 	struct store *store;
+	gint64 end;		/* by store_processor_time() */
 	sqlite3_stmt *stmt;
 };
 
@@ -14,6 +18,7 @@ struct cursor *cursor_open(struct store *store, const char *sql, GError **error)
 	const char *rest = NULL;
 
 	cursor->store = store;
+	cursor->end = store->step_end = store->read_end;
 	if (sqlite3_prepare_v2(store->db, sql, -1, &cursor->stmt, &rest) != SQLITE_OK || !cursor->stmt) {
 		if (sqlite3_errcode(store->db) == SQLITE_OK)
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "an empty query");
@@ -38,6 +43,13 @@ void cursor_close(struct cursor *cursor)
 		return;
 	sqlite3_finalize(cursor->stmt);
 	g_free(cursor);
+}
+
+void cursor_share(struct cursor *cursor, unsigned share)
+{
+	const gint64 now = store_processor_time();
+
+	cursor->end = share ? now + (cursor->store->read_end - now) / (gint64)share : G_MAXINT64;
 }
 
 bool cursor_readonly(const struct cursor *cursor)
@@ -75,10 +87,21 @@ bool cursor_bind_text(struct cursor *cursor, const char *name, const char *value
 
 bool cursor_next(struct cursor *cursor, GError **error)
 {
-	int rc = sqlite3_step(cursor->stmt);
+	struct store *store = cursor->store;
 
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		store_fail(cursor->store, "query", error);
+	store->step_end = cursor->end;
+	int rc = sqlite3_step(cursor->stmt);
+	if ((rc & 0xff) == SQLITE_INTERRUPT)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_TIMEOUT, "takes more time than there is for it (" STORE_READ_LIMITS ")");
+	else if ((rc & 0xff) == SQLITE_NOMEM)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "takes more than the %" G_GUINT64_FORMAT " bytes of memory that there are for it"
+			    " (query_memory)", limit(query_memory));
+	else if (store->read_end && (rc == SQLITE_IOERR_WRITE || rc == SQLITE_FULL))	/* all that a reader writes is what it sorts */
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "what is sorted for it can't be written: more than may be (read_bytes,"
+			    " read_bytes_ratio), or there is no room for it");
+	else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		store_fail(store, "query", error);
+	store->step_end = store->read_end;
 	return rc == SQLITE_ROW;
 }
 
@@ -138,9 +161,47 @@ const void *cursor_blob(const struct cursor *cursor, int column, size_t *length)
 
 bool store_has_table(struct store *store, const char *name)
 {
-	g_autofree char *there = store_value(store, "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ?", name, NULL);
+	g_autofree char *there = store_value(store, "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?", name, NULL);
 
 	return there != NULL;
+}
+
+static bool is_ours(const char *name)
+{
+	for (const struct table *const *t = core_tables; *t; t++)
+		if (!g_ascii_strcasecmp((*t)->name, name))
+			return true;
+	for (const struct plugin *const *p = plugins; *p; p++)
+		for (const struct table *const *t = (*p)->fills; *t; t++)
+			if (!g_ascii_strcasecmp((*t)->name, name))
+				return true;
+	return false;
+}
+
+bool store_check_schema(struct store *store, GError **error)
+{
+	/* SQLite writes the beginning itself; a virtual table is another. */
+	AUTO(cursor) cursor = cursor_open(store, "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view') AND sql NOT GLOB 'CREATE TABLE *'", error);
+	g_autoptr(GError) failed = NULL;
+
+	if (!cursor)
+		return false;
+	while (cursor_next(cursor, &failed)) {
+		const char *name = cursor_text(cursor, 0);
+		if (name && is_ours(name)) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: '%s' is no table", store->path, name);
+			return false;
+		}
+	}
+	if (failed) {
+		g_propagate_error(error, g_steal_pointer(&failed));
+		return false;
+	}
+	g_autofree char *computed = store_value(store, "SELECT s.name FROM main.sqlite_schema s JOIN pragma_table_xinfo(s.name, 'main') c"
+						" WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", NULL);
+	if (computed)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: a column of '%s' is computed", store->path, computed);
+	return !computed;
 }
 
 /* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing: temp goes before main when a name is looked up. */
@@ -179,15 +240,73 @@ bool store_fill_in(struct store *store, const struct table *table, bool *absent,
 	bool there = store_has_table(store, table->name);
 
 	*absent = !there;
+	g_hash_table_insert(store->by_name, (void *)table->name, (void *)table);
 	return fill_in(store, table, there, error);
 }
 
-bool store_fill_in_timeline(struct store *store, GError **error)
+/* The view of a table that we don't know is made anew, too: of the case's own, which may be anything, counts which columns it shows as addresses. */
+static bool make_unknown_view(struct store *store, const char *name, const char *said, GError **error)
 {
-	if (store_has_table(store, "timeline"))
-		return true;
-	g_autofree char *sql = store_timeline_sql(store, "CREATE TEMP VIEW timeline");
-	return store_script(store, sql, error);
+	AUTO(cursor) cursor = cursor_open(store, "SELECT name, pk FROM pragma_table_info(:name, 'main') ORDER BY cid", error);
+	g_autofree struct table *table = g_new0(struct table, 1);
+	g_autoptr(GStringChunk) names = g_string_chunk_new(1024);
+	g_autoptr(GError) failed = NULL;
+	unsigned n = 0;
+	bool fits = !strchr(name, '"');
+
+	if (!cursor)
+		return false;
+	cursor_bind_text(cursor, "name", name);
+	table->name = name;
+	while (cursor_next(cursor, &failed)) {
+		const char *column = g_string_chunk_insert(names, cursor_text(cursor, 0));
+		g_autofree char *address = g_strdup_printf(STORE_ADDRESS_AS_TEXT, column, column, column);
+		fits = fits && n + 1 < TABLE_MAX_COLUMNS && !strchr(column, '"');
+		if (!fits)
+			break;
+		if (cursor_int(cursor, 1) && !table->key && g_str_has_suffix(column, "_id"))
+			table->key = column;
+		else
+			table->columns[n++] = (struct column){ column, !strcmp(column, "dump_id") ? COL_DUMP : !strcmp(column, "process_id") ? COL_PROCESS :
+							       strstr(said, address) ? COL_ADDRESS : COL_INT, "", NULL };
+	}
+	if (failed) {
+		g_propagate_error(error, g_steal_pointer(&failed));
+		return false;
+	}
+	return !fits || store_make_view(store, table, true, error);
+}
+
+bool store_fill_in_views(struct store *store, GError **error)
+{
+	AUTO(cursor) unknown = cursor_open(store, "SELECT t.name, v.sql FROM main.sqlite_schema t JOIN main.sqlite_schema v ON v.type = 'view' AND v.name = 'v_' || t.name"
+					   " WHERE t.sql GLOB 'CREATE TABLE *'", error);
+	g_autoptr(GError) failed = NULL;
+	GHashTableIter iter;
+	gpointer table;
+
+	if (!unknown)
+		return false;
+	g_hash_table_iter_init(&iter, store->by_name);
+	while (g_hash_table_iter_next(&iter, NULL, &table))
+		if (!store_make_view(store, table, true, error))
+			return false;
+	while (cursor_next(unknown, &failed))
+		if (!is_ours(cursor_text(unknown, 0)) && !make_unknown_view(store, cursor_text(unknown, 0), cursor_text(unknown, 1), error))
+			return false;
+	if (failed) {
+		g_propagate_error(error, g_steal_pointer(&failed));
+		return false;
+	}
+	g_autofree char *timeline = store_timeline_sql(store, "CREATE TEMP VIEW timeline");
+	return store_script(store, timeline, error);
+}
+
+bool store_has_view(struct store *store, const char *name)
+{
+	g_autofree char *there = store_value(store, "SELECT 1 FROM temp.sqlite_schema WHERE type = 'view' AND name = ?", name, NULL);
+
+	return there != NULL;
 }
 
 bool store_attach(struct store *store, const char *path, GError **error)

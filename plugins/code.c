@@ -20,8 +20,11 @@ enum {
 	BREAKPOINTS, PE_HEADER, BYTES, CALLS, IMAGE_JUMPS, OTHER_JUMPS, STUBS,
 };
 
+static const char *const indices[] = { "process_id, address", NULL };
+
 static const struct table code_regions = {
 	.name = "code_regions", .doc = "executable pages of private memory, and of mappings that are no image, run by run, and what their bytes look like",
+	.indices = indices,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[VAD] = { "vad_id", COL_REF, "NULL: no VAD describes it", "vads" },

@@ -119,6 +119,7 @@ const struct table table_image_tls_callbacks = {
 const struct table table_image_patches = {
 	.name = "image_patches", .doc = "where a process's private copy of an image page differs from the section's page; and where import slots of images and drivers, and the "
 	       "first bytes of drivers' functions, lead elsewhere than they should",
+	.indices = (const char *const[]){ "image_id, address", NULL },
 	.columns = {
 		[P_IMAGE] = { "image_id", COL_REF, "", "images" },
 		[P_ADDRESS] = { "address", COL_ADDRESS, "" },

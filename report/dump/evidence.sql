@@ -3,23 +3,29 @@
 WITH
 f AS MATERIALIZED (SELECT * FROM findings WHERE dump_id = :dump_id AND address IS NOT NULL),
 machine AS MATERIALIZED (SELECT CASE WHEN architecture = 'arm64' THEN 'arm64' WHEN architecture = 'x64' THEN 'x64' ELSE 'x86' END AS name FROM dumps WHERE dump_id = :dump_id),
+-- Each is looked for once, not in all that a hostile dump has of the same process or image.
+wanted AS MATERIALIZED (
+  SELECT finding_id, process_id, CAST(json_extract(detail, '$.rule') AS TEXT) AS rule, json_extract(detail, '$.region_base') AS region FROM f WHERE rule = 'yara_hit'),
 hit AS (
-  SELECT f.finding_id, y.*, row_number() OVER (PARTITION BY f.finding_id ORDER BY y.address) AS n
-  FROM f JOIN yara_matches y ON y.dump_id = f.dump_id AND y.process_id IS f.process_id AND y.rule = json_extract(f.detail, '$.rule')
-       AND printf('0x%x', y.region_base) = json_extract(f.detail, '$.region_base')
-  WHERE f.rule = 'yara_hit' AND y.data IS NOT NULL AND length(y.data) > 0),
-patch AS (
-  SELECT f.finding_id, i.process_id, x.*, row_number() OVER (PARTITION BY f.finding_id ORDER BY x.address <> f.address, x.address) AS n
+  SELECT w.finding_id, y.*, row_number() OVER (PARTITION BY w.finding_id ORDER BY y.address) AS n
+  FROM yara_matches y CROSS JOIN wanted w ON w.process_id IS y.process_id AND w.rule = y.rule AND w.region = printf('0x%x', y.region_base)
+  WHERE y.dump_id = :dump_id AND y.data IS NOT NULL AND length(y.data) > 0),
+-- `own`: the image is patched at the finding's own places; where its address is the module's, or the page's, all patches count
+place AS MATERIALIZED (
+  SELECT f.finding_id, f.address, f.address + coalesce(f.length, 1) - 1 AS last, i.image_id, i.process_id,
+         EXISTS (SELECT 1 FROM image_patches o WHERE o.image_id = i.image_id AND o.address BETWEEN f.address AND f.address + coalesce(f.length, 1) - 1) AS own
   FROM f JOIN images i ON i.dump_id = f.dump_id AND i.process_id IS f.process_id AND f.address BETWEEN i.base AND i.base + coalesce(i.size, i.size_of_image, 0) - 1
-       JOIN image_patches x USING (image_id)
-  -- the finding's own places; where its address is the module's, or the page's, all of them
-  WHERE (x.address BETWEEN f.address AND f.address + coalesce(f.length, 1) - 1
-         OR NOT EXISTS (SELECT 1 FROM image_patches o WHERE o.image_id = i.image_id AND o.address BETWEEN f.address AND f.address + coalesce(f.length, 1) - 1))
-    AND (f.rule LIKE 'module_stomp%' OR f.rule LIKE 'modified_%' OR f.rule LIKE '%patch%' OR f.rule LIKE '%hook%'))
+  WHERE f.rule LIKE 'module_stomp%' OR f.rule LIKE 'modified_%' OR f.rule LIKE '%patch%' OR f.rule LIKE '%hook%'),
+patch AS (
+  SELECT place.finding_id, place.process_id, x.*, row_number() OVER (PARTITION BY place.finding_id ORDER BY x.address <> place.address, x.address) AS n
+  FROM place CROSS JOIN image_patches x ON x.image_id = place.image_id AND x.address IN (
+       SELECT address FROM (SELECT o.address, o.address <> place.address AS elsewhere FROM image_patches o WHERE o.image_id = place.image_id
+       AND (NOT place.own OR o.address BETWEEN place.address AND place.last)) ORDER BY elsewhere, address LIMIT 16))
 SELECT f.finding_id AS finding, 'code' AS kind, printf('0x%x', c.address) AS address, 'the region''s first bytes that are not zero' AS label, c.first_bytes AS bytes,
        -- a PE header is no code
        CASE WHEN hex(substr(c.first_bytes, 1, 2)) = '4D5A' THEN NULL WHEN p.wow64 = 1 AND c.address < 4294967296 THEN 'x86' ELSE m.name END AS disassemble, c.address AS at
-FROM f JOIN code_regions c ON c.process_id = f.process_id AND f.address BETWEEN c.address AND c.address + c.length - 1 JOIN processes p ON p.process_id = f.process_id, machine m
+FROM f JOIN code_regions c ON c.process_id = f.process_id AND f.address < c.address + c.length
+       AND c.address = (SELECT max(o.address) FROM code_regions o WHERE o.process_id = f.process_id AND o.address <= f.address) JOIN processes p ON p.process_id = f.process_id, machine m
 WHERE f.rule <> 'yara_hit' AND c.first_bytes IS NOT NULL
 UNION ALL
 SELECT h.finding_id, 'match', printf('0x%x', h.address), coalesce(nullif(h.string_identifier, ''), h.rule), h.data,

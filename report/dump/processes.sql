@@ -2,9 +2,10 @@
 -- limit: 20000
 WITH RECURSIVE
 p AS MATERIALIZED (SELECT *, coalesce(create_time, '') AS born FROM processes WHERE dump_id = :dump_id),
-pair AS MATERIALIZED (
-  SELECT c.process_id AS child, a.process_id AS parent, max(a.born || printf('%012d', a.process_id)) AS latest
-  FROM p c JOIN p a ON a.pid = c.ppid AND (a.born, a.process_id) < (c.born, c.process_id) GROUP BY c.process_id),
+met AS (
+  SELECT process_id, child, max(iif(child, NULL, born || printf('%012d', process_id))) OVER (PARTITION BY number ORDER BY born, process_id, child DESC) AS latest
+  FROM (SELECT process_id, born, pid AS number, 0 AS child FROM p UNION ALL SELECT process_id, born, ppid, 1 FROM p) WHERE number IS NOT NULL),
+pair AS MATERIALIZED (SELECT process_id AS child, CAST(substr(latest, -12) AS INTEGER) AS parent FROM met WHERE child AND latest IS NOT NULL),
 tree(process_id, depth, born) AS (
   SELECT process_id, 0, born FROM p WHERE process_id NOT IN (SELECT child FROM pair)
   UNION ALL

@@ -14,7 +14,7 @@ async function unpack(id) {
 	return new Response(stream).json();
 }
 
-/* {columns, rows, more} → objects; `more` stays with them. */
+/* {columns, rows, more, cut} → objects; `more` and `cut` stay with them. */
 function objects(part) {
 	if (!part)
 		return Object.assign([], {more: 0, missing: true});
@@ -24,7 +24,14 @@ function objects(part) {
 		return o;
 	});
 	list.more = part.more;
+	list.cut = part.cut;
 	return list;
+}
+
+/* Which of these parts took too much to be read whole, and why; null: none. */
+function cut_short(data) {
+	const names = Object.keys(data).filter(name => data[name] && data[name].cut);
+	return names.length ? el('p', {class: 'notice'}, 'Not whole here: ', names.map(name => `${name} (${data[name].cut})`).join(', '), '. The case has more.') : null;
 }
 
 function group(list, key) {
@@ -67,6 +74,8 @@ async function load_case() {
 		m.label = m.label || m.name || m.path;
 		m.counts = {critical: 0, high: 0, medium: 0, low: 0, info: 0};
 	}
+	state.cut = cut_short(data);
+	state.findings = Object.assign(state.findings.filter(f => state.machine.has(f.dump)), {more: state.findings.more, cut: state.findings.cut});
 	state.finding = new Map();
 	for (const f of state.findings) {
 		f.rank = SEVERITIES.indexOf(f.severity);

@@ -98,6 +98,7 @@ function overview() {
 	return [
 		el('h1', null, state.name),
 		state.failed.length ? el('p', {class: 'notice'}, plural(state.failed.length, 'file'), ' could not be analysed at all: ', link('unread', 'which and why'), '.') : null,
+		state.cut,
 		overview_tiles(),
 		el('div', {class: 'grid'}, first_look(), el('div', null, kernel_first(), techniques_section())),
 		state.machines.length > 1 ? el('section', null, el('h2', null, 'Machines'), machine_table(state.machines, 15)) : null,

@@ -91,6 +91,7 @@ async function machine_page(id) {
 		el('p', {class: 'crumbs'}, link('machines', 'Machines')),
 		el('h1', null, m.label),
 		m.status !== 'complete' ? el('p', {class: 'notice'}, `This run is ${m.status}`, m.message || m.why ? ': ' + (m.message || m.why) : '', '. What could not be read is listed below.') : null,
+		cut_short(dump),
 		el('div', {class: 'grid'},
 			el('section', null, el('h2', null, 'The machine'), facts([
 				['Computer', m.name], ['Windows', [m.build, ' ', m.arch, m.lab ? ' · ' + m.lab : '']], ['Taken', m.time], ['Stopped by', m.bugcheck],

@@ -132,6 +132,8 @@ static bool run(struct context *c, GError **error)
 		return true;
 	TRY("what was left open", fcntl(9, F_GETFD) < 0 ? -1 : 0);
 	TRY("open a file outside", open(secret, O_RDONLY));
+	TRY("open a file outside through a link beside the dump", open(getenv("PROBE_LINK"), O_RDONLY));
+	TRY("write the dump", open(getenv("PROBE_DUMP"), O_RDWR));
 	TRY("truncate a file outside", truncate(secret, 0));
 	TRY("remove a file outside", unlink(secret));
 	TRY("rename a file outside", rename(secret, moved));
@@ -151,6 +153,9 @@ static bool run(struct context *c, GError **error)
 	TRY("be traced", ptrace(PTRACE_TRACEME, 0, NULL, NULL));
 	TRY("read another process", syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0));
 	TRY("kill another process", kill(getppid(), 0));
+	TRY("kill a thread of another process", syscall(SYS_tgkill, getppid(), getppid(), 0));
+	TRY("have another process signalled", fcntl(0, F_SETOWN, getppid()));
+	TRY("be readable for other processes", prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
 	TRY("mount", mount("none", outside, "tmpfs", 0, NULL));
 	TRY("setuid", setuid(65534));
 	TRY("raise limits", setrlimit(RLIMIT_DATA, &limit));
