@@ -260,7 +260,10 @@ const uint8_t *image_page(struct image *image, pa_t pa, void *scratch);
 /* The bytes of virtual memory the dump carries directly (triage), else FAULT_NOT_IN_DUMP. */
 enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t length)
 	G_GNUC_WARN_UNUSED_RESULT;
-/* The first present range at or after pa, coalesced; false when there is none. */
+/* Does it hold that byte? And the first one at or after pa that it holds; false when there is none. */
+bool image_has(const struct image *image, pa_t pa);
+bool image_next(const struct image *image, pa_t pa, pa_t *out);
+/* The first present range at or after pa, coalesced, which takes as long as there are pieces of it; false when there is none. */
 bool image_next_range(struct image *image, pa_t pa, struct range *out);
 /*
  * The same for who looks for something in all pages: ranges begin with a page, what lies in large holes of a sparse file, which is
