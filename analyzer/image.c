@@ -678,12 +678,17 @@ bool image_next_filled(struct image *image, pa_t pa, struct range *out)
 	return false;
 }
 
-const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
+bool image_search_ask(struct image *image)
 {
-	/* Asking for the time takes a tenth of what a page takes: of each so many pages, whatever their addresses. */
+	/* Asking for the time takes a tenth of what a page takes: of each so many looks, whatever their addresses. */
 	if (image->search_until && !image->search_ended && !(image->searched++ & 0xff))
 		image->search_ended = g_get_monotonic_time() > image->search_until;
-	return image_search_over(image) ? NULL : image_page(image, pa, scratch);
+	return image_search_over(image);
+}
+
+const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
+{
+	return image_search_ask(image) ? NULL : image_page(image, pa, scratch);
 }
 
 bool image_lost(const struct image *image, GError **error)

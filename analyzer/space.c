@@ -448,7 +448,7 @@ enum fault page_fault(const struct page *page)
 
 bool space_spend(struct space *space, uint64_t steps)
 {
-	if (steps <= space->steps && !(space->stop && *space->stop)) {
+	if (steps <= space->steps && !(space->stop && *space->stop) && !image_search_ask(space->image)) {
 		space->steps -= steps;
 		return true;
 	}
