@@ -211,6 +211,10 @@ START_TEST(test_next_page)
 	for (n = 0; space_next_page(space, &cursor, (va_t){ UINT64_MAX }, &page); n++)
 		ck_assert_uint_lt(n, 100);
 	ck_assert_uint_eq(n, 9);
+	/* A search whose time is over looks at no more tables. */
+	image->search_until = 1;
+	cursor.v = K;
+	ck_assert(!space_next_page(space, &cursor, (va_t){ UINT64_MAX }, &page) && space->exhausted);
 }
 END_TEST
 
