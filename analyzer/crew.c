@@ -446,6 +446,7 @@ bool crew_run_once(const struct crew_task *task, bool (*run)(struct context *, G
 	rows->overflow = overflow_once;
 	rows->user = w;
 	w->context.rows = rows;
+	w->context.half = begun + task->most / 2;
 	w->since = begun;
 	crew->run = run;
 	if (!start(crew, &thread, work_once)) {

@@ -183,14 +183,30 @@ static bool runs(struct context *c, const struct pe *pe)
 	return false;
 }
 
+/* Addresses of a hit; of a page that is mapped more often than is looked at that is said, once. */
+static unsigned addresses_of(struct context *c, const struct sweep_hit *hit, va_t out[FIXED_frame_addresses], bool *cut, const char *table)
+{
+	va_t at[FIXED_frame_addresses + 1];
+	unsigned n = sweep_addresses(c->sweep, hit->pa, at, G_N_ELEMENTS(at));
+
+	if (n > FIXED_frame_addresses && !*cut)
+		context_note(c, FAULT_LIMIT, at[n - 1], table, "a page with an image's header or debug record has more addresses than are looked at: the rest is left out "
+			     "(frame_addresses)");
+	*cut |= n > FIXED_frame_addresses;
+	n = MIN(n, FIXED_frame_addresses);
+	memcpy(out, at, n * sizeof(*at));
+	return n;
+}
+
 /* Images by their headers, wherever the kernel maps these. */
-static void add_headers(struct context *c, GArray *out)
+static void add_headers(struct context *c, GArray *out, const char *table)
 {
 	const GArray *hits = sweep_hits(c->sweep, &native_images);
+	bool cut = false;
 
 	for (guint i = 0; i < hits->len && out->len < MAX_DRIVERS && !context_cancelled(c); i++) {
-		va_t at[4];
-		unsigned n = sweep_addresses(c->sweep, g_array_index(hits, struct sweep_hit, i).pa, at, G_N_ELEMENTS(at));
+		va_t at[FIXED_frame_addresses];
+		unsigned n = addresses_of(c, &g_array_index(hits, struct sweep_hit, i), at, &cut, table);
 		for (unsigned k = 0; k < n; k++) {
 			struct pe_space where = { c->space, at[k] };
 			AUTO_PE pe = pe_space_open(&where, 0);
@@ -239,7 +255,7 @@ GArray *driver_set_images(struct context *c, struct session_spaces *sessions, co
 			d.name = NULL;
 		g_array_append_val(out, d);
 	}
-	add_headers(c, out);
+	add_headers(c, out, table);
 	if (out->len >= MAX_DRIVERS)
 		context_note(c, FAULT_LIMIT, (va_t){ 0 }, table, "more than %u traces of drivers: the rest is left out", MAX_DRIVERS);
 	g_array_sort(out, compare_loaded);
@@ -386,14 +402,14 @@ void driver_set_records(struct context *c, const GArray *known, GArray *images, 
 {
 	const GArray *hits = sweep_hits(c->sweep, &debug_records);
 	enum fault fault;
-	va_t at[4], big_at;
-	bool missing;
+	va_t at[FIXED_frame_addresses], big_at;
+	bool missing, cut = false;
 	g_autoptr(GArray) big = big_pool_list(c, NULL, &fault, &big_at, &missing), ranges = merge_ranges(known, images);
 	const guint before = images->len;
 	uint64_t looked = 0;
 
 	for (guint i = 0; i < hits->len && images->len < MAX_DRIVERS && looked < limit(driver_records) && !context_cancelled(c); i++) {
-		unsigned n = sweep_addresses(c->sweep, g_array_index(hits, struct sweep_hit, i).pa, at, G_N_ELEMENTS(at));
+		unsigned n = addresses_of(c, &g_array_index(hits, struct sweep_hit, i), at, &cut, table);
 		for (unsigned k = 0; k < n; k++) {
 			struct loaded_driver d = { .in_debug_scan = true };
 			bool again = accounted_for(at[k].v, ranges) || !read_record(c, at[k], &d);

@@ -2,6 +2,7 @@
 #include "evidence.h"
 #include <stdio.h>
 #include <string.h>
+#include "limit.h"
 #include "pe_space.h"
 
 #define PROCESSES_MAX 96u	/* enough to be sure of an offset; of more the first and last ones are taken */
@@ -9,6 +10,8 @@
 /* Kernels have 3 to 6 MB of data. What a hostile image has beyond these isn't looked at. */
 #define DATA_MAX (12u << 20)
 #define HEADS_MAX 32768u
+/* Looks that it takes to find out whether the entries of a list are processes. */
+#define TRY_LOOKS 65536u
 #define REACH 0xc00u		/* an _EPROCESS's list entry lies at most so far from its start, its name and pid */
 /* KLDR_DATA_TABLE_ENTRY of every Windows (ntldr.h), in pointers. */
 #define LOADER_BASE 6u
@@ -180,7 +183,7 @@ static void read_image(struct evidence *e)
 	const GArray *exports;
 
 	e->size = k->size;
-	e->image = g_malloc0((gsize)e->size + 1);	/* ends text that is scanned in it, and is there for a kernel without a size */
+	e->image = g_malloc0((gsize)e->size + 1);	/* it is there for a kernel without a size */
 	space_read_sparse(k->space, k->base, e->image, e->size);
 	for (guint i = 0; i < pe->sections->len; i++) {
 		const struct pe_section *s = &g_array_index(pe->sections, struct pe_section, i);
@@ -223,10 +226,13 @@ static void find_build_lab(struct evidence *e)
 			from = hit + 1;
 			while (start > e->image && hit - start < 16 && (g_ascii_isdigit(start[-1]) || start[-1] == '.'))
 				start--;
-			if (sscanf((const char *)start, "%5u.%5u", &build, &revision) != 2 || build < 2600)
+			if (start == hit)
 				continue;
+			/* A copy: sscanf looks for the end of the text first, and the image may be one. */
 			for (unsigned i = 0; i < sizeof(text) - 1 && start + i < end && g_ascii_isgraph(start[i]); i++)
 				text[i] = (char)start[i];
+			if (sscanf(text, "%5u.%5u", &build, &revision) != 2 || build < 2600)
+				continue;
 			e->build_lab = g_strdup(text);
 			e->build_lab_rva = (uint32_t)(start - e->image);
 			e->build = build;
@@ -259,6 +265,17 @@ static void find_old_build_lab(struct evidence *e)
 		e->build = build;
 }
 
+bool evidence_spend(struct evidence *e, uint64_t looks)
+{
+	if (looks > e->looks || image_search_ask(e->kernel->image)) {
+		e->looks = 0;
+		e->cut = true;
+		return false;
+	}
+	e->looks -= looks;
+	return true;
+}
+
 /* Lists -------------------------------------------------------------------- */
 
 /* A list head: its neighbours point back at it. One of the two is enough, as the list may be smeared. */
@@ -272,6 +289,8 @@ static bool is_head(struct evidence *e, uint32_t rva, bool *empty)
 	*empty = flink == va;
 	if (*empty)
 		return blink == va;
+	if (!evidence_spend(e, 1))
+		return false;
 	return (!read_pointer(e->space, (va_t){ flink + w }, &back) && back == va) ||
 	       (!read_pointer(e->space, (va_t){ blink }, &back) && back == va);
 }
@@ -421,10 +440,10 @@ static void try_processes(struct evidence *e, uint32_t rva)
 	unsigned name, pid, object;
 	uint64_t first;
 
-	if (read_pointer(e->space, (va_t){ e->kernel->base.v + rva }, &first) || !has_name(e, first))
+	if (!evidence_spend(e, 1) || read_pointer(e->space, (va_t){ e->kernel->base.v + rva }, &first) || !has_name(e, first))
 		return;
 	list = evidence_list(e->space, e->kernel->base.v + rva, LIST_MAX);
-	if (list->len < 2)
+	if (list->len < 2 || !evidence_spend(e, TRY_LOOKS))
 		return;
 	if (list->len > PROCESSES_MAX)
 		g_array_remove_range(list, PROCESSES_MAX / 2, list->len - PROCESSES_MAX);
@@ -505,6 +524,7 @@ struct evidence *evidence_create(struct kernel *kernel)
 
 	e->kernel = kernel;
 	e->space = kernel->space;
+	e->looks = limit(kernel_looks);
 	e->width = space_pointer_size(kernel->space);
 	e->data = g_array_new(FALSE, FALSE, sizeof(struct range));
 	e->code = g_array_new(FALSE, FALSE, sizeof(struct range));

@@ -49,6 +49,8 @@ struct evidence {
 	uint32_t build, revision;	/* 0: not known */
 	char *build_lab;		/* the text itself, or NULL */
 	uint32_t build_lab_rva;
+	uint64_t looks;			/* at what the image leads to, that are left of kernel_looks */
+	bool cut;			/* there were none, or no time was left: not all was looked at */
 };
 
 /* Never NULL; what was not found is 0 or empty. */
@@ -56,6 +58,8 @@ struct evidence *evidence_create(struct kernel *kernel);
 void evidence_destroy(struct evidence *evidence);
 DEFINE_AUTO(evidence, evidence_destroy)
 
+/* Take a number of looks off those that are left, about a read of memory each; false: there are none. */
+bool evidence_spend(struct evidence *evidence, uint64_t looks);
 /* A quadword of the kernel's image; 0 outside. */
 uint64_t evidence_image(const struct evidence *e, uint64_t rva, unsigned width);
 /* An address in the kernel's image as an RVA; 0: it isn't. */

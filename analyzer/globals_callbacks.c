@@ -26,7 +26,7 @@ static bool is_callback(const struct globals *g, uint64_t ref, uint64_t *functio
 	char tag[4];
 
 	/* The tag is the second half of the pool header's first quadword (x64), or of its eight bytes. */
-	return evidence_pointer(g->e, ref) && (ref & low) &&
+	return evidence_pointer(g->e, ref) && (ref & low) && evidence_spend(g->e, 1) &&
 	       !space_read(g->e->space, (va_t){ block - (w == 8 ? 12 : 4) }, tag, 4, NULL) && !memcmp(tag, "Cbrb", 4) &&
 	       !read_pointer(g->e->space, (va_t){ block + w }, function) && evidence_pointer(g->e, *function);
 }

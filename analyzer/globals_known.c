@@ -7,6 +7,7 @@
 
 #define OBJECT_PROCESS 3u	/* dispatcher header types */
 #define UNLOADED_MAX 50u	/* MI_UNLOADED_DRIVERS */
+#define BIG_PAGES_EMPTY 256u	/* entries of a table without one in use: hashes put them all over it */
 
 /* A pointer, or what is as wide as one. */
 static uint64_t image(const struct globals *g, uint32_t rva)
@@ -16,12 +17,12 @@ static uint64_t image(const struct globals *g, uint32_t rva)
 
 static bool pointer(const struct globals *g, uint64_t va, uint64_t *out)
 {
-	return evidence_pointer(g->e, va) && !read_pointer(g->e->space, (va_t){ va }, out);
+	return evidence_pointer(g->e, va) && evidence_spend(g->e, 1) && !read_pointer(g->e->space, (va_t){ va }, out);
 }
 
 static bool guest(const struct globals *g, uint64_t va, void *to, size_t n)
 {
-	return evidence_pointer(g->e, va) && !space_read(g->e->space, (va_t){ va }, to, n, NULL);
+	return evidence_pointer(g->e, va) && evidence_spend(g->e, 1) && !space_read(g->e->space, (va_t){ va }, to, n, NULL);
 }
 
 static enum verdict yes_or_no(bool yes)
@@ -368,7 +369,7 @@ static enum verdict pte_base(struct globals *g, uint32_t rva)
 	uint64_t v = image(g, rva), index, self;
 	struct page page;
 
-	if (g->e->width == 4 || !evidence_kernel_pointer(v) || (v & UINT64_C(0x7fffffffff)))
+	if (g->e->width == 4 || !evidence_kernel_pointer(v) || (v & UINT64_C(0x7fffffffff)) || !evidence_spend(g->e, 1))
 		return CONTRADICTED;
 	index = v >> 39 & 0x1ff;
 	self = v | index << 30 | index << 21 | index << 12;
@@ -412,8 +413,11 @@ static enum verdict big_pages(struct globals *g, uint32_t rva)
 		if (!field(g, table + i * g->layout->pool_tracker_big_pages.size_, g->layout->pool_tracker_big_pages.Va, &va))
 			return CONTRADICTED;
 		/* Bit 0: the slot is free. */
-		if (!(va & ~UINT64_C(1)))
+		if (!(va & ~UINT64_C(1))) {
+			if (!good && i >= BIG_PAGES_EMPTY)
+				break;
 			continue;
+		}
 		if (!evidence_pointer(g->e, va) || (va & PAGE_MASK & ~1u))
 			return CONTRADICTED;
 		good++;
@@ -465,7 +469,7 @@ static bool is_service_descriptor(const struct globals *g, uint32_t rva)
 	const unsigned w = g->e->width;
 	uint32_t table = evidence_rva(g->e, image(g, rva)), n = (uint32_t)image(g, rva + 2 * w), good = 0;
 
-	if (!table || image(g, rva + w) || image(g, rva + 2 * w) > 0x400 || n < 0x80 || !evidence_rva(g->e, image(g, rva + 3 * w)))
+	if (!table || image(g, rva + w) || image(g, rva + 2 * w) > 0x400 || n < 0x80 || !evidence_rva(g->e, image(g, rva + 3 * w)) || !evidence_spend(g->e, n))
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		int32_t entry = (int32_t)evidence_image(g->e, table + 4 * i, 4);
@@ -498,6 +502,8 @@ static uint32_t process_block(const struct globals *g, uint64_t process, va_t *h
 	return field(g, header->v, l->pool_header.BlockSize, &size) ? (uint32_t)size * l->pool_header.size_ : 0;
 }
 
+#define HEAP_LOOKS 6u	/* that the state of a block takes at most */
+
 /* The keys of the segment heap: by them the chunks of processes are in use, and as large as their blocks. */
 static enum verdict heap_globals(struct globals *g, uint32_t rva)
 {
@@ -509,7 +515,7 @@ static enum verdict heap_globals(struct globals *g, uint32_t rva)
 	for (guint i = 0; i < g->e->processes->len && good < 4 && bad < 2; i++) {
 		va_t header;
 		uint32_t size = process_block(g, instance_at(g->e->processes, i)->va, &header);
-		bool used = size && segment_heap_state(&heap, g->e->space, header, size) == BLOCK_USED;
+		bool used = size && evidence_spend(g->e, HEAP_LOOKS) && segment_heap_state(&heap, g->e->space, header, size) == BLOCK_USED;
 		good += used;
 		bad += !used;
 	}

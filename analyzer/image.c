@@ -596,19 +596,43 @@ enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t
 	return read_mapped(image->file, image->virtual_segments, va.v, buffer, length);
 }
 
+bool image_has(const struct image *image, pa_t pa)
+{
+	return segment_of(memory_of(image), pa.v);
+}
+
+/* Index of the segment that `at` lies in, or else of the first one above; their number: there is none. */
+static guint segment_from(const GArray *segments, uint64_t at)
+{
+	gssize i = segment_at(segments, at);
+
+	if (i < 0 || at - g_array_index(segments, struct segment, i).start >= g_array_index(segments, struct segment, i).length)
+		i++;
+	return (guint)i;
+}
+
+bool image_next(const struct image *image, pa_t pa, pa_t *out)
+{
+	const GArray *segments = memory_of(image);
+	guint i = segment_from(segments, pa.v);
+
+	if (i >= segments->len)
+		return false;
+	out->v = MAX(pa.v, g_array_index(segments, struct segment, i).start);
+	return true;
+}
+
 bool image_next_range(struct image *image, pa_t pa, struct range *out)
 {
 	const GArray *segments = memory_of(image);
-	gssize i = segment_at(segments, pa.v);
+	guint i = segment_from(segments, pa.v);
 
-	if (i < 0 || pa.v - g_array_index(segments, struct segment, i).start >= g_array_index(segments, struct segment, i).length)
-		i++;
-	if ((guint)i >= segments->len)
+	if (i >= segments->len)
 		return false;
 	const struct segment *s = &g_array_index(segments, struct segment, i);
 	out->start = MAX(pa.v, s->start);
 	uint64_t end = s->start + s->length;
-	for (i++; (guint)i < segments->len; i++) {
+	for (i++; i < segments->len; i++) {
 		s = &g_array_index(segments, struct segment, i);
 		if (s->start != end)
 			break;
@@ -654,12 +678,17 @@ bool image_next_filled(struct image *image, pa_t pa, struct range *out)
 	return false;
 }
 
-const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
+bool image_search_ask(struct image *image)
 {
-	/* Asking for the time takes a tenth of what a page takes: of each so many pages, whatever their addresses. */
+	/* Asking for the time takes a tenth of what a page takes: of each so many looks, whatever their addresses. */
 	if (image->search_until && !image->search_ended && !(image->searched++ & 0xff))
 		image->search_ended = g_get_monotonic_time() > image->search_until;
-	return image_search_over(image) ? NULL : image_page(image, pa, scratch);
+	return image_search_over(image);
+}
+
+const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
+{
+	return image_search_ask(image) ? NULL : image_page(image, pa, scratch);
 }
 
 bool image_lost(const struct image *image, GError **error)

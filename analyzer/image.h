@@ -200,8 +200,8 @@ struct image {
 	uint64_t bytes_present;
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
-	int64_t search_until;		/* monotonic time at which EACH_PAGE tells no more pages, 0: never */
-	uint32_t searched;		/* pages so far, to ask for the time now and then */
+	int64_t search_until;		/* monotonic time at which EACH_PAGE tells no more pages and spaces have no more steps, 0: never */
+	uint32_t searched;		/* looks so far, to ask for the time now and then */
 	bool search_ended;		/* that time has come */
 	const char *missing_why;	/* in words, where it is not that the file is too short; static */
 	uint64_t slot_seed;		/* see image_slot */
@@ -260,7 +260,10 @@ const uint8_t *image_page(struct image *image, pa_t pa, void *scratch);
 /* The bytes of virtual memory the dump carries directly (triage), else FAULT_NOT_IN_DUMP. */
 enum fault image_read_virtual(struct image *image, va_t va, void *buffer, size_t length)
 	G_GNUC_WARN_UNUSED_RESULT;
-/* The first present range at or after pa, coalesced; false when there is none. */
+/* Does it hold that byte? And the first one at or after pa that it holds; false when there is none. */
+bool image_has(const struct image *image, pa_t pa);
+bool image_next(const struct image *image, pa_t pa, pa_t *out);
+/* The first present range at or after pa, coalesced, which takes as long as there are pieces of it; false when there is none. */
 bool image_next_range(struct image *image, pa_t pa, struct range *out);
 /*
  * The same for who looks for something in all pages: ranges begin with a page, what lies in large holes of a sparse file, which is
@@ -269,6 +272,8 @@ bool image_next_range(struct image *image, pa_t pa, struct range *out);
 bool image_next_filled(struct image *image, pa_t pa, struct range *out);
 /* image_page() for such a search: NULL, too, when its time is over. */
 const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch);
+/* Ask the clock, now and then, whether its time is over. Each look into memory does: what a format packs may take a millisecond to unpack. */
+bool image_search_ask(struct image *image);
 static inline bool image_search_over(const struct image *image)
 {
 	return image->search_until && image->search_ended;

@@ -67,7 +67,7 @@ static bool check_image(struct kernel *k, struct space *space, uint64_t va)
 	struct pe_space at = { space, { va } };
 	uint8_t mz[2];
 
-	if (space_read(space, at.base, mz, 2, NULL) || memcmp(mz, "MZ", 2) || !space_spend(space, IMAGE_STEPS))
+	if (image_search_ask(k->image) || space_read(space, at.base, mz, 2, NULL) || memcmp(mz, "MZ", 2) || !space_spend(space, IMAGE_STEPS))
 		return false;
 	AUTO_PE pe = pe_space_open(&at, 0);
 	if (!pe->has_optional_header || pe->size_of_image < 0x100000 || pe->size_of_image > 0x8000000 ||
@@ -135,7 +135,16 @@ static const enum paging modes[][6] = {
 struct search {
 	uint64_t steps;		/* that are left of kernel_search_all */
 	bool cut;		/* a limit bit: not all was looked at */
+	bool late;		/* the time of an earlier part was over */
 };
+
+/* Each part of it may take as long. */
+static void start_clock(struct image *image, struct search *search)
+{
+	search->late |= image->search_ended;
+	image->search_ended = false;
+	image->search_until = g_get_monotonic_time() + (gint64)MIN(limit_for(kernel_seconds, file_filled(image->container)), 1u << 30) * G_USEC_PER_SEC;
+}
 
 static bool try_candidate(struct kernel *k, const struct candidate *c, struct search *search)
 {
@@ -519,7 +528,6 @@ static bool tables_missing(const struct kernel *k)
 {
 	uint64_t root[512], pointers[512], directory[512], there = 0, missing = 0, looked = 0, blank = 0;
 	unsigned directories = 0;
-	struct range range;
 
 	if (k->paging != PAGING_X64 || image_read(k->image, k->dtb, root, sizeof(root)))
 		return k->paging == PAGING_X64;
@@ -544,7 +552,7 @@ static bool tables_missing(const struct kernel *k)
 				uint64_t table = directory[n] & UINT64_C(0x0000fffffffff000);
 				if (!(directory[n] & 1) || directory[n] & 0x80)
 					continue;
-				bool in = image_next_range(k->image, (pa_t){ table }, &range) && range.start == table;
+				bool in = image_has(k->image, (pa_t){ table });
 				there += in;
 				missing += !in;
 				/* To look at each would read far more than to ask where it is. */
@@ -573,10 +581,13 @@ static bool rescue(struct kernel *k, bool found, struct search *search)
 	image_note(k->image, FAULT_NOT_IN_DUMP, k->dtb.v,
 		   "page tables of the kernel are missing%s: %u pages tell their own addresses, by them %u page tables were found again, and of %u "
 		   "more some entries", search->cut && !found ? " or were not reached" : "", k->rescue->lists, k->rescue->found, k->rescue->single);
+	if (k->rescue->cut)
+		image_note(k->image, FAULT_LIMIT, 0, "page tables of the kernel that could be found again are more than are looked for or kept (rescue_looks, rescue_tables)");
 	if (found) {
 		k->space->rescue = k->rescue;
 		return true;
 	}
+	start_clock(k->image, search);
 	return try_candidate(k, &c, search);
 }
 
@@ -684,7 +695,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	const struct image_facts *facts = &image->facts;
 	g_autoptr(GArray) candidates = g_array_new(FALSE, TRUE, sizeof(struct candidate));
 	AUTO(kernel) k = g_new0(struct kernel, 1);
-	struct search search = { limit(kernel_search_all), false };
+	struct search search = { limit(kernel_search_all), false, false };
 	GError *layout_error = NULL;
 	g_autofree char *like = NULL;
 	bool found = false, told;
@@ -707,6 +718,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 			c.hint = cpu->rip;
 		g_array_append_val(candidates, c);
 	}
+	start_clock(image, &search);
 	low_stubs(image, candidates);
 	for (guint i = 0; i < candidates->len && !found; i++)
 		found = try_candidate(k, &g_array_index(candidates, struct candidate, i), &search);
@@ -721,7 +733,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	}
 	AUTO(layout) guessed = NULL;
 	const bool nothing = !found && !use_remains(k, &like, &guessed);
-	if (image->search_ended && !told)
+	if ((image->search_ended || search.late) && !told)
 		image_note(image, FAULT_LIMIT, 0, "the search for lost page tables and for what is left of the kernel ended at a limit (kernel_seconds)");
 	if (nothing) {
 		const char *doubt = first_doubt(image);
@@ -736,6 +748,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	if (found)
 		check_header(k);
 	read_shared_data(k);
+	start_clock(image, &search);
 	k->layout = choose_layout(k, options, &layout_error);
 	if (layout_error) {
 		g_propagate_error(error, layout_error);
@@ -767,9 +780,10 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
 	image->search_ended = false;
-	image->search_until = g_get_monotonic_time() + (gint64)MIN(limit_for(kernel_seconds, file_filled(image->container)), 1u << 30) * G_USEC_PER_SEC;
 	struct kernel *k = find_in_time(image, options, error);
 	image->search_until = 0;
+	if (k)
+		space_refill(k->space);
 	return k;
 }
 

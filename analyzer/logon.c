@@ -14,15 +14,12 @@ static bool is_person(const char *sid)
 static char *user_of(struct space *space, va_t eprocess)
 {
 	struct object process = object_at(space, eprocess.v);
-	struct token_info token;
 	uint64_t exited = 0;
+	char *user = NULL;
 	va_t at;
 
-	if (READ(process, eprocess.ExitTime, &exited) || exited || process_token(space, eprocess, &at))
+	if (READ(process, eprocess.ExitTime, &exited) || exited || process_token(space, eprocess, &at) || token_user(space, at, &user))
 		return NULL;
-	token_read(space, at, &token);
-	char *user = g_steal_pointer(&token.user_sid);
-	token_info_clear(&token);
 	return user;
 }
 
@@ -32,6 +29,7 @@ static const char *logon_words(const struct kernel *k)
 	if (!k->layout || !k->layout->eprocess.ActiveProcessLinks.size)
 		return NULL;
 	const uint64_t head = kernel_symbol(k, PsActiveProcessHead).v, links = k->layout->eprocess.ActiveProcessLinks.offset;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	uint64_t at = head, next = 0;
 	unsigned users = 0;
 
@@ -48,6 +46,8 @@ static const char *logon_words(const struct kernel *k)
 			return NULL;
 		if (next == head)
 			return users ? "nobody was logged on: as fast startup writes it" : NULL;
+		if (!g_hash_table_add(seen, g_memdup2(&next, sizeof(next))))	/* it goes round without its head */
+			return NULL;
 	}
 	return NULL;
 }

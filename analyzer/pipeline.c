@@ -64,6 +64,11 @@ bool context_cancelled(const struct context *context)
 	return pipeline_interrupted || context->stop || context_overdue(context);
 }
 
+bool context_half_over(const struct context *context)
+{
+	return context_cancelled(context) || (context->half && g_get_monotonic_time() > context->half);
+}
+
 void context_note(struct context *context, enum fault fault, va_t at, const char *table, const char *format, ...)
 {
 	va_list ap;

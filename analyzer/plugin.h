@@ -29,6 +29,7 @@ struct context {
 	void *kept;			/* of context_keep */
 	volatile int stop;		/* its time is over: ask context_cancelled */
 	gint64 deadline;		/* monotonic, where nobody else watches the clock; 0: somebody does */
+	gint64 half;			/* monotonic: half of the plugin's time is over; 0: not known */
 	struct worker *worker;		/* the crew's who runs it; NULL: nobody else is at work */
 };
 
@@ -77,6 +78,8 @@ void context_note(struct context *context, enum fault fault, va_t at, const char
 	G_GNUC_PRINTF(5, 6);
 /* Has the user interrupted? Long loops ask. */
 bool context_cancelled(const struct context *context);
+/* Is half of the plugin's time over, or all? What but adds to what was found asks, so that there is time to tell of it. */
+bool context_half_over(const struct context *context);
 /* The kernel-mode module an address lies in, by the table `drivers`; NULL when none. */
 const char *context_driver_at(const struct context *context, va_t va);
 /* The image it lies in; false: in none. */

@@ -138,7 +138,7 @@ static void find_in_sessions(struct set *s)
 
 	if (!l->mm_session_space.ProcessList.size || !l->eprocess.SessionProcessLinks.size)
 		return;
-	for (guint i = 0; i < s->found->len && !context_cancelled(c); i++) {
+	for (guint i = 0; i < s->found->len && !context_half_over(c); i++) {
 		struct object proc = object_at(c->space, g_array_index(s->found, struct process_found, i).va.v), pcb = MEMBER(proc, eprocess.Pcb);
 		uint64_t session = 0, dtb = 0, exit = 0;
 		struct page page;
@@ -198,16 +198,19 @@ static bool is_named(const struct set *s, va_t eprocess, const char *name)
 	return !read_image_file_name(s->context->space, eprocess, &text) && !g_ascii_strcasecmp(text, name);
 }
 
-/* Which processes the handles of each lead to. Sets *csrss when the table of one of those could be read. */
+/*
+ * Which processes the handles of each lead to. Sets *csrss when the table of one of those could be read. Where not all were looked
+ * at, what was not met may yet be there: nobody was asked.
+ */
 static bool find_by_handles(struct set *s, bool *csrss)
 {
 	struct context *c = s->context;
 	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
 	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	struct field body = c->space->layout->object_header.Body;
-	bool any = false;
+	bool any = false, over = false;
 
-	for (guint i = 0; i < s->found->len && body.size && s->types->count && !context_cancelled(c); i++) {
+	for (guint i = 0; i < s->found->len && body.size && s->types->count && !(over = context_half_over(c)); i++) {
 		struct object proc = object_at(c->space, g_array_index(s->found, struct process_found, i).va.v);
 		struct handle_entry entry;
 		uint64_t table = 0;
@@ -218,7 +221,7 @@ static bool find_by_handles(struct set *s, bool *csrss)
 		bool is_csrss = is_named(s, proc.va, "csrss.exe");
 		any = true;
 		*csrss |= is_csrss;
-		while (handle_walk_next(walk, &entry) && !context_cancelled(c)) {
+		while (handle_walk_next(walk, &entry) && !context_half_over(c)) {
 			va_t object = { entry.object.v + body.offset };
 			if (object.v == proc.va.v || !object_is(s->types, c->space, object, "Process"))
 				continue;
@@ -228,7 +231,9 @@ static bool find_by_handles(struct set *s, bool *csrss)
 		}
 		handle_walk_deinit(walk);	/* what it could not read the plugin `handles` says */
 	}
-	return any;
+	over |= context_half_over(c);
+	*csrss &= !over;
+	return any && !over;
 }
 
 /* Threads ------------------------------------------------------------------ */

@@ -241,6 +241,9 @@ static unsigned count_processes(const struct evidence *e, const struct layout *l
 	return good;
 }
 
+/* Looks that an entry of a list takes that may be a process. */
+#define ENTRY_LOOKS 16u
+
 static void mark_unconfirmed(void *user, const char *type, const char *member, struct field *field)
 {
 	(void)user;
@@ -261,7 +264,7 @@ static struct layout *unconfirmed(struct evidence *e)
 	for (guint i = 0; layout && i < e->heads->len; i++) {
 		uint32_t rva = g_array_index(e->heads, uint32_t, i);
 		g_autoptr(GArray) list = evidence_list(e->space, e->kernel->base.v + rva, 4096), found = instances_create();
-		unsigned good = list->len < 2 ? 0 : count_processes(e, layout, list, found);
+		unsigned good = list->len < 2 || !evidence_spend(e, ENTRY_LOOKS * list->len) ? 0 : count_processes(e, layout, list, found);
 
 		if (good < 2 || good * 10 < list->len * 7)
 			continue;
@@ -282,9 +285,8 @@ static struct layout *unconfirmed(struct evidence *e)
 	return NULL;
 }
 
-struct layout *recover_layout(struct kernel *kernel)
+static struct layout *layout_of(struct kernel *kernel, struct evidence *e)
 {
-	AUTO(evidence) e = evidence_create(kernel);
 	g_autoptr(GPtrArray) priors = NULL, siblings = NULL;
 	struct build exact;
 	bool known = build_find(kernel->timestamp, kernel->size, &exact);
@@ -317,5 +319,16 @@ struct layout *recover_layout(struct kernel *kernel)
 	if (!layout->symbol.NtBuildLab)
 		layout->symbol.NtBuildLab = e->build_lab_rva;
 	kernel->invalid_pte_mask = find_invalid_pte_mask(e, layout);
+	return layout;
+}
+
+struct layout *recover_layout(struct kernel *kernel)
+{
+	AUTO(evidence) e = evidence_create(kernel);
+	struct layout *layout = layout_of(kernel, e);
+
+	if (e->cut)
+		image_note(kernel->image, FAULT_LIMIT, kernel->base.v, "what the kernel's data leads to was not all looked at for its structures and "
+			   "globals (kernel_looks or kernel_seconds)");
 	return layout;
 }

@@ -104,9 +104,17 @@ struct builder {
 	uint8_t *scratch;
 };
 
+static bool is_full(struct builder *b)
+{
+	bool full = b->rescue->spans->len >= limit(rescue_tables);
+
+	b->rescue->cut |= full;
+	return full;
+}
+
 static bool add_span(struct builder *b, uint64_t tag, const uint8_t *table, uint64_t large)
 {
-	if (b->rescue->spans->len >= limit(rescue_tables) || g_hash_table_contains(b->tags, &tag))
+	if (g_hash_table_contains(b->tags, &tag) || is_full(b))
 		return false;
 	struct rescued span = { .tag = tag, .large = { large } };
 	if (table) {
@@ -120,7 +128,7 @@ static bool add_span(struct builder *b, uint64_t tag, const uint8_t *table, uint
 
 static void add_table(struct builder *b, uint64_t tag, uint64_t frame)
 {
-	const uint8_t *page = image_page(b->image, (pa_t){ frame << 12 }, b->scratch);
+	const uint8_t *page = g_hash_table_contains(b->tags, &tag) ? NULL : image_search_page(b->image, (pa_t){ frame << 12 }, b->scratch);
 
 	if (page && add_span(b, tag, page, 0))
 		b->rescue->found++;
@@ -133,7 +141,7 @@ static void add_directory(struct builder *b, uint64_t number, uint64_t frame)
 
 	if (image_read(b->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
 		return;
-	for (unsigned i = 0; i < ENTRIES; i++) {
+	for (unsigned i = 0; i < ENTRIES && !is_full(b) && !image_search_ask(b->image); i++) {
 		uint64_t entry = GUINT64_FROM_LE(entries[i]), tag = number << 9 | i;
 		if (!(entry & PRESENT))
 			continue;
@@ -150,7 +158,7 @@ static void add_directory_pointers(struct builder *b, uint64_t number, uint64_t 
 
 	if (image_read(b->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
 		return;
-	for (unsigned i = 0; i < ENTRIES; i++) {
+	for (unsigned i = 0; i < ENTRIES && !is_full(b) && !image_search_ask(b->image); i++) {
 		uint64_t entry = GUINT64_FROM_LE(entries[i]);
 		if ((entry & PRESENT) && !(entry & LARGE))
 			add_directory(b, number << 9 | i, FRAME(entry));
@@ -188,7 +196,7 @@ static void add_lists(struct builder *b, const GArray *lists)
 		}
 		/* A large page's parts lie as their addresses do; of small pages one in 512 does by chance. */
 		const struct vote *large = most(votes, n);
-		const uint8_t *header = image_page(b->image, (pa_t){ first->frame << 12 }, b->scratch);
+		const uint8_t *header = image_search_page(b->image, (pa_t){ first->frame << 12 }, b->scratch);
 		bool is_image = header && image_base(header) == first->number << 12;
 		if (large && large->count == end - i && (large->count >= LARGE_WITNESSES || is_image))
 			b->rescue->found += add_span(b, tag, NULL, large->number << 21);
@@ -251,7 +259,7 @@ static unsigned reads_well(struct builder *b, const uint64_t *table, const struc
 	unsigned good = 0, bad = 0;
 	uint8_t text[520];
 
-	for (guint i = 0; i < n && bad <= good / 8 + 2 && *budget; i++, --*budget) {
+	for (guint i = 0; i < n && bad <= good / 8 + 2 && *budget && !image_search_ask(b->image); i++, --*budget) {
 		uint64_t entry = GUINT64_FROM_LE(table[strings[i].index]);
 		if (!(entry & PRESENT))
 			bad++;
@@ -273,7 +281,7 @@ static void add_by_strings(struct builder *b)
 		const struct rescued *span = &g_array_index(b->rescue->spans, struct rescued, i);
 		for (unsigned n = 0; n < ENTRIES; n++) {
 			uint64_t entry = span->table ? load(span->table + 8 * n) : span->large.v + n * PAGE_SIZE + PRESENT;
-			const uint8_t *page = entry & PRESENT ? image_page(b->image, (pa_t){ FRAME(entry) << 12 }, b->scratch) : NULL;
+			const uint8_t *page = entry & PRESENT ? image_search_page(b->image, (pa_t){ FRAME(entry) << 12 }, b->scratch) : NULL;
 			if (page)
 				find_strings(b, page, strings);
 		}
@@ -291,7 +299,7 @@ static void add_by_strings(struct builder *b)
 		if (end - i < STRING_WITNESSES)
 			continue;
 		tags++;
-		for (guint n = 0; n < candidates->len; n++) {
+		for (guint n = 0; n < candidates->len && budget && !image_search_ask(b->image); n++) {
 			uint64_t at = g_array_index(candidates, uint64_t, n);
 			if (image_read(b->image, (pa_t){ at << 12 }, table, sizeof(table)))
 				continue;
@@ -304,6 +312,7 @@ static void add_by_strings(struct builder *b)
 		if (best)
 			add_table(b, first->tag, frame);
 	}
+	b->rescue->cut |= !budget;
 }
 
 static int compare_tags(const void *a, const void *b)

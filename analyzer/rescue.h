@@ -23,6 +23,7 @@ struct rescue {
 	GArray *spans;			/* struct rescued, by tag */
 	GPtrArray *tables;		/* what the spans point to */
 	unsigned lists, found, single;	/* pages that told their address; page tables and large pages found; tables of such pages alone */
+	bool cut;			/* a limit bit: there may be more */
 };
 
 /* NULL when nothing tells anything. Reads all of the image a few times: for when page tables are known to be missing. */

@@ -21,12 +21,13 @@
 struct told { struct known k; uint64_t pid, peb; int owner; bool in_table; };
 
 /* A table: its frame, and the number of what it maps (address >> 21, 30, 39, 48). */
-struct table { struct known k; guint group; };
+struct page_table { struct known k; guint group; };
 
 /* A page that may be a PEB. */
 struct block { uint64_t frame, image_base, ldr, parameters; };
 
 struct user {
+	const struct context *context;
 	struct image *image;
 	const GArray *owners;
 	GArray *told, *blocks;		/* by frame */
@@ -35,11 +36,17 @@ struct user {
 	uint64_t looks;			/* at tables, that are left */
 	uint64_t tables;		/* that all processes to come may have together */
 	bool cut;			/* one of these bit */
-	GArray *levels[LEVELS];		/* struct table by frame */
+	GArray *levels[LEVELS];		/* struct page_table by frame */
 	GArray *groups;			/* guint: a forest of groups of tables that name each other */
 	GArray *group_owner;		/* int, -1: not known */
 	uint8_t *scratch;
 };
+
+/* Each page, table and process asks. */
+static bool is_over(const struct user *u)
+{
+	return context_half_over(u->context);
+}
 
 static bool user_address(uint64_t va)
 {
@@ -93,6 +100,8 @@ static bool tells_address(const uint8_t *page, struct told *t)
 static void find_told(struct user *u)
 {
 	EACH_PAGE(u->image, u->scratch, page, pa) {
+		if (is_over(u))
+			return;
 		struct told t = { .owner = -1 };
 		struct block b = { pa >> 12, load(page + PEB_IMAGE_BASE), load(page + PEB_LDR), load(page + PEB_PARAMETERS) };
 		if (!is_teb(page, &t)) {
@@ -130,9 +139,11 @@ static guint group_of(const struct user *u, guint n)
 static GArray *find_naming(struct user *u, const GArray *below, bool above)
 {
 	g_autofree uint8_t *filter = filter_create(below);
-	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct table));
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct page_table));
 
 	EACH_PAGE(u->image, u->scratch, page, pa) {
+		if (is_over(u))
+			return out;
 		struct vote votes[MAX_VOTES];
 		unsigned n = 0;
 		for (unsigned i = 0; i < ENTRIES; i++) {
@@ -144,7 +155,7 @@ static GArray *find_naming(struct user *u, const GArray *below, bool above)
 				add_vote(votes, &n, k->number >> 9);
 		}
 		const struct vote *vote = most(votes, n);
-		struct table t = { { pa >> 12, vote ? vote->number : 0 }, u->groups->len };
+		struct page_table t = { { pa >> 12, vote ? vote->number : 0 }, u->groups->len };
 		if (vote && out->len < limit(rescue_tables)) {
 			const int nobody = -1;
 			g_array_append_val(u->groups, t.group);
@@ -160,13 +171,13 @@ static void join(struct user *u, unsigned level)
 {
 	uint64_t entries[ENTRIES];
 
-	for (guint i = 0; i < u->levels[level]->len; i++) {
-		const struct table *t = &g_array_index(u->levels[level], struct table, i);
+	for (guint i = 0; i < u->levels[level]->len && !is_over(u); i++) {
+		const struct page_table *t = &g_array_index(u->levels[level], struct page_table, i);
 		if (image_read(u->image, (pa_t){ t->k.frame << 12 }, entries, sizeof(entries)))
 			continue;
 		for (unsigned n = 0; n < ENTRIES; n++) {
 			uint64_t entry = GUINT64_FROM_LE(entries[n]);
-			const struct table *below = entry & PRESENT ? known_at(u->levels[level - 1], FRAME(entry)) : NULL;
+			const struct page_table *below = entry & PRESENT ? known_at(u->levels[level - 1], FRAME(entry)) : NULL;
 			if (below && below->k.number == (t->k.number << 9 | n))
 				g_array_index(u->groups, guint, group_of(u, below->group)) = group_of(u, t->group);
 		}
@@ -185,13 +196,13 @@ static int owner_of_teb(const struct user *u, const struct told *t)
 	return -1;
 }
 
-static void own(struct user *u, const struct table *t, int owner)
+static void own(struct user *u, const struct page_table *t, int owner)
 {
 	if (owner >= 0)
 		g_array_index(u->group_owner, int, group_of(u, t->group)) = owner;
 }
 
-static int owner_of(const struct user *u, const struct table *t)
+static int owner_of(const struct user *u, const struct page_table *t)
 {
 	return g_array_index(u->group_owner, int, group_of(u, t->group));
 }
@@ -201,8 +212,8 @@ static void mark_told(struct user *u)
 {
 	uint64_t entries[ENTRIES];
 
-	for (guint i = 0; i < u->levels[0]->len; i++) {
-		const struct table *t = &g_array_index(u->levels[0], struct table, i);
+	for (guint i = 0; i < u->levels[0]->len && !is_over(u); i++) {
+		const struct page_table *t = &g_array_index(u->levels[0], struct page_table, i);
 		if (image_read(u->image, (pa_t){ t->k.frame << 12 }, entries, sizeof(entries)))
 			continue;
 		for (unsigned n = 0; n < ENTRIES; n++) {
@@ -217,9 +228,9 @@ static void mark_told(struct user *u)
 
 static void own_by_roots(struct user *u)
 {
-	for (guint i = 0; i < u->levels[3]->len; i++)
+	for (guint i = 0; i < u->levels[3]->len && !is_over(u); i++)
 		for (guint n = 0; n < u->owners->len; n++) {
-			const struct table *t = &g_array_index(u->levels[3], struct table, i);
+			const struct page_table *t = &g_array_index(u->levels[3], struct page_table, i);
 			if (g_array_index(u->owners, struct rescue_owner, n).dtb.v >> 12 == t->k.frame)
 				own(u, t, (int)n);
 		}
@@ -267,13 +278,13 @@ static void settle_told(struct user *u)
 /* What a PEB points to is its process's: the only told page or table at that address, if it is nobody's yet. */
 static void own_by_pointer(struct user *u, uint64_t va, int owner)
 {
-	const struct table *table = NULL;
+	const struct page_table *table = NULL;
 	unsigned tables = 0;
 	guint pages;
 	struct told *page = told_number(u, va >> 12, &pages);
 
 	for (guint i = 0; i < u->levels[0]->len; i++) {
-		const struct table *t = &g_array_index(u->levels[0], struct table, i);
+		const struct page_table *t = &g_array_index(u->levels[0], struct page_table, i);
 		if (t->k.number == va >> 21) {
 			table = t;
 			tables++;
@@ -311,7 +322,7 @@ static void add_below(struct span_builder *b, unsigned level, uint64_t number, u
 	uint64_t entries[ENTRIES];
 
 	b->user->cut |= !b->user->looks;
-	if (!b->user->looks || !--b->user->looks || image_read(b->user->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
+	if (is_over(b->user) || !b->user->looks || !--b->user->looks || image_read(b->user->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
 		return;
 	if (!level) {
 		add_table(b, number, (const uint8_t *)entries, false);
@@ -356,7 +367,7 @@ static struct rescue *build(struct user *u, int owner)
 
 	for (unsigned level = LEVELS; level--; )
 		for (guint i = 0; i < u->levels[level]->len; i++) {
-			const struct table *t = &g_array_index(u->levels[level], struct table, i);
+			const struct page_table *t = &g_array_index(u->levels[level], struct page_table, i);
 			if (owner_of(u, t) == owner && (level < 3 || t->k.frame == g_array_index(u->owners, struct rescue_owner, owner).dtb.v >> 12))
 				add_below(&b, level, level == 3 ? 0 : t->k.number, t->k.frame);
 		}
@@ -412,7 +423,7 @@ static void own_by_pebs(struct user *u)
 {
 	uint64_t peb[8];
 
-	for (guint i = 0; i < u->owners->len; i++) {
+	for (guint i = 0; i < u->owners->len && !is_over(u); i++) {
 		const struct rescue_owner *o = &g_array_index(u->owners, struct rescue_owner, i);
 		struct rescue *rescue = build(u, (int)i);
 		uint64_t frame = o->peb.v ? frame_at(rescue, o->peb.v) : 0;
@@ -430,15 +441,15 @@ static void find_pebs(struct user *u)
 {
 	g_autoptr(GArray) pebs = g_array_new(FALSE, FALSE, sizeof(struct told));
 
-	for (guint i = 0; i < u->owners->len; i++)
+	for (guint i = 0; i < u->owners->len && !is_over(u); i++)
 		find_peb(u, (int)i, pebs);
 	g_array_append_vals(u->told, pebs->data, pebs->len);
 	settle_told(u);
 }
 
-GPtrArray *rescue_user(struct image *image, const GArray *owners, bool *cut)
+GPtrArray *rescue_user(struct context *context, const GArray *owners, bool *cut)
 {
-	struct user u = { .image = image, .owners = owners, .scratch = g_malloc(PAGE_SIZE), .looks = limit(rescue_looks), .tables = limit(rescue_tables) };
+	struct user u = { .context = context, .image = context->image, .owners = owners, .scratch = g_malloc(PAGE_SIZE), .looks = limit(rescue_looks), .tables = limit(rescue_tables) };
 	GPtrArray *out = g_ptr_array_new();
 
 	u.told = g_array_new(FALSE, FALSE, sizeof(struct told));
@@ -448,7 +459,7 @@ GPtrArray *rescue_user(struct image *image, const GArray *owners, bool *cut)
 	u.groups = g_array_new(FALSE, FALSE, sizeof(guint));
 	u.group_owner = g_array_new(FALSE, FALSE, sizeof(int));
 	find_told(&u);
-	for (guint i = 0; i < u.told->len; i++) {
+	for (guint i = 0; i < u.told->len && !is_over(&u); i++) {
 		struct told *t = &g_array_index(u.told, struct told, i);
 		t->owner = owner_of_teb(&u, t);
 	}
@@ -464,8 +475,8 @@ GPtrArray *rescue_user(struct image *image, const GArray *owners, bool *cut)
 	find_pebs(&u);
 	own_by_pebs(&u);
 	for (guint i = 0; i < owners->len; i++) {
-		struct rescue *rescue = build(&u, (int)i);
-		if (!rescue->spans->len)
+		struct rescue *rescue = is_over(&u) ? NULL : build(&u, (int)i);
+		if (rescue && !rescue->spans->len)
 			g_clear_pointer(&rescue, rescue_destroy);
 		g_ptr_array_add(out, rescue);
 	}

@@ -8,6 +8,7 @@
  */
 #ifndef MEMSIEVE_RESCUE_USER_H
 #define MEMSIEVE_RESCUE_USER_H
+#include "plugin.h"
 #include "rescue.h"
 
 /* What the process's object says. */
@@ -15,6 +16,6 @@ struct rescue_owner { pa_t dtb; va_t peb, section_base; uint64_t pid; };
 
 /*
  * For each of the owners (struct rescue_owner) a struct rescue *, to be destroyed, or NULL: nothing was found. *cut: a limit bit. Reads all
- * of the image five times. */
-GPtrArray *rescue_user(struct image *image, const GArray *owners, bool *cut);
+ * of the image five times; ends where half of the plugin's time is over, with what it has by then. */
+GPtrArray *rescue_user(struct context *context, const GArray *owners, bool *cut);
 #endif

@@ -448,7 +448,7 @@ enum fault page_fault(const struct page *page)
 
 bool space_spend(struct space *space, uint64_t steps)
 {
-	if (steps <= space->steps && !(space->stop && *space->stop)) {
+	if (steps <= space->steps && !(space->stop && *space->stop) && !image_search_ask(space->image)) {
 		space->steps -= steps;
 		return true;
 	}
@@ -461,10 +461,10 @@ bool space_spend(struct space *space, uint64_t steps)
 static bool direct_page(struct space *space, va_t va, struct page *page)
 {
 	const struct vad *vad = space->vads ? vad_find(space->vads, va) : NULL;
-	struct range range;
+	pa_t there;
 
 	*page = (struct page){ .va = { va.v & ~(uint64_t)PAGE_MASK }, .size = PAGE_SIZE };
-	if (!image_next_range(space->image, (pa_t){ page->va.v }, &range) || range.start > (page->va.v | PAGE_MASK))
+	if (!image_next(space->image, (pa_t){ page->va.v }, &there) || there.v > (page->va.v | PAGE_MASK))
 		return false;
 	page->state = PAGE_VALID;
 	page->pa.v = page->va.v;
@@ -474,17 +474,24 @@ static bool direct_page(struct space *space, va_t va, struct page *page)
 	return true;
 }
 
+/* Behind the last page of all there is no address: its last byte stands for it, at which no page begins. */
+static va_t behind(const struct page *page)
+{
+	uint64_t end = page->va.v + page->size;
+
+	return (va_t){ end ? end : SPACE_END };
+}
+
 static bool next_direct_page(struct space *space, va_t *cursor, va_t last, struct page *page)
 {
-	struct range range;
+	pa_t there;
 
-	if (cursor->v > last.v || !image_next_range(space->image, (pa_t){ cursor->v }, &range) || range.start > last.v ||
-	    !space_spend(space, 1))
+	if (cursor->v > last.v || !image_next(space->image, (pa_t){ cursor->v }, &there) || there.v > last.v || !space_spend(space, 1))
 		return false;
-	if (!direct_page(space, (va_t){ range.start }, page))
+	if (!direct_page(space, (va_t){ there.v }, page))
 		return false;
-	cursor->v = page->va.v + PAGE_SIZE;
-	return cursor->v > page->va.v;
+	*cursor = behind(page);
+	return true;
 }
 
 enum fault space_page(struct space *space, va_t va, struct page *page)
@@ -518,6 +525,8 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 	const struct paging_mode *mode = &paging_modes[space->paging];
 	uint64_t at = cursor->v & ~(uint64_t)PAGE_MASK;
 
+	if (cursor->v == SPACE_END)
+		return false;
 	if (space->paging == PAGING_NONE)
 		return next_direct_page(space, cursor, last, page);
 	while (at <= last.v && at >= (cursor->v & ~(uint64_t)PAGE_MASK)) {
@@ -537,8 +546,8 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 		if (large.size) {
 			*page = large;
 			page->va.v = at & ~(large.size - 1);
-			cursor->v = page->va.v + large.size;
-			return cursor->v > at || !cursor->v;
+			*cursor = behind(page);
+			return true;
 		}
 		if (!slot->table) {
 			if (next <= at)
@@ -547,16 +556,16 @@ bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *
 			continue;
 		}
 		/* Within one table: the next entry that isn't zero. */
-		uint64_t end = (at | ((UINT64_C(1) << mode->table_shift) - 1));
+		uint64_t end = at | ((UINT64_C(1) << mode->table_shift) - 1);
 		for (; at <= last.v; at += PAGE_SIZE) {
 			uint64_t pte = table_entry(space, slot, (va_t){ at });
 			if (pte) {
 				page->va.v = at;
 				leaf(space, slot, pte, page);
-				cursor->v = at + PAGE_SIZE;
+				*cursor = behind(page);
 				return true;
 			}
-			if (at + PAGE_SIZE > end)
+			if (at == (end & ~(uint64_t)PAGE_MASK))
 				break;
 		}
 		if (at > last.v || end == UINT64_MAX)

@@ -103,13 +103,14 @@ va_t space_user_end(const struct space *space);
 enum fault space_page(struct space *space, va_t va, struct page *page);
 /*
  * The next page at or after *cursor and up to `last` (inclusive) that has a
- * page-table entry; false at the end. Moves *cursor past it. Costs nothing for
- * spans without tables.
+ * page-table entry; false at the end. Moves *cursor past it, to SPACE_END where it was
+ * the last of all. Costs nothing for spans without tables.
  *
  * Page tables that name themselves have endless pages: a space has steps for several
  * times the pages that the machine has. When they are spent it is exhausted and this
  * returns false (the pipeline says so in `diagnostics`).
  */
+#define SPACE_END UINT64_MAX
 bool space_next_page(struct space *space, va_t *cursor, va_t last, struct page *page);
 
 /* Spend steps on looking at pages one by one without space_next_page; false: none are left. */

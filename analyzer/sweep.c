@@ -448,8 +448,6 @@ bool sweep_map(struct sweep *s, struct space *kernel, const volatile int *cancel
 				g_array_append_val(s->mappings, m);
 			}
 		}
-		if (!cursor.v)
-			break;
 	}
 	g_array_sort(s->mappings, compare_mappings);
 	return !space->exhausted && s->mappings->len < MAX_MAPPINGS;

@@ -61,6 +61,31 @@ static void groups_fault(struct token_info *out, enum fault fault, va_t at)
 	out->groups_fault_at = at;
 }
 
+/* The i-th of the array; the user is the first. */
+static enum fault read_group(struct space *space, uint64_t array, uint32_t i, struct token_group *out)
+{
+	struct object entry = object_at(space, array + (uint64_t)i * space->layout->sid_and_attributes.size_);
+	uint64_t sid = 0;
+	enum fault fault;
+
+	if ((fault = READ(entry, sid_and_attributes.Sid, &sid)) || (fault = READ(entry, sid_and_attributes.Attributes, &out->attributes)))
+		return fault;
+	return read_sid(space, (va_t){ sid }, &out->sid);
+}
+
+enum fault token_user(struct space *space, va_t at, char **out)
+{
+	struct object token = object_at(space, at.v);
+	struct token_group user = { NULL, 0 };
+	uint64_t array = 0;
+	enum fault fault;
+
+	if ((fault = READ(token, token.UserAndGroups, &array)) || (fault = read_group(space, array, 0, &user)))
+		return fault;
+	*out = user.sid;
+	return FAULT_NONE;
+}
+
 static void read_groups(const struct object *token, struct token_info *out)
 {
 	const struct layout *l = token->space->layout;
@@ -75,13 +100,9 @@ static void read_groups(const struct object *token, struct token_info *out)
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		struct object entry = object_at(token->space, array + (uint64_t)i * l->sid_and_attributes.size_);
 		struct token_group group = { NULL, 0 };
-		uint64_t sid = 0;
-		if ((fault = READ(entry, sid_and_attributes.Sid, &sid)) ||
-		    (fault = READ(entry, sid_and_attributes.Attributes, &group.attributes)) ||
-		    (fault = read_sid(token->space, (va_t){ sid }, &group.sid))) {
-			groups_fault(out, fault, entry.va);
+		if ((fault = read_group(token->space, array, i, &group))) {
+			groups_fault(out, fault, (va_t){ array + (uint64_t)i * l->sid_and_attributes.size_ });
 			continue;
 		}
 		if (!i)

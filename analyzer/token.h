@@ -30,6 +30,8 @@ struct token_info {
 enum fault process_token(struct space *space, va_t eprocess, va_t *out) G_GNUC_WARN_UNUSED_RESULT;
 /* Reads what is there; *out is always valid and to be cleared. */
 void token_read(struct space *space, va_t token, struct token_info *out);
+/* Whose it is alone: the SID, which the caller frees. */
+enum fault token_user(struct space *space, va_t token, char **out) G_GNUC_WARN_UNUSED_RESULT;
 void token_info_clear(struct token_info *info);
 
 /* A _SID as S-1-…, which the caller frees. */

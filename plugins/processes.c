@@ -460,7 +460,7 @@ static GPtrArray *rescue_all(struct context *c, const GArray *objects)
 	if (!tables_lost(c, owners))
 		return NULL;
 	bool cut;
-	GPtrArray *all = rescue_user(c->image, owners, &cut);
+	GPtrArray *all = rescue_user(c, owners, &cut);
 	for (guint i = 0; i < all->len; i++)
 		helped += g_ptr_array_index(all, i) != NULL;
 	if (cut)
@@ -537,6 +537,9 @@ static bool run(struct context *c, GError **error)
 		g_array_append_val(objects, proc);
 	}
 	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
+	if (context_half_over(c))
+		context_note(c, FAULT_TIMEOUT, (va_t){ 0 }, "processes", "half of the time was over before the handles and sessions of all processes, and page "
+			     "tables that are lost, were looked through: a process that only they lead to is missing");
 	for (guint i = 0; i < found->len && !context_cancelled(c); i++)
 		put(c, &g_array_index(found, struct process_found, i), taken(rescues, i));
 	if (!c->processes->len && c->image->bytes_present && !context_cancelled(c))

@@ -825,6 +825,9 @@ START_TEST(holes)
 	put_le(a, 24, 0, 8);
 	image = open_sparse(a);
 	tells_what_is_there(image);
+	pa_t first = { 0 };
+	ck_assert(image_has(image, (pa_t){ MIB }) && !image_has(image, (pa_t){ MIB - 1 }) && image_next(image, first, &first) && first.v == MIB);
+	ck_assert(image_next(image, (pa_t){ MIB + 5 }, &first) && first.v == MIB + 5 && !image_next(image, (pa_t){ 64 * MIB }, &first));
 	image_close(image);
 }
 END_TEST

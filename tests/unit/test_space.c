@@ -211,6 +211,10 @@ START_TEST(test_next_page)
 	for (n = 0; space_next_page(space, &cursor, (va_t){ UINT64_MAX }, &page); n++)
 		ck_assert_uint_lt(n, 100);
 	ck_assert_uint_eq(n, 9);
+	/* A search whose time is over looks at no more tables. */
+	image->search_until = 1;
+	cursor.v = K;
+	ck_assert(!space_next_page(space, &cursor, (va_t){ UINT64_MAX }, &page) && space->exhausted);
 }
 END_TEST
 
@@ -250,6 +254,14 @@ static void rewrite(unsigned page)
 
 	fseek(f, (long)PAGE_AT(page), SEEK_SET);
 	ck_assert_uint_eq(fwrite(memory[page], PAGE_SIZE, 1, f), 1);
+	fclose(f);
+}
+
+static void rewrite_all(void)
+{
+	FILE *f = fopen(path, "r+b");
+
+	ck_assert_uint_eq(fwrite(memory, sizeof(memory), 1, f), 1);
 	fclose(f);
 }
 
@@ -453,9 +465,7 @@ static struct space *mode_space(const struct mode *m)
 	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 0, valid_entry(m, CONTENT_PAGE + 2));
 	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 1, software(m, PAGE_AT(CONTENT_PAGE + 3) | 1 << 11));
 	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 2, software(m, width == 4 ? 0x123u << 12 : UINT64_C(0x1234) << 32));
-	FILE *f = fopen(path, "r+b");
-	ck_assert_uint_eq(fwrite(memory, sizeof(memory), 1, f), 1);
-	fclose(f);
+	rewrite_all();
 	struct space *out = space_create(image, NULL, m->paging, (pa_t){ PAGE_AT(ROOT_PAGE) });
 	out->paged_pool.v = POOL_BASE;
 	return out;
@@ -519,6 +529,39 @@ START_TEST(test_modes)
 }
 END_TEST
 
+/* Up to the last page there is: with a table for it and none, an entry for it and none. */
+START_TEST(test_last_page)
+{
+	const struct mode *m = &modes[_i / 2];
+	bool entry = _i % 2;
+	uint64_t top = (paging_is_32bit(m->paging) ? UINT32_MAX : UINT64_MAX) - PAGE_MASK, before = 0;
+	unsigned free_page = ROOT_PAGE + 1, n = 0;
+	struct page page;
+	va_t cursor = { top - PAGE_AT(16) };
+
+	memset(memory, 0, sizeof(memory));
+	map(m, &free_page, top - PAGE_AT(3), valid_entry(m, CONTENT_PAGE));
+	if (entry)
+		map(m, &free_page, top, valid_entry(m, CONTENT_PAGE + 1));
+	rewrite_all();
+	struct space *of = space_create(image, NULL, m->paging, (pa_t){ PAGE_AT(ROOT_PAGE) });
+	for (; space_next_page(of, &cursor, (va_t){ UINT64_MAX }, &page); n++) {
+		ck_assert_uint_gt(page.va.v, before);
+		before = page.va.v;
+		ck_assert_uint_lt(n, 2);
+	}
+	ck_assert_uint_eq(n, 1 + entry);
+	ck_assert_uint_eq(before, entry ? top : top - PAGE_AT(3));
+	ck_assert(!of->exhausted);
+	ck_assert(!space_next_page(of, &cursor, (va_t){ UINT64_MAX }, &page));
+	/* From the last one alone. */
+	cursor.v = top;
+	ck_assert_int_eq(space_next_page(of, &cursor, (va_t){ UINT64_MAX }, &page), entry);
+	ck_assert(!space_next_page(of, &cursor, (va_t){ UINT64_MAX }, &page));
+	space_destroy(of);
+}
+END_TEST
+
 #define INVALID_MASK UINT64_C(0x200000000000)	/* InvalidPteMask of a machine with 46 bits of address */
 #define SWIZZLE UINT64_C(0x10)
 
@@ -538,9 +581,7 @@ START_TEST(test_swizzle)
 	map(m, &free_page, va + PAGE_AT(ABSENT), software(m, PAGE_AT(CONTENT_PAGE + 1) | 1 << 11 | INVALID_MASK | SWIZZLE));
 	put_entry(m, PAGE_AT(POOL_PAGE) + 0x100, 0, software(m, PAGE_AT(CONTENT_PAGE + 2) | 1 << 11 | INVALID_MASK));
 	ck_assert_uint_eq(free_page, POOL_PAGE - 1);
-	FILE *f = fopen(path, "r+b");
-	ck_assert_uint_eq(fwrite(memory, sizeof(memory), 1, f), 1);
-	fclose(f);
+	rewrite_all();
 	of->invalid_pte_mask = INVALID_MASK;
 	struct page page = form(of, va, TRANSITION);
 	ck_assert(page.state == PAGE_TRANSITION && page.pa.v == PAGE_AT(CONTENT_PAGE + 1));
@@ -580,6 +621,7 @@ int main(void)
 	tcase_add_test(t, test_vad_prototypes);
 	tcase_add_test(t, test_invalid_mask);
 	tcase_add_loop_test(t, test_modes, 0, G_N_ELEMENTS(modes));
+	tcase_add_loop_test(t, test_last_page, 0, 2 * G_N_ELEMENTS(modes));
 	tcase_add_loop_test(t, test_swizzle, 0, 2);	/* x64's two */
 	tcase_add_test(t, test_page_file);
 	tcase_add_test(t, test_next_page);
