@@ -506,7 +506,7 @@ def long_texts(t, rng):
         base = max(t.bases.get(pid, [0]))       # system libraries lie highest, and their frames are shared
         frames = [t.physical(dtb, base), t.physical(dtb, base + PAGE)]
         entries = [t.leaf(dtb, base + i * PAGE) for i in range(16)]
-        if None in frames + entries:
+        if None in frames + entries or None in map(t.offset, frames):
             continue
         for frame, unit in zip(frames, units):
             t.write(t.offset(frame), (unit * 2048).encode("utf-16-le", "surrogatepass"))
