@@ -382,7 +382,10 @@ static struct row *put_process(struct context *c, const struct object *proc, str
 	}
 	put_token(c, row, proc, process->exited);
 	put_user_side(c, row, proc, process, gone);
-	process->image_path = g_steal_pointer(&path);
+	if (path && strlen(path) > FIXED_process_path)
+		row_note(row, FAULT_LIMIT, proc->va, "the image's path is too long to be kept (process_path): `modules` doesn't have it");
+	else
+		process->image_path = g_steal_pointer(&path);
 	return row;
 }
 
