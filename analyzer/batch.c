@@ -17,6 +17,9 @@
 /* A worker that dies of a signal is tried once more: it may have been somebody else's memory that ran out. */
 #define MAX_ATTEMPTS 2
 #define TICK_MS 250
+#define END_MS 10		/* a worker that has hung up is about to end */
+#define MAX_READS 64		/* of what one worker says, before the others are heard */
+#define LOG_END 65536		/* of a log, its last words */
 #define MAX_MESSAGE 4096
 
 const char *batch_state_name(enum batch_state state)
@@ -282,12 +285,16 @@ static bool start(struct batch *batch, struct batch_item *item, GError **error)
 /* The last line a worker wrote, which says why it failed. */
 static char *last_words(const struct batch *batch, const struct batch_item *item)
 {
-	g_autofree char *path = batch_file(batch, item, ".log"), *text = NULL;
-	gsize length = 0;
+	g_autofree char *path = batch_file(batch, item, ".log"), *text = g_malloc(LOG_END);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
+	ssize_t length = end > 0 ? pread(fd, text, LOG_END, MAX(end - LOG_END, 0)) : -1;
 
-	if (!g_file_get_contents(path, &text, &length, NULL) || !length)
+	if (fd >= 0)
+		close(fd);
+	if (length <= 0)
 		return NULL;
-	g_autofree char *valid = g_utf8_make_valid(text, (gssize)length);
+	g_autofree char *valid = g_utf8_make_valid(text, length);
 	g_strchomp(valid);
 	const char *line = strrchr(valid, '\n');
 	line = line ? line + 1 : valid;
@@ -312,6 +319,13 @@ static void note_failure(struct batch *batch, struct batch_item *item, const cha
 	batch_view_event(batch, "failed", item);
 }
 
+static void hang_up(struct batch_item *item)
+{
+	if (item->progress >= 0)
+		close(item->progress);
+	item->progress = -1;
+}
+
 static void finished(struct batch *batch, struct batch_item *item, int status)
 {
 	g_autofree char *words = last_words(batch, item), *message = NULL;
@@ -319,8 +333,7 @@ static void finished(struct batch *batch, struct batch_item *item, int status)
 
 	item->seconds = (double)(g_get_monotonic_time() - item->started) / 1e6;
 	item->pid = 0;
-	close(item->progress);
-	item->progress = -1;
+	hang_up(item);
 	if (code == OUTCOME_COMPLETE || code == OUTCOME_PARTIAL) {
 		if (take_part(batch, item)) {
 			item->state = code == OUTCOME_COMPLETE ? BATCH_COMPLETE : BATCH_PARTIAL;
@@ -400,7 +413,7 @@ static void read_progress(struct batch *batch, struct batch_item *item)
 	char buffer[4096];
 	ssize_t n;
 
-	while ((n = read(item->progress, buffer, sizeof(buffer) - 1)) > 0) {
+	for (unsigned i = 0; i < MAX_READS && (n = read(item->progress, buffer, sizeof(buffer) - 1)) > 0; i++) {
 		buffer[n] = 0;
 		g_strchomp(buffer);
 		const char *last = strrchr(buffer, '\n');
@@ -414,24 +427,29 @@ static void wait_for_workers(struct batch *batch)
 {
 	g_autofree struct pollfd *polls = g_new(struct pollfd, batch->items->len + 1);
 	g_autofree struct batch_item **who = g_new(struct batch_item *, batch->items->len + 1);
+	int tick = TICK_MS;
 	nfds_t n = 0;
 
 	for (guint i = 0; i < batch->items->len; i++) {
 		struct batch_item *item = g_ptr_array_index(batch->items, i);
 		if (!item->pid)
 			continue;
+		if (item->progress < 0)
+			tick = END_MS;
 		who[n] = item;
 		polls[n++] = (struct pollfd){ .fd = item->progress, .events = POLLIN };
 	}
-	if (poll(polls, n, TICK_MS) <= 0)
+	if (poll(polls, n, tick) <= 0)
 		for (nfds_t i = 0; i < n; i++)
 			polls[i].revents = 0;
 	for (nfds_t i = 0; i < n; i++) {
 		int status;
 		if (polls[i].revents & POLLIN)
 			read_progress(batch, who[i]);
-		/* All of the pipe's writers are gone: so is the worker, or nearly. */
-		if (waitpid(who[i]->pid, &status, polls[i].revents & POLLHUP ? 0 : WNOHANG) == who[i]->pid)
+		/* Where all of the pipe's writers are gone, the worker is, too, or nearly. Nothing holds the others up if it isn't. */
+		if (polls[i].revents & (POLLHUP | POLLERR))
+			hang_up(who[i]);
+		if (waitpid(who[i]->pid, &status, WNOHANG) == who[i]->pid)
 			finished(batch, who[i], status);
 	}
 	batch_view_refresh(batch, false);
