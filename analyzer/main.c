@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
@@ -92,6 +93,7 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	g_set_print_handler(on_print);
 	g_set_printerr_handler(on_printerr);
+	signal(SIGXFSZ, SIG_IGN);	/* a write that is too large fails, and its maker says why */
 	if (argc < 2) {
 		usage(stderr);
 		return OUTCOME_USAGE;

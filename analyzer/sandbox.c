@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -353,7 +352,6 @@ static void lower(int resource, uint64_t soft, uint64_t more)
 
 static void bound_resources(uint64_t file_bytes)
 {
-	signal(SIGXFSZ, SIG_IGN);	/* the write fails and its maker says why */
 	lower(RLIMIT_CORE, 0, 0);
 	lower(RLIMIT_FSIZE, file_bytes ? MIN(file_bytes, limit(file_bytes)) : limit(file_bytes), 0);
 	lower(RLIMIT_CPU, limit(cpu_seconds), 60);
