@@ -51,8 +51,7 @@ static void count_note(struct image *image, const struct image_note *note)
 }
 
 /* That a limit bit is kept in any case: no reader says so more than once or twice. */
-G_GNUC_PRINTF(3, 0)
-static void add_note(struct image *image, struct image_note note, const char *format, va_list ap)
+static G_GNUC_PRINTF(3, 0) void add_note(struct image *image, struct image_note note, const char *format, va_list ap)
 {
 	if (image->notes->len >= limit(image_notes) && note.fault != FAULT_LIMIT) {
 		count_note(image, &note);
