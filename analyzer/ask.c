@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
+#include "pipeline.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +13,7 @@
 #define MAX_WORDS 4096		/* of an error */
 #define MAX_ANSWER (1 << 26)	/* about cases, all of it */
 #define SAYS_DONE '.'		/* the last byte */
-#define SAYS_WHY '!'		/* and the error's code and message behind it */
+#define SAYS_WHY '!'		/* and the error's code and message behind it, and a line's end */
 
 static G_NORETURN void child(ask_answer answer, void *question, int fd)
 {
@@ -66,13 +67,14 @@ static void answer_case(void *question, FILE *to)
 	/* Ctrl-C is for who asks, who waits for what was begun. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
+	pipeline_interrupted = 0;
 	if (!getrlimit(RLIMIT_CPU, &now) && now.rlim_cur > q->seconds)
 		(void)setrlimit(RLIMIT_CPU, &(struct rlimit){ q->seconds, now.rlim_max });
 	(void)sandbox_confine(&q->files, false);
 	if (q->work(q->data, to, &error))
 		fputc(SAYS_DONE, to);
 	else
-		fprintf(to, "%c%d %s", SAYS_WHY, error ? error->code : MEMSIEVE_ERROR_STORE, error ? error->message : "?");
+		fprintf(to, "%c%d %s\n", SAYS_WHY, error ? error->code : MEMSIEVE_ERROR_STORE, error ? error->message : "?");
 }
 
 GString *ask_case(const struct ask_case *question, enum ask_end *end, GError **error)

@@ -162,7 +162,6 @@ static bool merge(void *data, FILE *to, GError **error)
 {
 	const struct merging *m = data;
 	g_autofree char *path = g_utf8_make_valid(m->item->path, -1);	/* as cases have it */
-	const struct merge_dump only = { path, m->item->size };
 	struct store *out = merge_open(m->batch->case_path, error);
 	struct merge_result result = { 0, 0 };
 
@@ -170,7 +169,7 @@ static bool merge(void *data, FILE *to, GError **error)
 		return false;
 	fputc('o', to);		/* from now on it is the dump's own case that can't be merged */
 	fflush(to);
-	bool ok = merge_add_one(out, m->own, &only, m->batch->replace, &result, error);
+	bool ok = merge_add_one(out, m->own, path, m->batch->replace, &result, error);
 	store_close(out);
 	if (ok)
 		fputc(result.dumps ? 'm' : 'd', to);

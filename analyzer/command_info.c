@@ -165,7 +165,8 @@ static json_t *kernel_json(const struct kernel *k)
 	return o;
 }
 
-static json_t *image_json(const char *path, struct image *image, const struct kernel *k)
+/* Sets *cut where not all ranges are in it. */
+static json_t *image_json(const char *path, struct image *image, const struct kernel *k, bool *cut)
 {
 	const struct image_facts *facts = &image->facts;
 	g_autofree char *time = text_from_filetime(facts->system_time), *detail = logon_detail(image, k);
@@ -191,6 +192,7 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 	for (pa_t at = { 0 }; image_next_range(image, at, &range); at.v = range.start + range.length) {
 		if (json_array_size(ranges) >= limit(ranges)) {
 			image_note(image, FAULT_LIMIT, range.start, "the dump has more than %" G_GUINT64_FORMAT " ranges, the rest is not listed (ranges)", limit(ranges));
+			*cut = true;
 			break;
 		}
 		json_t *r = json_object();
@@ -266,11 +268,12 @@ static int run(int argc, char **argv)
 	if (json) {
 		AUTO(kernel) found = kernel_find(image, &options, &error);
 		const bool lost = note_lost(image);
-		json_t *o = image_json(argv[1], image, found);	/* after the kernel is found, which adds notes */
+		bool cut = false;
+		json_t *o = image_json(argv[1], image, found, &cut);	/* after the kernel is found, which adds notes */
 		json_object_set_new(o, "kernel", found ? kernel_json(found) : json_null());
 		if (error)
 			set_text(o, "error", error->message);
-		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) && !lost ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
+		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) && !lost && !cut ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
 	}
 	const struct image_facts *facts = &image->facts;
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);

@@ -317,6 +317,23 @@ static void wait_a_tick(struct crew *crew)
 	g_cond_wait_until(&crew->worked, &crew->lock, g_get_monotonic_time() + TICK_US);
 }
 
+static bool fills(const struct plugin *plugin, const char *table)
+{
+	for (const struct table *const *t = plugin->fills; *t; t++)
+		if (!strcmp((*t)->name, table))
+			return true;
+	return false;
+}
+
+/* Who was left behind may go on changing what the plugin fills of the process at hand: the next plugins get another. */
+static void part_from(const struct crew *crew, const struct worker *w)
+{
+	void **process = w->at < crew->n ? &crew->task.processes->pdata[w->at] : NULL;
+
+	if (process)
+		*process = process_twin(*process, fills(crew->task.plugin, "vads"), fills(crew->task.plugin, "modules"));
+}
+
 /* Join the threads that are through; a crew with somebody left behind stays as it is. */
 static void finish(struct crew *crew, GThread **threads, gint64 begun)
 {
@@ -330,10 +347,12 @@ static void finish(struct crew *crew, GThread **threads, gint64 begun)
 	bool left = any_left(crew);
 	g_mutex_unlock(&crew->lock);
 	for (guint i = 0; i < crew->n_workers; i++)
-		if (crew->workers[i].left)
+		if (crew->workers[i].left) {
 			g_thread_unref(threads[i]);
-		else if (threads[i])
+			part_from(crew, &crew->workers[i]);
+		} else if (threads[i]) {
 			g_thread_join(threads[i]);
+		}
 	if (!left)
 		crew_destroy(crew);
 }
@@ -356,14 +375,6 @@ static void work_here(struct crew *crew, guint i, gint64 end, uint64_t each)
 	w->at = i;
 	crew->next = i + 1;
 	work_on(w, i);
-}
-
-static bool fills(const struct plugin *plugin, const char *table)
-{
-	for (const struct table *const *t = plugin->fills; *t; t++)
-		if (!strcmp((*t)->name, table))
-			return true;
-	return false;
 }
 
 /* What is missing, as nobody else can say it any more. */
@@ -401,7 +412,8 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 		}
 		struct rows *rows = g_steal_pointer(&crew->finished[i]);
 		bool lost = !rows && crew->next > i;
-		crew->written = i + 1;
+		if (rows || lost)
+			crew->written = i + 1;
 		crew->waiting -= rows ? rows->bytes : 0;
 		g_autoptr(GError) error = g_steal_pointer(&crew->errors[i]);
 		g_cond_broadcast(&crew->wrote);
@@ -409,8 +421,6 @@ bool crew_run_processes(const struct crew_task *task, GString *message)
 		if (!rows && !lost)
 			break;		/* interrupted, or the plugin's time is over */
 		if (lost) {
-			/* Who was left behind may go on changing what the plugin fills of the process: the others get another. */
-			process = task->processes->pdata[i] = process_twin(process, fills(task->plugin, "vads"), fills(task->plugin, "modules"));
 			rows = rows_create();
 			rows_note(rows, FAULT_TIMEOUT, process->eprocess, process, NULL, g_strdup("the plugin made no progress and was left behind"));
 			set_message(message, "made no progress and was left behind");

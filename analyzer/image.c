@@ -41,22 +41,31 @@ static struct image_note *keep_note(struct image *image, struct image_note note)
 static void count_note(struct image *image, const struct image_note *note)
 {
 	if (!image->notes_beyond)
-		image->notes_beyond = keep_note(image, (struct image_note){ .fault = FAULT_LIMIT, .harmless = true });
+		image->notes_beyond = keep_note(image, (struct image_note){ .fault = FAULT_IMPLAUSIBLE, .harmless = true });
 	image->notes_counted++;
 	image->harm_counted += image_note_harms(note);
-	image->notes_beyond->harmless = !image->harm_counted;
+	if (image->harm_counted) {
+		image->notes_beyond->harmless = false;
+		image->notes_beyond->fault = FAULT_LIMIT;
+	}
 	g_free(image->notes_beyond->message);
 	image->notes_beyond->message = g_strdup_printf("more than %u notes on how the file is read: %u others are left out, %u of them on what could not be read (image_notes)",
 						       limit32(image_notes), image->notes_counted, image->harm_counted);
 }
 
-/* That a limit bit is kept in any case: no reader says so more than once or twice. */
+/*
+ * Remarks don't push out what was lost: so many of each are kept. That a limit bit is kept in any case: no reader says so more than
+ * a few times.
+ */
 static G_GNUC_PRINTF(3, 0) void add_note(struct image *image, struct image_note note, const char *format, va_list ap)
 {
-	if (image->notes->len >= limit(image_notes) && note.fault != FAULT_LIMIT) {
+	uint32_t *kept = &image->notes_kept[image_note_harms(&note)];
+
+	if (*kept >= limit(image_notes) && note.fault != FAULT_LIMIT) {
 		count_note(image, &note);
 		return;
 	}
+	++*kept;
 	note.message = g_strdup_vprintf(format, ap);
 	keep_note(image, note);
 }

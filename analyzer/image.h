@@ -195,6 +195,7 @@ struct image {
 	struct image_minidump *minidump;	/* user-mode minidumps, else NULL: they have virtual memory alone */
 	GPtrArray *notes;		/* struct image_note * */
 	struct image_note *notes_beyond;	/* the one of them that counts what is not kept, or NULL */
+	uint32_t notes_kept[2];		/* that do no harm, and that do */
 	uint32_t notes_counted, harm_counted;	/* how many those are; which of them image_note_harms() */
 	GPtrArray *page_files;		/* struct file * of files, by Windows' number, or NULL: see page_file.h */
 	uint64_t bytes_present;

@@ -266,8 +266,10 @@ static bool make_headers(struct writer *w, uint32_t size)
 	uint32_t count = MIN(pe->sections->len, (PAGE - table) / SECTION_ENTRY);
 	uint8_t h[PAGE] = { 'M', 'Z', [0x3c] = NT, [NT] = 'P', 'E' };
 
-	if (!image_budget_take(w->budget, PAGE))
+	if (!image_budget_take(w->budget, PAGE)) {
+		note_missing(w->missing, 0, PAGE);
 		return true;
+	}
 	put_u32(h + NT + 4, (uint32_t)pe->machine | count << 16);
 	put_u32(h + NT + 8, pe->timestamp);
 	put_u32(h + OPTIONAL + 16, pe->entry_point);
@@ -307,8 +309,10 @@ static bool write_headers(struct writer *w, uint32_t size, bool raw)
 	g_autofree uint8_t *headers = g_malloc0(HEADERS_MAX);
 
 	length = MIN(length, size);
-	if (!image_budget_take(w->budget, length))
+	if (!image_budget_take(w->budget, length)) {
+		note_missing(w->missing, 0, length);
 		return true;
+	}
 	for (uint32_t at = 0; at < length; at += PAGE) {
 		uint32_t n = MIN(length - at, PAGE);
 		if (pe_read(w->headers, at, headers + at, n)) {

@@ -690,6 +690,15 @@ static void use_product(struct kernel *k)
 	k->suite_mask = facts->suite_mask;
 }
 
+/* Whether it is told. */
+static bool tell_late(struct image *image, const struct search *search, bool told)
+{
+	if (told || !(image->search_ended || search->late))
+		return told;
+	image_note(image, FAULT_LIMIT, 0, "the search for lost page tables and for what is left of the kernel ended at a limit (kernel_seconds)");
+	return true;
+}
+
 static struct kernel *find_in_time(struct image *image, const struct layout_options *options, GError **error)
 {
 	const struct image_facts *facts = &image->facts;
@@ -733,8 +742,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	}
 	AUTO(layout) guessed = NULL;
 	const bool nothing = !found && !use_remains(k, &like, &guessed);
-	if ((image->search_ended || search.late) && !told)
-		image_note(image, FAULT_LIMIT, 0, "the search for lost page tables and for what is left of the kernel ended at a limit (kernel_seconds)");
+	told = tell_late(image, &search, told);
 	if (nothing) {
 		const char *doubt = first_doubt(image);
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
@@ -745,6 +753,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	}
 	if (found && !k->guid_age && (k->rescue || image->bytes_missing))
 		(void)remains_identify(k, &like);
+	(void)tell_late(image, &search, told);
 	if (found)
 		check_header(k);
 	read_shared_data(k);

@@ -27,7 +27,7 @@ struct merged_table {
 struct merge {
 	struct store *out;
 	GPtrArray *tables;	/* struct merged_table *, diagnostics last */
-	const struct merge_dump *only;	/* all that the input may hold, or NULL: anything */
+	const char *only;	/* the path of all that the input may hold, or NULL: anything */
 	bool all;		/* no dump of the input is skipped */
 };
 
@@ -456,12 +456,11 @@ static bool read_dumps(struct merge *m, GError **error)
 		return false;
 	if (!m->only)
 		return true;
-	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, m->only->size);
-	g_autofree char *alone = store_value(m->out, "SELECT count(*) = 1 AND sum(path IS ? AND size IS CAST(? AS INTEGER)) = 1 FROM temp.merge_dumps",
-					     m->only->path, size, NULL);
+	g_autofree char *alone = store_value(m->out, "SELECT count(*) = 1 AND sum(path IS ?) = 1 FROM temp.merge_dumps",
+					     m->only, NULL);
 	if (!g_strcmp0(alone, "1"))
 		return true;
-	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "it holds other dumps than %s, %s bytes, alone", m->only->path, size);
+	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "it holds other dumps than %s alone", m->only);
 	return false;
 }
 
@@ -564,7 +563,7 @@ static bool copy_all(struct merge *m, GError **error)
 	return true;
 }
 
-static bool add(struct store *out, const char *path, const struct merge_dump *only, bool replace, struct merge_result *result, GError **error)
+static bool add(struct store *out, const char *path, const char *only, bool replace, struct merge_result *result, GError **error)
 {
 	struct merge m = { .out = out, .tables = g_ptr_array_new_with_free_func(merged_table_free), .only = only };
 	bool ok;
@@ -590,7 +589,7 @@ bool merge_add(struct store *out, const char *path, struct merge_result *result,
 	return add(out, path, NULL, false, result, error);
 }
 
-bool merge_add_one(struct store *out, const char *path, const struct merge_dump *only, bool replace, struct merge_result *result, GError **error)
+bool merge_add_one(struct store *out, const char *path, const char *only, bool replace, struct merge_result *result, GError **error)
 {
 	return add(out, path, only, replace, result, error);
 }

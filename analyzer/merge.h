@@ -12,8 +12,6 @@
 #include "store.h"
 
 struct merge_result { int64_t dumps, skipped; };
-struct merge_dump { const char *path; uint64_t size; };
-
 /* A case to merge into, made unless it is there, with every table this version knows. */
 struct store *merge_open(const char *path, GError **error);
 /*
@@ -23,7 +21,7 @@ struct store *merge_open(const char *path, GError **error);
 bool merge_add(struct store *out, const char *path, struct merge_result *result, GError **error);
 /* The same of a case that holds that one dump; one that holds others is refused. `replace`: what there is of the same path
  * makes room, in the same transaction. */
-bool merge_add_one(struct store *out, const char *path, const struct merge_dump *only, bool replace, struct merge_result *result, GError **error);
+bool merge_add_one(struct store *out, const char *path, const char *only, bool replace, struct merge_result *result, GError **error);
 /* Do all references in the case lead somewhere? */
 bool merge_check(struct store *out, GError **error);
 #endif

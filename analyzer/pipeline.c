@@ -124,12 +124,12 @@ static int compare_drivers(const void *a, const void *b)
 
 static const struct driver *driver_at(const struct context *context, va_t va)
 {
-	const struct pipeline *p = context->pipeline;
-	guint low = 0, high = p->drivers->len;
+	const GArray *drivers = context->drivers;
+	guint low = 0, high = drivers->len;
 
 	while (low < high) {
 		guint mid = low + (high - low) / 2;
-		const struct driver *d = &g_array_index(p->drivers, struct driver, mid);
+		const struct driver *d = &g_array_index(drivers, struct driver, mid);
 		if (va.v < d->base)
 			high = mid;
 		else if (va.v - d->base >= d->size)
@@ -190,7 +190,7 @@ enum dump_kind image_kind(const struct image *image)
 
 bool context_driver(const struct context *context, guint n, uint64_t *base, uint64_t *size, const char **name)
 {
-	const GArray *drivers = context->pipeline->drivers;
+	const GArray *drivers = context->drivers;
 
 	if (n >= drivers->len)
 		return false;
@@ -256,7 +256,7 @@ static struct context make_context(void *user)
 
 	return (struct context){
 		.image = p->image, .kernel = p->kernel, .space = space_clone(p->kernel->space), .processes = p->processes,
-		.sweep = p->sweep, .options = p->options, .pipeline = p, .kept = p->kept.data,
+		.sweep = p->sweep, .options = p->options, .pipeline = p, .kept = p->kept.data, .drivers = p->drivers,
 	};
 }
 
@@ -307,15 +307,16 @@ static void note_too_many(struct pipeline *p, GString *message)
 static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *message)
 {
 	struct crew_task task = crew_task(p);
-	bool ok = true;
+	bool ok = true, left = crew_left_behind;
 
 	if (plugin->begin)
 		ok = crew_run_once(&task, plugin->begin, message);
+	left = crew_left_behind && !left;	/* what it was to keep may be half done */
 	if (ok && plugin->run_process)
 		ok = crew_run_processes(&task, message);
 	else if (ok)
 		ok = crew_run_once(&task, plugin->run, message);
-	if (plugin->end)
+	if (plugin->end && !left)
 		ok = crew_run_once(&task, plugin->end, message) && ok;
 	if (p->too_many)
 		note_too_many(p, message);

@@ -22,6 +22,7 @@ struct context {
 	struct process *process;	/* run_process: the process at hand, else NULL */
 	struct space *user;		/* run_process: its address space, or NULL when there is none */
 	const GPtrArray *processes;	/* struct process *, in the order of the table */
+	const GArray *drivers;		/* of context_driver_at */
 	const struct sweep *sweep;	/* what plugins' patterns found in physical memory: sweep_hits() */
 	const struct options *options;
 	struct rows *rows;		/* of row_new */

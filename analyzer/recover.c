@@ -327,7 +327,7 @@ struct layout *recover_layout(struct kernel *kernel)
 	AUTO(evidence) e = evidence_create(kernel);
 	struct layout *layout = layout_of(kernel, e);
 
-	if (e->cut)
+	if (e->cut || image_search_over(kernel->image))
 		image_note(kernel->image, FAULT_LIMIT, kernel->base.v, "what the kernel's data leads to was not all looked at for its structures and "
 			   "globals (kernel_looks or kernel_seconds)");
 	return layout;

@@ -141,10 +141,12 @@ static void add_directory(struct builder *b, uint64_t number, uint64_t frame)
 
 	if (image_read(b->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
 		return;
-	for (unsigned i = 0; i < ENTRIES && !is_full(b) && !image_search_ask(b->image); i++) {
+	for (unsigned i = 0; i < ENTRIES && !image_search_ask(b->image); i++) {
 		uint64_t entry = GUINT64_FROM_LE(entries[i]), tag = number << 9 | i;
 		if (!(entry & PRESENT))
 			continue;
+		if (is_full(b))
+			return;
 		if (entry & LARGE)
 			b->rescue->found += add_span(b, tag, NULL, FRAME(entry) << 12 & ~UINT64_C(0x1fffff));
 		else
@@ -158,10 +160,13 @@ static void add_directory_pointers(struct builder *b, uint64_t number, uint64_t 
 
 	if (image_read(b->image, (pa_t){ frame << 12 }, entries, sizeof(entries)))
 		return;
-	for (unsigned i = 0; i < ENTRIES && !is_full(b) && !image_search_ask(b->image); i++) {
+	for (unsigned i = 0; i < ENTRIES && !image_search_ask(b->image); i++) {
 		uint64_t entry = GUINT64_FROM_LE(entries[i]);
-		if ((entry & PRESENT) && !(entry & LARGE))
-			add_directory(b, number << 9 | i, FRAME(entry));
+		if (!(entry & PRESENT) || (entry & LARGE))
+			continue;
+		if (is_full(b))
+			return;
+		add_directory(b, number << 9 | i, FRAME(entry));
 	}
 }
 

@@ -173,6 +173,28 @@ static size_t common_length(const char *name)
 	return end && end < stem ? end : stem;
 }
 
+static char *real_folder(const char *path)
+{
+	g_autofree char *real = realpath(path, NULL);
+
+	return real ? g_path_get_dirname(real) : NULL;
+}
+
+/*
+ * A link beside a dump may lead anywhere, and whoever unpacked evidence has those that were in it. Where the dump is itself one, as in a
+ * folder of links to what lies elsewhere together, those count that lead to beside it.
+ */
+static void read_link(struct sandbox *s, const char *dump, const char *path)
+{
+	g_autofree char *there = real_folder(dump), *folder = real_folder(path);
+
+	if (g_file_test(dump, G_FILE_TEST_IS_SYMLINK) && !g_strcmp0(there, folder)) {
+		g_autofree char *real = realpath(path, NULL);
+		if (real)
+			grant_file(s, real);
+	}
+}
+
 void sandbox_read_dump(struct sandbox *s, const char *path)
 {
 	g_autofree char *folder = g_path_get_dirname(path), *base = g_path_get_basename(path);
@@ -186,7 +208,10 @@ void sandbox_read_dump(struct sandbox *s, const char *path)
 		if (strncmp(name, base, common))
 			continue;
 		g_autofree char *full = g_build_filename(folder, name, NULL);
-		grant_file(s, full);	/* the dump itself may be a link, which the user named */
+		if (g_file_test(full, G_FILE_TEST_IS_SYMLINK))
+			read_link(s, path, full);
+		else
+			grant_file(s, full);
 		n++;
 	}
 	if (dir)

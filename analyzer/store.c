@@ -156,8 +156,11 @@ static bool make(const char *path)
 
 struct store *store_open(const char *path, bool *created, GError **error)
 {
+	if (!store_check_beside(path, error))	/* before anything is made there */
+		return NULL;
 	bool made = make(path), empty = false, locked = false;
-	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+	/* URIs are for store_attach(): no path of open_db's is one. */
+	struct store *store = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, error);
 
 	if (!store)
 		return NULL;

@@ -5,6 +5,7 @@
  * is, once the journal is undone. No transaction of memsieve's has one.
  */
 #include "store.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,10 @@ static const char *odd(const char *journal)
 	uint8_t end[sizeof(super_magic)] = { 0 };
 	struct stat st = { 0 };
 
-	if (fd < 0)
-		return "can't be read";
-	bool failed = fstat(fd, &st) || (st.st_size >= (off_t)sizeof(end) && pread(fd, end, sizeof(end), st.st_size - (off_t)sizeof(end)) != sizeof(end));
+	if (fd < 0)	/* its writer is done with it */
+		return errno == ENOENT ? NULL : "can't be read";
+	/* Less is read where its writer cuts it off: no name is in it then. */
+	bool failed = fstat(fd, &st) || (st.st_size >= (off_t)sizeof(end) && pread(fd, end, sizeof(end), st.st_size - (off_t)sizeof(end)) < 0);
 	close(fd);
 	return failed ? "can't be read" : memcmp(end, super_magic, sizeof(end)) ? NULL :
 	       "names another file, which SQLite would delete; memsieve leaves no such journal";

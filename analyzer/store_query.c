@@ -178,6 +178,26 @@ static bool is_ours(const char *name)
 	return false;
 }
 
+static bool no_column_computed(struct store *store, GError **error)
+{
+	AUTO(cursor) cursor = cursor_open(store, "SELECT DISTINCT s.name FROM main.sqlite_schema s JOIN pragma_table_xinfo(s.name, 'main') c"
+					  " WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", error);
+	g_autoptr(GError) failed = NULL;
+
+	if (!cursor)
+		return false;
+	while (cursor_next(cursor, &failed)) {
+		const char *name = cursor_text(cursor, 0);
+		if (name && is_ours(name)) {
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: a column of '%s' is computed", store->path, name);
+			return false;
+		}
+	}
+	if (failed)
+		g_propagate_error(error, g_steal_pointer(&failed));
+	return !failed;
+}
+
 bool store_check_schema(struct store *store, GError **error)
 {
 	/* SQLite writes the beginning itself; a virtual table is another. */
@@ -197,11 +217,7 @@ bool store_check_schema(struct store *store, GError **error)
 		g_propagate_error(error, g_steal_pointer(&failed));
 		return false;
 	}
-	g_autofree char *computed = store_value(store, "SELECT s.name FROM main.sqlite_schema s JOIN pragma_table_xinfo(s.name, 'main') c"
-						" WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", NULL);
-	if (computed)
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: a column of '%s' is computed", store->path, computed);
-	return !computed;
+	return no_column_computed(store, error);
 }
 
 /* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing: temp goes before main when a name is looked up. */
@@ -247,7 +263,8 @@ bool store_fill_in(struct store *store, const struct table *table, bool *absent,
 /* The view of a table that we don't know is made anew, too: of the case's own, which may be anything, counts which columns it shows as addresses. */
 static bool make_unknown_view(struct store *store, const char *name, const char *said, GError **error)
 {
-	AUTO(cursor) cursor = cursor_open(store, "SELECT name, pk FROM pragma_table_info(:name, 'main') ORDER BY cid", error);
+	AUTO(cursor) cursor = cursor_open(store, "SELECT c.name, c.pk, (SELECT f.\"table\" FROM pragma_foreign_key_list(:name, 'main') f WHERE f.\"from\" = c.name)"
+					  " FROM pragma_table_info(:name, 'main') c ORDER BY c.cid", error);
 	g_autofree struct table *table = g_new0(struct table, 1);
 	g_autoptr(GStringChunk) names = g_string_chunk_new(1024);
 	g_autoptr(GError) failed = NULL;
@@ -264,11 +281,13 @@ static bool make_unknown_view(struct store *store, const char *name, const char 
 		fits = fits && n + 1 < TABLE_MAX_COLUMNS && !strchr(column, '"');
 		if (!fits)
 			break;
+		const struct table *parent = cursor_type(cursor, 2) == CURSOR_TEXT ? g_hash_table_lookup(store->by_name, cursor_text(cursor, 2)) : NULL;
 		if (cursor_int(cursor, 1) && !table->key && g_str_has_suffix(column, "_id"))
 			table->key = column;
 		else
 			table->columns[n++] = (struct column){ column, !strcmp(column, "dump_id") ? COL_DUMP : !strcmp(column, "process_id") ? COL_PROCESS :
-							       strstr(said, address) ? COL_ADDRESS : COL_INT, "", NULL };
+							       parent && parent->key ? COL_REF : strstr(said, address) ? COL_ADDRESS : COL_INT, "",
+							       parent && parent->key ? parent->name : NULL };
 	}
 	if (failed) {
 		g_propagate_error(error, g_steal_pointer(&failed));

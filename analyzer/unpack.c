@@ -280,7 +280,10 @@ static struct file *unpack_once(const struct file *packed, enum packing packing,
 		close(o.fd);
 		return NULL;
 	}
-	return output_finish(&o, error);
+	struct file *file = output_finish(&o, error);
+	if (!file && *bound)
+		g_prefix_error(error, "%s: ", *bound);
+	return file;
 }
 
 struct file *unpack(struct file *packed, char **damage, char **bound, GError **error)

@@ -593,6 +593,7 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 			   dump->header_size + 0x18, said, first, size);
 	struct bytes table = file_slice(image->file, start, (first - start) & ~(uint64_t)15);
 	uint64_t offset = first, pages = 0;
+	bool all = true;
 	for (unsigned i = 0; table.n; i++) {
 		struct run run = { .base = bytes_u64(&table) };
 		run.pages = bytes_u64(&table);
@@ -606,10 +607,11 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 				   i, run.base, run.pages);
 			break;
 		}
-		const bool all = add_pages(dump, run.base, run.pages, offset);
+		if (all)	/* else only where they end */
+			all = add_pages(dump, run.base, run.pages, offset);
 		offset += run.pages * PAGE_SIZE;
 		pages += run.pages;
-		if (!all || pages > MAX_PFN)
+		if (pages > MAX_PFN)
 			break;
 	}
 	if (!image->segments->len) {

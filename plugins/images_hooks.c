@@ -45,15 +45,15 @@ static enum verdict judge(struct subject *s, const struct pe_import *import, uin
 	if (!name || !import->dll)
 		return NOT_KNOWN;
 	import_resolve(s->c, s->images, s->neighbours, s->facts->is_64bit, base_name(s->path), import->dll, name, &found);
-	if (found.cut && !context_cancelled(s->c))
-		context_note(s->c, FAULT_LIMIT, (va_t){ s->base + import->iat_rva }, "image_patches", "an import's forwarders lead to more than %" G_GUINT64_FORMAT
-			     " DLLs (import_looks): not all are followed", (uint64_t)FIXED_import_looks);
 	for (unsigned i = 0; i < found.n; i++)
 		if (found.at[i].va == value)
 			return AS_NAMED;
 	/* Another DLL may stand behind the name than the one that is known, and has the function by that name. */
 	if ((!found.loaded || is_api_set(import->dll)) && exported_at(s->c, s->images, s->neighbours, value, name))
 		return AS_NAMED;
+	if (found.cut && !context_cancelled(s->c))
+		context_note(s->c, FAULT_LIMIT, (va_t){ s->base + import->iat_rva }, "image_patches", "an import's forwarders lead to more than %" G_GUINT64_FORMAT
+			     " DLLs (import_looks): not all are followed", (uint64_t)FIXED_import_looks);
 	bool known = found.n && !found.cut;
 	*expected = known ? found.at[0].va : 0;
 	return known ? ELSEWHERE : NOT_KNOWN;

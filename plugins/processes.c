@@ -436,6 +436,13 @@ static bool tables_lost(struct context *c, const GArray *owners)
 	return lost;
 }
 
+static void note_half_over(struct context *c)
+{
+	if (context_half_over(c))
+		context_note(c, FAULT_TIMEOUT, (va_t){ 0 }, "processes", "half of the time was over before the handles and sessions of all processes, and page "
+			     "tables that are lost, were looked through: a process that only they lead to is missing");
+}
+
 /*
  * What can be told of user memory whose page tables are not in the dump: for each process object in its order a struct rescue * or
  * NULL. NULL: nothing is lost, or nothing helps.
@@ -464,6 +471,7 @@ static GPtrArray *rescue_all(struct context *c, const GArray *objects)
 		return NULL;
 	bool cut;
 	GPtrArray *all = rescue_user(c, owners, &cut);
+	g_ptr_array_set_free_func(all, (GDestroyNotify)rescue_destroy);
 	for (guint i = 0; i < all->len; i++)
 		helped += g_ptr_array_index(all, i) != NULL;
 	if (cut)
@@ -473,9 +481,9 @@ static GPtrArray *rescue_all(struct context *c, const GArray *objects)
 	return all;
 }
 
-static struct rescue *taken(const GPtrArray *rescues, guint i)
+static struct rescue *taken(GPtrArray *rescues, guint i)
 {
-	return rescues ? g_ptr_array_index(rescues, i) : NULL;
+	return rescues ? g_steal_pointer(&rescues->pdata[i]) : NULL;
 }
 
 /*
@@ -512,6 +520,7 @@ static void put_physical(struct context *c, const GArray *candidates)
 		g_array_append_val(addresses, own);
 	}
 	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
+	note_half_over(c);
 	for (guint i = 0; i < objects->len && !context_cancelled(c); i++) {
 		const struct object *proc = &g_array_index(objects, struct object, i);
 		struct process *process = process_create();
@@ -540,9 +549,7 @@ static bool run(struct context *c, GError **error)
 		g_array_append_val(objects, proc);
 	}
 	g_autoptr(GPtrArray) rescues = rescue_all(c, objects);
-	if (context_half_over(c))
-		context_note(c, FAULT_TIMEOUT, (va_t){ 0 }, "processes", "half of the time was over before the handles and sessions of all processes, and page "
-			     "tables that are lost, were looked through: a process that only they lead to is missing");
+	note_half_over(c);
 	for (guint i = 0; i < found->len && !context_cancelled(c); i++)
 		put(c, &g_array_index(found, struct process_found, i), taken(rescues, i));
 	if (!c->processes->len && c->image->bytes_present && !context_cancelled(c))

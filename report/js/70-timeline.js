@@ -88,7 +88,7 @@ function lanes_picture(lanes, options) {
 const MAX_LANES = 40;
 
 function case_timeline() {
-	const timed = state.suspects.filter(s => s.time), lanes = [];
+	const timed = state.suspects.filter(s => s.time && state.machine.has(s.dump)), lanes = [];
 	const by = [...group(timed, 'dump')].map(([dump, list]) => ({m: state.machine.get(dump), list})).sort((a, b) => b.list.filter(s => s.worst <= 1).length - a.list.filter(s => s.worst <= 1).length);
 	for (const {m, list} of by.slice(0, MAX_LANES))
 		lanes.push({label: m.label, to: 'machine/' + m.id, events: list.map(s => ({t: milliseconds(s.time), class: 'worst-' + s.worst, order: 3 - s.worst, to: `process/${m.id}/${s.process}`,

@@ -128,10 +128,14 @@ START_TEST(many_notes)
 	ck_assert(!image_note_harms(image->notes_beyond) && !image_limit_note(image));
 	image_note(image, FAULT_NO_FIELD, 0, "no field");
 	ck_assert(!image_note_harms(image->notes_beyond));
+	for (unsigned i = 0; i < 1000; i++)		/* what was lost has room of its own */
+		image_note(image, FAULT_NOT_IN_DUMP, i, "not there");
+	ck_assert_uint_eq(image->notes->len, 2001);
+	ck_assert(!image_note_harms(image->notes_beyond) && image->notes_beyond->fault == FAULT_IMPLAUSIBLE);
 	image_note(image, FAULT_NOT_IN_DUMP, 0, "not there");
-	ck_assert_uint_eq(image->notes->len, 1001);
+	ck_assert_uint_eq(image->notes->len, 2001);
 	ck_assert(noted(image, "502 others are left out, 1 of them"));
-	ck_assert(image_note_harms(image->notes_beyond));
+	ck_assert(image_note_harms(image->notes_beyond) && image->notes_beyond->fault == FAULT_LIMIT);
 	image_note(image, FAULT_LIMIT, 0, "a limit");
 	ck_assert_str_eq(image_limit_note(image), "a limit");
 	image_close(image);
