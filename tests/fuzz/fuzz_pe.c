@@ -89,7 +89,9 @@ static void parse(const struct pe_source *source, uint64_t base, uint32_t size_l
 	for (guint i = 0; i < array->len; i++)
 		check_text(g_array_index(array, struct pe_resource, i).name);
 	pe_version_info(pe, NULL);
-	hash(pe);
+	/* Not of one at 0, where all zeros might be addresses in it: that takes seconds. */
+	if (size_limit && base)
+		hash(pe);
 	pe_close(pe);
 }
 
