@@ -78,6 +78,8 @@ static void guard_slots(struct pe *pe, struct image_fixups *f)
 	}
 }
 
+#define SEARCHES 64u	/* of a page that find what is no address */
+
 /* Values in [base, end) within the bytes, which stand at rva; the last may reach over the page by less than a value's width. */
 static void recognise_page(struct image_fixups *f, uint32_t rva, const uint8_t *bytes, size_t length, uint64_t base, uint64_t end)
 {
@@ -85,15 +87,17 @@ static void recognise_page(struct image_fixups *f, uint32_t rva, const uint8_t *
 
 	for (unsigned i = 0; i < (high[0] == high[1] ? 1u : 2u); i++) {
 		const uint8_t *at = bytes + 4;
-		while (at + 4 <= bytes + length && (at = memmem(at, (size_t)(bytes + length - at), &high[i], 4))) {
+		unsigned misses = 0;	/* where there are many, of zeros say, each byte is looked at without a search */
+		while (at + 4 <= bytes + length && (misses > SEARCHES || (at = memmem(at, (size_t)(bytes + length - at), &high[i], 4)))) {
 			struct bytes b = { at - 4, 8, false };
 			uint64_t value = bytes_u64(&b);
 			struct pe_relocation r = { rva + (uint32_t)(at - 4 - bytes), PE_RELOCATION_DIR64 };
-			if (value >= base && value < end && f->relocations->len < PE_MAX_RELOCATIONS) {
+			if (value >= base && value < end && GUINT32_TO_LE((uint32_t)(value >> 32)) == high[i] && f->relocations->len < PE_MAX_RELOCATIONS) {
 				g_array_append_val(f->relocations, r);
 				at += 4;
 			} else {
 				at++;
+				misses++;
 			}
 		}
 	}
