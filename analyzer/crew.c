@@ -6,7 +6,7 @@
 #include "progress.h"
 #include "rows.h"
 
-bool crew_left_behind;
+unsigned crew_left_behind;
 
 #define TICK_US 100000
 
@@ -275,8 +275,10 @@ static bool watch(struct crew *crew, gint64 begun, uint64_t each)
 			continue;
 		if (whole || (each && now - w->since > seconds_us(each)))
 			tell(w, now);
-		if (w->told && now - w->told > seconds_us(limit(grace_seconds)))
-			crew_left_behind = left = w->left = true;
+		if (w->told && now - w->told > seconds_us(limit(grace_seconds))) {
+			left = w->left = true;
+			crew_left_behind++;
+		}
 	}
 	if (whole)
 		g_cond_broadcast(&crew->wrote);
@@ -328,10 +330,10 @@ static bool fills(const struct plugin *plugin, const char *table)
 /* Who was left behind may go on changing what the plugin fills of the process at hand: the next plugins get another. */
 static void part_from(const struct crew *crew, const struct worker *w)
 {
-	void **process = w->at < crew->n ? &crew->task.processes->pdata[w->at] : NULL;
+	const bool vads = fills(crew->task.plugin, "vads"), modules = fills(crew->task.plugin, "modules");
 
-	if (process)
-		*process = process_twin(*process, fills(crew->task.plugin, "vads"), fills(crew->task.plugin, "modules"));
+	if (w->at < crew->n && (vads || modules))
+		crew->task.processes->pdata[w->at] = process_twin(crew->task.processes->pdata[w->at], vads, modules);
 }
 
 /* Join the threads that are through; a crew with somebody left behind stays as it is. */

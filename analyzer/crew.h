@@ -33,8 +33,8 @@ static inline bool context_overdue(const struct context *context)
 	return context->deadline && g_get_monotonic_time() > context->deadline;
 }
 
-/* A thread was left behind: nothing that it may use must be freed, or changed. */
-extern bool crew_left_behind;
+/* How many threads were left behind: nothing that they may use must be freed, or changed. */
+extern unsigned crew_left_behind;
 
 /* Before what all plugins share is changed by one. False: it was left behind and must not any more; else crew_leave() comes next. */
 bool crew_enter(const struct context *context);

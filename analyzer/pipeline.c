@@ -307,16 +307,17 @@ static void note_too_many(struct pipeline *p, GString *message)
 static bool run_parts(struct pipeline *p, const struct plugin *plugin, GString *message)
 {
 	struct crew_task task = crew_task(p);
-	bool ok = true, left = crew_left_behind;
+	const unsigned left = crew_left_behind;
+	bool ok = true;
 
 	if (plugin->begin)
 		ok = crew_run_once(&task, plugin->begin, message);
-	left = crew_left_behind && !left;	/* what it was to keep may be half done */
+	const bool begun = crew_left_behind == left;	/* else what it was to keep may be half done */
 	if (ok && plugin->run_process)
 		ok = crew_run_processes(&task, message);
 	else if (ok)
 		ok = crew_run_once(&task, plugin->run, message);
-	if (plugin->end && !left)
+	if (plugin->end && begun)
 		ok = crew_run_once(&task, plugin->end, message) && ok;
 	if (p->too_many)
 		note_too_many(p, message);
@@ -386,11 +387,12 @@ static bool run_plugin(struct pipeline *p, const struct plugin *plugin)
 		g_string_printf(message, "skipped: %s", skip);
 		p->partial |= plugin->needs_layout && !p->kernel->layout;
 	} else {
+		const unsigned left = crew_left_behind;
 		ok = run_parts(p, plugin, message);
-		if (p->kept.destroy && !crew_left_behind)
+		if (p->kept.destroy && crew_left_behind == left)
 			p->kept.destroy(p->kept.data);
 		p->kept = (struct kept){ NULL, NULL };
-		if (crew_left_behind)
+		if (crew_left_behind != left)
 			part_from_left_behind(p, plugin);
 		if (!p->drivers_sorted) {
 			g_array_sort(p->drivers, compare_drivers);

@@ -19,29 +19,37 @@ static void module_clear(void *data)
 /* Addresses from here to the next span are of that module: index + 1; 0: of none. */
 struct module_span { uint64_t start; guint module; };
 
+static void create_vads(struct process *process)
+{
+	process->vads.vads = g_array_new(FALSE, TRUE, sizeof(struct vad));
+	g_array_set_clear_func(process->vads.vads, vad_clear);
+}
+
+static void create_modules(struct process *process)
+{
+	process->modules = g_array_new(FALSE, TRUE, sizeof(struct module));
+	g_array_set_clear_func(process->modules, module_clear);
+	process->module_spans = g_array_new(FALSE, FALSE, sizeof(struct module_span));
+}
+
 struct process *process_create(void)
 {
 	struct process *process = g_new0(struct process, 1);
 
-	process->vads.vads = g_array_new(FALSE, TRUE, sizeof(struct vad));
-	g_array_set_clear_func(process->vads.vads, vad_clear);
-	process->modules = g_array_new(FALSE, TRUE, sizeof(struct module));
-	g_array_set_clear_func(process->modules, module_clear);
-	process->module_spans = g_array_new(FALSE, FALSE, sizeof(struct module_span));
+	create_vads(process);
+	create_modules(process);
 	process->bases = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	return process;
 }
 
 struct process *process_twin(const struct process *process, bool no_vads, bool no_modules)
 {
-	struct process *fresh = process_create(), *twin = g_memdup2(process, sizeof(*process));
+	struct process *twin = g_memdup2(process, sizeof(*process));
 
 	if (no_vads)
-		twin->vads = fresh->vads;
-	if (no_modules) {
-		twin->modules = fresh->modules;
-		twin->module_spans = fresh->module_spans;
-	}
+		create_vads(twin);
+	if (no_modules)
+		create_modules(twin);
 	return twin;
 }
 

@@ -173,26 +173,19 @@ static size_t common_length(const char *name)
 	return end && end < stem ? end : stem;
 }
 
-static char *real_folder(const char *path)
-{
-	g_autofree char *real = realpath(path, NULL);
-
-	return real ? g_path_get_dirname(real) : NULL;
-}
-
 /*
  * A link beside a dump may lead anywhere, and whoever unpacked evidence has those that were in it. Where the dump is itself one, as in a
  * folder of links to what lies elsewhere together, those count that lead to beside it.
  */
 static void read_link(struct sandbox *s, const char *dump, const char *path)
 {
-	g_autofree char *there = real_folder(dump), *folder = real_folder(path);
+	g_autofree char *there = realpath(dump, NULL), *real = realpath(path, NULL);
 
-	if (g_file_test(dump, G_FILE_TEST_IS_SYMLINK) && !g_strcmp0(there, folder)) {
-		g_autofree char *real = realpath(path, NULL);
-		if (real)
-			grant_file(s, real);
-	}
+	if (!there || !real || !g_file_test(dump, G_FILE_TEST_IS_SYMLINK))
+		return;
+	g_autofree char *folder = g_path_get_dirname(there), *its = g_path_get_dirname(real);
+	if (!strcmp(folder, its))
+		grant_file(s, real);
 }
 
 void sandbox_read_dump(struct sandbox *s, const char *path)

@@ -25,7 +25,8 @@ DEFINE_AUTO(sandbox, sandbox_destroy)
 
 /* A file, or a folder and all below it. What isn't there is no error: who opens it will say so. NULL is allowed. */
 void sandbox_read(struct sandbox *sandbox, const char *path);
-/* A dump, and the files beside it that may be parts of it: the same name up to its number or its extension; no links. */
+/* A dump, and the files beside it that may be parts of it: the same name up to its number or its extension; links only where it is one,
+ * too, and they lead to beside what it leads to. */
 void sandbox_read_dump(struct sandbox *sandbox, const char *path);
 /* A folder in which files may be made, written and removed. */
 void sandbox_write(struct sandbox *sandbox, const char *folder);

@@ -178,10 +178,10 @@ static bool is_ours(const char *name)
 	return false;
 }
 
-static bool no_column_computed(struct store *store, GError **error)
+/* Are none of the names that a query tells ours? */
+static bool none_is_ours(struct store *store, const char *sql, const char *what, GError **error)
 {
-	AUTO(cursor) cursor = cursor_open(store, "SELECT DISTINCT s.name FROM main.sqlite_schema s JOIN pragma_table_xinfo(s.name, 'main') c"
-					  " WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", error);
+	AUTO(cursor) cursor = cursor_open(store, sql, error);
 	g_autoptr(GError) failed = NULL;
 
 	if (!cursor)
@@ -189,7 +189,7 @@ static bool no_column_computed(struct store *store, GError **error)
 	while (cursor_next(cursor, &failed)) {
 		const char *name = cursor_text(cursor, 0);
 		if (name && is_ours(name)) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: a column of '%s' is computed", store->path, name);
+			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: '%s' %s", store->path, name, what);
 			return false;
 		}
 	}
@@ -201,23 +201,9 @@ static bool no_column_computed(struct store *store, GError **error)
 bool store_check_schema(struct store *store, GError **error)
 {
 	/* SQLite writes the beginning itself; a virtual table is another. */
-	AUTO(cursor) cursor = cursor_open(store, "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view') AND sql NOT GLOB 'CREATE TABLE *'", error);
-	g_autoptr(GError) failed = NULL;
-
-	if (!cursor)
-		return false;
-	while (cursor_next(cursor, &failed)) {
-		const char *name = cursor_text(cursor, 0);
-		if (name && is_ours(name)) {
-			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "%s: is no memsieve case: '%s' is no table", store->path, name);
-			return false;
-		}
-	}
-	if (failed) {
-		g_propagate_error(error, g_steal_pointer(&failed));
-		return false;
-	}
-	return no_column_computed(store, error);
+	return none_is_ours(store, "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view') AND sql NOT GLOB 'CREATE TABLE *'", "is no table", error) &&
+	       none_is_ours(store, "SELECT DISTINCT s.name FROM main.sqlite_schema s JOIN pragma_table_xinfo(s.name, 'main') c"
+			    " WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", "has a computed column", error);
 }
 
 /* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing: temp goes before main when a name is looked up. */

@@ -62,7 +62,7 @@ ok "a view in the place of a table" refused view.db "'findings' is no table"
 made virtual.db "INSERT INTO dumps VALUES (1, 'e', 1, '00'); CREATE VIRTUAL TABLE Findings USING rtree(finding_id, a, b)"
 ok "a virtual table" refused virtual.db "'Findings' is no table"
 made column.db "INSERT INTO dumps VALUES (1, 'e', 1, '00'); CREATE TABLE findings(finding_id, dump_id, title AS (hex(zeroblob(30000000))))"
-ok "a computed column" refused column.db "a column of 'findings' is computed"
+ok "a computed column" refused column.db "'findings' has a computed column"
 made views.db "INSERT INTO dumps VALUES (1, 'e', 1, '00'); CREATE TABLE odd(odd_id INTEGER PRIMARY KEY, dump_id, at, \"at that\"); INSERT INTO odd VALUES (7, 1, -1, 2);
 	CREATE VIEW v_odd AS SELECT t.odd_id, iif(t.\"at\" IS NULL, NULL, printf('0x%x', t.\"at\")) AS \"at\", i FROM odd t, ($endless SELECT i FROM n);
 	CREATE VIEW v_dumps AS $endless SELECT i FROM n; CREATE VIEW timeline AS $endless SELECT i FROM n"
