@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "crew.h"
 #include "plugin.h"
 
 /* ---- the power cut: an SQLite VFS that knows how to undo what wasn't synced */
@@ -262,8 +263,8 @@ static void make(struct context *c, const struct table *table, const char *kind,
 		while (!context_cancelled(c))
 			g_usleep(1000);
 	if (!strncmp(kind, "give", length)) {	/* left behind, it goes on where others are at work */
-		make(c, table, "wait", length);
-		g_usleep(1500000);
+		while (!crew_left_behind)
+			g_usleep(1000);
 		for (uint64_t i = 0; ; i++) {
 			context_add_unlisted_driver(c, UINT64_C(0xffff800000000000) + (i << 12), 4096, "given");
 			context_keep(c, NULL, NULL);
