@@ -35,6 +35,16 @@ enum memsieve_error {
 	MEMSIEVE_ERROR_TIMEOUT,		/* … or more time */
 };
 
+/* *from, if there is one, is the caller's from now on: false then. What ends a loop over rows, say. */
+static inline bool error_pass(GError **error, GError **from)
+{
+	if (!*from)
+		return true;
+	g_propagate_error(error, *from);
+	*from = NULL;
+	return false;
+}
+
 enum fault {
 	FAULT_NONE,
 	FAULT_UNMAPPED,		/* no page-table entry */

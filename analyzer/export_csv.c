@@ -62,9 +62,7 @@ static bool write_csv(struct export *x, GError **error)
 		if (!write_table(x, table, error))
 			return false;
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 const struct export_format export_csv = { "csv", "a folder with each table as CSV", write_csv };

@@ -151,9 +151,7 @@ static bool write_findings(struct export *x, GError **error)
 		export_put_object(o, "memsieve", own);
 		export_write(x, o, "\n");
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 static bool write_processes(struct export *x, GError **error)
@@ -172,9 +170,7 @@ static bool write_processes(struct export *x, GError **error)
 		export_put(o, "message", message);
 		export_write(x, o, "\n");
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 static bool write_ecs(struct export *x, GError **error)

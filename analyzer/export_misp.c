@@ -170,9 +170,7 @@ static bool write_misp(struct export *x, GError **error)
 	fprintf(x->to, "%s\n", text ? text : "");
 	json_decref(all);
 	g_hash_table_destroy(m.known);
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return cursor && !failed;
+	return error_pass(error, &failed) && cursor;
 }
 
 const struct export_format export_misp = { "misp", "a MISP event: process and file objects, findings of medium and above", write_misp };

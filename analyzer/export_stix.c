@@ -270,9 +270,7 @@ static bool write_stix(struct export *x, GError **error)
 	}
 	fputs("\n]}\n", x->to);
 	g_hash_table_destroy(s.written);
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return cursor && !failed;
+	return error_pass(error, &failed) && cursor;
 }
 
 const struct export_format export_stix = { "stix", "a STIX 2.1 bundle: processes and files with findings, techniques, indicators", write_stix };

@@ -45,9 +45,7 @@ static bool write_timesketch(struct export *x, GError **error)
 			export_put(o, "detail", detail);
 		export_write(x, o, "\n");
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 /* Fields end at '|', lines at line breaks: those of names are escaped (not with %, which mactime takes for a format). */
@@ -83,9 +81,7 @@ static bool write_bodyfile(struct export *x, GError **error)
 			MAX(export_int(cursor, "pid"), 0), seconds, seconds, seconds, seconds);
 		x->records++;
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 const struct export_format export_timesketch = { "timesketch", "JSON lines for Timesketch: the timeline and the findings", write_timesketch };

@@ -103,9 +103,7 @@ static bool print_csv(FILE *to, struct cursor *cursor, int64_t *rows, GError **e
 		g_string_append(line, "\r\n");
 		fputs(line->str, to);
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !*error;
+	return error_pass(error, &failed);
 }
 
 /* ---- JSON */
@@ -171,9 +169,7 @@ static bool print_json(FILE *to, struct cursor *cursor, bool lines, int64_t *row
 	}
 	if (!lines)
 		fputs(*rows ? "\n]\n" : "[]\n", to);
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !*error;
+	return error_pass(error, &failed);
 }
 
 /* ---- a table to look at */
@@ -329,9 +325,7 @@ static bool print_table(FILE *to, struct cursor *cursor, unsigned width, int64_t
 		print_row(to, cells, widths, right, n, width != 0);
 	}
 	tell_left_out(to, cursor, n);
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !*error;
+	return error_pass(error, &failed);
 }
 
 bool listing_print(FILE *to, struct cursor *cursor, enum listing listing, unsigned width, int64_t *rows, GError **error)

@@ -88,10 +88,8 @@ static GPtrArray *texts(struct store *store, const char *sql, const char *name, 
 		cursor_bind_text(cursor, "name", name);
 	while (cursor_next(cursor, &failed))
 		g_ptr_array_add(list, g_strdup(cursor_text(cursor, 0)));
-	if (failed) {
-		g_propagate_error(error, g_steal_pointer(&failed));
+	if (!error_pass(error, &failed))
 		return NULL;
-	}
 	return g_steal_pointer(&list);
 }
 
@@ -135,9 +133,7 @@ static bool add_keys(struct merge *m, struct merged_table *t, const char *schema
 	cursor_bind_text(cursor, "name", t->name);
 	while (cursor_next(cursor, &failed))
 		add_key(t, cursor_text(cursor, 0), cursor_text(cursor, 1));
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 static bool look_at_table(struct merge *m, const char *name, GError **error)
@@ -375,10 +371,8 @@ static bool find_offset(struct merge *m, struct merged_table *t, GError **error)
 		t->first = cursor_int(cursor, 0);
 		t->end = cursor_int(cursor, 1);
 	}
-	if (failed) {
-		g_propagate_error(error, g_steal_pointer(&failed));
+	if (!error_pass(error, &failed))
 		return false;
-	}
 	if (__builtin_sub_overflow(t->end, t->first, &span) || (span > 0 && (uint64_t)span > limit(merge_ids)) ||
 	    __builtin_sub_overflow(t->last, t->first, &sum) || __builtin_add_overflow(sum, 1, &t->offset) ||
 	    __builtin_add_overflow(t->end, t->offset, &sum)) {

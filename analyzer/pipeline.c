@@ -666,10 +666,8 @@ static bool find_earlier(struct pipeline *p, const char *path, struct hasher **h
 	g_autoptr(GError) failed = NULL;
 	for (int64_t id; cursor_next(cursor, &failed); g_array_append_val(p->replaced, id))
 		id = cursor_int(cursor, 0);
-	if (failed) {
-		g_propagate_error(error, g_steal_pointer(&failed));
+	if (!error_pass(error, &failed))
 		return false;
-	}
 	return !p->replaced->len || p->options->replace || duplicate(p, path, 0, error);
 }
 

@@ -193,9 +193,7 @@ static bool none_is_ours(struct store *store, const char *sql, const char *what,
 			return false;
 		}
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 bool store_check_schema(struct store *store, GError **error)
@@ -275,10 +273,8 @@ static bool make_unknown_view(struct store *store, const char *name, const char 
 							       parent && parent->key ? COL_REF : strstr(said, address) ? COL_ADDRESS : COL_INT, "",
 							       parent && parent->key ? parent->name : NULL };
 	}
-	if (failed) {
-		g_propagate_error(error, g_steal_pointer(&failed));
+	if (!error_pass(error, &failed))
 		return false;
-	}
 	return !fits || store_make_view(store, table, true, error);
 }
 
@@ -299,10 +295,8 @@ bool store_fill_in_views(struct store *store, GError **error)
 	while (cursor_next(unknown, &failed))
 		if (!is_ours(cursor_text(unknown, 0)) && !make_unknown_view(store, cursor_text(unknown, 0), cursor_text(unknown, 1), error))
 			return false;
-	if (failed) {
-		g_propagate_error(error, g_steal_pointer(&failed));
+	if (!error_pass(error, &failed))
 		return false;
-	}
 	g_autofree char *timeline = store_timeline_sql(store, "CREATE TEMP VIEW timeline");
 	return store_script(store, timeline, error);
 }

@@ -26,6 +26,32 @@ full() {
 		[ -z "$(find . -name '*.part')" ] && [ -z "$(find full -size +4k)" ]
 }
 ok "an export that can't be written" full
+# A case of which a page of findings is lost, in the middle of what is exported: no half a file that looks whole.
+sqlite3 case.db "VACUUM INTO 'lost.db'"
+python3 - <<-'EOF' || die "a page of findings"
+	import sqlite3
+	db = sqlite3.connect('lost.db')
+	db.executemany("INSERT INTO findings(dump_id, rule, severity, confidence, title) VALUES (1, 'many', 'high', 50, ?)", [('x' * 200,)] * 100)
+	db.commit()
+	pages = db.execute("SELECT pageno, pgsize FROM dbstat WHERE name = 'findings' AND pagetype = 'leaf' ORDER BY path DESC").fetchall()
+	db.close()
+	assert len(pages) > 1
+	number, size = pages[0]
+	with open('lost.db', 'r+b') as f:
+	    f.seek((number - 1) * size)
+	    f.write(b'\xff' * size)
+EOF
+lost() {
+	local to=lost.$1
+	[ $1 != csv ] || to=lost
+	status 1 "$memsieve" export lost.db --format $1 -o $to && grep -q malformed err && [ ! -e lost.$1 ] && [ ! -e lost/findings.csv ] &&
+		{ [ $1 = csv ] || status 1 "$memsieve" export lost.db --format $1; }
+}
+for format in timesketch bodyfile ecs stix misp csv; do
+	ok "$format of a case with a page lost" lost $format
+done
+ok "its report" sh -c "! '$memsieve' report lost.db -o lost.html 2>err && [ ! -e lost.html ] && grep -q malformed err"
+ok "a query of it" sh -c "! '$memsieve' query lost.db 'SELECT * FROM findings' >out 2>err && grep -q malformed err"
 full_extract() {
 	local pid=$(sqlite3 case.db "SELECT pid FROM images JOIN processes USING (process_id) WHERE size > 8192 LIMIT 1")
 	small "$memsieve" extract --pid "$pid" -o taken case.db --dump 2 && grep -q 'can.t be written: File too large' err &&
