@@ -3,6 +3,7 @@
 #ifndef MEMSIEVE_COMMAND_H
 #define MEMSIEVE_COMMAND_H
 #include <stdbool.h>
+#include "limit.h"
 
 struct command {
 	const char *name, *usage, *doc;
@@ -10,6 +11,9 @@ struct command {
 	int (*run)(int argc, char **argv);
 	bool prints;	/* what it prints is what it is for: it fails when nobody gets it */
 };
+
+/* --limit, an entry of the options of each command that reads what may be hostile. */
+#define COMMAND_LIMIT { "limit", 0, 0, G_OPTION_ARG_CALLBACK, (void *)limit_option, "override a limit (see `memsieve limits`)", "NAME=VALUE" }
 
 /* For the commands that list what there is: --json, --help and the options of `more` (GOptionEntry, or NULL); the arguments are left.
  * False: *status says how to end. */

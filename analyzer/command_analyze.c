@@ -45,7 +45,6 @@ static void options_clear(struct options *o)
 	g_strfreev(o->symbols);
 	g_strfreev(o->plugins);
 	g_strfreev(o->page_files);
-	g_strfreev(o->limits);
 }
 
 static bool parse(int *argc, char ***argv, struct options *o, GError **error)
@@ -65,7 +64,7 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		{ "raw", 0, 0, G_OPTION_ARG_NONE, &o->plain, "the file is plain memory, whatever it begins with", NULL },
 		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "the machine's page file; more of them in Windows' order", "FILE" },
 		{ "plugin", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->plugins, "load a plugin", "FILE.so" },
-		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o->no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "no progress, no summary", NULL },
 		{ "progress-fd", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_INT, &progress, "for `memsieve batch`", NULL },
@@ -94,9 +93,6 @@ static bool parse(int *argc, char ***argv, struct options *o, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--pagefile goes with one dump: page files are one machine's at one time");
 		return false;
 	}
-	for (char **l = o->limits; l && *l; l++)
-		if (!limit_set(*l, error))
-			return false;
 	if (!o->jobs)
 		o->jobs = (int)g_get_num_processors();
 	if (!o->output)

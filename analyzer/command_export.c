@@ -54,6 +54,7 @@ static int run(int argc, char **argv)
 		{ "format", 'f', 0, G_OPTION_ARG_STRING, &format_name, "one of those above", "FORMAT" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file (default: standard output); of csv the folder", "FILE|DIR" },
 		{ "dump", 'd', 0, G_OPTION_ARG_INT64, &dump_id, "of this dump alone", "ID" },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the case", NULL },
 		{ NULL }
 	};

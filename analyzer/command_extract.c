@@ -31,7 +31,7 @@
 
 struct extract_options {
 	char *output, *base, *image_base, *dump_file, *layout;
-	char **symbols, **page_files, **limits;
+	char **symbols, **page_files;
 	gint64 pid, dump_id;
 	gboolean all_suspicious, mapped, no_verify, quiet, no_sandbox, plain;
 	uint64_t address, new_base;	/* of base and image_base */
@@ -719,7 +719,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 		{ "raw", 0, 0, G_OPTION_ARG_NONE, &o->plain, "a DUMP is plain memory, whatever it begins with (a case says so itself)", NULL },
 		{ "pagefile", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->page_files, "where the page file is now, or, for a DUMP, that it has one", "FILE" },
 		{ "no-verify", 0, 0, G_OPTION_ARG_NONE, &o->no_verify, "compare the dump's size alone, not its SHA-256", NULL },
-		{ "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->limits, "override a limit (see `memsieve limits`)", "NAME=VALUE" },
+		COMMAND_LIMIT,
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->symbols, "folder of Volatility-3 symbol files", "DIR" },
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &o->layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "don't list what is written", NULL },
@@ -732,9 +732,6 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 	g_option_context_set_summary(context, "Write images and regions of a dump as files, each with a .json that says what it is and what is missing.");
 	if (!g_option_context_parse(context, argc, argv, error))
 		return false;
-	for (char **l = o->limits; l && *l; l++)
-		if (!limit_set(*l, error))
-			return false;
 	bool numbers = parse_address(o->base, &o->address) && parse_address(o->image_base, &o->new_base);
 	const char *wrong = *argc != 2 ? "one case or dump is needed" : !o->output ? "-o DIR is needed" :
 			    !numbers ? "--base or --image-base is no address" :
@@ -770,7 +767,6 @@ static int run(int argc, char **argv)
 	g_free(o.layout);
 	g_strfreev(o.symbols);
 	g_strfreev(o.page_files);
-	g_strfreev(o.limits);
 	return outcome;
 }
 

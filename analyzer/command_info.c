@@ -246,6 +246,7 @@ static int run(int argc, char **argv)
 		{ "layout", 0, 0, G_OPTION_ARG_FILENAME, &layout, "this symbol file, whatever the kernel's GUID", "FILE" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
 		{ "raw", 0, 0, G_OPTION_ARG_NONE, &plain, "the file is plain memory, whatever it begins with", NULL },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the dump", NULL },
 		{ NULL }
 	};

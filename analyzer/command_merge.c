@@ -59,6 +59,7 @@ static int run(int argc, char **argv)
 	gboolean quiet = FALSE, no_sandbox = FALSE;
 	const GOptionEntry entries[] = {
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "say nothing but errors", NULL },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading cases", NULL },
 		{ NULL }
 	};

@@ -141,6 +141,7 @@ static int run(int argc, char **argv)
 		{ "set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &o.set, "value of a query's parameter", "NAME=VALUE" },
 		{ "queries", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.folders, "folder of more named queries (*.sql)", "DIR" },
 		{ "list", 'l', 0, G_OPTION_ARG_NONE, &o.list, "the named queries and what they show", NULL },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &o.no_sandbox, "keep all the user's rights while reading the case", NULL },
 		{ NULL }
 	};

@@ -36,6 +36,7 @@ static int run(int argc, char **argv)
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file to write (default: report.html)", "FILE.html" },
 		{ "dump", 'd', 0, G_OPTION_ARG_INT64, &dump_id, "of this dump alone, with the memory of every process", "ID" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "say nothing but errors", NULL },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the case", NULL },
 		{ NULL }
 	};

@@ -77,10 +77,14 @@ static int list(int argc, char **argv)
 
 static int import(int argc, char **argv)
 {
+	const GOptionEntry entries[] = { COMMAND_LIMIT, { NULL } };
+	g_autoptr(GOptionContext) context = g_option_context_new("FILE…");
+	g_autoptr(GError) misuse = NULL;
 	int outcome = OUTCOME_COMPLETE;
 
-	if (argc < 2) {
-		g_printerr("memsieve symbols import: files are needed (Volatility-3 symbol files or PDBs)\n");
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &misuse) || argc < 2) {
+		g_printerr("memsieve symbols import: %s\n", misuse ? misuse->message : "files are needed (Volatility-3 symbol files or PDBs)");
 		return OUTCOME_USAGE;
 	}
 	g_autofree char *folder = layout_store_directory();
@@ -322,8 +326,9 @@ static int with_dump(int argc, char **argv, bool write)
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &directories, "folder of symbol files or PDBs", "DIR" },
 		{ "json", 0, write ? G_OPTION_FLAG_HIDDEN : 0, G_OPTION_ARG_NONE, &json, "as JSON", NULL },
 		{ "raw", 0, 0, G_OPTION_ARG_NONE, &plain, "the file is plain memory, whatever it begins with", NULL },
+		COMMAND_LIMIT,
 		{ "no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "keep all the user's rights while reading the dump", NULL },
-		{ NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
+		{ NULL }
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("DUMP");
 

@@ -53,3 +53,10 @@ bool limit_set(const char *assignment, GError **error)
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "--limit %s: there is no such limit (see `memsieve limits`)", assignment);
 	return false;
 }
+
+gboolean limit_option(const char *option, const char *assignment, void *unused, GError **error)
+{
+	(void)option;
+	(void)unused;
+	return limit_set(assignment, error);
+}

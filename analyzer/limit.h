@@ -32,6 +32,8 @@ extern const struct limit_info limit_fixed[];
 
 /* "NAME=VALUE", from 1 on; the value may end in K, M, G or T (powers of 1024). */
 bool limit_set(const char *assignment, GError **error);
+/* The same as GOptionArgFunc. */
+gboolean limit_option(const char *option, const char *assignment, void *unused, GError **error);
 /* What a limit with a share for each GiB allows for a dump of that size. */
 #define limit_for(name, bytes) (limit(name) + (uint64_t)((double)limit(name##_gib) * (double)(bytes) / (1 << 30)))
 #endif

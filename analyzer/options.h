@@ -17,7 +17,6 @@ struct options {
 	char **plugins;			/* --plugin */
 	char **page_files;		/* --pagefile, in Windows' order */
 	gboolean plain;			/* --raw */
-	char **limits;			/* --limit: NAME=VALUE */
 	enum yara_scope yara_scope;
 	gboolean replace, quiet, verbose, no_builtin_rules;
 	char *command_line;		/* for runs.command_line */

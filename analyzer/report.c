@@ -142,6 +142,7 @@ static bool append_query(GString *json, struct report *r, const char *name, cons
 	AUTO(cursor) cursor = cursor_open(r->store, sql, error);
 	g_autofree char *limit_text = header(sql, "limit");
 	int64_t limit = limit_text ? g_ascii_strtoll(limit_text, NULL, 10) : INT64_MAX, rows = 0;
+	bool full = false;
 	g_autoptr(GError) failed = NULL;
 
 	if (!cursor)
@@ -160,7 +161,8 @@ static bool append_query(GString *json, struct report *r, const char *name, cons
 	}
 	g_string_append(json, "], \"rows\": [");
 	for (; cursor_next(cursor, &failed); rows++) {
-		if (json->len - before >= most)
+		full |= rows < limit && json->len - before >= most;
+		if (full)
 			limit = MIN(limit, rows);
 		if (rows >= limit)
 			continue;
@@ -180,6 +182,8 @@ static bool append_query(GString *json, struct report *r, const char *name, cons
 		g_propagate_error(error, g_steal_pointer(&failed));
 		return false;
 	}
+	if (full && !failed)
+		g_set_error(&failed, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "there was no room for more of its rows (report_bytes)");
 	if (failed)
 		append_cut(json, r, name, failed);
 	g_string_append_c(json, '}');
@@ -320,9 +324,7 @@ static bool write_dumps(struct report *r, GError **error)
 		if (!write_block(r, block, json, error))
 			return false;
 	}
-	if (failed)
-		g_propagate_error(error, g_steal_pointer(&failed));
-	return !failed;
+	return error_pass(error, &failed);
 }
 
 static bool write_page(struct report *r, GError **error)
