@@ -129,17 +129,15 @@ static void recognise(struct pe *pe, struct image_fixups *f)
 	f->relocation_fault = FAULT_NONE;
 }
 
-/* Sorted; one relocation at a place, where what was read and what was recognised say the same. */
-static void drop_doubles(GArray *relocations)
+void image_first_of_each(GArray *by_rva)
 {
+	gsize size = g_array_get_element_size(by_rva);
 	guint kept = 0;
 
-	for (guint i = 0; i < relocations->len; i++) {
-		struct pe_relocation r = g_array_index(relocations, struct pe_relocation, i);
-		if (!kept || g_array_index(relocations, struct pe_relocation, kept - 1).rva != r.rva)
-			g_array_index(relocations, struct pe_relocation, kept++) = r;
-	}
-	g_array_set_size(relocations, kept);
+	for (guint i = 0; i < by_rva->len; i++)
+		if (!kept || memcmp(by_rva->data + i * size, by_rva->data + (kept - 1) * size, sizeof(uint32_t)))
+			memmove(by_rva->data + kept++ * size, by_rva->data + i * size, size);
+	g_array_set_size(by_rva, kept);
 }
 
 struct image_fixups *image_fixups_create(struct pe *pe)
@@ -160,8 +158,8 @@ struct image_fixups *image_fixups_create(struct pe *pe)
 	if (f->relocation_fault && pe->is_64bit && pe->base >> 32)
 		recognise(pe, f);
 	g_array_sort(f->relocations, compare_relocations);
-	if (f->recognised)
-		drop_doubles(f->relocations);
+	if (f->recognised)	/* what was read and what was recognised may say the same */
+		image_first_of_each(f->relocations);
 	f->slots = g_array_new(FALSE, FALSE, sizeof(struct image_span));
 	for (guint i = 0; imports && i < imports->len; i++)
 		add_slot(f->slots, g_array_index(imports, struct pe_import, i).iat_rva, pe_slot_size(pe));

@@ -27,6 +27,8 @@ struct image_fixups {
 struct image_fixups *image_fixups_create(struct pe *pe);
 void image_fixups_destroy(struct image_fixups *fixups);
 
+/* Of elements that begin with their RVA (uint32_t) and are sorted by it, the first at each. */
+void image_first_of_each(GArray *by_rva);
 /* Zero what lies of the slots within bytes, which stand at rva. */
 void image_fixups_mask(const struct image_fixups *fixups, uint32_t rva, uint8_t *bytes, uint32_t length);
 /* Is any of [rva, rva + length) in a slot? */

@@ -77,19 +77,6 @@ static void collect_dll(struct writer *w, uint32_t names, uint32_t slots)
 	}
 }
 
-/* Descriptors may share a table: sectors are written often, and each writes the slots within it. */
-static void drop_doubles(GArray *thunks)
-{
-	guint kept = 0;
-
-	for (guint i = 0; i < thunks->len; i++) {
-		struct thunk t = g_array_index(thunks, struct thunk, i);
-		if (!kept || g_array_index(thunks, struct thunk, kept - 1).rva != t.rva)
-			g_array_index(thunks, struct thunk, kept++) = t;
-	}
-	g_array_set_size(thunks, kept);
-}
-
 static void collect_thunks(struct writer *w)
 {
 	uint32_t at = w->headers->directories[PE_DIRECTORY_IMPORT].rva;
@@ -106,7 +93,7 @@ static void collect_thunks(struct writer *w)
 			collect_dll(w, names, slots);
 	}
 	g_array_sort(w->thunks, compare_thunks);
-	drop_doubles(w->thunks);
+	image_first_of_each(w->thunks);	/* descriptors may share a table: sectors are written often, and each writes the slots within it */
 }
 
 /* As the file had them: bytes stand at rva. */

@@ -210,7 +210,9 @@ uint64_t store_read_seconds(const char *path)
 
 uint64_t store_read_bytes(const char *path)
 {
-	return limit(read_bytes) + limit(read_bytes_ratio) * size_of(path);
+	const uint64_t size = MAX(size_of(path), 1);
+
+	return limit(read_bytes) + MIN(limit(read_bytes_ratio), INT64_MAX / size) * size;
 }
 
 static int read_over(void *user)

@@ -312,6 +312,7 @@ static char *hash_of(struct loaded *l, enum fault *fault, uint32_t *at)
 
 START_TEST(test_hash)
 {
+	enum { LOOK_ALIKES = 100 };
 	static struct loaded here, there;
 	enum fault fault;
 	uint32_t at;
@@ -331,6 +332,25 @@ START_TEST(test_hash)
 	g_autofree char *recognised = hash_of(&there, &fault, &at), *there_too = hash_of(&here, &fault, &at);
 	ck_assert_str_eq(recognised, changed);
 	ck_assert_str_eq(there_too, a);
+	/* Among many values that look like it in part, too. */
+	static struct loaded crowded;
+	load(&crowded, UINT64_C(0x7ffb12340000), UINT64_C(0x7ffc00005000));
+	crowded.holes = 1 << 5;
+	const uint32_t first = TEXT + 0x100, last = first + 8 * LOOK_ALIKES + 3;
+	for (unsigned i = 0; i < LOOK_ALIKES; i++)
+		memcpy(crowded.bytes + first + 8 * i, &(uint64_t){ UINT64_C(0x7ffb99990000) + i }, 8);
+	memcpy(crowded.bytes + last, &(uint64_t){ UINT64_C(0x7ffb12340010) }, 8);
+	struct pe *pe = open_loaded(&crowded);
+	struct image_fixups *found = image_fixups_create(pe);
+	bool is_there = false;
+	for (guint i = 0; i < found->relocations->len; i++) {
+		const uint32_t rva = g_array_index(found->relocations, struct pe_relocation, i).rva;
+		is_there |= rva == last;
+		ck_assert(rva < first || rva >= last);
+	}
+	ck_assert(is_there);
+	image_fixups_destroy(found);
+	pe_close(pe);
 	/* Not in 32 bits, where other values look like addresses: no hash, and that is said. */
 	struct pe *narrow = open_loaded(&there);
 	narrow->is_64bit = false;
