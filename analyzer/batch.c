@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
+#include "limit.h"
 
 /* A worker that dies of a signal is tried once more: it may have been somebody else's memory that ran out. */
 #define MAX_ATTEMPTS 2
@@ -276,6 +277,7 @@ static bool start(struct batch *batch, struct batch_item *item, GError **error)
 	}
 	item->state = BATCH_RUNNING;
 	item->attempts++;
+	item->late = false;
 	item->started = g_get_monotonic_time();
 	g_strlcpy(item->stage, "start", sizeof(item->stage));
 	batch_view_event(batch, "start", item);
@@ -343,6 +345,9 @@ static void finished(struct batch *batch, struct batch_item *item, int status)
 			g_autofree char *own = batch_file(batch, item, ".db");
 			message = g_strdup_printf("%s: %s", own, g_strerror(why));
 		}
+	} else if (item->late) {
+		message = g_strdup_printf("its worker came to no end in %" G_GUINT64_FORMAT " s (worker_seconds, worker_seconds_gib)",
+					  limit_for(worker_seconds, item->size));
 	} else if (WIFSIGNALED(status)) {
 		message = g_strdup_printf("its worker was killed by signal %d (%s)%s%s", WTERMSIG(status), g_strsignal(WTERMSIG(status)),
 					  words ? ": " : "", words ? words : "");
@@ -422,6 +427,15 @@ static void read_progress(struct batch *batch, struct batch_item *item)
 	batch_view_refresh(batch, false);
 }
 
+/* Its own watchdog is gone with a worker that was taken over or stopped, or waits for a disk as it does. */
+static void end_if_late(struct batch_item *item)
+{
+	if (!item->pid || (uint64_t)(g_get_monotonic_time() - item->started) / G_USEC_PER_SEC < limit_for(worker_seconds, item->size))
+		return;
+	item->late = true;
+	kill(item->pid, SIGKILL);
+}
+
 /* Wait for news of a worker, or a tick. */
 static void wait_for_workers(struct batch *batch)
 {
@@ -451,6 +465,7 @@ static void wait_for_workers(struct batch *batch)
 			hang_up(who[i]);
 		if (waitpid(who[i]->pid, &status, WNOHANG) == who[i]->pid)
 			finished(batch, who[i], status);
+		end_if_late(who[i]);
 	}
 	batch_view_refresh(batch, false);
 }

@@ -29,6 +29,7 @@ struct batch_item {
 	/* while a worker runs */
 	pid_t pid;
 	int progress, log;		/* descriptors, -1: none */
+	bool late;			/* its worker was killed for that */
 	char stage[64];
 	unsigned attempts;
 	gint64 started;

@@ -222,6 +222,26 @@ ok "and told" grep -q 'slow.zip.*look_seconds' zips.err
 run --jobs 2 --case plain.db dumps/win10-19041.raw dumps/win7-7601.raw >plain.log
 facts() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*), sum(pid), (SELECT count(*) FROM diagnostics) FROM processes").fetchone())' "$1"; }
 ok "dumps are found in archives whatever their names" [ "$(facts zips.db)" = "$(facts plain.db)" ]
+
+# Workers that were taken over, as a plugin makes them (see trouble.c): the batch comes to its end, and says what became of them.
+if grep -q __asan_init "$memsieve"; then
+	echo "not for sanitizer builds: workers that were taken over"
+else
+	troubled() {	# KIND [OPTION...]
+		local kind=$1
+		shift
+		TROUBLE=$kind timeout 60 "$memsieve" batch --format json --jobs 2 --case "$kind.db" --analyze=--plugin="$builddir/tests/durability/trouble.so" \
+			--limit plugin_seconds=1 --limit plugin_seconds_gib=1 "$@" dumps/win10-19041.raw dumps/win7-7601.raw >"$kind.log" 2>"$kind.err"
+	}
+	troubled stop --limit worker_seconds=3 --limit worker_seconds_gib=1
+	ok "workers that do nothing more fail the batch" [ $? = 1 ]
+	ok "each with a reason, once" [ "$(grep -c '"event": "failed".*came to no end in 3 s (worker_seconds' stop.log)" = 2 -a "$(grep -c '"event": "start"' stop.log)" = 2 ]
+	for kind in flood hangup; do
+		troubled $kind --limit worker_seconds=50
+		ok "workers that $kind don't hold it up" [ $? = 0 -o $? = 3 ]
+		ok "and are merged" [ "$(grep -c '"event": "merged"' $kind.log)" = 2 ]
+	done
+fi
 mkdir nothing
 ok "no dumps is a usage error" status 2 "$memsieve" batch --case none.db nothing
 ok "so is no case" status 2 "$memsieve" batch in

@@ -9,6 +9,9 @@
  *	wait		end when one is told to
  *	spin-one	the same two, in the work on one process
  *	wait-one
+ *	stop		do nothing more, nor does any other thread of the program
+ *	flood		say more to whoever started the program than it reads, until one is told to end
+ *	hangup		say nothing more to it
  *	rows		make rows without end
  *	rows-one
  *	lose		loaded before the program (LD_PRELOAD): the page of TROUBLE_FILE at TROUBLE_AT can't be read, as of a disk that fails
@@ -16,6 +19,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,6 +279,20 @@ static void make(struct context *c, const struct table *table, const char *kind,
 			row_int(row_new(c, table), 1, i);
 }
 
+/* What batch hears of a worker comes through a pipe. */
+static void trouble_pipes(struct context *c, bool flood)
+{
+	static char lines[4096];
+	struct stat st;
+
+	memset(lines, '\n', sizeof(lines));
+	do {
+		for (int fd = 3; fd < 64; fd++)
+			if (!fstat(fd, &st) && S_ISFIFO(st.st_mode) && (flood ? write(fd, lines, sizeof(lines)) < 0 && errno == EPIPE : close(fd)))
+				abort();
+	} while (flood && !context_cancelled(c));
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const char *kind = trouble(), *file = getenv("TROUBLE_FILE"), *seconds = getenv("TROUBLE_SECONDS");
@@ -288,6 +306,10 @@ static bool run(struct context *c, GError **error)
 		abort();
 	if (!strcmp(kind, "sleep"))
 		sleep((unsigned)atoi(seconds));
+	if (!strcmp(kind, "stop"))
+		raise(SIGSTOP);
+	if (!strcmp(kind, "flood") || !strcmp(kind, "hangup"))
+		trouble_pipes(c, *kind == 'f');
 	if (!strchr(kind, '-'))
 		make(c, &troubles, kind, 4);
 	return true;
