@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
+#include "limit.h"
 #include "pipeline.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,13 +29,28 @@ static G_NORETURN void child(ask_answer answer, void *question, int fd)
 	_exit(!to || fclose(to) ? 1 : 0);
 }
 
-GString *ask(ask_answer answer, void *question, gsize most, int *status, GError **error)
+/* Is there more to read, or the end, within worker_seconds? */
+static bool answers(int fd)
+{
+	const gint64 end = g_get_monotonic_time() + (gint64)MIN(limit(worker_seconds), 1u << 30) * G_USEC_PER_SEC;
+	struct pollfd from = { .fd = fd, .events = POLLIN };
+
+	for (gint64 left; (left = (end - g_get_monotonic_time()) / 1000) > 0; ) {
+		int n = poll(&from, 1, (int)MIN(left, INT_MAX));
+		if (n)
+			return n > 0 || errno != EINTR || answers(fd);
+	}
+	return false;
+}
+
+GString *ask(ask_answer answer, void *question, gsize most, int *status, bool *silent, GError **error)
 {
 	int pipes[2] = { -1, -1 };
 	char buffer[4096];
 	ssize_t n;
 	pid_t pid;
 
+	*silent = false;
 	fflush(NULL);
 	pid = pipe2(pipes, O_CLOEXEC) ? -1 : fork();
 	if (!pid)
@@ -46,7 +63,8 @@ GString *ask(ask_answer answer, void *question, gsize most, int *status, GError 
 	}
 	close(pipes[1]);
 	GString *said = g_string_new(NULL);
-	while (said->len < most && ((n = read(pipes[0], buffer, MIN(sizeof(buffer), most - said->len))) > 0 || (n < 0 && errno == EINTR)))
+	while (said->len < most && !(*silent = !answers(pipes[0])) &&
+	       ((n = read(pipes[0], buffer, MIN(sizeof(buffer), most - said->len))) > 0 || (n < 0 && errno == EINTR)))
 		if (n > 0)
 			g_string_append_len(said, buffer, n);
 	close(pipes[0]);
@@ -81,7 +99,8 @@ GString *ask_case(const struct ask_case *question, enum ask_end *end, GError **e
 {
 	struct ask_case q = *question;
 	int status;
-	GString *said = ask(answer_case, &q, MAX_ANSWER, &status, error);
+	bool silent;
+	GString *said = ask(answer_case, &q, MAX_ANSWER, &status, &silent, error);
 
 	*end = ASK_TOLD;
 	if (!said)
@@ -97,10 +116,10 @@ GString *ask_case(const struct ask_case *question, enum ask_end *end, GError **e
 		g_string_truncate(said, (gsize)(told - said->str));
 	} else {
 		*end = ASK_ENDED;
-		bool late = WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU;
+		bool late = silent || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the process that read its case ended: %s%s%s%s",
 			    WIFSIGNALED(status) ? g_strsignal(WTERMSIG(status)) : "without a word",
-			    late ? " (" : "", late ? question->limits : "", late ? ")" : "");
+			    late ? " (" : "", silent ? "worker_seconds" : late ? question->limits : "", late ? ")" : "");
 	}
 	return said;
 }

@@ -7,9 +7,9 @@
 
 /* In the child, which is to confine itself before it reads: what it answers it writes to `to`. */
 typedef void (*ask_answer)(void *question, FILE *to);
-/* What it answered until it ended, of which a part may be missing then, or had said `most` bytes; *status is waitpid()'s.
- * The caller frees. NULL and *error: there is no process. */
-GString *ask(ask_answer answer, void *question, gsize most, int *status, GError **error);
+/* What it answered until it ended, of which a part may be missing then, had said `most` bytes, or was *silent for worker_seconds; *status is
+ * waitpid()'s. The caller frees. NULL and *error: there is no process. */
+GString *ask(ask_answer answer, void *question, gsize most, int *status, bool *silent, GError **error);
 
 /* Seconds by which the process ends after what bounds its work from within. */
 #define ASK_GRACE 30

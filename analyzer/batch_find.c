@@ -13,8 +13,8 @@ static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", "
 #define RAW_MIN (1u << 20)
 #define HEAD (64u << 10)	/* of a packed dump, enough for every signature */
 
-/* What is said of a file; CUT: no dump was found in as many members of an archive as are looked at, LATE: nor in the time there is. */
-enum answer { NO = '0', YES = '1', CUT = '2', LATE = '3' };
+/* What is said of a file; CUT: no dump was found in as many members of an archive as are looked at, LATE: nor in the time there is; SHUT: it can't be read. */
+enum answer { NO = '0', YES = '1', CUT = '2', LATE = '3', SHUT = '4' };
 
 /* What is asked of a dump's first bytes. */
 static bool has_signature(const struct file *file)
@@ -101,9 +101,10 @@ static enum answer look_at(const char *path)
 {
 	if (is_companion(path))
 		return NO;
-	struct file *file = file_open(path, NULL);
+	g_autoptr(GError) error = NULL;
+	struct file *file = file_open(path, &error);
 	if (!file)
-		return NO;
+		return g_error_matches(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO) ? SHUT : NO;
 	enum answer answer = file->size >= PAGE_SIZE && (has_signature(file) || has_raw_name(file)) ? YES : packed_dump(file);
 	file_close(file);
 	return answer;
@@ -170,6 +171,8 @@ static void take(struct batch *batch, const char *name, enum answer answer)
 		leave_out(batch, name, "an archive of more files than are looked at (archive_members), the first ones no dumps");
 	else if (answer == LATE)
 		leave_out(batch, name, "looking for a dump in it takes too long (look_seconds)");
+	else if (answer == SHUT)
+		leave_out(batch, name, "it can't be read, and may be a dump");
 }
 
 /* Folders below, in order of their paths; links to folders are not followed. */
@@ -183,6 +186,8 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 		g_autoptr(GDir) dir = g_dir_open(path, 0, i ? NULL : error);
 		if (!dir && !i)
 			return false;
+		if (!dir)
+			leave_out(batch, path, "a folder that can't be read");
 		for (const char *name; dir && (name = g_dir_read_name(dir)); ) {
 			g_autofree char *full = g_build_filename(path, name, NULL);
 			if (g_file_test(full, G_FILE_TEST_IS_DIR)) {
@@ -197,7 +202,8 @@ static bool search(struct batch *batch, const char *folder, GError **error)
 	for (guint i = 0; i < names->len; i++) {	/* once, but for files that end the child */
 		struct question question = { names, i };
 		int status;
-		GString *said = ask(answer_all, &question, names->len - i, &status, error);
+		bool silent;
+		GString *said = ask(answer_all, &question, names->len - i, &status, &silent, error);
 		if (!said)
 			return false;
 		for (gsize k = 0; k < said->len; k++)

@@ -242,6 +242,27 @@ else
 		ok "and are merged" [ "$(grep -c '"event": "merged"' $kind.log)" = 2 ]
 	done
 fi
+
+# What can't be read may be a dump: it is told. Root can read everything.
+mkdir -p shut/folder
+cp dumps/win7-7601.raw shut/open.raw
+cp dumps/win7-7601.raw shut/shut.raw
+chmod 0 shut/shut.raw shut/folder
+as_anyone=
+if [ "$(id -u)" = 0 ]; then
+	as_anyone="setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all"
+	chmod 755 "$work"
+	chmod 1777 shut
+fi
+if $as_anyone test -x "$memsieve" -a -r shut/open.raw; then
+	$as_anyone "$memsieve" batch --format json --case shut/shut.db shut >shut.log 2>shut.err
+	ok "a dump that can't be read makes it partial" [ $? = 3 ]
+	ok "and is told" grep -q 'shut/shut.raw: it can.t be read' shut.err
+	ok "a folder too" grep -q 'shut/folder: a folder that can.t be read' shut.err
+	ok "the others are done" grep -q '"event": "end".*"dumps": 1,' shut.log
+else
+	echo "not as somebody who may not read everything: the program is where others can't run it"
+fi
 mkdir nothing
 ok "no dumps is a usage error" status 2 "$memsieve" batch --case none.db nothing
 ok "so is no case" status 2 "$memsieve" batch in
