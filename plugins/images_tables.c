@@ -7,7 +7,7 @@ const struct table table_images = {
 	.doc = "PE images in memory: of modules, drivers and image mappings, and headers found elsewhere. Exports, resources, debug "
 	       "records and import names of one section are stored once, with the first image of it: that is same_as, or the image itself "
 	       "where same_as is NULL (JOIN image_exports e ON e.image_id = coalesce(i.same_as, i.image_id))",
-	.indices = (const char *const[]){ "base", NULL },
+	.indices = (const char *const[]){ "base", "process_id, base", NULL },
 	.columns = {
 		[I_DUMP] = { "dump_id", COL_DUMP, "" },
 		[I_PROCESS] = { "process_id", COL_PROCESS, "NULL in the kernel" },

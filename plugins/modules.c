@@ -20,6 +20,7 @@ static const char *const modules_rest_on[] = {
 
 static const struct table modules = {
 	.name = "modules", .key = "module_id", .doc = "loaded images, by the loader's lists and by the memory map",
+	.indices = (const char *const[]){ "process_id, base", NULL },
 	.rests_on = modules_rest_on,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },

@@ -23,6 +23,7 @@ static const char *const vads_rest_on[] = {
 
 static const struct table vads = {
 	.name = "vads", .key = "vad_id", .doc = "virtual address descriptors: the memory of each process",
+	.indices = (const char *const[]){ "process_id, start_address", NULL },
 	.rests_on = vads_rest_on,
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },

@@ -14,8 +14,10 @@ SELECT p.process_id, p.name, p.pid, a.target AS address, 1 AS length, v.type,
                    'normal_context', printf('0x%x', a.normal_context), 'kernel_routine', printf('0x%x', a.kernel_routine), 'region', printf('0x%x', v.start_address),
                    'protection', v.protection, 'pages_executable', v.pages_executable, 'file', v.file_path) AS detail
 FROM called a JOIN processes p USING (process_id)
-JOIN vads v ON v.process_id = a.process_id AND a.target BETWEEN v.start_address AND v.end_address
-LEFT JOIN code_regions c ON c.process_id = a.process_id AND a.target BETWEEN c.address AND c.address + c.length - 1
+-- the nearest that begin before it: see thread_outside_image
+JOIN vads v ON v.vad_id IN (SELECT x.vad_id FROM vads x WHERE x.process_id = a.process_id AND x.start_address <= a.target ORDER BY x.start_address DESC LIMIT 16) AND a.target <= v.end_address
+LEFT JOIN code_regions c ON c.rowid = (SELECT x.rowid FROM code_regions x WHERE x.process_id = a.process_id AND x.address <= a.target ORDER BY x.address DESC LIMIT 1)
+ AND a.target < c.address + c.length
 WHERE p.dump_id = :dump_id AND v.type <> 'image' AND (v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')
   AND (NOT a.dispatched OR c.address IS NOT NULL OR v.type = 'mapped')
 ORDER BY a.address, a.dispatched;

@@ -10,10 +10,11 @@
 WITH hooks AS (
   SELECT x.*, i.process_id, coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module, v.type AS target_type, v.vad_id AS target_vad,
          EXISTS (SELECT 1 FROM image_sections s WHERE s.image_id = i.image_id AND s.characteristics & 0xa0000000 = 0xa0000000) AS self_modifying,
-         EXISTS (SELECT 1 FROM modules u WHERE u.process_id = i.process_id AND x.target BETWEEN u.base AND u.base + u.size - 1 AND u.in_load_order = 0 AND u.in_memory_order = 0) AS to_unlisted,
+         EXISTS (SELECT 1 FROM modules u WHERE u.module_id IN (SELECT m.module_id FROM modules m WHERE m.process_id = i.process_id AND m.base <= x.target ORDER BY m.base DESC LIMIT 64)
+                 AND x.target < u.base + u.size AND u.in_load_order = 0 AND u.in_memory_order = 0) AS to_unlisted,
          v.type <> 'image' AND v.pages_executable > 0 AS to_code
   FROM image_patches x JOIN images i USING (image_id)
-  LEFT JOIN vads v ON v.process_id = i.process_id AND x.target BETWEEN v.start_address AND v.end_address
+  LEFT JOIN vads v ON v.vad_id IN (SELECT n.vad_id FROM vads n WHERE n.process_id = i.process_id AND n.start_address <= x.target ORDER BY n.start_address DESC LIMIT 16) AND x.target <= v.end_address
   WHERE i.dump_id = :dump_id AND i.process_id IS NOT NULL AND x.kind = 'import_hook'),
 judged AS (
   SELECT *, CASE WHEN changed_bits = 1 OR (target_module IS NOT NULL AND NOT to_unlisted) OR target_vad IS NULL OR self_modifying THEN 'low'

@@ -10,12 +10,14 @@
 WITH landed AS (	-- hooks that lead to other changed code
   SELECT DISTINCT x.rowid AS id
   FROM image_patches x JOIN images i USING (image_id)
-  JOIN images k ON k.process_id = i.process_id AND x.target BETWEEN k.base AND k.base + k.size - 1
-  JOIN image_patches y ON y.image_id = k.image_id AND x.target BETWEEN y.address AND y.address + y.length - 1 AND y.rowid <> x.rowid
+  JOIN images k ON k.image_id IN (SELECT n.image_id FROM images n WHERE n.process_id = i.process_id AND n.base <= x.target ORDER BY n.base DESC LIMIT 64) AND x.target < k.base + k.size
+  JOIN image_patches y ON y.rowid = (SELECT n.rowid FROM image_patches n WHERE n.image_id = k.image_id AND n.address <= x.target AND n.rowid <> x.rowid ORDER BY n.address DESC LIMIT 1)
+   AND x.target < y.address + y.length
   WHERE i.dump_id = :dump_id AND x.kind = 'inline_hook' AND x.target_module IS NOT NULL),
 code AS (
   SELECT x.*, x.rowid IN (SELECT id FROM landed) AS to_changed,
-         EXISTS (SELECT 1 FROM modules u WHERE u.process_id = i.process_id AND x.target BETWEEN u.base AND u.base + u.size - 1 AND u.in_load_order = 0 AND u.in_memory_order = 0) AS to_unlisted, x.target BETWEEN i.base AND i.base + i.size - 1 AS to_itself,
+         EXISTS (SELECT 1 FROM modules u WHERE u.module_id IN (SELECT m.module_id FROM modules m WHERE m.process_id = i.process_id AND m.base <= x.target ORDER BY m.base DESC LIMIT 64)
+                 AND x.target < u.base + u.size AND u.in_load_order = 0 AND u.in_memory_order = 0) AS to_unlisted, x.target BETWEEN i.base AND i.base + i.size - 1 AS to_itself,
          EXISTS (SELECT 1 FROM processes d WHERE d.process_id = i.process_id AND d.debug_port IS NOT NULL) AS debugged, i.path LIKE '%\Windows\%' AS system, i.process_id, coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module,
          CASE WHEN x.function LIKE 'Etw%' OR x.function LIKE 'NtTrace%' OR x.function LIKE 'ZwTrace%' OR x.function LIKE 'EventWrite%' THEN 'T1562.006'
               WHEN x.function LIKE 'Amsi%' OR x.function LIKE 'Wldp%' THEN 'T1562.001'

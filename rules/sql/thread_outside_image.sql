@@ -13,7 +13,8 @@ SELECT p.process_id, p.name, p.pid, t.start AS address, 1 AS length,
                    'create_time', t.create_time, 'state', t.state, 'region', printf('0x%x', v.start_address), 'protection', v.protection,
                    'pages_executable', v.pages_executable, 'file', v.file_path) AS detail
 FROM starts t JOIN processes p USING (process_id)
-LEFT JOIN vads v ON v.process_id = t.process_id AND t.start BETWEEN v.start_address AND v.end_address
+-- the nearest that begin before it: a process may have 100,000 regions, and as many threads, to keep this from its end
+LEFT JOIN vads v ON v.vad_id IN (SELECT x.vad_id FROM vads x WHERE x.process_id = t.process_id AND x.start_address <= t.start ORDER BY x.start_address DESC LIMIT 16) AND t.start <= v.end_address
 WHERE p.dump_id = :dump_id AND t.start > 0
   -- a kernel thread of a 32-bit machine, whose addresses aren't extended
   AND NOT (t.teb = 0 AND t.start >= 0x80000000 AND (SELECT architecture FROM dumps WHERE dump_id = :dump_id) LIKE 'x86%') AND p.exit_time IS NULL AND t.exit_time IS NULL

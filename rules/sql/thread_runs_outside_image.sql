@@ -12,8 +12,10 @@ SELECT p.process_id, p.name, p.pid, t.instruction_pointer AS address, 1 AS lengt
                    'win32_start_address', printf('0x%x', t.win32_start_address), 'state', t.state, 'wait_reason', t.wait_reason, 'region', printf('0x%x', v.start_address),
                    'protection', v.protection, 'pages_executable', v.pages_executable, 'compiled_functions', c.functions) AS detail
 FROM threads t JOIN processes p USING (process_id)
-LEFT JOIN vads v ON v.process_id = t.process_id AND t.instruction_pointer BETWEEN v.start_address AND v.end_address
-LEFT JOIN (SELECT *, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AND peb_access + syscalls + getpc = 0 AS compiled FROM code_regions) c ON c.process_id = t.process_id AND t.instruction_pointer BETWEEN c.address AND c.address + c.length - 1
+-- the nearest that begin before it: a process may have 100,000 regions, and as many threads, to keep this from its end
+LEFT JOIN vads v ON v.vad_id IN (SELECT x.vad_id FROM vads x WHERE x.process_id = t.process_id AND x.start_address <= t.instruction_pointer ORDER BY x.start_address DESC LIMIT 16) AND t.instruction_pointer <= v.end_address
+LEFT JOIN (SELECT *, rowid AS id, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AND peb_access + syscalls + getpc = 0 AS compiled FROM code_regions) c
+  ON c.id = (SELECT x.rowid FROM code_regions x WHERE x.process_id = t.process_id AND x.address <= t.instruction_pointer ORDER BY x.address DESC LIMIT 1) AND t.instruction_pointer < c.address + c.length
 WHERE p.dump_id = :dump_id AND t.instruction_pointer > 0xffff AND t.teb <> 0 AND p.exit_time IS NULL AND t.exit_time IS NULL
   AND (v.vad_id IS NULL OR (v.type <> 'image' AND (v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')))
   AND EXISTS (SELECT 1 FROM vads x WHERE x.process_id = p.process_id AND x.type = 'image')
