@@ -83,7 +83,7 @@ const struct table table_diagnostics = {
 		{ "dump_id", COL_DUMP, "" },
 		{ "plugin", COL_TEXT, "who noticed" },
 		{ "table_name", COL_TEXT, "where it would have gone" },
-		{ "row_id", COL_INT, "the row there, NULL when it stands for several or none" },
+		{ "row_id", COL_INT, "the row there, the last where it stands for several; NULL: it is of the table as a whole" },
 		{ "column_name", COL_TEXT, "the column that is NULL for it" },
 		{ "fault", COL_TEXT, "unmapped, paged_out, not_in_dump, no_field, implausible, limit, timeout" },
 		{ "address", COL_ADDRESS, "that could not be read" },

@@ -24,7 +24,7 @@ struct repeat {
 	int64_t seen;
 	char *table, *column, *message;
 	enum fault fault;
-	int64_t process_id;
+	int64_t process_id, row_id;	/* row_id: of the last */
 	uint64_t at;
 };
 
@@ -775,7 +775,7 @@ static bool diagnose(struct store *store, const char *plugin, const char *table,
 }
 
 /* Count a diagnostic; true when it is to be written on its own. */
-static bool first_few(struct store *store, const char *table, const char *column, enum fault fault, uint64_t at,
+static bool first_few(struct store *store, const char *table, int64_t row_id, const char *column, enum fault fault, uint64_t at,
 		      const struct process *process, const char *message)
 {
 	g_autofree char *key = g_strdup_printf("%s|%s|%d|%" G_GINT64_FORMAT "|%s", table ? table : "", column ? column : "",
@@ -793,6 +793,7 @@ static bool first_few(struct store *store, const char *table, const char *column
 		g_hash_table_insert(store->repeats, g_steal_pointer(&key), r);
 	}
 	r->at = at;
+	r->row_id = row_id;
 	return r->seen++ < (int64_t)limit(diagnostics_alike);
 }
 
@@ -836,7 +837,7 @@ bool store_write(struct store *store, struct rows *rows, const char *plugin, int
 			const struct row_fault *rf = &g_array_index(row->faults, struct row_fault, f);
 			const char *column = rf->column >= 0 ? row->table->columns[rf->column].name : NULL;
 			faults[rf->fault]++;
-			if (first_few(store, row->table->name, column, rf->fault, rf->at.v, row->process, rf->what) &&
+			if (first_few(store, row->table->name, id, column, rf->fault, rf->at.v, row->process, rf->what) &&
 			    !diagnose(store, plugin, row->table->name, id, column, rf->fault, rf->at.v, row->process, rf->what, 1, 0, error))
 				return false;
 		}
@@ -845,7 +846,7 @@ bool store_write(struct store *store, struct rows *rows, const char *plugin, int
 	for (guint i = 0; i < rows->notes->len; i++) {
 		const struct note *note = g_ptr_array_index(rows->notes, i);
 		faults[note->fault]++;
-		if (first_few(store, note->table, NULL, note->fault, note->at.v, note->process, note->message) &&
+		if (first_few(store, note->table, 0, NULL, note->fault, note->at.v, note->process, note->message) &&
 		    !diagnose(store, plugin, note->table, 0, NULL, note->fault, note->at.v, note->process, note->message, 1, 0, error))
 			return false;
 	}
@@ -875,7 +876,7 @@ bool store_end_plugin(struct store *store, const char *plugin, GError **error)
 	for (guint i = 0; i < n && ok; i++) {
 		const struct repeat *r = repeats[i];
 		if (r->seen > (int64_t)limit(diagnostics_alike))
-			ok = diagnose(store, plugin, r->table, 0, r->column, r->fault, r->at, NULL, r->message,
+			ok = diagnose(store, plugin, r->table, r->row_id, r->column, r->fault, r->at, NULL, r->message,
 				      r->seen - (int64_t)limit(diagnostics_alike), r->process_id, error);
 	}
 	g_hash_table_remove_all(store->repeats);

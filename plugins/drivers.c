@@ -10,6 +10,7 @@ enum { DUMP, BASE, SIZE, ENTRY, NAME, PATH, IN_LIST, IN_POOL, TIMESTAMP, CHECKSU
 
 static const struct table drivers = {
 	.name = "drivers", .key = "driver_id", .doc = "kernel modules",
+	.indices = (const char *const[]){ "dump_id, base", NULL },
 	.columns = {
 		[DUMP] = { "dump_id", COL_DUMP, "" },
 		[BASE] = { "base", COL_ADDRESS, "" },

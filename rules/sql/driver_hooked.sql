@@ -12,7 +12,8 @@ WITH patches AS (
          (x.target_module IS NULL OR d.driver_id IS NOT NULL) AND x.target IS NOT NULL AND coalesce(x.changed_bits, 2) > 1 AND (x.kind <> 'import_hook' OR x.original IS NOT NULL) AS bad
   FROM image_patches x
   -- a list of drivers that ends early says nothing of what it lacks
-  LEFT JOIN drivers d ON d.dump_id = :dump_id AND d.in_loaded_list = 0 AND x.target BETWEEN d.base AND d.base + d.size - 1
+  LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= x.target ORDER BY n.base DESC LIMIT 64)
+   AND x.target < d.base + d.size AND d.in_loaded_list = 0
    AND EXISTS (SELECT 1 FROM drivers l WHERE l.dump_id = :dump_id AND l.in_loaded_list = 1)
    AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%'))
 SELECT NULL AS process_id, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length,

@@ -21,7 +21,8 @@ judged AS (
               WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 'it was reserved and made executable later'
               ELSE 'it held data first' END AS why
   FROM vads v LEFT JOIN held h USING (vad_id)
-  WHERE v.pages_executable > coalesce(v.pages_zero, 0) AND v.protection NOT LIKE '%EXECUTE%' AND v.type IN ('private', 'mapped'))
+  -- pages of zeros count where any page is one: those that may be executed and hold code do, however many others are zeros
+  WHERE (v.pages_executable > coalesce(v.pages_zero, 0) OR h.vad_id IS NOT NULL) AND v.pages_executable > 0 AND v.protection NOT LIKE '%EXECUTE%' AND v.type IN ('private', 'mapped'))
 SELECT p.process_id, p.name, p.pid, v.start_address AS address, v.end_address - v.start_address + 1 AS length,
        v.pages_executable AS pages, v.protection, v.why,
        CASE WHEN v.independent > 0 THEN 'high' WHEN v.compiled THEN 'low' WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 'medium' ELSE 'high' END AS severity,

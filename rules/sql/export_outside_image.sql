@@ -10,7 +10,7 @@ SELECT i.process_id, coalesce(p.name || ' (' || p.pid || ')', 'kernel') AS "wher
        iif(i.process_id IS NULL AND d.driver_id IS NULL, 'high', 'medium') AS severity, iif(i.process_id IS NULL AND d.driver_id IS NULL, 85, 60) AS confidence,
        json_object('rva', printf('0x%x', e.rva), 'size_of_image', i.size_of_image, 'base', printf('0x%x', i.base), 'driver', d.name) AS detail
 FROM image_exports e JOIN images i USING (image_id) LEFT JOIN processes p ON p.process_id = i.process_id
-LEFT JOIN drivers d ON i.process_id IS NULL AND d.dump_id = i.dump_id AND i.base + e.rva BETWEEN d.base AND d.base + d.size - 1
+LEFT JOIN drivers d ON i.process_id IS NULL AND d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= i.base + e.rva ORDER BY n.base DESC LIMIT 64) AND i.base + e.rva < d.base + d.size
 WHERE i.dump_id = :dump_id AND i.header_state = 'intact' AND i.found_by IN ('loader', 'vad', 'driver') AND e.forwarder IS NULL
   AND e.rva >= max(i.size_of_image, i.size)
   AND NOT EXISTS (SELECT 1 FROM image_patches x WHERE x.image_id = i.image_id AND x.kind = 'export_hook' AND x.target = i.base + e.rva)

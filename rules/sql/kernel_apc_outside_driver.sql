@@ -12,7 +12,7 @@ SELECT p.process_id, p.name, p.pid, a.target AS address, 1 AS length,
 FROM (SELECT *, kernel_routine AS target, 'kernel' AS routine FROM apcs
       UNION ALL SELECT *, normal_routine, 'normal' FROM apcs WHERE mode = 'kernel' AND normal_routine IS NOT kernel_routine
       UNION ALL SELECT *, rundown_routine, 'rundown' FROM apcs WHERE rundown_routine IS NOT kernel_routine) a JOIN processes p USING (process_id)
-LEFT JOIN drivers d ON d.dump_id = p.dump_id AND a.target BETWEEN d.base AND d.base + d.size - 1
+LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= a.target ORDER BY n.base DESC LIMIT 64) AND a.target < d.base + d.size
 WHERE p.dump_id = :dump_id AND a.target IS NOT NULL AND a.target <> 0
   AND (d.driver_id IS NULL OR d.in_loaded_list = 0)
   AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = p.dump_id AND x.in_loaded_list = 1)

@@ -9,7 +9,8 @@ FROM threads t JOIN processes p USING (process_id)
 WHERE p.dump_id = :dump_id
   -- the kernel's half: the upper one; of 32-bit machines, whose addresses aren't extended, what threads without a TEB run
   AND (t.start_address < 0 OR (t.teb = 0 AND t.start_address >= 0x80000000 AND (SELECT architecture FROM dumps WHERE dump_id = :dump_id) LIKE 'x86%')) AND t.exit_time IS NULL
-  AND NOT EXISTS (SELECT 1 FROM drivers d WHERE d.dump_id = p.dump_id AND t.start_address BETWEEN d.base AND d.base + d.size - 1)
+  AND NOT EXISTS (SELECT 1 FROM drivers d WHERE d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= t.start_address ORDER BY n.base DESC LIMIT 64)
+              AND t.start_address < d.base + d.size)
   AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
   -- a list of drivers that ends early says nothing of what it lacks
   AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')

@@ -16,8 +16,9 @@ root(dump_id, path) AS (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\W
 SELECT p.process_id, p.name, p.pid, p.image_path, p.image_base AS address,
        json_object('image_path', p.image_path, 'peb_image_path', p.peb_image_path, 'command_line', p.command_line, 'expected_folder', r.path || h.folder,
                    'ppid', p.ppid, 'create_time', p.create_time) AS detail
-FROM processes p JOIN root r USING (dump_id) JOIN home h ON substr(lower(p.name), 1, 14) = h.name
+FROM (SELECT *, rtrim(lower(image_path), replace(lower(image_path), '\', '')) AS folder FROM processes) p JOIN root r USING (dump_id) JOIN home h ON substr(lower(p.name), 1, 14) = h.name
 WHERE p.dump_id = :dump_id AND p.image_path IS NOT NULL
-  AND lower(p.image_path) NOT LIKE '%' || r.path || h.folder || '\%'
-  AND NOT (p.wow64 AND lower(p.image_path) LIKE '%' || r.path || '\syswow64\%')
+  -- in the folder itself: what lies further down is something else
+  AND substr(p.folder, -length(r.path || h.folder || '\')) <> r.path || h.folder || '\'
+  AND NOT (p.wow64 AND substr(p.folder, -length(r.path || '\syswow64\')) = r.path || '\syswow64\')
 ORDER BY p.process_id;

@@ -13,7 +13,7 @@ placed AS (
   SELECT h.*, o.name, o.service, o.address AS object, o.start, d.driver_id, d.name AS other, d.in_loaded_list,
          d.base IS o.start AS own, d.base IS (SELECT kernel_base FROM dumps WHERE dump_id = :dump_id) AS kernel
   FROM handlers h JOIN driver_objects o USING (driver_object_id)
-  LEFT JOIN drivers d ON d.dump_id = :dump_id AND h.address BETWEEN d.base AND d.base + d.size - 1
+  LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= h.address ORDER BY n.base DESC LIMIT 64) AND h.address < d.base + d.size
   WHERE h.address IS NOT NULL AND h.address <> 0),
 counted AS (
   SELECT *, sum(own) OVER (PARTITION BY driver_object_id) AS by_itself, count(*) OVER (PARTITION BY driver_object_id, driver_id) AS there FROM placed)

@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# SQL rules on cases that were changed: what a process, or a kernel, that wants to keep a rule from its end or from its result can do.
+. "$(dirname "$0")/common.sh"
+needs sqlite3
+make_samples attacks-19041 attacks-7601-x86 defect-blank-middle
+cd "$work" || exit 1
+for name in attacks-19041 attacks-7601-x86; do
+	"$memsieve" analyze -q -o $name.db dumps/$name.raw || [ $? = 3 ] || die "analyze $name"
+done
+set -o pipefail
+found() { printf '.parameter set :dump_id 1\n.read %s\n' "$srcdir/rules/sql/$2.sql" | sqlite3 "$1.db" | wc -l; }	# found CASE RULE: how many
+finds() { [ "$(found "$1" "$2")" = "$3" ] || { echo "$2 finds $(found "$1" "$2")" >&2; return 1; }; }
+changed() { cp "$1.db" changed.db && sqlite3 changed.db "$2"; }
+
+# A folder is the folder itself.
+path() { changed attacks-19041 "UPDATE processes SET image_path = '\\Device\\HarddiskVolume2\\Windows\\$2' WHERE name = '$1'"; }
+before=$(found attacks-19041 masqueraded_process) many=$(sqlite3 attacks-19041.db "SELECT count(*) FROM processes WHERE name = 'svchost.exe'")
+[ "$many" -gt 0 ] || die "no svchost.exe in the sample"
+path svchost.exe 'System32\svchost.exe'
+ok "Windows' own process" finds changed masqueraded_process "$before"
+path svchost.exe 'System32\spool\drivers\color\svchost.exe'
+ok "one in a folder below" finds changed masqueraded_process $((before + many))
+path svchost.exe 'System32Evil\svchost.exe'
+ok "one beside it" finds changed masqueraded_process $((before + many))
+
+# Kernel addresses of 32-bit machines aren't negative.
+changed attacks-7601-x86 "INSERT INTO timers(dump_id, routine) SELECT 1, base + 16 FROM drivers WHERE in_loaded_list = 1 LIMIT 1"
+ok "a timer of a driver" finds changed timer_outside_driver 0
+sqlite3 changed.db "INSERT INTO timers(dump_id, routine) VALUES (1, 0x84f2a880), (1, 0x10000)"
+ok "one outside of all" finds changed timer_outside_driver 1
+
+# Pages of zeros beside it don't hide code that runs where it may not.
+changed attacks-19041 "UPDATE vads SET protection = 'PAGE_READWRITE' WHERE vad_id IN (SELECT vad_id FROM code_regions JOIN processes USING (process_id) WHERE name = 'queued.exe')"
+ok "code in memory of data" finds changed execution_never_allowed 1
+sqlite3 changed.db "UPDATE vads SET pages_zero = pages_executable + 3"
+ok "among pages of zeros" finds changed execution_never_allowed 1
+sqlite3 changed.db "DELETE FROM code_regions"
+ok "zeros alone" finds changed execution_never_allowed 0
+
+# Diagnostics alike are counted, and stay those of rows.
+"$memsieve" analyze -q -o counted.db --limit diagnostics_alike=1 dumps/defect-blank-middle.raw
+of_rows() { [ "$(sqlite3 counted.db "SELECT count(*) > 0 FROM diagnostics WHERE occurrences > 1 AND column_name IS NOT NULL")" = 1 ] &&
+	[ "$(sqlite3 counted.db "SELECT count(*) FROM diagnostics WHERE column_name IS NOT NULL AND row_id IS NULL")" = 0 ]; }
+ok "what is counted names the last row" of_rows
+
+# A process with 60,000 regions, and threads, images, hooks and APCs of its own making; then a kernel with thousands of drivers, and what they register.
+crowd() {
+	sqlite3 "$1.db" <<-'EOF'
+	BEGIN;
+	CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) SELECT i FROM n;
+	CREATE TEMP TABLE v AS SELECT process_id AS p FROM processes WHERE name = 'hijacked.exe';
+	INSERT INTO vads(process_id, start_address, end_address, type, protection, pages_executable) SELECT p, 0x10000000000 + i * 65536, 0x10000000fff + i * 65536, 'private', 'PAGE_READWRITE', 0 FROM n, v;
+	INSERT INTO threads(process_id, tid, win32_start_address, start_address, teb, instruction_pointer)
+		SELECT p, i * 4, 0x10000000010 + i * 65536 * 20, 0x10000000020 + i * 65536 * 20, i * 4096, 0x10000000010 + i * 65536 * 20 FROM n, v WHERE i <= 3000;
+	INSERT INTO modules(process_id, base, size, path, name, in_load_order, in_memory_order) SELECT p, 0x20000000000 + i * 65536, 65536, 'C:\x' || i, 'x' || i, i % 3 = 0, i % 2 FROM n, v WHERE i <= 16000;
+	INSERT INTO images(image_id, dump_id, process_id, base, size, path, found_by, header_state, size_of_image, preferred_base)
+		SELECT 1000000 + i, 1, p, 0x20000000000 + i * 65536, 65536, 'C:\x' || i, 'vad', 'intact', 65536, 0x180000000 FROM n, v WHERE i <= 9000;
+	INSERT INTO image_patches(image_id, address, length, function, kind, target, target_module, original, current)
+		SELECT 1000001 + i % 9000, 0x20000000000 + (i % 9000 + 1) * 65536 + 4096 + i / 9000 * 16, 5, 'f', iif(i % 2, 'inline_hook', 'import_hook'), 0x20000001000 + (i * 7) % 16000 * 65536, 'x', x'00', x'01' FROM n;
+	INSERT INTO image_tls_callbacks SELECT 1000001 + i % 9000, 0x20000001000 + (i * 13 % 60000) * 65536 FROM n WHERE i <= 20000;
+	INSERT INTO image_exports(image_id, ordinal, name, rva) SELECT 1000001 + i % 100, i, 'e' || i, i FROM n;
+	INSERT INTO apcs(process_id, address, tid, mode, normal_routine, normal_module, normal_context, kernel_routine)
+		SELECT p, -i, i, 'user', 0x10000000000 + i * 65536, iif(i % 2, NULL, 'ntdll.dll'), 0x10000000000 + i * 131072, -5 FROM n, v WHERE i <= 20000;
+	INSERT INTO code_regions(process_id, address, length, functions, invalid, sampled, entropy, peb_access, syscalls, getpc) SELECT p, 0x10000000000 + i * 65536, 4096, 5, 0, 100, 6, 0, 0, 0 FROM n, v WHERE i <= 16000;
+	COMMIT;
+	EOF
+}
+crowd_kernel() {
+	sqlite3 "$1.db" <<-'EOF'
+	BEGIN;
+	CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) SELECT i FROM n;
+	INSERT INTO drivers(dump_id, base, size, name, in_loaded_list) SELECT 1, -100000000000000 + i * 65536, 65536, 'd' || i, i % 2 FROM n WHERE i <= 16000;
+	INSERT INTO timers(dump_id, routine) SELECT 1, -100000000000000 + i * 16384 FROM n;
+	INSERT INTO callbacks(dump_id, type, address, detail) SELECT 1, 'x', -100000000000000 + i * 65536, '{}' FROM n WHERE i <= 20000;
+	INSERT INTO driver_objects(driver_object_id, dump_id, name, start) SELECT 1000000 + i, 1, 'd' || i, -100000000000000 + i * 65536 FROM n WHERE i <= 2000;
+	INSERT INTO driver_irps(dump_id, driver_object_id, number, function, address) SELECT 1, 1000001 + i % 2000, i / 2000, 'f', -100000000000000 + i * 65536 FROM n;
+	INSERT INTO threads(process_id, tid, start_address, teb) SELECT (SELECT process_id FROM processes WHERE pid = 4), i, -100000000000000 + i * 65536, 0 FROM n WHERE i <= 20000;
+	INSERT INTO apcs(process_id, address, mode, kernel_routine) SELECT (SELECT process_id FROM processes WHERE pid = 4), i, 'kernel', -100000000000000 + i * 65536 FROM n WHERE i <= 20000;
+	COMMIT;
+	EOF
+}
+cheap() { (ulimit -t 12; found "$1" "$2" >count) && [ -s count ]; }
+cp attacks-19041.db user.db && crowd user || die "crowd"
+cp attacks-19041.db kernel.db && crowd_kernel kernel || die "crowd_kernel"
+for rule in "$srcdir"/rules/sql/*.sql; do
+	rule=$(basename "$rule" .sql)
+	ok "$rule of a crowded process" cheap user "$rule"
+	ok "$rule of a crowded kernel" cheap kernel "$rule"
+done
+ok "and finds what it found" [ "$(found user thread_outside_image)" -ge "$(found attacks-19041 thread_outside_image)" ]
+echo "$checks checks"
