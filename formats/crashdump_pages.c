@@ -68,6 +68,19 @@ static bool pages_end(const struct crashdump *dump, uint64_t offset)
 	return offset == dump->image->file->size || (!after.bad && !memcmp(after.p, "DumpBlob", 8));
 }
 
+/* A total that the header says against what its tables name. If the file holds that many, those that are not named are memory that is lost, and what
+ * stands behind them has wrong addresses. */
+static void compare_pages(struct crashdump *dump, uint64_t first, const char *what, uint64_t said, const char *by, uint64_t named)
+{
+	const uint64_t size = dump->image->file->size, room = first < size ? (size - first) / PAGE_SIZE : 0;
+
+	if (said > named && said <= room)
+		image_note(dump->image, FAULT_NOT_IN_DUMP, 0, "crash dump %s is %" G_GUINT64_FORMAT ", %s %" G_GUINT64_FORMAT ", and the file holds as many: %" G_GUINT64_FORMAT
+			   " pages are left out, and what lies behind them may be at wrong addresses", what, said, by, named, said - named);
+	else if (said != named)
+		image_remark(dump->image, 0, "crash dump %s is %" G_GUINT64_FORMAT ", %s %" G_GUINT64_FORMAT, what, said, by, named);
+}
+
 /*
  * How many of the runs to use. NumberOfRuns lies both ways: too many run into filler or the record behind the list,
  * too few leave out pages. What must agree with it are NumberOfPages and the size of the file; where all three differ
@@ -218,9 +231,9 @@ bool crashdump_runs(struct crashdump *dump, GError **error)
 			    dump->is_64bit ? 0x88 : 0x64, listed, r.slots);
 		return false;
 	}
-	if (total && r.pages[runs] != total)
-		image_remark(image, 0, "crash dump header: PhysicalMemoryBlock.NumberOfPages at 0x%x is %" G_GUINT64_FORMAT
-			     ", the runs have %" G_GUINT64_FORMAT, dump->is_64bit ? 0x90 : 0x68, total, r.pages[runs]);
+	g_autofree char *where = g_strdup_printf("header: PhysicalMemoryBlock.NumberOfPages at 0x%x", dump->is_64bit ? 0x90 : 0x68);
+	if (total)
+		compare_pages(dump, dump->header_size, where, total, "the runs have", r.pages[runs]);
 	image->facts.memory_total = distinct_pages(r.run, runs) * PAGE_SIZE;
 	dump->expected = dump->end = offset;
 	return true;
@@ -512,9 +525,7 @@ bool crashdump_bitmap(struct crashdump *dump, GError **error)
 		image_add_missing(image, first_missing * PAGE_SIZE, missing * PAGE_SIZE);
 	}
 	uint64_t pages = (offset - b.first) / PAGE_SIZE + missing;
-	if (b.pages != pages)
-		image_remark(image, 0, "crash dump bitmap header: Pages is %" G_GUINT64_FORMAT
-			     ", the bitmap has %" G_GUINT64_FORMAT " bits set", b.pages, pages);
+	compare_pages(dump, b.first, "bitmap header: Pages", b.pages, "bits set in the bitmap:", pages);
 	dump->end = offset;
 	dump->expected = offset + missing * PAGE_SIZE;
 	if (!image->segments->len) {
@@ -592,13 +603,18 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 			   "x: 0x%" G_GINT64_MODIFIER "x, behind the table, is taken, the file has 0x%" G_GINT64_MODIFIER "x bytes",
 			   dump->header_size + 0x18, said, first, size);
 	struct bytes table = file_slice(image->file, start, (first - start) & ~(uint64_t)15);
-	uint64_t offset = first, pages = 0;
+	uint64_t offset = first, pages = 0, end = 0;
 	bool all = true;
 	for (unsigned i = 0; table.n; i++) {
 		struct run run = { .base = bytes_u64(&table) };
 		run.pages = bytes_u64(&table);
-		if (!run.pages || (!run.base && i))
+		if (!run.pages || (!run.base && i)) {
+			const struct run next = { .base = bytes_at(&table, 0, 8), .pages = bytes_at(&table, 8, 8) };
+			if (i && table.n >= 16 && next.base > end && run_plausible(next))
+				image_note(image, FAULT_NOT_IN_DUMP, next.base * PAGE_SIZE, "crash dump range table: range %u is none, others follow: the table is read up to here, what "
+					   "the others have is left out", i);
 			break;
+		}
 		if (!run_plausible(run)) {
 			image_note(image, FAULT_IMPLAUSIBLE, 0,
 				   "crash dump range table: range %u: first page 0x%" G_GINT64_MODIFIER
@@ -611,6 +627,7 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 			all = add_pages(dump, run.base, run.pages, offset);
 		offset += run.pages * PAGE_SIZE;
 		pages += run.pages;
+		end = run.base + run.pages - 1;
 		if (pages > MAX_PFN)
 			break;
 	}
@@ -622,11 +639,9 @@ bool crashdump_range_table(struct crashdump *dump, GError **error)
 		return false;
 	}
 	uint64_t total = bytes_at(&head, 0x28, 8);
-	if (image->facts.dump_type == DUMP_COMPLETE && total != pages)
-		image_remark(image, 0,
-			   "crash dump range table: the number of pages at 0x%x is %" G_GUINT64_FORMAT
-			   ", the ranges have %" G_GUINT64_FORMAT,
-			   dump->header_size + 0x28, total, pages);
+	g_autofree char *where = g_strdup_printf("range table: the number of pages at 0x%x", dump->header_size + 0x28);
+	if (image->facts.dump_type == DUMP_COMPLETE)
+		compare_pages(dump, first, where, total, "the ranges have", pages);
 	dump->expected = dump->end = offset;
 	return true;
 }

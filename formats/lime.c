@@ -74,7 +74,17 @@ static bool ends_nowhere(struct search *search, uint64_t at, uint64_t length)
 
 	if (!behind.there || behind.magic == MAGIC || next_header(search, at + 4) == search->file->size)
 		return false;
-	return length_of(&behind) != next_header(search, end + 4) - end - HEADER_SIZE;
+	const uint64_t rest = next_header(search, end + 4) - end - HEADER_SIZE;
+	/* Whole pages up to the next one: it stood there, and is lost. */
+	return length_of(&behind) != rest && rest & PAGE_MASK;
+}
+
+static bool only_zeros_from(const struct file *file, uint64_t at)
+{
+	for (struct range part; file_next_filled(file, at, &part); at = part.start + part.length)
+		if (!bytes_are_zero(file->map + part.start, part.length))
+			return false;
+	return true;
 }
 
 static bool fits(uint64_t start, uint64_t length, uint64_t before, uint64_t after)
@@ -141,7 +151,8 @@ static bool lime_open(struct image *image, GError **error)
 			}
 			const char *words = "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
 					    "x): the ranges before it are used";
-			if (h.there && h.magic != MAGIC)	/* whatever follows, no range */
+			/* Whatever follows, no range: but for what may be one whose header is lost. */
+			if (h.there && h.magic != MAGIC && (room < PAGE_SIZE || only_zeros_from(file, at)))
 				image_remark(image, 0, words, n, at, what, h.magic, h.first, h.last);
 			else
 				image_note(image, FAULT_NOT_IN_DUMP, 0, words, n, at, what, h.magic, h.first, h.last);

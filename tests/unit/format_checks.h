@@ -106,6 +106,15 @@ static bool noted(const struct image *image, const char *word)
 	return false;
 }
 
+G_GNUC_UNUSED static bool all_harmless(const struct image *image)
+{
+	bool harmless = image->notes->len > 0;
+
+	for (guint i = 0; i < image->notes->len; i++)
+		harmless &= ((struct image_note *)g_ptr_array_index(image->notes, i))->harmless;
+	return harmless;
+}
+
 /* Pages 1, 2 and 8, as the crash dump samples have them. */
 G_GNUC_UNUSED static void has_128(struct image *image)
 {

@@ -48,15 +48,6 @@ static void put_root(GByteArray *a, size_t at, uint64_t pfn)
 	put_le(a, 0x10, pfn * PAGE_SIZE, 8);
 }
 
-static bool all_harmless(const struct image *image)
-{
-	bool harmless = image->notes->len > 0;
-
-	for (guint i = 0; i < image->notes->len; i++)
-		harmless &= ((struct image_note *)g_ptr_array_index(image->notes, i))->harmless;
-	return harmless;
-}
-
 START_TEST(full_dump_lies)
 {
 	GByteArray *a = sample_full64();
@@ -237,6 +228,34 @@ START_TEST(bitmap_dump)
 	image = opened(a);
 	has_128(image);
 	ck_assert(noted(image, "bits set"));
+	ck_assert(all_harmless(image));		/* the file has no seven */
+	image_close(image);
+
+	put_le(a = sample_bitmap64(), 0x2038, 1 << 1 | 1 << 8, 8);	/* pages of the file that the tables lost: a bit, a range, a part of a run */
+	image = opened(a);
+	ck_assert(noted(image, "is 3, bits set in the bitmap: 2, and the file holds as many"));
+	ck_assert(!all_harmless(image));
+	image_close(image);
+	put_le(a = sample_rdmp(), 0x2030 + 16, 0, 8);
+	put_le(a, 0x2030 + 24, 0, 8);
+	image = opened(a);
+	ck_assert(noted(image, "is 3, the ranges have 2, and the file holds as many"));
+	ck_assert(!all_harmless(image));
+	image_close(image);
+	put_le(a = sample_rdmp(), 0xf98, 8, 4);		/* a kernel dump says no total */
+	put_le(a, 0x2030 + 32, 16, 8);
+	put_le(a, 0x2030 + 40, 1, 8);
+	put_le(a, 0x2030 + 16, 0, 8);
+	put_le(a, 0x2030 + 24, 0, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert(noted(image, "range 1 is none, others follow"));
+	ck_assert(!all_harmless(image));
+	image_close(image);
+	put_le(a = sample_full64(), 0xa0, 1, 8);
+	image = opened(a);
+	ck_assert(noted(image, "is 3, the runs have 2, and the file holds as many"));
+	ck_assert(!all_harmless(image));
 	image_close(image);
 
 	g_byte_array_set_size(a = sample_bitmap64(), 0x3000 + 2 * PAGE_SIZE);

@@ -47,6 +47,28 @@ START_TEST(lime)
 	ck_assert(noted(image, "its range is left out"));
 	image_close(image);
 
+	a = sample_lime();			/* headers that are lost: a middle one, the last one, one behind which nothing is */
+	GByteArray *third = sample_lime();
+	put_le(third, 8, 16 * PAGE_SIZE, 8);
+	put_le(third, 16, 18 * PAGE_SIZE - 1, 8);
+	put(a, a->len, third->data, 32 + 2 * PAGE_SIZE);
+	g_byte_array_unref(third);
+	memset(a->data + 32 + 2 * PAGE_SIZE, 0, 32);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2, 16, 2);
+	ck_assert(noted(image, "its range is left out") && !all_harmless(image));
+	image_close(image);
+	memset((a = sample_lime())->data + 32 + 2 * PAGE_SIZE, 0, 32);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert(noted(image, "the ranges before it are used") && !all_harmless(image));
+	image_close(image);
+	memset((a = sample_lime())->data + 32 + 2 * PAGE_SIZE, 0, 32 + PAGE_SIZE);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert(noted(image, "the ranges before it are used") && all_harmless(image));
+	image_close(image);
+
 	ck_assert(limit_set("lime_search=1", NULL));	/* the first is looked for what follows in 8 KiB of 12, the second in the rest */
 	put_le(a = sample_lime(), 16, UINT64_MAX, 8);
 	image = opened(a);
