@@ -114,7 +114,7 @@ static bool elf_open(struct image *image, GError **error)
 {
 	struct elf elf = { .image = image, .is_64bit = image->file->map[EI_CLASS] == ELFCLASS64 };
 	struct cpu_notes notes = { .image = image };
-	uint64_t loads = 0;
+	uint64_t loads = 0, lacking;
 	bool bad = false;
 
 	image->facts.format = "elf";
@@ -141,9 +141,14 @@ static bool elf_open(struct image *image, GError **error)
 		if (h.type == PT_LOAD)
 			h.file_size = size_there(&elf, i, &h);
 		/* Without a physical address (-1): a virtual mapping of something else. */
-		if (h.type != PT_LOAD || !h.file_size || h.paddr == (elf.is_64bit ? UINT64_MAX : UINT32_MAX))
+		if (h.type != PT_LOAD || (!h.file_size && !h.memory_size) || h.paddr == (elf.is_64bit ? UINT64_MAX : UINT32_MAX))
 			continue;
 		image_add_range(image, (pa_t){ h.paddr }, h.file_size, h.offset);
+		lacking = h.memory_size > h.file_size ? h.memory_size - h.file_size : 0;
+		if (lacking && h.paddr <= UINT64_MAX - h.file_size) {	/* QEMU's dump-guest-memory of a part, say */
+			image_add_missing(image, h.paddr + h.file_size, lacking);
+			image->missing_why = "the core has less of a segment than its p_memsz says";
+		}
 		loads++;
 	}
 	if (!image->segments->len) {

@@ -276,6 +276,25 @@ static bool add_memory(struct vmrs *v, const struct memory_block *m)
 	return add_present(v, m->pfn + begin, end - begin);
 }
 
+/* Blocks that the maps that are left don't have: where their memory lies is not known. */
+static void tell_unmapped(struct vmrs *v)
+{
+	guint unmapped = 0;
+
+	for (guint i = 0; i < v->blocks->len; i++) {
+		const uint64_t start = g_array_index(v->blocks, struct ram_block, i).number * BLOCK_PAGES;
+		bool mapped = false;
+		for (guint k = 0; k < v->memory->len && !mapped; k++) {
+			const struct memory_block *m = &g_array_index(v->memory, struct memory_block, k);
+			mapped = start + BLOCK_PAGES > m->first && (start <= m->first || start - m->first < m->pages);
+		}
+		unmapped += !mapped;
+	}
+	if (unmapped)
+		image_note(v->image, FAULT_NOT_IN_DUMP, 0, "saved state: of %u blocks of memory %u are in no RamMemoryBlock: where they lie is not known, they are left out",
+			   v->blocks->len, unmapped);
+}
+
 /* Which of the two headers holds: the file is written so that one of them always does. Objects are of whole `alignment`s. */
 static uint32_t format_version(struct image *image, uint32_t *alignment)
 {
@@ -327,6 +346,7 @@ static bool vmrs_open(struct image *image, GError **error)
 	g_array_sort(v->memory, compare_memory);
 	for (guint i = 0; i < v->memory->len && add_memory(v, &g_array_index(v->memory, struct memory_block, i)); i++)
 		;
+	tell_unmapped(v);
 	if (image->segments->len)
 		return true;
 	g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "saved state of Hyper-V (store version %u.%u): of %u tables of keys none names memory that is in the file "

@@ -242,6 +242,7 @@ static bool regions_lie(const struct image *image, const struct vmware *v, uint6
 static void add_regions(struct image *image, const struct vmware *v, uint64_t offset, uint64_t length)
 {
 	unsigned used = 0, lacking = 0, last = 0;
+	uint64_t named = 0;		/* pages */
 	bool lie = regions_lie(image, v, offset);
 
 	for (unsigned i = 0; i < MAX_REGIONS; i++) {
@@ -249,6 +250,7 @@ static void add_regions(struct image *image, const struct vmware *v, uint64_t of
 		if (usable_region(r)) {
 			if (!lie)
 				image_add_range(image, (pa_t){ r->page * PAGE_SIZE }, r->pages * PAGE_SIZE, offset + r->file_page * PAGE_SIZE);
+			named += r->pages;
 			used++;
 		} else if (r->have || i < v->count) {
 			lacking++;
@@ -264,6 +266,9 @@ static void add_regions(struct image *image, const struct vmware *v, uint64_t of
 		image_note(image, FAULT_LIMIT, 0, "VMware state: its groups have more than %u tags: the rest is left out", MAX_TAGS);
 	if (v->count > MAX_REGIONS)
 		image_note(image, FAULT_LIMIT, 0, "VMware state: regionsCount is %u, above %u", v->count, MAX_REGIONS);
+	if (used && !lie && length / PAGE_SIZE > named)
+		image_note(image, FAULT_NOT_IN_DUMP, 0, "VMware state: its regions have %" G_GUINT64_FORMAT " pages, the memory %" G_GUINT64_FORMAT ": where the others lie is not known, they are left out",
+			   named, length / PAGE_SIZE);
 	if (used && !lie)
 		return;
 	if (lie)

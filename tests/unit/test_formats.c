@@ -319,6 +319,11 @@ START_TEST(vmrs)
 	HAS_RANGES(image, 8, 1);
 	ck_assert(noted(image, "RamMemoryBlock0"));
 	image_close(image);
+	put_text(a = sample_vmrs(), SAMPLE_VMRS_KEYS + 10 + 21, "Lost");	/* a map that is lost: nothing else tells of its memory */
+	image = opened(a);
+	HAS_RANGES(image, 8, 1);
+	ck_assert(noted(image, "of 2 blocks of memory 1 are in no RamMemoryBlock") && !all_harmless(image));
+	image_close(image);
 	put_le(a = sample_vmrs(), SAMPLE_VMRS_KEYS + 10 + 21 + 16 + 4 + 8, UINT64_C(1) << 39, 8);
 	image = opened(a);
 	HAS_RANGES(image, 1, 512);
@@ -418,6 +423,13 @@ START_TEST(vmware)
 	HAS_RANGES(image, 0, 2, 16, 1);
 	image_close(image);
 
+	write_as("more.vmss", sample_vmss());		/* a page that its regions don't have */
+	put_page(a = sample_vmem(), 3 * PAGE_SIZE, 7);
+	image = open_as("more.vmem", a);
+	HAS_RANGES(image, 0, 2, 16, 1);
+	ck_assert(noted(image, "its regions have 3 pages, the memory 4") && !all_harmless(image));
+	image_close(image);
+
 	image = open_as("inline.vmsn", sample_vmsn());
 	HAS_RANGES(image, 0, 2, 16, 1);
 	has_page(image, 16, 16);
@@ -483,6 +495,19 @@ START_TEST(elf_core)
 	ck_assert_uint_eq(image->bytes_missing, UINT64_MAX);
 	ck_assert_uint_eq(image->first_missing, 8 * PAGE_SIZE);
 	ck_assert(noted(image, "are missing"));
+	image_close(image);
+	put_le(a = sample_elf(), 64 + 2 * 56 + 40, 3 * PAGE_SIZE, 8);	/* less of it in the file than in memory */
+	image = opened(a);
+	has_128(image);
+	ck_assert_uint_eq(image->bytes_missing, 2 * PAGE_SIZE);
+	ck_assert_uint_eq(image->first_missing, 9 * PAGE_SIZE);
+	ck_assert(noted(image, "less of a segment than its p_memsz says") && !all_harmless(image));
+	image_close(image);
+	put_le(a = sample_elf(), 64 + 2 * 56 + 32, 0, 8);	/* nothing */
+	put_le(a, 64 + 2 * 56 + 8, 1 << 20, 8);
+	image = opened(a);
+	HAS_RANGES(image, 1, 2);
+	ck_assert_uint_eq(image->bytes_missing, PAGE_SIZE);
 	image_close(image);
 	put_le(a = sample_elf(), 56, 500, 2);	/* more headers than the file has */
 	image = opened(a);
