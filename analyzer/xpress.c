@@ -94,12 +94,20 @@ struct bits {
 	struct bytes *data;
 	uint32_t next;
 	int extra;		/* bits beyond the 16 that are always there */
+	int made_up;		/* bits, the last of these */
 };
 
-/* Past the end there are zeros: the last word is looked at before it is needed. */
-static uint32_t word(struct bytes *data)
+/* Past the end there are zeros: the last words are looked at before they are needed. */
+static uint32_t word(struct bits *b)
 {
-	return data->n >= 2 ? bytes_u16(data) : data->n ? bytes_u8(data) : 0;
+	b->made_up += b->data->n >= 2 ? 0 : b->data->n ? 8 : 16;
+	return b->data->n >= 2 ? bytes_u16(b->data) : b->data->n ? bytes_u8(b->data) : 0;
+}
+
+/* Was any of what is past the end needed? */
+static bool past_end(const struct bits *b)
+{
+	return b->made_up > 16 + b->extra;
 }
 
 static void bits_take(struct bits *b, unsigned n)
@@ -107,7 +115,7 @@ static void bits_take(struct bits *b, unsigned n)
 	b->next <<= n;
 	b->extra -= (int)n;
 	if (b->extra < 0) {
-		b->next |= word(b->data) << -b->extra;
+		b->next |= word(b) << -b->extra;
 		b->extra += 16;
 	}
 }
@@ -118,9 +126,9 @@ static bool huffman_block(struct bytes *data, const uint8_t *lengths, const uint
 	struct bits b = { .data = data, .extra = 16 };
 	size_t end = size - *at > BLOCK ? *at + BLOCK : size;
 
-	b.next = word(data) << 16;
-	b.next |= word(data);
-	while (*at < end) {
+	b.next = word(&b) << 16;
+	b.next |= word(&b);
+	while (*at < end && !past_end(&b)) {
 		unsigned symbol = table[b.next >> (32 - CODE_BITS)];
 		if (symbol == SYMBOLS)
 			return false;
@@ -151,7 +159,7 @@ static bool huffman_block(struct bytes *data, const uint8_t *lengths, const uint
 		if (data->bad || !copy_match(to, size, at, offset, length + 3))
 			return false;
 	}
-	return true;
+	return !past_end(&b);
 }
 
 bool xpress_huffman_decompress(struct bytes data, uint8_t *to, size_t size)

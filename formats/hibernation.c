@@ -156,6 +156,19 @@ static bool goes_on(const struct hibernation *h, uint64_t at)
 	return decompress(h, &set, pages);
 }
 
+/* Where nobody says how many pages a set has, it ends with what is no set of compressed pages: unless it is torn there. */
+static void tell_end(struct hibernation *h, const char *name, uint64_t at, uint64_t pages, bool is_set)
+{
+	uint64_t next = is_set ? 0 : resume(h, at);
+
+	if (is_set)
+		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: %s set: the file ends within the compression set at 0x%" G_GINT64_MODIFIER "x, after %" G_GUINT64_FORMAT
+			   " pages", name, at, pages);
+	else if (next)
+		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: %s set: how many pages it has isn't said: it ends at 0x%" G_GINT64_MODIFIER "x, after %" G_GUINT64_FORMAT
+			   "; others begin at 0x%" G_GINT64_MODIFIER "x: it may be torn, or they are of an earlier hibernation: left out", name, at, pages, next);
+}
+
 /* Walk a restoration set; returns where it ends. `total` 0: up to what is no set, or where another one begins. */
 static uint64_t read_restoration_set(struct hibernation *h, const char *name, uint64_t at, uint64_t total)
 {
@@ -181,7 +194,10 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 				     "x: read up to what is no set", name, total, at);
 			total = 0;
 		}
-		if (!read_set(h, at, &set, &descriptors) || set.size > file->size - set.offset) {
+		const bool is_set = read_set(h, at, &set, &descriptors);
+		if (!is_set || set.size > file->size - set.offset) {
+			if (!total && pages && at < file->size)
+				tell_end(h, name, at, pages, is_set);
 			uint64_t next = total && at < file->size && resumed++ < limit(resumed) ? resume(h, at) : 0;
 			if (total && at < file->size)
 				image_note(h->image, FAULT_IMPLAUSIBLE, 0,
@@ -390,6 +406,11 @@ static bool read_header(struct hibernation *h, GError **error)
 	for (size_t i = 0; i < G_N_ELEMENTS(starts); i++)
 		h->starts[i] = starts[i] < last ? starts[i] * PAGE_SIZE : 0;
 	uint64_t end = h->starts[0] ? read_restoration_set(h, "boot", h->starts[0], loader_pages) : 0;
+	if (!h->starts[0] && loader_pages && loader_pages < MAX_PAGES) {
+		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: FirstBootRestorePage at 0x%x is %" G_GUINT64_FORMAT ", not within 1-%" G_GUINT64_FORMAT ": the boot loader's %"
+			   G_GUINT64_FORMAT " pages are missing", layout->first_boot, boot, last - 1, loader_pages);
+		image_add_missing(h->image, 0, loader_pages * PAGE_SIZE);
+	}
 	if (h->starts[1]) {
 		read_restoration_set(h, "kernel", h->starts[1], kernel_pages);
 	} else {

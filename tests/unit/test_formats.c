@@ -554,6 +554,23 @@ START_TEST(hibernation)
 	has_page(image, 32, 0x4141414141414141);
 	image_close(image);
 
+	put_le(a = sample_hibernation(), 0x68, 1 << 30, 8);	/* the boot loader's set is nowhere */
+	image = opened(a);
+	HAS_RANGES(image, 16, 32);
+	ck_assert_uint_eq(image->bytes_missing, PAGE_SIZE);
+	ck_assert(noted(image, "FirstBootRestorePage") && !all_harmless(image));
+	image_close(image);
+	put_le(a = sample_hibernation(), 0x230, 0, 8);		/* no total: up to the end of the file, or to what may be a torn place */
+	image = opened(a);
+	HAS_RANGES(image, 1, 1, 16, 32);
+	ck_assert(!noted(image, "how many pages"));
+	image_close(image);
+	put_le(a = sample_hibernation(), 0x230, 0, 8);
+	g_byte_array_set_size(a, a->len - 1);
+	image = opened(a);
+	HAS_RANGES(image, 1, 1, 16, 16);
+	ck_assert(noted(image, "ends within the compression set") && !all_harmless(image));
+	image_close(image);
 	put_le(a = sample_hibernation(), 0x230, 64, 8);		/* more pages than there are sets */
 	image = opened(a);
 	HAS_RANGES(image, 1, 1, 16, 32);
@@ -619,6 +636,10 @@ START_TEST(xpress)
 	memcpy(in + 256, "elpmds\0\0", 8);
 	ck_assert(xpress_huffman_decompress((struct bytes){ in, sizeof(in), false }, out, 6));
 	ck_assert_mem_eq(out, "lempsd", 6);
+	/* The words that are looked at beyond the last that is needed may be missing, no others. */
+	ck_assert(xpress_huffman_decompress((struct bytes){ in, 256 + 6, false }, out, 6));
+	for (size_t n = 256; n < 256 + 6; n++)
+		ck_assert(!xpress_huffman_decompress((struct bytes){ in, n, false }, out, 6));
 	in[0] = 0x11;				/* more codes than bits can tell apart */
 	ck_assert(!xpress_huffman_decompress((struct bytes){ in, sizeof(in), false }, out, 6));
 	ck_assert(!xpress_huffman_decompress((struct bytes){ in, 100, false }, out, 6));
