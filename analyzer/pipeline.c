@@ -690,13 +690,17 @@ static bool sweep_memory(struct pipeline *p, struct hasher *hasher)
 		message = "the kernel's page tables lead on and on: not everything found has an address";
 	else if (sweep_cut_short(p->sweep))
 		message = "more was found than is kept";
-	if (message) {
-		struct rows *note = rows_create();
-		p->partial = true;
-		rows_note(note, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message));
-		(void)write_rows(p, note);
-		rows_destroy(note);
-	}
+	struct rows *notes = rows_create();
+	pa_t first;
+	const uint64_t unread = sweep_unread(p->sweep, &first);
+	if (message)
+		rows_note(notes, FAULT_LIMIT, (va_t){ 0 }, NULL, NULL, g_strdup(message));
+	if (unread)	/* who needs one of them says so, but nobody knows whose the others were */
+		rows_note(notes, FAULT_NOT_IN_DUMP, (va_t){ first.v }, NULL, "memory_ranges",
+			  g_strdup_printf("%" G_GUINT64_FORMAT " pages of the dump are damaged: they can't be unpacked, the first at 0x%" G_GINT64_MODIFIER "x of physical memory", unread, first.v));
+	p->partial |= message || unread;
+	(void)write_rows(p, notes);
+	rows_destroy(notes);
 	return !p->store_error && note_plugin_run(p, "sweep", message ? "partial" : "ok", started, message);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sweep.h"
+#include "format.h"
 #include "limit.h"
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct mapping {
 struct chunk {
 	uint64_t start, length;
 	GArray **hits;			/* by target, NULL where there are none */
+	uint64_t unread, first_unread;	/* pages that the dump has and that can't be read */
 	bool done;
 };
 
@@ -49,6 +51,7 @@ struct sweep {
 	struct hasher *hasher;		/* NULL: nobody to keep up with */
 	const volatile int *cancel;
 	uint64_t total;
+	uint64_t unread, first_unread;
 	GArray *mappings;		/* struct mapping, sorted; NULL: not mapped yet */
 };
 
@@ -172,6 +175,9 @@ static void collect(struct sweep *s)
 		struct chunk *chunk = &g_array_index(s->chunks, struct chunk, s->collected);
 		if (!chunk->done)
 			return;
+		if (!s->unread)
+			s->first_unread = chunk->first_unread;
+		s->unread += chunk->unread;
 		for (guint i = 0; chunk->hits && i < s->targets->len; i++) {
 			struct target *t = &g_array_index(s->targets, struct target, i);
 			GArray *found = chunk->hits[i];
@@ -216,6 +222,8 @@ static void *sweep_thread(void *data)
 			const uint8_t *page = image_page(s->image, (pa_t){ chunk->start + at }, scratch);
 			if (page)
 				sweep_page(s, chunk, page, chunk->start + at);
+			else if (s->image->format->read_page && !chunk->unread++)
+				chunk->first_unread = chunk->start + at;
 		}
 		g_mutex_lock(&s->lock);
 		chunk->done = true;
@@ -348,6 +356,12 @@ const GArray *sweep_hits(const struct sweep *s, const struct sweep_pattern *patt
 			return t->hits;
 	}
 	g_assert_not_reached();	/* the plugin didn't name it in its sweeps */
+}
+
+uint64_t sweep_unread(const struct sweep *s, pa_t *first)
+{
+	first->v = s->first_unread;
+	return s->unread;
 }
 
 bool sweep_cut_short(const struct sweep *s)

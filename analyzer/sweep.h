@@ -81,6 +81,8 @@ const GArray *sweep_hits(const struct sweep *sweep, const struct sweep_pattern *
 /* Was there more than was kept? */
 bool sweep_cut_short(const struct sweep *sweep);
 uint64_t sweep_total(const struct sweep *sweep);
+/* Pages that the dump has and that don't unpack: damaged ones. *first: the first of them, if there is one. */
+uint64_t sweep_unread(const struct sweep *sweep, pa_t *first);
 
 /*
  * Where the kernel maps the pages that hits lie in. Walks the kernel half of the page tables

@@ -6,6 +6,16 @@
 #include <time.h>
 #include "format_checks.h"
 #include "limit.h"
+#include "sweep.h"
+
+static bool never(const uint8_t *page, uint64_t pa)
+{
+	(void)page;
+	(void)pa;
+	return false;
+}
+
+static const struct sweep_pattern nothing = { .kind = SWEEP_PAGE, .page = never };
 
 static void check_kdump(struct image *image)
 {
@@ -86,6 +96,10 @@ START_TEST(kdump)
 		image = opened(repacked(flag, g_byte_array_append(g_byte_array_new(), (const guint8 *)"\x11no page", 8)));
 		has_page(image, 1, 1);
 		ck_assert(image_read(image, (pa_t){ 3 * PAGE_SIZE }, &(uint8_t){ 0 }, 1) == FAULT_IMPLAUSIBLE);
+		AUTO(sweep) sweep = sweep_run(image, NULL, (const struct sweep_pattern *const []){ &nothing, NULL }, 2, NULL, NULL);
+		pa_t first;
+		ck_assert_uint_eq(sweep_unread(sweep, &first), 1);	/* whoever else would need it */
+		ck_assert_uint_eq(first.v, 3 * PAGE_SIZE);
 		image_close(image);
 	}
 
