@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <zlib.h>
 #include "packed.h"
 
 #define FLAT_HEADER 4096	/* makedumpfile pads its stream header to this */
@@ -172,6 +173,27 @@ static uint64_t largest_member(const struct file *file, int64_t until, char **da
 	return best;
 }
 
+/*
+ * What libarchive takes for the end of a packed stream: anything that begins no other one (a damaged one of several), and a gzip stream whose
+ * checksum it doesn't ask for. `crc` is of what came out.
+ */
+static void check_end(const struct packed *p, const struct output *o, uint32_t crc, char **damage)
+{
+	const uint64_t size = p->file->size;
+	const int64_t taken = archive_filter_bytes(p->archive, -1);
+
+	if (taken > 0 && (uint64_t)taken < size && !bytes_are_zero(p->file->map + taken, size - (uint64_t)taken)) {
+		tell(damage, "the packed file is damaged: %" G_GUINT64_FORMAT " of its bytes, behind what unpacks to %" G_GUINT64_FORMAT ", are no packed data",
+		     size - (uint64_t)taken, o->size);
+		return;
+	}
+	struct bytes trailer = file_slice(p->file, taken > 8 ? (uint64_t)taken - 8 : 0, 8);
+	const uint32_t said = bytes_u32(&trailer), length = bytes_u32(&trailer);
+	/* Of several in a row the last one's is of the last part alone. */
+	if (archive_filter_code(p->archive, 0) == ARCHIVE_FILTER_GZIP && length == (uint32_t)o->size && said != crc)
+		tell(damage, "the packed file is damaged: its checksum is 0x%08x, that of what came out 0x%08x", said, crc);
+}
+
 /* A damaged archive still has what came out before the damage; *damage says why it ended. */
 static bool archive_copy(struct packed *p, struct output *o, uint64_t member, char **damage, char **bound, GError **error)
 {
@@ -181,6 +203,7 @@ static bool archive_copy(struct packed *p, struct output *o, uint64_t member, ch
 	size_t length;
 	int64_t at;
 	int r = ARCHIVE_OK;
+	uLong crc = crc32(0, NULL, 0);
 
 	for (uint64_t i = 0; i <= member && r == ARCHIVE_OK; i++)
 		r = packed_next(p, &entry);
@@ -190,6 +213,8 @@ static bool archive_copy(struct packed *p, struct output *o, uint64_t member, ch
 			why = g_strdup(packed_error(p));
 		if (length && !output_write(o, (uint64_t)at, data, length, error))
 			return false;
+		if (length && !p->zip)
+			crc = crc32_z(crc, data, length);
 	}
 	if (p->bound == PACKED_LATE) {
 		late(o, bound, error);
@@ -200,8 +225,11 @@ static bool archive_copy(struct packed *p, struct output *o, uint64_t member, ch
 			    " files (archive_members): unpack it by other means if that is meant", limit(archive_members));
 		return false;
 	}
-	if (r == ARCHIVE_EOF && !why)
+	if (r == ARCHIVE_EOF && !why) {
+		if (!p->zip)
+			check_end(p, o, (uint32_t)crc, damage);
 		return true;
+	}
 	why = why ? why : g_strdup(packed_error(p));
 	if (!o->size) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s", why);

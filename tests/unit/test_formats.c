@@ -694,6 +694,24 @@ START_TEST(packed)
 	image = opened(a);
 	ck_assert(noted(image, "damaged"));
 	image_close(image);
+	a = sample_packed(sample_full64(), "gzip");
+	a->data[a->len - 8] ^= 1;		/* a wrong checksum */
+	image = opened(a);
+	has_128(image);
+	ck_assert(noted(image, "its checksum is") && !all_harmless(image));
+	image_close(image);
+	for (unsigned what = 0; what < 3; what++) {	/* behind it another stream, one that is damaged where it begins, zeros */
+		a = sample_packed(sample_full64(), "gzip");
+		GByteArray *more = sample_packed(sample_full64(), "gzip");
+		if (what)
+			memset(more->data, what == 1 ? 0xff : 0, what == 1 ? 1 : more->len);
+		g_byte_array_append(a, more->data, more->len);
+		g_byte_array_unref(more);
+		image = opened(a);
+		has_page(image, 8, 8);
+		ck_assert_int_eq(noted(image, "are no packed data"), what == 1);
+		image_close(image);
+	}
 	a = sample_full64();
 	for (int i = 0; i < 6; i++)
 		a = sample_packed(a, "gzip");
