@@ -219,13 +219,21 @@ static json_t *image_json(const char *path, struct image *image, const struct ke
 }
 
 /* After all is read: zeros that stand for what the disk didn't give are none of the dump's. */
-static bool note_lost(struct image *image)
+static void note_lost(struct image *image)
 {
 	g_autoptr(GError) lost = NULL;
 
 	if (image_lost(image, &lost))
 		image_note(image, FAULT_NOT_IN_DUMP, 0, "%s", lost->message);
-	return lost != NULL;
+}
+
+/* Is all there, as far as its reader can tell? As of an analysis, something that is missing is an exit status of its own. */
+static bool is_whole(const struct image *image)
+{
+	for (guint i = 0; i < image->notes->len; i++)
+		if (image_note_harms(g_ptr_array_index(image->notes, i)))
+			return false;
+	return true;
 }
 
 /* Small dumps and minidumps need no layout. */
@@ -268,17 +276,17 @@ static int run(int argc, char **argv)
 	struct layout_options options = { (const char *const *)symbols, layout };
 	if (json) {
 		AUTO(kernel) found = kernel_find(image, &options, &error);
-		const bool lost = note_lost(image);
 		bool cut = false;
+		note_lost(image);
 		json_t *o = image_json(argv[1], image, found, &cut);	/* after the kernel is found, which adds notes */
 		json_object_set_new(o, "kernel", found ? kernel_json(found) : json_null());
 		if (error)
 			set_text(o, "error", error->message);
-		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) && !lost && !cut ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
+		return command_print_json(o, !found ? OUTCOME_FAILED : is_known(image, found) && is_whole(image) && !cut ? OUTCOME_COMPLETE : OUTCOME_PARTIAL);
 	}
 	const struct image_facts *facts = &image->facts;
 	AUTO(kernel) kernel = kernel_find(image, &options, &error);
-	const bool lost = note_lost(image);
+	note_lost(image);
 	print_file(argv[1], image, kernel);
 	print_header(facts);
 	print_machine(facts, kernel);
@@ -293,7 +301,7 @@ static int run(int argc, char **argv)
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;
 	}
-	return is_known(image, kernel) && !lost ? OUTCOME_COMPLETE : OUTCOME_PARTIAL;
+	return is_known(image, kernel) && is_whole(image) ? OUTCOME_COMPLETE : OUTCOME_PARTIAL;
 }
 
 const struct command command_info = {
