@@ -699,8 +699,18 @@ const uint8_t *image_search_page(struct image *image, pa_t pa, void *scratch)
 	return image_search_ask(image) ? NULL : image_page(image, pa, scratch);
 }
 
+void image_damaged(struct image *image, uint64_t address)
+{
+	uint64_t now = __atomic_load_n(&image->damaged, __ATOMIC_RELAXED);
+
+	while ((!now || address + 1 < now) && !__atomic_compare_exchange_n(&image->damaged, &now, address + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
 bool image_lost(const struct image *image, GError **error)
 {
+	const uint64_t damaged = __atomic_load_n(&image->damaged, __ATOMIC_RELAXED);
+
 	for (guint i = 0; i < image->files->len; i++) {
 		const struct file *file = g_ptr_array_index(image->files, i);
 		if (!file->lost)
@@ -709,5 +719,8 @@ bool image_lost(const struct image *image, GError **error)
 			    "%s: %d pages of the file could not be read: it shrank or its disk fails", file->path, file->lost);
 		return true;
 	}
-	return false;
+	if (damaged)
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "%s: memory from 0x%" G_GINT64_MODIFIER "x on is damaged: parts of it have another checksum than the file says, "
+			    "and are read as they are", image->container->path, damaged - 1);
+	return damaged;
 }

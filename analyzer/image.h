@@ -201,6 +201,7 @@ struct image {
 	uint64_t bytes_present;
 	uint64_t bytes_filled;		/* of them (or of virtual memory, where there is nothing else), what image_next_filled tells, as far as packing is honest: what limits that grow with the dump go by */
 	uint64_t bytes_missing, first_missing;	/* listed by the header, past the end of the file */
+	uint64_t damaged;		/* the lowest address, plus 1, of what unpacked to bytes of another checksum than the file says: see image_damaged */
 	int64_t search_until;		/* monotonic time at which EACH_PAGE tells no more pages and spaces have no more steps, 0: never */
 	uint32_t searched;		/* looks so far, to ask for the time now and then */
 	bool search_ended;		/* that time has come */
@@ -301,6 +302,8 @@ static inline unsigned image_slot(const struct image *image, uint64_t number, un
 	return (unsigned)(number + (turn >> (64 - bits))) & ((1u << bits) - 1);
 }
 
-/* True (and *error) when a file shrank or failed while it was read: what was lost of it was taken for zeros. */
+/* Memory at this address unpacks to bytes of another checksum than the file says; it is read as it is. By any thread. */
+void image_damaged(struct image *image, uint64_t address);
+/* True (and *error) when a file shrank or failed while it was read: what was lost of it was taken for zeros; or where memory is damaged. */
 bool image_lost(const struct image *image, GError **error);
 #endif

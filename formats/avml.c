@@ -263,6 +263,51 @@ static const struct chunk *chunk_at(const struct avml *a, uint64_t pa)
 	return c && pa - c->start < c->size ? c : NULL;
 }
 
+/* ---- checksums: CRC-32C, as snappy's frames have it */
+
+#ifdef __x86_64__
+__attribute__((target("sse4.2"))) static uint32_t crc32c_by_processor(uint32_t crc, const uint8_t *p, size_t n)
+{
+	for (uint64_t word; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		crc = (uint32_t)__builtin_ia32_crc32di(crc, word);
+	}
+	for (; n; n--)
+		crc = __builtin_ia32_crc32qi(crc, *p++);
+	return crc;
+}
+#endif
+
+static uint32_t crc32c_by_table(uint32_t crc, const uint8_t *p, size_t n)
+{
+	static uint32_t table[256];
+	static gsize made;
+
+	if (g_once_init_enter(&made)) {
+		for (uint32_t i = 0; i < G_N_ELEMENTS(table); i++) {
+			table[i] = i;
+			for (unsigned bit = 0; bit < 8; bit++)
+				table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0x82f63b78u : 0);
+		}
+		g_once_init_leave(&made, 1);
+	}
+	for (; n; n--)
+		crc = crc >> 8 ^ table[(crc ^ *p++) & 0xff];
+	return crc;
+}
+
+/* Masked, so that a checksum of what has checksums in it tells something. */
+static uint32_t checksum_of(const uint8_t *p, size_t n)
+{
+#ifdef __x86_64__
+	const uint32_t crc = ~(__builtin_cpu_supports("sse4.2") ? crc32c_by_processor : crc32c_by_table)(UINT32_MAX, p, n);
+#else
+	const uint32_t crc = ~crc32c_by_table(UINT32_MAX, p, n);
+#endif
+
+	return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
 /* Bytes of one chunk, from `from` of what it unpacks to. */
 static enum fault read_chunk(struct avml *a, const struct chunk *c, uint64_t from, uint8_t *to, size_t length)
 {
@@ -290,6 +335,9 @@ static enum fault read_chunk(struct avml *a, const struct chunk *c, uint64_t fro
 		g_free(bytes);
 		return FAULT_IMPLAUSIBLE;
 	}
+	struct bytes said = file_slice(a->image->file, c->offset - 4, 4);
+	if (bytes_u32(&said) != checksum_of(bytes, size))	/* most of its bytes may be as they were */
+		image_damaged(a->image, c->start);
 	memcpy(to, bytes + from, length);
 	g_mutex_lock(&a->lock);
 	uint8_t *old = slot->data;

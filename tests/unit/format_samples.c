@@ -372,7 +372,7 @@ GByteArray *sample_avml(void)
 	}
 	avml_header(a, 1, 2);
 	put_le(a, a->len, 0 | (block->len + 4) << 8, 4);
-	put_le(a, a->len, 0, 4);		/* its checksum, which nobody looks at */
+	put_le(a, a->len, SAMPLE_AVML_CHECKSUM, 4);
 	put(a, a->len, block->data, block->len);
 	put_le(a, a->len, a->len - begin, 8);
 	g_byte_array_unref(block);

@@ -35,6 +35,7 @@ GByteArray *sample_vmrs(void);		/* 1 filled, 2 stored, 8 packed; the keys of blo
 #define SAMPLE_VMRS_BLOCK 0x4000u	/* of block 0, */
 #define SAMPLE_VMRS_SIZE (SAMPLE_VMRS_KEYS + 130)	/* and where its size stands */
 GByteArray *sample_avml(void);		/* 1 and 2 compressed, 8 stored */
+#define SAMPLE_AVML_CHECKSUM 0xb3983cd1u	/* of pages 1 and 2, as snappy's frames have it */
 GByteArray *sample_vmss(void);		/* regions {0,2} and {16,1}, CR64 */
 GByteArray *sample_vmem(void);
 GByteArray *sample_vmsn(void);		/* the same with its memory inline */

@@ -340,8 +340,17 @@ START_TEST(avml)
 	has_128(image);
 	ck_assert_str_eq(image->facts.format, "avml");
 	ck_assert_uint_eq(image->notes->len, 0);
+	ck_assert(!image_lost(image, NULL));
 	image_close(image);
 
+	a = sample_avml();			/* a byte that is another: read as it is, and told */
+	a->data[32 + 10 + 8 + 3] = 0x33;
+	image = opened(a);
+	ck_assert(!image_lost(image, NULL));
+	ck_assert(!image_read(image, (pa_t){ PAGE_SIZE }, page, 8) && page[0] == 0x33);
+	g_autoptr(GError) damaged = NULL;
+	ck_assert(image_lost(image, &damaged) && strstr(damaged->message, "memory from 0x1000 on is damaged"));
+	image_close(image);
 	put_le(a = sample_avml(), 32 + 10 + 8 + 2 + 10, 9000, 2);	/* a copy from before the beginning */
 	image = opened(a);
 	ck_assert(image_read(image, (pa_t){ PAGE_SIZE }, page, 8) == FAULT_IMPLAUSIBLE);
