@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel.h"
 #include "format.h"
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include "guess.h"
 #include "layout_store.h"
@@ -325,6 +327,7 @@ static struct layout *choose_layout(struct kernel *k, const struct layout_option
 {
 	const char *const *directories = options ? options->symbol_directories : NULL;
 	struct layout *layout = NULL;
+	g_autoptr(GError) unread = NULL;
 	GError *failure = NULL;
 
 	if (options && options->layout_file)
@@ -336,11 +339,15 @@ static struct layout *choose_layout(struct kernel *k, const struct layout_option
 		if (!layout && !failure && directories)
 			layout = layout_find_isf(directories, k->guid_age, &failure);
 		if (!layout && !failure && directories)
-			layout = layout_find_pdb(directories, k->pdb_name, k->guid_age, &failure);
+			layout = layout_find_pdb(directories, k->pdb_name, k->guid_age, &unread, &failure);
 	}
 	if (failure) {
 		g_propagate_error(error, failure);
 		return NULL;
+	}
+	if (unread) {
+		k->unread_symbols = g_strdup_printf("%s: it may be the one of this kernel", unread->message);
+		image_note(k->image, g_error_matches(unread, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT) ? FAULT_LIMIT : FAULT_IMPLAUSIBLE, 0, "%s", k->unread_symbols);
 	}
 	return layout ? layout : recover_layout(k);
 }
@@ -800,8 +807,24 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	return g_steal_pointer(&k);
 }
 
+/* What isn't there, is no folder or can't be looked into would be searched without a word. */
+static bool check_folders(const char *const *folders, GError **error)
+{
+	for (; *folders; folders++) {
+		g_autofree char *within = g_build_filename(*folders, ".", NULL);
+		GStatBuf st;
+		if (!g_stat(within, &st))
+			continue;
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_SYMBOLS, "symbols are looked for in %s: %s", *folders, g_strerror(errno));
+		return false;
+	}
+	return true;
+}
+
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
+	if (options && options->symbol_directories && !check_folders(options->symbol_directories, error))
+		return NULL;
 	image->search_ended = false;
 	struct kernel *k = find_in_time(image, options, error);
 	image->search_until = 0;
@@ -819,6 +842,7 @@ void kernel_destroy(struct kernel *k)
 	layout_destroy(k->layout);
 	g_free(k->pdb_name);
 	g_free(k->guid_age);
+	g_free(k->unread_symbols);
 	g_free(k->found_by);
 	g_free(k->build_lab);
 	g_free(k->system_root);
