@@ -65,3 +65,10 @@ for why in "header makes no sense" pdb_file; do
 		ok "$command: $why" told "loose/ntkrnlmp.pdb: .*$why: it may be" "$memsieve" $command --symbols loose $few "$dump"
 	done
 done
+
+# Families are named by the machine last of all, which is what they are found by.
+if [ -x "$builddir/mklayouts" ]; then
+	mkdir made
+	ok "mklayouts" status 0 "$builddir/mklayouts" -o made symbols-{vista-6001-x86,win7-7601-x86,arm64-22000,win10-19041}/windows/ntkrnlmp.pdb/*.json.xz
+	ok "and its names" [ "$(cd made && ls ./*.txt | sed 's/-[0-9A-F]\{8\}/-GUID/' | tr '\n' ' ')" = "./unknown-GUID-x86.txt ./unknown-arm64.txt ./unknown-x86.txt ./unknown.txt " ]
+fi
