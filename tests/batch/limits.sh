@@ -154,6 +154,24 @@ ok "extract_slots_all" extracted 3 '"extract_slots"' --pid 1200 --limit extract_
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
 
+# A region that is scanned in parts: what a rule needs stands 18 MiB apart.
+cat >"$work/parts.txt" <<'end'
+machine build=10.0.19041.1466 ram=40M time=2024-03-01T09:15:27.1234567Z computer=PARTS
+process name=notepad.exe pid=1200 ppid=4 session=1 path=C:\Windows\System32\notepad.exe
+ vad start=0x10000000 pages=5120 protect=PAGE_EXECUTE_READWRITE content=text:FIRSTONE valid=5120
+defect kind=poke pid=1200 va=0x11200000 value=0x4e4f444e4f434553
+output format=raw
+end
+"$mksample" "$work/parts.txt" "$work/parts.raw" >/dev/null || die "a sample of a region of 20 MiB"
+in_parts() {	# in_parts ROWS CONDITION; so much code is cut short anyway (code_bytes)
+	printf 'rule apart { strings: $a = "FIRSTONE" $b = "SECONDON" condition: %s }' "$2" >"$work/apart.yar"
+	rm -f "$work/parts.db"
+	status 3 "$memsieve" analyze -q -o "$work/parts.db" --no-builtin-rules --yara "$work/apart.yar" "$work/parts.raw" &&
+		[ "$(ask parts "SELECT count(*) FROM diagnostics WHERE message LIKE '%(yara_part, yara_part_runs)%the first is apart'")" = "$1" ]
+}
+ok "a condition that parts can't meet" in_parts 1 '$a and $b'
+ok "one that they can" in_parts 0 '$a or $b'
+
 # A driver may have an eighth of what is left for the exports that name callbacks: one that has more than that leaves the other's as they are.
 cat >"$work/description" <<'END'
 machine build=10.0.19041.1466 ram=6M
