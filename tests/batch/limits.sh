@@ -63,7 +63,7 @@ if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
-make_samples changed-19041 defect-truncated-full defect-truncated-tables format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
+make_samples changed-19041 defect-truncated-full defect-truncated-tables format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage format-vmss
 needs python3
 # "slow" is a dump and millions of streams that hold next to nothing, which pack to next to nothing.
 (cd "$work/dumps" && python3 -c 'import bz2, gzip, struct, zipfile
@@ -76,6 +76,16 @@ with zipfile.ZipFile("crowded.raw", "w") as z:
     z.write("format-lime.raw")
     for n in range(3000):
         z.writestr("note %d" % n, "")
+with zipfile.ZipFile("two.raw", "w", zipfile.ZIP_DEFLATED) as z:
+    z.write("format-lime.raw", "host1.lime")
+    z.write("format-kdump.raw", "host2")
+    z.writestr("large.txt", 200000 * "text")
+    z.writestr("other.mem", bytes(1 << 20))
+with zipfile.ZipFile("one.raw", "w", zipfile.ZIP_DEFLATED) as z:
+    z.write("attacks-19041.raw", "a.vmem")
+    z.write("format-vmss.raw", "a.vmss")
+    z.writestr("pagefile.sys", bytes(3 << 20))
+    z.writestr("large.txt", 200000 * "text")
 with gzip.open("slow.raw", "wb", 1) as g:
     g.write(bz2.compress(open("format-lime.raw", "rb").read()))
     for n in range(100):
@@ -120,6 +130,14 @@ done <<-end
 	archive_members crowded directory is longer than that of 1 files (archive_members)
 	unpack_seconds slow (unpack_seconds, unpack_seconds_gib)
 end
+# Of an archive one dump is taken: others are left, which what only belongs to one is not.
+of_archive() {	# of_archive STATUS ROWS ARCHIVE
+	rm -f "$work/archive.db"
+	status "$1" "$memsieve" analyze -q -o "$work/archive.db" "$work/dumps/$3.raw" &&
+		[ "$(ask archive "SELECT count(*) FROM diagnostics WHERE message LIKE '%the largest is taken, host1.lime: 2 others look like dumps%the first is host2'")" = "$2" ]
+}
+ok "an archive of three dumps" of_archive 3 1 two
+ok "one of a dump and what belongs to it" of_archive 0 0 one
 # What processes have together: each may have an eighth of what is left. Three are found again without a limit.
 together() {
 	rm -f "$work/tables.db"
