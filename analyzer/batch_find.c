@@ -4,48 +4,11 @@
 #include <sys/stat.h>
 #include "ask.h"
 #include "batch.h"
-#include "format.h"
+#include "dump_like.h"
 #include "limit.h"
-#include "packed.h"
-
-/* Raw images have no signature: in a folder they are known by their names alone. */
-static const char *const raw_extensions[] = { ".raw", ".mem", ".ram", ".dump", ".memdump", ".img", ".bin", ".dd" };
-#define RAW_MIN (1u << 20)
-#define HEAD (64u << 10)	/* of a packed dump, enough for every signature */
 
 /* What is said of a file; CUT: no dump was found in as many members of an archive as are looked at, LATE: nor in the time there is; SHUT: it can't be read. */
 enum answer { NO = '0', YES = '1', CUT = '2', LATE = '3', SHUT = '4' };
-
-/* What is asked of a dump's first bytes. */
-static bool has_signature(const struct file *file)
-{
-	/* a stream of makedumpfile's, which is put in order when it is read */
-	if (file->size >= PAGE_SIZE && !memcmp(file->map, "makedumpfile", sizeof("makedumpfile")))
-		return true;
-	for (const struct format *const *f = formats; *f; f++) {
-		if (!strcmp((*f)->name, "raw") || !(*f)->match(file))
-			continue;
-		/* Programs are ELF files too: ET_CORE alone is a dump. */
-		if (!strcmp((*f)->name, "elf"))
-			return file->size > 18 && file->map[16] == 4 && !file->map[17];
-		return file->size >= PAGE_SIZE;
-	}
-	return false;
-}
-
-static bool has_raw_name(const struct file *file)
-{
-	if (file->size < RAW_MIN)
-		return false;
-	for (size_t i = 0; i < G_N_ELEMENTS(raw_extensions); i++) {
-		size_t n = strlen(file->path), m = strlen(raw_extensions[i]);
-		if (n > m && !g_ascii_strcasecmp(file->path + n - m, raw_extensions[i]))
-			for (const struct format *const *f = formats; *f; f++)
-				if (!strcmp((*f)->name, "raw"))
-					return (*f)->match(file);
-	}
-	return false;
-}
 
 /* A snapshot's or suspended machine's state beside its memory: the memory is the dump. */
 static bool is_companion(const char *path)
@@ -81,18 +44,8 @@ static enum answer packed_dump(const struct file *packed)
 
 	if (!name || !packed_open(&p, packed, packed_clock() + (int64_t)MIN(limit(look_seconds), 1u << 30) * G_USEC_PER_SEC))
 		return NO;
-	g_autofree uint8_t *head = g_malloc(HEAD);
-	while (!found && packed_next(&p, &entry) == ARCHIVE_OK) {
-		if (archive_entry_filetype(entry) != AE_IFREG)
-			continue;
-		const char *member = p.zip ? archive_entry_pathname(entry) : name;
-		la_ssize_t n = archive_read_data(p.archive, head, HEAD);
-		struct file file = { .path = (char *)(member ? member : name), .fd = -1, .map = head, .size = n > 0 ? (uint64_t)n : 0 };
-		found = n >= PAGE_SIZE && has_signature(&file);
-		/* Its size isn't known before it is unpacked, but what fills the buffer may well be large. */
-		file.size = n == HEAD ? RAW_MIN : 0;
-		found = found || has_raw_name(&file);
-	}
+	while (!found && packed_next(&p, &entry) == ARCHIVE_OK)
+		found = dump_like_member(&p, entry, name);
 	packed_close(&p);
 	return found ? YES : p.bound == PACKED_LATE ? LATE : p.bound ? CUT : NO;
 }
@@ -105,7 +58,7 @@ static enum answer look_at(const char *path)
 	struct file *file = file_open(path, &error);
 	if (!file)
 		return g_error_matches(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO) ? SHUT : NO;
-	enum answer answer = file->size >= PAGE_SIZE && (has_signature(file) || has_raw_name(file)) ? YES : packed_dump(file);
+	enum answer answer = dump_like(file) ? YES : packed_dump(file);
 	file_close(file);
 	return answer;
 }

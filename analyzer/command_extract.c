@@ -274,6 +274,8 @@ static bool open_dump(struct extraction *x, GError **error)
 	x->kernel = kernel_find(x->image, &layouts, error);
 	if (!x->kernel)
 		return false;
+	if (x->kernel->unread_symbols)
+		g_printerr("memsieve: %s\n", x->kernel->unread_symbols);
 	if (!x->kernel->layout) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: no layout for kernel %s: give its symbol file with --symbols", path,
 			    x->kernel->guid_age ? x->kernel->guid_age : "");

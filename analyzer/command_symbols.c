@@ -290,6 +290,8 @@ static json_t *check_json(const struct kernel *k)
 	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "os_build", text_or_null(build), "os_build_lab", text_or_null(k->build_lab), "pdb_name",
 			      text_or_null(k->pdb_name), "guid_age", text_or_null(k->guid_age), "covered", l || small, "exact", exact);
 
+	if (k->unread_symbols)
+		json_object_set_new(o, "unread", text_or_null(k->unread_symbols));
 	if (small)
 		json_object_set_new(o, "source", json_string("small dump"));
 	if (!l)
@@ -347,6 +349,8 @@ static int with_dump(int argc, char **argv, bool write)
 		g_printerr("memsieve: %s\n", error->message);
 		return OUTCOME_FAILED;
 	}
+	if (k->unread_symbols && !json)
+		g_printerr("memsieve: %s\n", k->unread_symbols);
 	if (write) {
 		if (k->layout)	/* structures alone would be written of a family */
 			k->layout->source = LAYOUT_DERIVED;

@@ -552,7 +552,7 @@ bool derive_same_build(const struct evidence *e, const char *family)
 
 	return family && sscanf(family, "%5u.%5u.%5u", &major, &minor, &build) == 3 &&
 	       (build == e->build || (build == 19041 && e->build > 19041 && e->build <= 19045) ||
-		(build == 18362 && e->build == 18363) || (build == 6001 && e->build == 6002) || (build == 22621 && e->build == 22631) ||
+		(build == 18362 && e->build == 18363) || (build == 6001 && (e->build == 6002 || e->build == 6003)) || (build == 22621 && e->build == 22631) ||
 		(build == 26100 && e->build == 26200));
 }
 

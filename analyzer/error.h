@@ -31,7 +31,7 @@ enum memsieve_error {
 	MEMSIEVE_ERROR_SYMBOLS,		/* a symbol or layout file */
 	MEMSIEVE_ERROR_PLUGIN,		/* a plugin's declaration or its failure */
 	MEMSIEVE_ERROR_CANCELLED,	/* the user interrupted */
-	MEMSIEVE_ERROR_LIMIT,		/* a query took more memory than it may … */
+	MEMSIEVE_ERROR_LIMIT,		/* a query took more memory than it may, or a file is larger … */
 	MEMSIEVE_ERROR_TIMEOUT,		/* … or more time */
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel.h"
 #include "format.h"
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include "guess.h"
 #include "layout_store.h"
@@ -325,6 +327,7 @@ static struct layout *choose_layout(struct kernel *k, const struct layout_option
 {
 	const char *const *directories = options ? options->symbol_directories : NULL;
 	struct layout *layout = NULL;
+	g_autoptr(GError) unread = NULL;
 	GError *failure = NULL;
 
 	if (options && options->layout_file)
@@ -336,11 +339,15 @@ static struct layout *choose_layout(struct kernel *k, const struct layout_option
 		if (!layout && !failure && directories)
 			layout = layout_find_isf(directories, k->guid_age, &failure);
 		if (!layout && !failure && directories)
-			layout = layout_find_pdb(directories, k->pdb_name, k->guid_age, &failure);
+			layout = layout_find_pdb(directories, k->pdb_name, k->guid_age, &unread, &failure);
 	}
 	if (failure) {
 		g_propagate_error(error, failure);
 		return NULL;
+	}
+	if (unread) {
+		k->unread_symbols = g_strdup_printf("%s: it may be the one of this kernel", unread->message);
+		image_note(k->image, g_error_matches(unread, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT) ? FAULT_LIMIT : FAULT_IMPLAUSIBLE, 0, "%s", k->unread_symbols);
 	}
 	return layout ? layout : recover_layout(k);
 }
@@ -520,32 +527,31 @@ static bool is_blank(struct image *image, uint64_t pa)
 	return page && bytes_are_zero(page, PAGE_SIZE);
 }
 
-/*
- * Have tables of the kernel's half gone missing? Their own pages are not looked at. One of hundreds is a smeared entry:
- * to put the rest together costs several passes over memory.
- */
-static bool tables_missing(const struct kernel *k)
+/* Of the tables that the kernel's half of a root leads to. */
+struct table_count { uint64_t there, missing, looked, blank; };
+
+static void count_tables(const struct kernel *k, const uint64_t root[512], struct table_count *c)
 {
-	uint64_t root[512], pointers[512], directory[512], there = 0, missing = 0, looked = 0, blank = 0;
+	uint64_t pointers[512], directory[512];
 	unsigned directories = 0;
 
-	if (k->paging != PAGING_X64 || image_read(k->image, k->dtb, root, sizeof(root)))
-		return k->paging == PAGING_X64;
 	for (unsigned i = 256; i < 512; i++) {
 		uint64_t at = root[i] & UINT64_C(0x0000fffffffff000);
 		if (!(root[i] & 1) || at == k->dtb.v)
 			continue;
 		if (image_read(k->image, (pa_t){ at }, pointers, sizeof(pointers))) {
-			missing += 512;
+			c->missing += 512;
 			continue;
 		}
 		for (unsigned j = 0; j < 512; j++) {
 			if (!(pointers[j] & 1) || pointers[j] & 0x80)
 				continue;
-			if (++directories > limit(kernel_directories))	/* they name each other */
-				return missing > there / 256;
+			if (++directories > limit(kernel_directories)) {	/* they name each other */
+				image_note(k->image, FAULT_LIMIT, 0, "the kernel has more page directories than are looked at for missing page tables (kernel_directories)");
+				return;
+			}
 			if (image_read(k->image, (pa_t){ pointers[j] & UINT64_C(0x0000fffffffff000) }, directory, sizeof(directory))) {
-				missing += 512;
+				c->missing += 512;
 				continue;
 			}
 			for (unsigned n = 0; n < 512; n++) {
@@ -553,17 +559,31 @@ static bool tables_missing(const struct kernel *k)
 				if (!(directory[n] & 1) || directory[n] & 0x80)
 					continue;
 				bool in = image_has(k->image, (pa_t){ table });
-				there += in;
-				missing += !in;
+				c->there += in;
+				c->missing += !in;
 				/* To look at each would read far more than to ask where it is. */
-				if (in && looked < BLANK_SAMPLE && !(there % BLANK_EACH)) {
-					looked++;
-					blank += is_blank(k->image, table);
+				if (in && c->looked < BLANK_SAMPLE && !(c->there % BLANK_EACH)) {
+					c->looked++;
+					c->blank += is_blank(k->image, table);
 				}
 			}
 		}
 	}
-	return missing > there / 256 || blank > looked / 16;
+}
+
+/*
+ * Have tables of the kernel's half gone missing? Their own pages are not looked at. One of hundreds is a smeared entry:
+ * to put the rest together costs several passes over memory.
+ */
+static bool tables_missing(const struct kernel *k)
+{
+	struct table_count c = { 0 };
+	uint64_t root[512];
+
+	if (k->paging != PAGING_X64 || image_read(k->image, k->dtb, root, sizeof(root)))
+		return k->paging == PAGING_X64;
+	count_tables(k, root, &c);
+	return c.missing > c.there / 256 || c.blank > c.looked / 16;
 }
 
 /* The kernel's address space from what is left of its page tables. */
@@ -582,7 +602,8 @@ static bool rescue(struct kernel *k, bool found, struct search *search)
 		   "page tables of the kernel are missing%s: %u pages tell their own addresses, by them %u page tables were found again, and of %u "
 		   "more some entries", search->cut && !found ? " or were not reached" : "", k->rescue->lists, k->rescue->found, k->rescue->single);
 	if (k->rescue->cut)
-		image_note(k->image, FAULT_LIMIT, 0, "page tables of the kernel that could be found again are more than are looked for or kept (rescue_looks, rescue_tables)");
+		image_note(k->image, FAULT_LIMIT, 0, "page tables of the kernel that could be found again are more than are looked for or kept (rescue_pages, "
+			   "rescue_tables, rescue_looks, rescue_strings, rescue_candidates or rescue_spans)");
 	if (found) {
 		k->space->rescue = k->rescue;
 		return true;
@@ -786,8 +807,24 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	return g_steal_pointer(&k);
 }
 
+/* What isn't there, is no folder or can't be looked into would be searched without a word. */
+static bool check_folders(const char *const *folders, GError **error)
+{
+	for (; *folders; folders++) {
+		g_autofree char *within = g_build_filename(*folders, ".", NULL);
+		GStatBuf st;
+		if (!g_stat(within, &st))
+			continue;
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_SYMBOLS, "symbols are looked for in %s: %s", *folders, g_strerror(errno));
+		return false;
+	}
+	return true;
+}
+
 struct kernel *kernel_find(struct image *image, const struct layout_options *options, GError **error)
 {
+	if (options && options->symbol_directories && !check_folders(options->symbol_directories, error))
+		return NULL;
 	image->search_ended = false;
 	struct kernel *k = find_in_time(image, options, error);
 	image->search_until = 0;
@@ -805,6 +842,7 @@ void kernel_destroy(struct kernel *k)
 	layout_destroy(k->layout);
 	g_free(k->pdb_name);
 	g_free(k->guid_age);
+	g_free(k->unread_symbols);
 	g_free(k->found_by);
 	g_free(k->build_lab);
 	g_free(k->system_root);

@@ -22,6 +22,7 @@ struct kernel {
 	char *guid_age;
 	char *found_by;			/* "crash dump header", "low stub", "self-mapping page table" … */
 	struct layout *layout;		/* NULL: unknown kernel */
+	char *unread_symbols;		/* why a PDB among the symbols, which may be this kernel's, can't be read; or NULL. It is noted of the image, too */
 	bool physical_only;		/* no kernel image: `space` reads by physical address, kernel addresses lead nowhere */
 	struct space *space;		/* a prototype: threads clone it */
 	struct rescue *rescue;		/* of the space, where page tables are missing; or NULL */

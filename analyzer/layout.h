@@ -106,8 +106,9 @@ struct layout *layout_find_isf(const char *const *directories, const char *guid_
 /* A kernel's PDB. */
 struct layout *layout_load_pdb(const char *path, GError **error);
 /* By the kernel's GUID and age from directories laid out as a symbol server's store
- * (NAME/GUIDAGE/NAME) or flat; NULL without error: not there. */
-struct layout *layout_find_pdb(const char *const *directories, const char *pdb_name, const char *guid_age, GError **error);
+ * (NAME/GUIDAGE/NAME) or flat; NULL without error: not there. *unread, where none is found: why the first flat
+ * one that bears a kernel's name can't be read. It may be this kernel's. */
+struct layout *layout_find_pdb(const char *const *directories, const char *pdb_name, const char *guid_age, GError **unread, GError **error);
 /* Any of these and our text form, by what the file begins with. */
 struct layout *layout_load(const char *path, GError **error);
 

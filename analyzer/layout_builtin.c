@@ -171,8 +171,8 @@ static unsigned kernel_build(unsigned build)
 {
 	if (build >= 19042 && build <= 19045)
 		return 19041;
-	/* Vista's second service pack has the structures of its first. */
-	return build == 18363 ? 18362 : build == 22631 ? 22621 : build == 26200 ? 26100 : build == 6002 ? 6001 : build;
+	/* Vista's second service pack has the structures of its first; since its updates of 2019 (KB4489887) it says 6003. */
+	return build == 18363 ? 18362 : build == 22631 ? 22621 : build == 26200 ? 26100 : build == 6002 || build == 6003 ? 6001 : build;
 }
 
 /* How likely a family is that of a kernel. */

@@ -93,17 +93,23 @@ static void write_file(const char *directory, const char *file, const char *text
 		die("", error);
 }
 
+/* What the name ends in, as layout_families() knows it again. A trap frame has the registers of its machine. */
+static const char *machine_suffix(const struct layout *kernel)
+{
+	return kernel->pointer_size == 4 ? "-x86" : kernel->ktrap_frame.Rip.size ? "" : "-arm64";
+}
+
 static void write_family(const struct family *family, const char *directory, GHashTable *names, GString *list)
 {
 	const struct layout *first = g_ptr_array_index(family->kernels, 0);
 	g_autoptr(GString) text = g_string_new(NULL);
+	const char *version = first->version ? first->version : "unknown", *suffix = machine_suffix(first);
 	g_autofree char *name = NULL, *file = NULL;
 
-	name = g_strconcat(first->version ? first->version : "unknown", first->pointer_size == 4 ? "-x86" : "", NULL);
+	name = g_strconcat(version, suffix, NULL);
 	if (g_hash_table_contains(names, name)) {
-		g_autofree char *plain = g_steal_pointer(&name);
-
-		name = g_strdup_printf("%s-%.8s", plain, first->guid_age);
+		g_free(name);
+		name = g_strdup_printf("%s-%.8s%s", version, first->guid_age, suffix);
 	}
 	g_string_append_printf(text, "# Made by mklayouts; see README.\nfamily %s\n%s", name, family->structures);
 	for (guint i = 0; i < family->kernels->len; i++)

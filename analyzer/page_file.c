@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "page_file.h"
+#include "packed.h"
 
 /* Page-table entries name 52 bits of physical address; PageFileHigh has 32 bits of page number. */
 #define BASE (UINT64_C(1) << 56)
@@ -21,6 +22,12 @@ bool page_file_add(struct image *image, const char *path, GError **error)
 	struct file *file = file_open(path, error);
 	if (!file)
 		return false;
+	/* Windows keeps nothing in the first page, which no entry can name. */
+	if (packed_is(file)) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: is packed: unpack the page file first", path);
+		file_close(file);
+		return false;
+	}
 	image_add_file(image, file);
 	g_ptr_array_add(image->page_files, file);
 	return true;

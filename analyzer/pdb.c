@@ -393,7 +393,7 @@ struct pdb *pdb_open_bytes(const void *data, size_t length, const char *name, GE
 	pdb->by_unique_name = g_hash_table_new(g_str_hash, g_str_equal);
 	pdb->symbols = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	if (length > FILE_MAX) {
-		pdb_fail(pdb, error, "larger than the limit pdb_file");
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "PDB file %s: larger than the limit pdb_file", name);
 		return NULL;
 	}
 	/* Everything needed is copied out of it while loading. */

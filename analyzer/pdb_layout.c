@@ -83,7 +83,7 @@ struct layout *layout_load_pdb(const char *path, GError **error)
 	return g_steal_pointer(&layout);
 }
 
-struct layout *layout_find_pdb(const char *const *directories, const char *pdb_name, const char *guid_age, GError **error)
+struct layout *layout_find_pdb(const char *const *directories, const char *pdb_name, const char *guid_age, GError **unread, GError **error)
 {
 	static const char *const kernels[] = { "ntkrnlmp.pdb", "ntoskrnl.pdb", "ntkrpamp.pdb", "ntkrnlpa.pdb" };
 
@@ -103,13 +103,16 @@ struct layout *layout_find_pdb(const char *const *directories, const char *pdb_n
 						    layout->guid_age);
 					g_clear_pointer(&layout, layout_destroy);
 				}
+				g_clear_error(unread);
 				return layout;
 			}
 			flat = g_build_filename(*directories, name, NULL);
 			if (g_file_test(flat, G_FILE_TEST_IS_REGULAR)) {
-				struct layout *layout = layout_load_pdb(flat, NULL);
-				if (layout && !g_ascii_strcasecmp(layout->guid_age, guid_age))
+				struct layout *layout = layout_load_pdb(flat, *unread ? NULL : unread);
+				if (layout && !g_ascii_strcasecmp(layout->guid_age, guid_age)) {
+					g_clear_error(unread);
 					return layout;
+				}
 				layout_destroy(layout);	/* another kernel's, that lies there */
 			}
 		}

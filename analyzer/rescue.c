@@ -16,8 +16,8 @@ static uint64_t image_base(const uint8_t *page)
 	return base >> 47 == 0x1ffff && !(base & PAGE_MASK) ? base : 0;
 }
 
-/* Pages of the kernel that say where they are, by frame. */
-static GArray *find_lists(struct image *image, uint8_t *scratch)
+/* Pages of the kernel that say where they are, by frame. *cut: a limit bit, as below. */
+static GArray *find_lists(struct image *image, uint8_t *scratch, bool *cut)
 {
 	GArray *known = g_array_new(FALSE, FALSE, sizeof(struct known));
 
@@ -33,9 +33,14 @@ static GArray *find_lists(struct image *image, uint8_t *scratch)
 		if (base)
 			add_vote(votes, &n, base >> 12);
 		const struct vote *best = most(votes, n);
-		struct known k = { pa >> 12, best ? best->number : 0 };
-		if (best && known->len < limit(rescue_pages))
-			g_array_append_val(known, k);
+		if (!best)
+			continue;
+		if (known->len >= limit(rescue_pages)) {
+			*cut = true;
+			return known;
+		}
+		struct known k = { pa >> 12, best->number };
+		g_array_append_val(known, k);
 	}
 	return known;
 }
@@ -53,7 +58,7 @@ static int compare_numbers(const void *a, const void *b)
  * The tables that name what is known, each at its place: by frame, with the number of what they map. Of two that claim the same
  * place the one with more witnesses is taken; a table that was freed still names a few.
  */
-static GArray *find_tables(struct image *image, const GArray *known, bool above, uint8_t *scratch)
+static GArray *find_tables(struct image *image, const GArray *known, bool above, uint8_t *scratch, bool *cut)
 {
 	g_autofree uint8_t *filter = filter_create(known);
 	g_autoptr(GHashTable) best = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
@@ -76,12 +81,16 @@ static GArray *find_tables(struct image *image, const GArray *known, bool above,
 		if (!vote)
 			continue;
 		claim = g_hash_table_lookup(best, &vote->number);
-		if (!claim && g_hash_table_size(best) < limit(rescue_tables)) {
+		if (!claim && g_hash_table_size(best) >= limit(rescue_tables)) {
+			*cut = true;
+			continue;
+		}
+		if (!claim) {
 			claim = g_new0(struct claim, 1);
 			claim->number = vote->number;
 			g_hash_table_insert(best, &claim->number, claim);
 		}
-		if (claim && vote->count > claim->count) {
+		if (vote->count > claim->count) {
 			claim->frame = pa >> 12;
 			claim->count = vote->count;
 		}
@@ -225,10 +234,10 @@ static int compare_strings(const void *a, const void *b)
 	return (x->tag > y->tag) - (x->tag < y->tag);
 }
 
-/* UNICODE_STRINGs in a page whose text lies where nothing is known. */
+/* UNICODE_STRINGs in a page whose text lies where nothing is known; one more than are asked tells that there are. */
 static void find_strings(struct builder *b, const uint8_t *page, GArray *out)
 {
-	for (unsigned at = 0; at + 16 <= PAGE_SIZE && out->len < FIXED_rescue_strings; at += 8) {
+	for (unsigned at = 0; at + 16 <= PAGE_SIZE && out->len <= FIXED_rescue_strings; at += 8) {
 		uint64_t head = load(page + at), to = load(page + at + 8), tag = to >> 21;
 		unsigned length = head & 0xffff, room = head >> 16 & 0xffff;
 		if (to >> 47 != 0x1ffff || head >> 32 || length < 4 || length & 1 || length > 520 || room < length || room > length + 64 || to & 1 ||
@@ -240,7 +249,7 @@ static void find_strings(struct builder *b, const uint8_t *page, GArray *out)
 }
 
 /* Frames of pages that may be page tables of the kernel. */
-static GArray *find_candidates(struct image *image, uint8_t *scratch)
+static GArray *find_candidates(struct image *image, uint8_t *scratch, bool *cut)
 {
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
@@ -251,9 +260,14 @@ static GArray *find_candidates(struct image *image, uint8_t *scratch)
 			valid += (entry & 5) == PRESENT && !(entry >> 48 & 0x7fff);
 			other += entry && (entry & 5) != PRESENT;
 		}
+		if (valid < STRING_WITNESSES || other > valid + 8)
+			continue;
+		if (out->len >= FIXED_rescue_candidates) {
+			*cut = true;
+			return out;
+		}
 		uint64_t frame = pa >> 12;
-		if (valid >= STRING_WITNESSES && other <= valid + 8 && out->len < FIXED_rescue_candidates)
-			g_array_append_val(out, frame);
+		g_array_append_val(out, frame);
 	}
 	return out;
 }
@@ -293,9 +307,13 @@ static void add_by_strings(struct builder *b)
 	}
 	if (strings->len < STRING_WITNESSES)
 		return;
+	if (strings->len > FIXED_rescue_strings) {
+		g_array_set_size(strings, FIXED_rescue_strings);
+		b->rescue->cut = true;
+	}
 	g_array_sort(strings, compare_strings);
-	g_autoptr(GArray) candidates = find_candidates(b->image, b->scratch);
-	for (guint i = 0; i < strings->len && tags < FIXED_rescue_spans; i = end) {
+	g_autoptr(GArray) candidates = find_candidates(b->image, b->scratch, &b->rescue->cut);
+	for (guint i = 0; i < strings->len; i = end) {
 		const struct string *first = &g_array_index(strings, struct string, i);
 		unsigned best = 0;
 		uint64_t frame = 0;
@@ -303,7 +321,10 @@ static void add_by_strings(struct builder *b)
 			;
 		if (end - i < STRING_WITNESSES)
 			continue;
-		tags++;
+		if (++tags > FIXED_rescue_spans) {
+			b->rescue->cut = true;
+			break;
+		}
 		for (guint n = 0; n < candidates->len && budget && !image_search_ask(b->image); n++) {
 			uint64_t at = g_array_index(candidates, uint64_t, n);
 			if (image_read(b->image, (pa_t){ at << 12 }, table, sizeof(table)))
@@ -344,17 +365,19 @@ void rescue_sort(struct rescue *rescue)
 struct rescue *rescue_tables(struct image *image)
 {
 	g_autofree uint8_t *scratch = g_malloc(PAGE_SIZE);
-	g_autoptr(GArray) lists = find_lists(image, scratch);
+	bool cut = false;
+	g_autoptr(GArray) lists = find_lists(image, scratch, &cut);
 
 	if (!lists->len)
 		return NULL;
-	g_autoptr(GArray) tables = find_tables(image, lists, false, scratch);
-	g_autoptr(GArray) directories = find_tables(image, tables, true, scratch);
-	g_autoptr(GArray) pointers = find_tables(image, directories, true, scratch);
+	g_autoptr(GArray) tables = find_tables(image, lists, false, scratch, &cut);
+	g_autoptr(GArray) directories = find_tables(image, tables, true, scratch, &cut);
+	g_autoptr(GArray) pointers = find_tables(image, directories, true, scratch, &cut);
 	struct rescue *rescue = rescue_empty();
 	struct builder b = { image, rescue, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), scratch };
 
 	rescue->lists = lists->len;
+	rescue->cut = cut;
 	/* The upper tables first: what they say is what the processor used; a table that was freed has witnesses too. */
 	for (guint i = 0; i < pointers->len; i++)
 		add_directory_pointers(&b, g_array_index(pointers, struct known, i).number, g_array_index(pointers, struct known, i).frame);

@@ -35,7 +35,7 @@ struct user {
 	GPtrArray *owned;		/* struct told * whose owner is known */
 	uint64_t looks;			/* at tables, that are left */
 	uint64_t tables;		/* that all processes to come may have together */
-	bool cut;			/* one of these bit */
+	bool cut;			/* a limit bit */
 	GArray *levels[LEVELS];		/* struct page_table by frame */
 	GArray *groups;			/* guint: a forest of groups of tables that name each other */
 	GArray *group_owner;		/* int, -1: not known */
@@ -46,6 +46,12 @@ struct user {
 static bool is_over(const struct user *u)
 {
 	return context_half_over(u->context);
+}
+
+static bool has_room(struct user *u, const GArray *of, uint64_t most)
+{
+	u->cut |= of->len >= most;
+	return of->len < most;
 }
 
 static bool user_address(uint64_t va)
@@ -107,13 +113,13 @@ static void find_told(struct user *u)
 		if (!is_teb(page, &t)) {
 			t.pid = t.peb = 0;
 			if (user_address(b.image_base) && !(b.image_base & 0xffff) && user_address(b.ldr) && !(b.ldr & 7) && user_address(b.parameters) &&
-			    !(b.parameters & 7) && user_address(load(page + PEB_HEAP)) && !(load(page + PEB_HEAP) & PAGE_MASK) && u->blocks->len < limit(rescue_tables))
+			    !(b.parameters & 7) && user_address(load(page + PEB_HEAP)) && !(load(page + PEB_HEAP) & PAGE_MASK) && has_room(u, u->blocks, limit(rescue_tables)))
 				g_array_append_val(u->blocks, b);
 			if (!tells_address(page, &t))
 				continue;
 		}
 		t.k.frame = pa >> 12;
-		if (u->told->len < limit(rescue_pages))
+		if (has_room(u, u->told, limit(rescue_pages)))
 			g_array_append_val(u->told, t);
 	}
 }
@@ -156,7 +162,7 @@ static GArray *find_naming(struct user *u, const GArray *below, bool above)
 		}
 		const struct vote *vote = most(votes, n);
 		struct page_table t = { { pa >> 12, vote ? vote->number : 0 }, u->groups->len };
-		if (vote && out->len < limit(rescue_tables)) {
+		if (vote && has_room(u, out, limit(rescue_tables))) {
 			const int nobody = -1;
 			g_array_append_val(u->groups, t.group);
 			g_array_append_val(u->group_owner, nobody);

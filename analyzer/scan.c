@@ -252,6 +252,14 @@ struct run {
 	bool nonzero;
 };
 
+/* What is known of a rule in the region at hand. */
+enum {
+	MATCHED = 1,		/* in the part that is scanned … */
+	MATCHED_BEFORE = 2,	/* … in the one before … */
+	MATCHED_EVER = 4,	/* … in any */
+	FOUND_STRINGS = 8,	/* in a part that isn't the first, without a match */
+};
+
 struct scanner {
 	const struct scan_rules *rules;
 	YR_SCANNER *yr;
@@ -260,7 +268,9 @@ struct scanner {
 	scan_match_fn each;
 	void *user;
 	enum fault fault;
-	uint64_t told;		/* matches that end here or below were told with the part before */
+	uint64_t told;		/* matches that end here or below were told with the part before, of rules that matched there */
+	uint8_t *seen;		/* by the rule's index */
+	bool in_parts;		/* the part isn't the first */
 	/* the part */
 	uint8_t *buffer;
 	size_t size, used;
@@ -334,9 +344,21 @@ static void tell(struct scanner *s, struct scan_match *match)
 	s->each(s->user, match);
 }
 
+static uint8_t *seen_of(const struct scanner *s, const YR_RULE *rule)
+{
+	return &s->seen[rule - s->rules->yr->rules_table];
+}
+
+/* Does it end in what the part before had, too? */
+static bool in_overlap(const struct scanner *s, const YR_MATCH *m)
+{
+	return s->told && (uint64_t)m->base + (uint64_t)m->offset + (uint64_t)m->match_length <= s->told - s->base;
+}
+
 static void tell_rule(struct scanner *s, YR_RULE *rule)
 {
 	const struct rule_facts *facts = &s->rules->facts[rule - s->rules->yr->rules_table];
+	const bool before = *seen_of(s, rule) & MATCHED_BEFORE;
 	struct scan_match match = { .rule = rule->identifier, .ns = rule->ns->name, .tags = facts->tags, .meta = facts->meta };
 	bool any = false;
 	YR_STRING *string;
@@ -348,7 +370,7 @@ static void tell_rule(struct scanner *s, YR_RULE *rule)
 			uint64_t address = s->base + (uint64_t)m->base + (uint64_t)m->offset;
 			const struct run *run = run_at(s, address);
 			any = true;
-			if (!run || m->match_length < 0 || (s->told && address - s->base + (uint64_t)m->match_length <= s->told - s->base))
+			if (!run || m->match_length < 0 || (before && in_overlap(s, m)))
 				continue;
 			if (n++ >= SCAN_STRING_MATCHES) {
 				s->fault = s->fault ? s->fault : FAULT_LIMIT;
@@ -369,15 +391,32 @@ static void tell_rule(struct scanner *s, YR_RULE *rule)
 	tell(s, &match);
 }
 
+static void look_for_strings(struct scanner *s, YR_RULE *rule)
+{
+	YR_STRING *string;
+	YR_MATCH *m;
+
+	yr_rule_strings_foreach(rule, string)
+		yr_string_matches_foreach(s->yr, string, m)
+			if (!in_overlap(s, m)) {
+				*seen_of(s, rule) |= FOUND_STRINGS;
+				return;
+			}
+}
+
 static int on_message(YR_SCAN_CONTEXT *context, int message, void *data, void *user)
 {
 	struct scanner *s = user;
 
 	(void)context;
-	if (message == CALLBACK_MSG_RULE_MATCHING)
+	if (message == CALLBACK_MSG_RULE_MATCHING) {
+		*seen_of(s, data) |= MATCHED | MATCHED_EVER;
 		tell_rule(s, data);
-	else if (message == CALLBACK_MSG_TOO_MANY_MATCHES)
+	} else if (message == CALLBACK_MSG_RULE_NOT_MATCHING) {
+		look_for_strings(s, data);
+	} else if (message == CALLBACK_MSG_TOO_MANY_MATCHES) {
 		s->fault = s->fault ? s->fault : FAULT_LIMIT;
+	}
 	return CALLBACK_CONTINUE;
 }
 
@@ -396,6 +435,8 @@ static void scan_part(struct scanner *s)
 	YR_MEMORY_BLOCK_ITERATOR iterator = { .context = s, .first = first_block, .next = next_block, .file_size = extent };
 	s->matches = 0;
 	s->yr->entry_point = YR_UNDEFINED;	/* else that of the scan before stays */
+	/* The buffer is ours: no need of libyara's signal handlers, which are the whole process's. */
+	yr_scanner_set_flags(s->yr, SCAN_FLAGS_REPORT_RULES_MATCHING | SCAN_FLAGS_NO_TRYCATCH | (s->in_parts ? SCAN_FLAGS_REPORT_RULES_NOT_MATCHING : 0));
 	int result = yr_scanner_scan_mem_blocks(s->yr, &iterator);
 	if (result != ERROR_SUCCESS)
 		s->fault = result == ERROR_SCAN_TIMEOUT ? FAULT_TIMEOUT : s->fault ? s->fault : FAULT_LIMIT;
@@ -407,6 +448,9 @@ static void next_part(struct scanner *s, bool goes_on)
 	struct run last = s->n_runs ? s->runs[s->n_runs - 1] : (struct run){ .length = 0 };
 
 	scan_part(s);
+	s->in_parts = true;
+	for (uint32_t i = 0; i < s->rules->yr->num_rules; i++)
+		s->seen[i] = (uint8_t)((s->seen[i] & ~(MATCHED | MATCHED_BEFORE)) | (s->seen[i] & MATCHED ? MATCHED_BEFORE : 0));
 	s->n_runs = 0;
 	s->used = 0;
 	if (!goes_on || !last.nonzero)
@@ -427,10 +471,9 @@ struct scanner *scanner_create(const struct scan_rules *rules)
 	struct scanner *s = g_new0(struct scanner, 1);
 	s->rules = rules;
 	s->yr = yr;
+	s->seen = g_new0(uint8_t, rules->yr->num_rules + 1);
 	yr_scanner_set_callback(yr, on_message, s);
 	yr_scanner_set_timeout(yr, SCAN_TIMEOUT);
-	/* The buffer is ours: no need of libyara's signal handlers, which are the whole process's. */
-	yr_scanner_set_flags(yr, SCAN_FLAGS_REPORT_RULES_MATCHING | SCAN_FLAGS_NO_TRYCATCH);
 	return s;
 }
 
@@ -439,6 +482,7 @@ void scanner_destroy(struct scanner *s)
 	if (!s)
 		return;
 	yr_scanner_destroy(s->yr);
+	g_free(s->seen);
 	g_free(s->buffer);
 	g_free(s);
 }
@@ -450,6 +494,8 @@ void scanner_begin(struct scanner *s, uint64_t base, scan_match_fn each, void *u
 	s->user = user;
 	s->fault = FAULT_NONE;
 	s->told = 0;
+	s->in_parts = false;
+	memset(s->seen, 0, s->rules->yr->num_rules);
 	s->n_runs = 0;
 	s->used = 0;
 }
@@ -507,6 +553,14 @@ enum fault scanner_end(struct scanner *s)
 	s->n_runs = 0;
 	s->used = 0;
 	return s->fault;
+}
+
+const char *scanner_undecided(const struct scanner *s)
+{
+	for (uint32_t i = 0; s->in_parts && i < s->rules->yr->num_rules; i++)
+		if ((s->seen[i] & (FOUND_STRINGS | MATCHED_EVER)) == FOUND_STRINGS)
+			return s->rules->yr->rules_table[i].identifier;
+	return NULL;
 }
 
 enum fault scanner_scan(struct scanner *s, uint64_t address, const void *data, size_t length,

@@ -3,8 +3,8 @@
  * YARA: the only place that knows libyara. Rules are compiled once and scanned by many threads.
  *
  * What is scanned is a region: memory of one address space in ascending order, with gaps
- * where nothing is. A condition looks at the whole region, so that strings on both sides of a
- * page that is paged out count together; a string never reaches over a gap. Offsets
+ * where nothing is. A condition looks at the whole region (or, of a large one, at each part), so that strings
+ * on both sides of a page that is paged out count together; a string never reaches over a gap. Offsets
  * in rules (`at 0`, `uint16(0)`) count from the region's start, as in a file.
  */
 #ifndef MEMSIEVE_SCAN_H
@@ -56,6 +56,9 @@ void scanner_begin(struct scanner *scanner, uint64_t base, scan_match_fn each, v
 void scanner_add(struct scanner *scanner, uint64_t address, const void *data, size_t length);
 /* FAULT_TIMEOUT: the matches of a part were lost. FAULT_LIMIT: some matches were not told. */
 enum fault scanner_end(struct scanner *scanner);
+/* Of the region that ended, if it was scanned in parts: a rule that matched in none of them, though some of its strings were found behind
+ * the first. In the whole of it it may match. NULL: there is none. */
+const char *scanner_undecided(const struct scanner *scanner);
 /* All three for `length` bytes that lie contiguously at `address`. */
 enum fault scanner_scan(struct scanner *scanner, uint64_t address, const void *data, size_t length,
 			scan_match_fn each, void *user);

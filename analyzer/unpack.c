@@ -9,7 +9,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <zlib.h>
+#include "dump_like.h"
 #include "packed.h"
+#include "text.h"
 
 #define FLAT_HEADER 4096	/* makedumpfile pads its stream header to this */
 #define CHECK_EVERY (G_GUINT64_CONSTANT(64) << 20)
@@ -151,25 +153,71 @@ static void late(const struct output *o, char **bound, GError **error)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "%s: unpack it by other means", why);
 }
 
-/* The number of the largest plain member: an archive's other files are notes and hashes. */
+static char *member_name(struct archive_entry *entry)
+{
+	const char *name = archive_entry_pathname(entry);
+	g_autofree char *valid = name ? text_from_bytes(name, strlen(name)) : g_strdup("a file without a name");
+
+	return text_escape(valid);
+}
+
+/* A VMware machine's state lies beside its memory, which is the dump. */
+static bool is_state_of(const char *memory, const char *member)
+{
+	g_autofree char *a = g_ascii_strdown(memory, -1), *b = g_ascii_strdown(member, -1);
+
+	return g_str_has_suffix(a, ".vmem") && (g_str_has_suffix(b, ".vmss") || g_str_has_suffix(b, ".vmsn"));
+}
+
+/* One dump is taken of an archive: are others left in it? */
+static void tell_others(const struct file *file, uint64_t taken, const char *taken_name, int64_t until, char **bound)
+{
+	g_autofree char *first = NULL;
+	struct packed p;
+	struct archive_entry *entry;
+	unsigned others = 0;
+	uint64_t i = 0;
+
+	for (bool open = packed_open(&p, file, until); open && packed_next(&p, &entry) == ARCHIVE_OK; i++) {
+		if (i == taken || archive_entry_size(entry) < PAGE_SIZE)
+			continue;
+		g_autofree char *name = member_name(entry);
+		if (is_state_of(taken_name, name) || !dump_like_member(&p, entry, ""))
+			continue;
+		if (!others++)
+			first = g_steal_pointer(&name);
+	}
+	packed_close(&p);
+	if (others)
+		tell(bound, "of the archive's files the largest is taken, %s: %u others look like dumps and are left, the first is %s", taken_name, others, first);
+}
+
+/* The number of the largest plain member: an archive's other files are notes and hashes, or else are told. */
 static uint64_t largest_member(const struct file *file, int64_t until, char **damage, char **bound)
 {
 	struct packed p;
 	struct archive_entry *entry;
+	g_autofree char *name = NULL;
 	int64_t best_size = -1;
-	uint64_t best = 0, i = 0;
+	uint64_t best = 0, i = 0, large = 0;
 	int r = ARCHIVE_FATAL;
 
-	for (bool open = packed_open(&p, file, until); open && (r = packed_next(&p, &entry)) == ARCHIVE_OK; i++)
+	for (bool open = packed_open(&p, file, until); open && (r = packed_next(&p, &entry)) == ARCHIVE_OK; i++) {
+		large += archive_entry_size(entry) >= PAGE_SIZE;
 		if (archive_entry_filetype(entry) == AE_IFREG && archive_entry_size(entry) > best_size) {
 			best_size = archive_entry_size(entry);
 			best = i;
+			g_free(name);
+			name = member_name(entry);
 		}
+	}
 	if (p.bound == PACKED_MEMBERS)
 		tell(bound, "the archive has more than %" G_GUINT64_FORMAT " files (archive_members): the largest of the first ones is taken", i);
 	else if (i && !p.bound && r != ARCHIVE_EOF)	/* where none was found, unpacking it fails alike */
 		tell(damage, "the archive is damaged behind file %" G_GUINT64_FORMAT ": the largest up to there is taken: %s", i, packed_error(&p));
 	packed_close(&p);
+	if (name && large > 1)
+		tell_others(file, best, name, until, bound);
 	return best;
 }
 

@@ -22,7 +22,7 @@
 /*
  * `packed` itself when it is not packed, else a new file of the same path. NULL and
  * *error: nothing came out, a bomb, no room. *damage (the caller frees) says when the packing ended early, *bound when not all of an
- * archive was looked at, or its time was over.
+ * archive was looked at, or other dumps are in it, or its time was over.
  */
 struct file *unpack(struct file *packed, char **damage, char **bound, GError **error);
 /* The most bytes that may come out of so many packed ones. */

@@ -196,30 +196,46 @@ static void read_threads(struct minidump *m, struct bytes b)
 	}
 }
 
-/* The thread of a list about threads, which come in the thread list's order: so the search begins where the last ended. */
-static struct minidump_thread *find_thread(struct minidump *m, uint32_t tid, guint *hint)
-{
-	GArray *threads = m->out->threads;
+struct place { uint32_t tid, index; };
 
-	for (guint n = 0; n < MIN(threads->len, 64); n++) {
-		guint i = (*hint + n) % threads->len;
-		struct minidump_thread *thread = &g_array_index(threads, struct minidump_thread, i);
-		if (thread->tid == tid) {
-			*hint = i + 1;
-			return thread;
-		}
+static int by_tid(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+/* Where the threads are that lists about threads speak of, which may be in any order. */
+static GArray *sort_threads(const struct minidump *m)
+{
+	const GArray *threads = m->out->threads;
+	GArray *places = g_array_sized_new(FALSE, FALSE, sizeof(struct place), threads->len);
+
+	for (guint i = 0; i < threads->len; i++) {
+		struct place place = { g_array_index(threads, struct minidump_thread, i).tid, i };
+		g_array_append_val(places, place);
 	}
-	return NULL;
+	g_array_sort(places, by_tid);
+	return places;
+}
+
+static struct minidump_thread *find_thread(const struct minidump *m, const GArray *places, uint32_t tid)
+{
+	const struct place wanted = { .tid = tid };
+	guint n;
+
+	return g_array_binary_search((GArray *)places, &wanted, by_tid, &n) ?
+	       &g_array_index(m->out->threads, struct minidump_thread, g_array_index(places, struct place, n).index) : NULL;
 }
 
 static void read_thread_info(struct minidump *m, struct bytes b)
 {
 	uint32_t size, count = sized_entries(m, &b, 4, 64, &size);
-	guint hint = 0;
+	g_autoptr(GArray) places = sort_threads(m);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * size, size);
-		struct minidump_thread *thread = find_thread(m, (uint32_t)bytes_at(&e, 0, 4), &hint);
+		struct minidump_thread *thread = find_thread(m, places, (uint32_t)bytes_at(&e, 0, 4));
 		if (!thread)
 			continue;
 		thread->has_info = true;
@@ -233,11 +249,11 @@ static void read_thread_info(struct minidump *m, struct bytes b)
 static void read_thread_names(struct minidump *m, struct bytes b)
 {
 	uint32_t count = counted_entries(m, &b, 12);
-	guint hint = 0;
+	g_autoptr(GArray) places = sort_threads(m);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * 12, 12);
-		struct minidump_thread *thread = find_thread(m, (uint32_t)bytes_at(&e, 0, 4), &hint);
+		struct minidump_thread *thread = find_thread(m, places, (uint32_t)bytes_at(&e, 0, 4));
 		uint64_t rva = bytes_at(&e, 4, 8);
 		if (thread && !thread->name && rva <= UINT32_MAX)
 			thread->name = string_at(m, (uint32_t)rva);

@@ -475,7 +475,8 @@ static GPtrArray *rescue_all(struct context *c, const GArray *objects)
 	for (guint i = 0; i < all->len; i++)
 		helped += g_ptr_array_index(all, i) != NULL;
 	if (cut)
-		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "processes", "page tables of processes that were found again are more than are looked at (rescue_looks) or kept (rescue_tables)");
+		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "processes", "page tables of processes that could be found again are more than are looked for or kept (rescue_pages, "
+			     "rescue_tables or rescue_looks)");
 	context_note(c, FAULT_NOT_IN_DUMP, (va_t){ 0 }, "processes", "page tables of processes are missing: of %u of %u processes some were found again by pages that "
 		     "tell their own addresses", helped, all->len);
 	return all;

@@ -78,6 +78,9 @@ struct job {
 	unsigned matches;
 	uint64_t not_in_dump;		/* pages that should be in memory but aren't in the dump */
 	uint64_t first_not_in_dump;
+	unsigned undecided;		/* regions in which a rule may match that was asked of their parts alone: the first of both */
+	uint64_t first_undecided;
+	const char *undecided_rule;
 	/* the region at hand */
 	bool open;
 	uint64_t base, end;		/* end: past the last page added */
@@ -118,6 +121,11 @@ static void region_end(struct job *job)
 		context_note(job->c, fault, (va_t){ job->base }, "yara_matches",
 			     "more matches in the region than are kept (%u of a string, %u in %u MiB)",
 			     SCAN_STRING_MATCHES, SCAN_PART_MATCHES, SCAN_PART >> 20);
+	const char *rule = scanner_undecided(job->scanner);
+	if (rule && !job->undecided++) {
+		job->first_undecided = job->base;
+		job->undecided_rule = rule;
+	}
 }
 
 static void region_begin(struct job *job, uint64_t base, int64_t vad)
@@ -185,6 +193,10 @@ static void job_finish(struct job *job)
 	if (job->not_in_dump)
 		context_note(job->c, FAULT_NOT_IN_DUMP, (va_t){ job->first_not_in_dump }, "yara_matches",
 			     "%" G_GUINT64_FORMAT " pages in memory are not in the dump: not scanned", job->not_in_dump);
+	if (job->undecided)
+		context_note(job->c, FAULT_LIMIT, (va_t){ job->first_undecided }, "yara_matches", "%u regions have more than %u MiB or %u pieces and were scanned in parts "
+			     "(yara_part, yara_part_runs): rules that matched in none of them may match in the whole, as their strings are there; the first is %s",
+			     job->undecided, SCAN_PART >> 20, SCAN_PART_RUNS, job->undecided_rule);
 	if (job->matches > limit(yara_matches))
 		context_note(job->c, FAULT_LIMIT, (va_t){ 0 }, "yara_matches", "%u matches, %" G_GUINT64_FORMAT " are kept", job->matches,
 			     limit(yara_matches));

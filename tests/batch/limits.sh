@@ -63,7 +63,7 @@ if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
-make_samples changed-19041 defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
+make_samples changed-19041 defect-truncated-full defect-truncated-tables format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage format-vmss
 needs python3
 # "slow" is a dump and millions of streams that hold next to nothing, which pack to next to nothing.
 (cd "$work/dumps" && python3 -c 'import bz2, gzip, struct, zipfile
@@ -76,6 +76,16 @@ with zipfile.ZipFile("crowded.raw", "w") as z:
     z.write("format-lime.raw")
     for n in range(3000):
         z.writestr("note %d" % n, "")
+with zipfile.ZipFile("two.raw", "w", zipfile.ZIP_DEFLATED) as z:
+    z.write("format-lime.raw", "host1.lime")
+    z.write("format-kdump.raw", "host2")
+    z.writestr("large.txt", 200000 * "text")
+    z.writestr("other.mem", bytes(1 << 20))
+with zipfile.ZipFile("one.raw", "w", zipfile.ZIP_DEFLATED) as z:
+    z.write("attacks-19041.raw", "a.vmem")
+    z.write("format-vmss.raw", "a.vmss")
+    z.writestr("pagefile.sys", bytes(3 << 20))
+    z.writestr("large.txt", 200000 * "text")
 with gzip.open("slow.raw", "wb", 1) as g:
     g.write(bz2.compress(open("format-lime.raw", "rb").read()))
     for n in range(100):
@@ -111,11 +121,23 @@ done <<-end
 	kernel_search format-lime kernel_search
 	kernel_looks changed-19041 kernel_looks
 	crash_stack format-triage the stack goes on
-	rescue_tables defect-truncated-full (rescue_tables)
+	kernel_directories attacks-19041 kernel_directories
+	rescue_tables defect-truncated-full page tables of processes
+	rescue_tables defect-truncated-tables page tables of the kernel that
+	rescue_pages defect-truncated-full page tables of processes
+	rescue_pages defect-truncated-tables page tables of the kernel that
 	archive_members zipped more than 1 files
 	archive_members crowded directory is longer than that of 1 files (archive_members)
 	unpack_seconds slow (unpack_seconds, unpack_seconds_gib)
 end
+# Of an archive one dump is taken: others are left, which what only belongs to one is not.
+of_archive() {	# of_archive STATUS ROWS ARCHIVE
+	rm -f "$work/archive.db"
+	status "$1" "$memsieve" analyze -q -o "$work/archive.db" "$work/dumps/$3.raw" &&
+		[ "$(ask archive "SELECT count(*) FROM diagnostics WHERE message LIKE '%the largest is taken, host1.lime: 2 others look like dumps%the first is host2'")" = "$2" ]
+}
+ok "an archive of three dumps" of_archive 3 1 two
+ok "one of a dump and what belongs to it" of_archive 0 0 one
 # What processes have together: each may have an eighth of what is left. Three are found again without a limit.
 together() {
 	rm -f "$work/tables.db"
@@ -149,6 +171,24 @@ ok "extract_slots" extracted 3 '"extract_slots"' --pid 1200 --limit extract_slot
 ok "extract_slots_all" extracted 3 '"extract_slots"' --pid 1200 --limit extract_slots_all=1
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
+
+# A region that is scanned in parts: what a rule needs stands 18 MiB apart.
+cat >"$work/parts.txt" <<'end'
+machine build=10.0.19041.1466 ram=40M time=2024-03-01T09:15:27.1234567Z computer=PARTS
+process name=notepad.exe pid=1200 ppid=4 session=1 path=C:\Windows\System32\notepad.exe
+ vad start=0x10000000 pages=5120 protect=PAGE_EXECUTE_READWRITE content=text:FIRSTONE valid=5120
+defect kind=poke pid=1200 va=0x11200000 value=0x4e4f444e4f434553
+output format=raw
+end
+"$mksample" "$work/parts.txt" "$work/parts.raw" >/dev/null || die "a sample of a region of 20 MiB"
+in_parts() {	# in_parts ROWS CONDITION; so much code is cut short anyway (code_bytes)
+	printf 'rule apart { strings: $a = "FIRSTONE" $b = "SECONDON" condition: %s }' "$2" >"$work/apart.yar"
+	rm -f "$work/parts.db"
+	status 3 "$memsieve" analyze -q -o "$work/parts.db" --no-builtin-rules --yara "$work/apart.yar" "$work/parts.raw" &&
+		[ "$(ask parts "SELECT count(*) FROM diagnostics WHERE message LIKE '%(yara_part, yara_part_runs)%the first is apart'")" = "$1" ]
+}
+ok "a condition that parts can't meet" in_parts 1 '$a and $b'
+ok "one that they can" in_parts 0 '$a or $b'
 
 # A driver may have an eighth of what is left for the exports that name callbacks: one that has more than that leaves the other's as they are.
 cat >"$work/description" <<'END'

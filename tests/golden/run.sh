@@ -33,7 +33,7 @@ rows() {
 	*) cat "$golden/vads.sql" ;;
 	esac
 	case $1 in
-	format-hibernation*) echo "SELECT 'detail', format_detail FROM dumps;" ;;
+	*-hibernation*) echo "SELECT 'detail', format_detail FROM dumps;" ;;
 	esac
 	if observed "$1"; then cat "$golden/diagnostics.sql"; fi
 }

@@ -98,6 +98,21 @@ START_TEST(known_builds)
 }
 END_TEST
 
+/* A build that is another's kernel but for its number. */
+START_TEST(builds_alike)
+{
+	static const struct { unsigned build; const char *family; bool same; } pairs[] = {
+		{ 19041, "10.0.19041.1466", true }, { 19045, "10.0.19041.1466", true }, { 6001, "6.0.6001.18000", true }, { 6002, "6.0.6001.18000", true },
+		{ 6003, "6.0.6001.18000-x86", true }, { 6003, "6.0.6000.16386", false }, { 19041, "10.0.18362.30", false }, { 6003, NULL, false },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+		const struct evidence e = { .build = pairs[i].build };
+		ck_assert_msg(derive_same_build(&e, pairs[i].family) == pairs[i].same, "%u: %s", e.build, pairs[i].family);
+	}
+}
+END_TEST
+
 /* Machines -------------------------------------------------------------------- */
 
 #define MACHINE \
@@ -367,6 +382,7 @@ int main(void)
 	tcase_add_loop_test(small, kdbg_found, 0, (int)G_N_ELEMENTS(nevers) + 1);
 	tcase_add_test(small, kdbg_not_found);
 	tcase_add_test(small, known_builds);
+	tcase_add_test(small, builds_alike);
 	suite_add_tcase(suite, small);
 	tcase_set_timeout(machines, 120);
 	tcase_add_loop_test(machines, family, 0, n);

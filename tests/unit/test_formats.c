@@ -825,6 +825,50 @@ START_TEST(minidump)
 }
 END_TEST
 
+/* What follows in the file is the minidump's stream of that type from now on. */
+static void put_stream(GByteArray *a, uint32_t type, size_t from)
+{
+	for (size_t at = 32; at < 32 + 12 * 16; at += 12)
+		if (a->data[at] == type) {
+			put_le(a, at + 4, a->len - from, 4);
+			put_le(a, at + 8, from, 4);
+		}
+}
+
+/* What is said of threads, in an order that isn't theirs. */
+START_TEST(minidump_threads)
+{
+	enum { THREADS = 200 };
+	GByteArray *a = sample_minidump();
+	size_t at = a->len;
+
+	put_le(a, at, THREADS, 4);
+	put_le(a, at + 4 + THREADS * 48 - 1, 0, 1);
+	for (unsigned i = 0; i < THREADS; i++)
+		put_le(a, at + 4 + i * 48, 1000 + 4 * i, 4);
+	put_stream(a, 3, at);
+	at = a->len;
+	put_le(a, at, 12, 4);
+	put_le(a, at + 4, 64, 4);
+	put_le(a, at + 8, THREADS, 4);
+	put_le(a, at + 12 + THREADS * 64 - 1, 0, 1);
+	for (unsigned i = 0; i < THREADS; i++) {
+		put_le(a, at + 12 + i * 64, 1000 + 4 * (THREADS - 1 - i), 4);
+		put_le(a, at + 12 + i * 64 + 0x30, 0x10000 + (THREADS - 1 - i), 8);
+	}
+	put_stream(a, 17, at);
+	struct image *image = opened(a);
+	ck_assert_uint_eq(image->minidump->threads->len, THREADS);
+	for (unsigned i = 0; i < THREADS; i++) {
+		const struct minidump_thread *thread = &g_array_index(image->minidump->threads, struct minidump_thread, i);
+		ck_assert_uint_eq(thread->tid, 1000 + 4 * i);
+		ck_assert(thread->has_info);
+		ck_assert_uint_eq(thread->start_address, 0x10000 + i);
+	}
+	image_close(image);
+}
+END_TEST
+
 START_TEST(not_mine)
 {
 	GByteArray *a = g_byte_array_new();
@@ -996,7 +1040,7 @@ int main(int argc, char **argv)
 {
 	const struct test_case cases[] = {
 		{ "lime", lime }, { "avml", avml }, { "vmrs", vmrs }, { "vmware", vmware }, { "elf", elf_core }, { "hibernation", hibernation },
-		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "minidump names", minidump_names }, { "not mine", not_mine }, { "threads", threads },
+		{ "xpress", xpress }, { "packed", packed }, { "minidump", minidump }, { "minidump names", minidump_names }, { "minidump threads", minidump_threads }, { "not mine", not_mine }, { "threads", threads },
 		{ "truncated", truncated }, { "holes", holes }, { "last page", last_page }, { "many notes", many_notes }, { "ELF notes", elf_notes },
 		{ "LiME holes", lime_holes }, { "slots", slots },
 	};

@@ -636,6 +636,8 @@ START_TEST(family)
 	AUTO(layout) old = layout_family(19041, 400, LAYOUT_X64);
 	AUTO(layout) unknown = layout_family(19041, 0, LAYOUT_X64);
 	AUTO(layout) update = layout_family(19045, 1466, LAYOUT_X64);
+	AUTO(layout) vista = layout_family(6002, 18005, LAYOUT_X64);
+	AUTO(layout) server = layout_family(6003, 20489, LAYOUT_X86);
 
 	ck_assert_ptr_nonnull(exact);
 	ck_assert_int_eq(exact->source, LAYOUT_FAMILY);
@@ -650,6 +652,9 @@ START_TEST(family)
 	ck_assert_ptr_nonnull(unknown);
 	ck_assert_uint_eq(unknown->eprocess.UniqueProcessId.offset, 0x440);
 	ck_assert_str_eq(update->origin, "10.0.19041.1466");
+	ck_assert_str_eq(vista->origin, "6.0.6001.18000");
+	ck_assert_ptr_nonnull(server);
+	ck_assert_str_eq(server->origin, "6.0.6001.18000-x86");
 	ck_assert_ptr_null(layout_family(19040, 1466, LAYOUT_X64));
 	ck_assert_ptr_null(layout_family(0, 0, LAYOUT_X64));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "layout_store.h"
+#include "limit.h"
 #include "pdb.h"
 
 /* Making a PDB ---------------------------------------------------------------- */
@@ -400,7 +401,7 @@ START_TEST(as_layout)
 	g_autoptr(GByteArray) file = make(false);
 	g_autofree char *directory = g_dir_make_tmp("pdb-XXXXXX", NULL), *path = g_build_filename(directory, "ntkrnlmp.pdb", NULL);
 	const char *const directories[] = { directory, NULL };
-	GError *error = NULL;
+	GError *error = NULL, *unread = NULL;
 
 	ck_assert(g_file_set_contents(path, (const char *)file->data, file->len, NULL));
 	AUTO(layout) l = layout_load(path, &error);
@@ -412,10 +413,11 @@ START_TEST(as_layout)
 	ck_assert_uint_eq(l->eprocess.ProcessDelete.bits, 3);
 	ck_assert_uint_eq(l->eprocess.Peb.size, 0);
 	ck_assert_uint_eq(l->symbol.PsActiveProcessHead, 0xc1e060);
-	AUTO(layout) found = layout_find_pdb(directories, "ntkrnlmp.pdb", "E59E7130247176DFE3283E5ABB4B30C6A", &error);
+	AUTO(layout) found = layout_find_pdb(directories, "ntkrnlmp.pdb", "E59E7130247176DFE3283E5ABB4B30C6A", &unread, &error);
 	ck_assert_ptr_nonnull(found);
-	ck_assert_ptr_null(layout_find_pdb(directories, "../ntkrnlmp.pdb", "00000000000000000000000000000000A", &error));
+	ck_assert_ptr_null(layout_find_pdb(directories, "../ntkrnlmp.pdb", "00000000000000000000000000000000A", &unread, &error));
 	ck_assert_ptr_null(error);
+	ck_assert_ptr_null(unread);	/* another kernel's */
 	/* Imported, it is found from then on, by its GUID alone. */
 	g_autofree char *stored = NULL;
 	ck_assert_ptr_null(layout_store_find(l->guid_age, &error));
@@ -438,6 +440,38 @@ START_TEST(as_layout)
 END_TEST
 
 /* Damage ------------------------------------------------------------------------ */
+
+/* A loose file that can't be read may be the one that is wanted: that is told unless another is. */
+START_TEST(loose_file)
+{
+	g_autoptr(GByteArray) file = make(false);
+	g_autofree char *damaged = g_dir_make_tmp("pdb-XXXXXX", NULL), *whole = g_dir_make_tmp("pdb-XXXXXX", NULL);
+	g_autofree char *first = g_build_filename(damaged, "ntkrnlmp.pdb", NULL), *second = g_build_filename(whole, "ntkrnlmp.pdb", NULL);
+	const char *const both[] = { damaged, whole, NULL }, *const one[] = { damaged, NULL };
+	GError *error = NULL, *unread = NULL;
+
+	ck_assert(g_file_set_contents(first, (const char *)file->data, file->len - BLOCK - 1, NULL));
+	ck_assert(g_file_set_contents(second, (const char *)file->data, file->len, NULL));
+	ck_assert_ptr_null(layout_find_pdb(one, "ntkrnlmp.pdb", "E59E7130247176DFE3283E5ABB4B30C6A", &unread, &error));
+	ck_assert_ptr_null(error);
+	ck_assert_ptr_nonnull(unread);
+	ck_assert_ptr_nonnull(strstr(unread->message, first));
+	g_clear_error(&unread);
+	AUTO(layout) found = layout_find_pdb(both, "ntkrnlmp.pdb", "E59E7130247176DFE3283E5ABB4B30C6A", &unread, &error);
+	ck_assert_ptr_nonnull(found);
+	ck_assert_ptr_null(unread);
+	const uint64_t before = limit(pdb_file);
+	limit(pdb_file) = 1000;
+	ck_assert_ptr_null(layout_find_pdb(both, "ntkrnlmp.pdb", "E59E7130247176DFE3283E5ABB4B30C6A", &unread, &error));
+	limit(pdb_file) = before;
+	ck_assert(g_error_matches(unread, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT));
+	g_clear_error(&unread);
+	g_unlink(first);
+	g_unlink(second);
+	g_rmdir(damaged);
+	g_rmdir(whole);
+}
+END_TEST
 
 static void read_all_members(void *user, uint32_t type)
 {
@@ -523,6 +557,7 @@ int main(void)
 	tcase_add_test(reading, as_layout);
 	suite_add_tcase(suite, reading);
 	tcase_set_timeout(damage, 120);
+	tcase_add_test(damage, loose_file);
 	tcase_add_test(damage, cut_short);
 	tcase_add_test(damage, each_byte_changed);
 	tcase_add_test(damage, endless_list);

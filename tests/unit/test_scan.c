@@ -333,6 +333,35 @@ START_TEST(parts_overlap_and_tell_once)
 }
 END_TEST
 
+/* A condition is asked of each part: what it can't be told of the whole is said, and what the parts have in common is lost of neither. */
+START_TEST(conditions_over_parts)
+{
+	AUTO(scan_rules) rules = compile_one("rule r { strings: $a = \"FIRST\" $b = \"SECOND\" condition: $a and $b }");
+	AUTO(scanner) s = begin(rules, 0x100000);
+	const uint64_t size = (uint64_t)SCAN_PART + (4u << 20), base = 0x100000, common = SCAN_PART - 100;
+	g_autofree char *memory = g_malloc(size);
+	const struct { uint64_t a, b; unsigned told; bool undecided; } cases[] = {
+		{ 100, size - 100, 0, true }, { common, size - 100, 2, false }, { common, 100, 2, false }, { 100, 200, 2, false }, { size - 100, size - 200, 2, false },
+		{ 100, common, 2, false }, { 100, UINT64_MAX, 0, false }, { common, UINT64_MAX, 0, false }, { UINT64_MAX, size - 100, 0, true },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		memset(memory, '.', size);
+		memcpy(memory + cases[i].a % size, cases[i].a < size ? "FIRST" : ".....", 5);
+		memcpy(memory + cases[i].b % size, cases[i].b < size ? "SECOND" : "......", 6);
+		n_told = 0;
+		ck_assert_int_eq(scanner_scan(s, base, memory, size, remember, told), FAULT_NONE);
+		ck_assert_msg(n_told == cases[i].told, "case %u: %u told", i, n_told);
+		ck_assert(!n_told || (was_told("r", base + cases[i].a) && was_told("r", base + cases[i].b)));
+		ck_assert_msg((scanner_undecided(s) != NULL) == cases[i].undecided, "case %u", i);
+	}
+	/* It isn't known any more in the next region. */
+	ck_assert_ptr_nonnull(scanner_undecided(s));
+	ck_assert_int_eq(scanner_scan(s, base, "SECOND", 6, remember, told), FAULT_NONE);
+	ck_assert_ptr_null(scanner_undecided(s));
+}
+END_TEST
+
 START_TEST(many_pieces)
 {
 	AUTO(scan_rules) rules = compile_one("rule r { strings: $a = \"PIECE\" condition: $a }");
@@ -686,6 +715,7 @@ int main(void)
 	tcase_add_checked_fixture(limits, make_folder, remove_folder);
 	tcase_set_timeout(limits, 120);
 	tcase_add_test(limits, parts_overlap_and_tell_once);
+	tcase_add_test(limits, conditions_over_parts);
 	tcase_add_test(limits, many_pieces);
 	tcase_add_test(limits, too_many_matches_are_said);
 	tcase_add_test(limits, matches_of_a_part_are_bounded);

@@ -307,6 +307,14 @@ START_TEST(test_page_file)
 	close(fd);
 
 	ck_assert_int_eq(space_read(space, (va_t){ U + PAGE_AT(3) }, bytes, 7, NULL), FAULT_PAGED_OUT);
+	static const uint8_t packed[] = { 0x1f, 0x8b, 0x08 };	/* gzip's, where no page of Windows' is */
+	fd = open(file_path, O_WRONLY);
+	ck_assert_int_eq(pwrite(fd, packed, 3, 0), 3);
+	ck_assert(!page_file_add(image, file_path, &error));
+	ck_assert(g_error_matches(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE));
+	g_clear_error(&error);
+	ck_assert_int_eq(pwrite(fd, "\0\0\0", 3, 0), 3);
+	close(fd);
 	for (int i = 0; i < 2; i++)
 		ck_assert_msg(page_file_add(image, file_path, &error), "%s", error ? error->message : "");
 	space_destroy(space);	/* it keeps page tables */
