@@ -9,7 +9,7 @@ SELECT NULL AS process_id, c.type, c.address, 1 AS length,
 FROM callbacks c
 LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= c.address ORDER BY n.base DESC LIMIT 64) AND c.address < d.base + d.size
 WHERE c.dump_id = :dump_id AND c.address IS NOT NULL AND (d.driver_id IS NULL OR d.in_loaded_list = 0)
-  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = c.dump_id AND x.in_loaded_list = 1)
+  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
   -- a list of drivers that ends early says nothing of what it lacks
-  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = c.dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
+  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
 ORDER BY c.rowid;

@@ -10,7 +10,7 @@ SELECT p.process_id, p.name, p.pid, v.start_address AS address, v.end_address - 
                    'main_image', v.start_address IN (p.image_base, p.section_base)) AS detail
 FROM vads v JOIN processes p USING (process_id)
 WHERE p.dump_id = :dump_id AND v.type = 'image' AND v.control_area IS NOT NULL AND v.file_object IS NULL AND p.exit_time IS NULL
-  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = p.dump_id AND g.table_name = 'vads' AND g.row_id = v.vad_id)
+  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'vads' AND g.row_id = v.vad_id)
   -- beyond the first few of a process they are counted: any of its VADs may be among them
   AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.process_id = p.process_id AND g.table_name = 'vads' AND g.column_name = 'file_path' AND g.occurrences > 1)
   AND EXISTS (SELECT 1 FROM vads x WHERE x.process_id = p.process_id AND x.type = 'image' AND x.file_object IS NOT NULL)

@@ -10,6 +10,6 @@ SELECT NULL AS process_id, printf('0x%02x', i.vector) AS vector, i.processor, i.
 FROM idt i JOIN dumps d USING (dump_id)
 WHERE i.dump_id = :dump_id AND i.address IS NOT NULL AND d.os_build LIKE '%.%'
   AND ((i.placement = 'nowhere' AND (i.vector < 0x30 OR (d.architecture = 'x64' AND d.os_build LIKE '10.0.%' AND CAST(substr(d.os_build, 6) AS INTEGER) >= 16299))) OR (i.placement = 'other' AND i.vector < 0x20 AND lower(i.module) NOT LIKE 'hal%.dll'))
-  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = i.dump_id AND x.in_loaded_list = 1)
-  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = i.dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
+  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
+  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
 ORDER BY i.processor, i.vector;

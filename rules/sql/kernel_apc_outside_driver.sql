@@ -15,6 +15,6 @@ FROM (SELECT *, kernel_routine AS target, 'kernel' AS routine FROM apcs
 LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= a.target ORDER BY n.base DESC LIMIT 64) AND a.target < d.base + d.size
 WHERE p.dump_id = :dump_id AND a.target IS NOT NULL AND a.target <> 0
   AND (d.driver_id IS NULL OR d.in_loaded_list = 0)
-  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = p.dump_id AND x.in_loaded_list = 1)
-  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = p.dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
+  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
+  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
 ORDER BY a.address, a.routine;

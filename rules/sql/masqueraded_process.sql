@@ -14,11 +14,10 @@ WITH home(name, folder) AS (VALUES
   ('searchindexer.', '\system32'), ('audiodg.exe', '\system32'), ('explorer.exe', '')),
 root(dump_id, path) AS (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) FROM dumps WHERE dump_id = :dump_id)
 SELECT p.process_id, p.name, p.pid, p.image_path, p.image_base AS address,
-       json_object('image_path', p.image_path, 'peb_image_path', p.peb_image_path, 'command_line', p.command_line, 'expected_folder', r.path || h.folder,
+       json_object('image_path', p.image_path, 'peb_image_path', p.peb_image_path, 'command_line', p.command_line, 'expected_folder', r.path || p.folder,
                    'ppid', p.ppid, 'create_time', p.create_time) AS detail
-FROM (SELECT *, rtrim(lower(image_path), replace(lower(image_path), '\', '')) AS folder FROM processes) p JOIN root r USING (dump_id) JOIN home h ON substr(lower(p.name), 1, 14) = h.name
-WHERE p.dump_id = :dump_id AND p.image_path IS NOT NULL
-  -- in the folder itself: what lies further down is something else
-  AND substr(p.folder, -length(r.path || h.folder || '\')) <> r.path || h.folder || '\'
-  AND NOT (p.wow64 AND substr(p.folder, -length(r.path || '\syswow64\')) = r.path || '\syswow64\')
+FROM (SELECT q.*, folder, '\' || lower(json_extract('[' || replace(json_quote(image_path), '\\', '","') || ']', '$[#-1]')) AS file
+      FROM processes q CROSS JOIN home ON home.name = substr(lower(q.name), 1, 14) WHERE q.dump_id = :dump_id AND image_path IS NOT NULL) p JOIN root r USING (dump_id)
+WHERE substr(lower(p.image_path), -length(r.path || p.folder || p.file)) <> r.path || p.folder || p.file
+  AND NOT (p.wow64 AND substr(lower(p.image_path), -length(r.path || '\syswow64' || p.file)) = r.path || '\syswow64' || p.file)
 ORDER BY p.process_id;

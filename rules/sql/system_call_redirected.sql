@@ -10,7 +10,7 @@ SELECT NULL AS process_id, s.table_name, s.address, 1 AS length, coalesce(s.func
 FROM ssdt s JOIN dumps u USING (dump_id)
 LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n.dump_id = :dump_id AND n.base <= s.address ORDER BY n.base DESC LIMIT 64) AND s.address < d.base + d.size
 WHERE s.dump_id = :dump_id AND s.address IS NOT NULL
-  AND EXISTS (SELECT 1 FROM drivers k WHERE k.dump_id = s.dump_id AND k.base = u.kernel_base)
+  AND EXISTS (SELECT 1 FROM drivers k WHERE k.dump_id = :dump_id AND k.base = u.kernel_base)
   AND CASE WHEN s.table_name = 'KiServiceTable' THEN d.base IS NOT u.kernel_base
            ELSE d.driver_id IS NULL OR d.in_loaded_list = 0 END
 ORDER BY s.rowid;

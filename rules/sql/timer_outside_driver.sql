@@ -12,6 +12,6 @@ LEFT JOIN drivers d ON d.driver_id IN (SELECT n.driver_id FROM drivers n WHERE n
 WHERE t.dump_id = :dump_id AND t.routine IS NOT NULL
   -- the kernel's half: the upper one; addresses of 32-bit machines aren't extended
   AND (t.routine < 0 OR (t.routine >= 0x80000000 AND (SELECT architecture FROM dumps WHERE dump_id = :dump_id) LIKE 'x86%')) AND (d.driver_id IS NULL OR d.in_loaded_list = 0)
-  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = t.dump_id AND x.in_loaded_list = 1)
-  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = t.dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
+  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
+  AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.dump_id = :dump_id AND g.table_name = 'drivers' AND g.message LIKE 'the list % is broken before%')
 ORDER BY t.rowid;

@@ -13,5 +13,5 @@ FROM drivers d
 LEFT JOIN (SELECT dump_id, min(message) AS damage FROM diagnostics
            WHERE table_name = 'drivers' AND message LIKE 'the list % is broken before%' GROUP BY dump_id) b USING (dump_id)
 WHERE d.dump_id = :dump_id AND d.in_loaded_list = 0
-  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = d.dump_id AND x.in_loaded_list = 1)
+  AND EXISTS (SELECT 1 FROM drivers x WHERE x.dump_id = :dump_id AND x.in_loaded_list = 1)
 ORDER BY d.driver_id;
