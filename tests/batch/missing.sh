@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the dump lacks of code is not known, and is told: it is neither zeros nor as it was.
+. "$(dirname "$0")/common.sh"
+needs sqlite3
+[ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
+
+# case NAME: the description on standard input, analysed into NAME.db
+case_of() {
+	cat >"$work/$1.txt"
+	"$mksample" "$work/$1.txt" "$work/$1.dump" || die "sample $1"
+	"$memsieve" analyze -q -o "$work/$1.db" "$work/$1.dump" 2>/dev/null || [ $? = 3 ] || die "analysis of $1"
+}
+
+# says NAME EXPECTED QUERY: rows in one line
+says() {
+	local found
+	found=$(sqlite3 "$work/$1.db" "$3" | tr '\n' ' ')
+	[ "$found" = "$2" ] || { echo "found $found" >&2; return 1; }
+}
+
+ntdll='C:\Windows\System32\ntdll.dll'
+case_of code <<END
+machine build=10.0.19041.1466 ram=6M computer=MISSING
+process name=gone.exe pid=1000 ppid=4 path=C:\Windows\gone.exe
+ vad start=0x20000000 pages=1 protect=PAGE_EXECUTE_READ content=shellcode
+process name=half.exe pid=1100 ppid=4 path=C:\Windows\half.exe
+ vad start=0x20000000 pages=2 protect=PAGE_EXECUTE_READ content=random valid=2
+process name=zero.exe pid=1200 ppid=4 path=C:\Windows\zero.exe
+ vad start=0x20000000 pages=2 protect=PAGE_EXECUTE_READ content=zero valid=2
+process name=tail.exe pid=1300 ppid=4 path=C:\Windows\tail.exe
+ vad start=0x20000000 pages=2 protect=PAGE_EXECUTE_READ content=random valid=2
+defect kind=hole what=memory pid=1000 start=0x20000000
+defect kind=hole what=memory pid=1100 start=0x20000000
+defect kind=hole va=0x20001000 pid=1300
+output format=lime
+END
+ok "executable memory that is not in the dump is not known to be zeros" says code 'gone.exe|||not_in_dump half.exe|0||not_in_dump zero.exe|1|| tail.exe|0|0| ' \
+	"SELECT p.name, all_zero, pe_header, fault FROM code_regions c JOIN processes p USING (process_id) LEFT JOIN diagnostics d
+	ON d.table_name = 'code_regions' AND d.row_id = c.rowid AND column_name IS NOT NULL AND (column_name = 'pe_header' OR all_zero IS NULL)
+	WHERE c.address = 0x20000000 ORDER BY pid"
+ok "a sample with pages missing says so" says code 'tail.exe|not_in_dump|0x20001000 ' \
+	"SELECT p.name, fault, printf('0x%x', d.address) FROM code_regions c JOIN processes p USING (process_id) JOIN diagnostics d ON d.table_name = 'code_regions' AND d.row_id = c.rowid
+	WHERE column_name IS NULL"
+ok "it is found all the same" says code '1000|1 1100|0 1300|0 ' \
+	"SELECT pid, severity = 'low' FROM findings JOIN processes USING (process_id) WHERE rule = 'executable_private_memory' ORDER BY pid"
