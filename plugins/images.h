@@ -133,6 +133,8 @@ struct subject {
 	uint32_t n;
 	GArray *patches;		/* struct found_patch */
 	bool patches_cut;
+	unsigned missing;		/* private pages of code whose bytes aren't in the dump … */
+	uint32_t first_missing;		/* … the first one's RVA */
 	GPtrArray *others;		/* struct space * of other mappings, NULL until one is needed */
 	unsigned searched;		/* pages whose original was looked for there */
 	const struct neighbours *neighbours;	/* of the process, or the kernel's drivers */

@@ -261,8 +261,14 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	uint8_t current[PAGE_SIZE], original[PAGE_SIZE];
 	bool header;
 
-	if (!watched(s, rva, &section, &header) || !page_bytes(s, page, current))
+	if (!watched(s, rva, &section, &header))
 		return;
+	if (!page_bytes(s, page, current)) {
+		s->pages[index] &= (uint8_t)~PAGE_FLAG_READABLE;
+		if (what == VIEW_PRIVATE && page->executable && !s->missing++)
+			s->first_missing = rva;
+		return;
+	}
 	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND : other_original(s, index, page, original);
 	if (found != ORIGINAL_FOUND) {
 		/* A page that may as well be the section's own is no modification. */
@@ -440,6 +446,9 @@ void put_patches(struct subject *s)
 		row_blob(row, P_CURRENT, p->current->data, p->current->len);
 		row_text(row, P_KIND, patch_kind_name(p->kind));
 	}
+	if (s->missing)
+		context_note(s->c, FAULT_NOT_IN_DUMP, (va_t){ s->base + s->first_missing }, "image_patches",
+			     "%u private pages of the image's code are not in the dump: whether they were changed is not known", s->missing);
 	if (s->patches_cut)
 		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %" G_GUINT64_FORMAT " patches in one image",
 			     limit(image_patches));

@@ -44,3 +44,21 @@ ok "a sample with pages missing says so" says code 'tail.exe|not_in_dump|0x20001
 	WHERE column_name IS NULL"
 ok "it is found all the same" says code '1000|1 1100|0 1300|0 ' \
 	"SELECT pid, severity = 'low' FROM findings JOIN processes USING (process_id) WHERE rule = 'executable_private_memory' ORDER BY pid"
+
+case_of images <<END
+machine build=10.0.19041.1466 ram=6M computer=MISSING
+file path=$ntdll base=0x7ffb00000000
+process name=first.exe pid=1000 ppid=4 path=C:\Windows\first.exe ntdll-patch=NtClose:48b84000002000000000ffe0
+process name=clean.exe pid=1100 ppid=4 path=C:\Windows\clean.exe
+process name=second.exe pid=1200 ppid=4 path=C:\Windows\second.exe ntdll-patch=NtClose:48b84000002000000000ffe0
+defect kind=hole va=0x7ffb00001000 pid=1000
+defect kind=hole va=0x7ffb00001000 pid=1200
+output format=lime
+END
+ok "private pages of code that are not in the dump are told, and the image has no hash" says images 'first.exe|0|1| clean.exe|0|0|1 second.exe|0|1| ' \
+	"SELECT p.name, (SELECT count(*) FROM image_patches x WHERE x.image_id = i.image_id), (SELECT count(*) FROM diagnostics d WHERE d.process_id = p.process_id
+	AND d.table_name = 'image_patches' AND fault = 'not_in_dump'), CASE WHEN sha256 IS NOT NULL THEN 1 END
+	FROM images i JOIN processes p USING (process_id) WHERE i.path LIKE '%ntdll.dll' ORDER BY pid"
+ok "stubs on such a page have the original's number, and may be hooked" says images 'first.exe|10|10|0|original ' \
+	"SELECT p.name, count(*), count(DISTINCT number), count(hooked), group_concat(DISTINCT number_from) FROM system_call_stubs c JOIN images i USING (image_id)
+	JOIN processes p USING (process_id) GROUP BY p.process_id"
