@@ -62,3 +62,28 @@ ok "private pages of code that are not in the dump are told, and the image has n
 ok "stubs on such a page have the original's number, and may be hooked" says images 'first.exe|10|10|0|original ' \
 	"SELECT p.name, count(*), count(DISTINCT number), count(hooked), group_concat(DISTINCT number_from) FROM system_call_stubs c JOIN images i USING (image_id)
 	JOIN processes p USING (process_id) GROUP BY p.process_id"
+
+# A minidump of a process that made memory executable after it had written it: a region of one page within an allocation of two.
+needs python3
+python3 - "$work/process.dmp" <<'END'
+import struct, sys
+def stream(kind, data, at):
+    return struct.pack('<III', kind, len(data), at), data
+code = bytes.fromhex('65488b042560000000488b4018488b4020c3') + b'changed-to-be-run'
+pages = bytes(4096) + code.ljust(4096, b'\x90')
+region = lambda base, protect: struct.pack('<QQIIQIIII', base, 0x10000, 4, 0, 0x1000, 0x1000, protect, 0x20000, 0)
+parts = [(7, struct.pack('<HHHBBIII', 9, 0, 0, 1, 1, 10, 0, 19041).ljust(56, b'\0')), (15, struct.pack('<IIIIII', 24, 3, 4242, 0, 0, 0)),
+    (16, struct.pack('<IIQ', 16, 48, 2) + region(0x10000, 4) + region(0x11000, 0x20))]
+at, entries, body = 32 + 12 * 4, b'', b''
+for kind, data in parts:
+    entries += struct.pack('<III', kind, len(data), at + len(body))
+    body += data
+list64 = at + len(body)
+entries += struct.pack('<III', 9, 32, list64)
+body += struct.pack('<QQQQ', 1, list64 + 32, 0x10000, 0x2000) + pages
+open(sys.argv[1], 'wb').write(b'MDMP' + struct.pack('<IIIIIQ', 0xa793, 4, 32, 0, 1700000000, 2) + entries + body)
+END
+echo 'rule changed { strings: $a = "changed-to-be-run" condition: $a }' >"$work/changed.yar"
+"$memsieve" analyze -q --rules "$work/changed.yar" -o "$work/process.db" "$work/process.dmp" 2>/dev/null || [ $? = 3 ] || die "analysis of the minidump"
+ok "memory of a minidump that was made executable later is executable" says process '0x11000|4096|1|0 ' "SELECT printf('0x%x', address), length, peb_access, writable FROM code_regions"
+ok "and is scanned" says process '1 ' "SELECT count(*) FROM yara_matches WHERE rule = 'changed'"
