@@ -76,7 +76,7 @@ struct content {
 	guint direct_calls;
 	struct image_fixups *fixups;
 	GHashTable *hashes;	/* what is private and different → sha256 of the image */
-	GArray *targets;	/* struct slot_target in the order of its imports, as of the first mapping */
+	GArray *targets;	/* struct slot_target in the order of its imports, as of the first mapping; NULL: not found out */
 	gint left;		/* mappings still to come: then the facts can go */
 	struct library library;
 };
