@@ -71,6 +71,7 @@ struct content {
 	bool known;
 	char *pdb_name, *pdb_guid_age, *original_filename, *company, *product, *file_version, *description, *import_hash;
 	bool is_dotnet;
+	enum fault dotnet_fault;	/* why that can't be told */
 	GArray *entropies;	/* double by section number, NAN: none */
 	GPtrArray *hashes_of_pages;	/* GByteArray * by section number, NULL: none */
 	guint direct_calls;

@@ -172,7 +172,7 @@ static char *export_at(struct subject *s, uint32_t index)
 	uint32_t ordinal = bytes_u32(&b) + index;
 	for (guint i = 0; exports && i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
-		if (e->ordinal == ordinal)
+		if (e->has_ordinal && e->ordinal == ordinal)
 			return e->name ? g_strdup(e->name) : g_strdup_printf("#%u", ordinal);
 	}
 	return g_strdup_printf("#%u", ordinal);

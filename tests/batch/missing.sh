@@ -87,3 +87,20 @@ echo 'rule changed { strings: $a = "changed-to-be-run" condition: $a }' >"$work/
 "$memsieve" analyze -q --rules "$work/changed.yar" -o "$work/process.db" "$work/process.dmp" 2>/dev/null || [ $? = 3 ] || die "analysis of the minidump"
 ok "memory of a minidump that was made executable later is executable" says process '0x11000|4096|1|0 ' "SELECT printf('0x%x', address), length, peb_access, writable FROM code_regions"
 ok "and is scanned" says process '1 ' "SELECT count(*) FROM yara_matches WHERE rule = 'changed'"
+
+# Directories that lead to a page that is not in the dump: debug records, TLS, .NET.
+case_of parts <<END
+machine build=10.0.19041.1466 ram=6M computer=MISSING
+file path=C:\Windows\System32\parts.dll exports=Alpha,Beta base=0x7ffb10000000
+process name=first.exe pid=1000 ppid=4 path=C:\Windows\first.exe
+ image file=C:\Windows\System32\parts.dll
+defect kind=poke va=0x7ffb10000138 pid=1000 value=0x1c00001000
+defect kind=poke va=0x7ffb10000150 pid=1000 value=0x2800001000
+defect kind=poke va=0x7ffb10000178 pid=1000 value=0x4800001000
+defect kind=hole va=0x7ffb10001000 pid=1000
+output format=lime
+END
+ok "parts of an image that are not in the dump are told" says parts 'image_debug|not_in_dump image_tls_callbacks|not_in_dump images|not_in_dump ' \
+	"SELECT d.table_name, fault FROM diagnostics d WHERE fault = 'not_in_dump' AND table_name IN ('image_debug', 'image_tls_callbacks') OR column_name = 'is_dotnet' ORDER BY 1"
+ok "whether it is a .NET image is not known, of others it is" says parts '1|1 0|3 ' \
+	"SELECT path LIKE '%parts.dll', count(*) FROM images WHERE process_id IS NOT NULL AND (is_dotnet IS NULL) = (path LIKE '%parts.dll') GROUP BY 1 ORDER BY 1 DESC"
