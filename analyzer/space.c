@@ -188,6 +188,7 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 	kernel->following = true;
 	enum fault fault = space_read(kernel, at, &pte, width, NULL);
 	kernel->following = false;
+	page->table_paged_out = fault == FAULT_PAGED_OUT;
 	if (fault)
 		return;
 	if (pte & PTE_VALID) {
@@ -221,7 +222,7 @@ enum fault space_prototype(struct space *space, va_t at, struct page *page)
 {
 	*page = (struct page){ .size = PAGE_SIZE };
 	follow_prototype(space, at, page);
-	return page->state == PAGE_UNKNOWN ? FAULT_NOT_IN_DUMP : FAULT_NONE;
+	return page->state == PAGE_UNKNOWN ? page_fault(page) : FAULT_NONE;
 }
 
 /* The VAD's own prototype PTE for a page, where the page table has none. */
@@ -440,7 +441,7 @@ enum fault page_fault(const struct page *page)
 	case PAGE_IN_FILE:
 		return FAULT_PAGED_OUT;
 	case PAGE_UNKNOWN:
-		return FAULT_NOT_IN_DUMP;
+		return page->table_paged_out ? FAULT_PAGED_OUT : FAULT_NOT_IN_DUMP;
 	default:
 		return FAULT_UNMAPPED;
 	}

@@ -104,3 +104,24 @@ ok "parts of an image that are not in the dump are told" says parts 'image_debug
 	"SELECT d.table_name, fault FROM diagnostics d WHERE fault = 'not_in_dump' AND table_name IN ('image_debug', 'image_tls_callbacks') OR column_name = 'is_dotnet' ORDER BY 1"
 ok "whether it is a .NET image is not known, of others it is" says parts '1|1 0|3 ' \
 	"SELECT path LIKE '%parts.dll', count(*) FROM images WHERE process_id IS NOT NULL AND (is_dotnet IS NULL) = (path LIKE '%parts.dll') GROUP BY 1 ORDER BY 1 DESC"
+
+# Images whose prototype PTEs, or whose sections, can't be reached; a process whose handle table is not in the dump.
+case_of lost <<END
+machine build=10.0.19041.1466 ram=6M computer=MISSING
+file path=C:\Windows\System32\one.dll base=0x7fbfdfe00000
+file path=C:\Windows\System32\two.dll base=0x7ffb20000000
+process name=first.exe pid=1000 ppid=4 path=C:\Windows\first.exe
+ image file=C:\Windows\System32\one.dll
+ image file=C:\Windows\System32\two.dll
+ handle value=4 type=Event name=\E
+defect kind=poke what=vad pid=1000 start=0x7fbfdfe00000 offset=0x50 value=0xffffa90000001000
+defect kind=poke pid=1000 table=3 index=255 offset=0x38 value=0
+defect kind=poke what=vad pid=1000 start=0x7ffb20000000 offset=0x48 value=0x1000
+defect kind=hole what=handle-table pid=1000
+output format=lime
+END
+ok "what a page allows that has no entry, and no prototype PTE that can be read, is not known" says lost '1 not_in_dump ' \
+	"SELECT count(*) FROM regions WHERE base_address = 0x7fbfdfe07000 AND state = 'MEM_COMMIT' AND protect IS NULL; SELECT fault FROM diagnostics WHERE column_name = 'protect'"
+ok "nor which of its pages are private, and the fault says why" says lost 'not_in_dump ' "SELECT fault FROM diagnostics WHERE message LIKE 'some prototype PTEs%'"
+ok "what leads to no section is not backed by the page file" says lost 'implausible ' "SELECT fault FROM diagnostics WHERE table_name = 'vads' AND column_name = 'file_path'"
+ok "handles are not counted for what there is" says lost 'not_in_dump ' "SELECT fault FROM diagnostics WHERE column_name = 'handle_count'"
