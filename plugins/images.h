@@ -138,6 +138,7 @@ struct subject {
 	uint32_t first_missing;		/* … the first one's RVA */
 	GPtrArray *others;		/* struct space * of other mappings, NULL until one is needed */
 	unsigned searched;		/* pages whose original was looked for there */
+	bool search_cut;		/* for more it was not looked */
 	const struct neighbours *neighbours;	/* of the process, or the kernel's drivers */
 	uint32_t export_table, export_count;	/* functions of original's export directory: RVA of the table, entries; after export_table_find */
 	bool export_table_known;

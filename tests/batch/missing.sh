@@ -125,3 +125,18 @@ ok "what a page allows that has no entry, and no prototype PTE that can be read,
 ok "nor which of its pages are private, and the fault says why" says lost 'not_in_dump ' "SELECT fault FROM diagnostics WHERE message LIKE 'some prototype PTEs%'"
 ok "what leads to no section is not backed by the page file" says lost 'implausible ' "SELECT fault FROM diagnostics WHERE table_name = 'vads' AND column_name = 'file_path'"
 ok "handles are not counted for what there is" says lost 'not_in_dump ' "SELECT fault FROM diagnostics WHERE column_name = 'handle_count'"
+
+# More pages of code were changed than originals are looked for elsewhere, and the section's own are not in the dump.
+changes=$(for page in $(seq 1 70); do printf '0x%x:90,' $((page * 4096 + 64)); done)
+case_of originals <<END
+machine build=10.0.19041.1466 ram=8M computer=MISSING
+file path=C:\Windows\System32\large.dll exports=Alpha text=70 base=0x7ffb10000000
+process name=clean.exe pid=1000 ppid=4 path=C:\Windows\clean.exe
+ image file=C:\Windows\System32\large.dll
+process name=changed.exe pid=1100 ppid=4 path=C:\Windows\changed.exe
+ image file=C:\Windows\System32\large.dll patch=${changes%,}
+defect kind=hole va=0x7ffb10001000 pid=1000 pages=70
+output format=lime
+END
+ok "originals that were not looked for are told" says originals 'changed.exe|1 ' "SELECT p.name, count(*) FROM diagnostics d JOIN processes p USING (process_id)
+	WHERE table_name = 'image_patches' AND fault = 'limit' GROUP BY 1"
