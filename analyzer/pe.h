@@ -185,6 +185,7 @@ const struct pe_rich *pe_rich(struct pe *pe, enum fault *fault);
 
 struct pe_export {
 	const char *name;		/* NULL: by ordinal alone, or its name is not readable */
+	bool has_ordinal;		/* false: its entry in the table of ordinals is not readable; nor is rva then */
 	uint32_t ordinal;
 	uint32_t rva;			/* of the function, or of the forwarder's text; 0: not readable */
 	const char *forwarder;		/* "DLL.function" or "DLL.#ordinal", else NULL; "": a forwarder, text not readable */

@@ -62,6 +62,7 @@ static enum fault read_named(struct pe *pe, const struct export_directory *d, GA
 			is_named[index] = 1;
 			if (fault == FAULT_NONE && !e.rva)
 				continue;
+			e.has_ordinal = true;
 			e.ordinal = d->ordinal_base + index;
 			pe_note(&first, read_forwarder(pe, d, &e));
 		}
@@ -81,7 +82,7 @@ static enum fault read_unnamed(struct pe *pe, const struct export_directory *d, 
 	enum fault first = FAULT_NONE;
 
 	for (uint32_t i = 0; i < d->functions; i++) {
-		struct pe_export e = { .ordinal = d->ordinal_base + i };
+		struct pe_export e = { .has_ordinal = true, .ordinal = d->ordinal_base + i };
 
 		if (is_named[i])
 			continue;

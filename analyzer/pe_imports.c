@@ -17,6 +17,17 @@ struct thunks {
 	bool names_are_va;	/* of old delay-load descriptors */
 };
 
+/*
+ * Note a fault; of the import directory also apart from garbage, which is part of the image: what hides something may come
+ * after it.
+ */
+static void note_import(struct pe *pe, bool delay, enum fault *first, enum fault fault)
+{
+	pe_note(first, fault);
+	if (!delay && fault != FAULT_IMPLAUSIBLE)
+		pe_note(&pe->private->import_fault, fault);
+}
+
 /* Names that linkers and compilers make; a resolved address seldom leads to one. */
 static bool name_plausible(const char *name)
 {
@@ -92,7 +103,7 @@ static enum fault read_thunks(struct pe *pe, const struct thunks *t, GArray *imp
 		if (pe_element(table, i, width, &at))
 			fault = pe_read(pe, at, buffer, width);
 		if (fault != FAULT_NONE) {
-			pe_note(&first, fault);
+			note_import(pe, t->delay, &first, fault);
 			if (table == t->slots)
 				return first;
 			/* No names from here on, but the slots may be there. */
@@ -106,7 +117,7 @@ static enum fault read_thunks(struct pe *pe, const struct thunks *t, GArray *imp
 		fault = read_thunk(pe, t, value, table == t->slots, &import);
 		/* That a slot holds an address and no name is as it should be. */
 		if (table != t->slots)
-			pe_note(&first, fault);
+			note_import(pe, t->delay, &first, fault);
 		else if (fault != FAULT_NONE && !t->delay && (value >= pe_extent(pe) || fault != FAULT_IMPLAUSIBLE))
 			pe->private->names_lost = true;
 		/* What leads nowhere from the start is no table. */
@@ -136,7 +147,7 @@ static enum fault parse_import_directory(struct pe *pe, GArray *imports)
 		if (pe_element(directory, i, sizeof buffer, &at))
 			fault = pe_read(pe, at, buffer, sizeof buffer);
 		if (fault != FAULT_NONE) {
-			pe_note(&first, fault);
+			note_import(pe, false, &first, fault);
 			return first;
 		}
 		t.names = bytes_u32(&b);
@@ -155,12 +166,12 @@ static enum fault parse_import_directory(struct pe *pe, GArray *imports)
 		fault = read_thunks(pe, &t, imports);
 		/* The name of a DLL that nothing is imported from doesn't matter, to imphash neither. */
 		if (imports->len > before || fault != FAULT_NONE)
-			pe_note(&first, name_fault);
-		pe_note(&first, fault);
+			note_import(pe, false, &first, name_fault);
+		note_import(pe, false, &first, fault);
 		if (fault == FAULT_LIMIT && imports->len >= PE_MAX_IMPORTS)
 			return first;
 	}
-	pe_note(&first, FAULT_LIMIT);
+	note_import(pe, false, &first, FAULT_LIMIT);
 	return first;
 }
 
@@ -214,7 +225,6 @@ static enum fault parse_imports(struct pe *pe, const void **value)
 	GArray *imports = pe_new_array(pe, sizeof(struct pe_import));
 	enum fault fault = parse_import_directory(pe, imports);
 
-	pe->private->import_fault = fault;
 	pe_note(&fault, parse_delay_directory(pe, imports));
 	*value = imports;
 	return fault;
@@ -272,8 +282,8 @@ static enum fault parse_imphash(struct pe *pe, const void **value)
 	g_autofree char *md5 = NULL;
 	enum fault fault = pe->private->import_fault;
 
-	/* Garbage in the table is part of the image; what we could not see would change the hash. */
-	if (fault != FAULT_NONE && fault != FAULT_IMPLAUSIBLE)
+	/* What we could not see would change the hash. */
+	if (fault != FAULT_NONE)
 		return fault;
 	if (pe->private->names_lost)
 		return FAULT_IMPLAUSIBLE;

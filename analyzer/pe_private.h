@@ -21,7 +21,7 @@ struct pe_private {
 	GPtrArray *arrays, *blocks;	/* GArray *, and plain memory, that pe_close frees */
 	GStringChunk *text;
 	size_t text_left;		/* of PE_MAX_TEXT */
-	enum fault import_fault;	/* of the import directory without the delay-load one */
+	enum fault import_fault;	/* the first of the import directory without the delay-load one that is no FAULT_IMPLAUSIBLE */
 	bool names_lost;		/* a slot of the import directory has no name any more */
 	const char *export_dll;
 	uint64_t entropy_left;		/* of PE_MAX_ENTROPY */

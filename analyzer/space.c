@@ -188,6 +188,7 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 	kernel->following = true;
 	enum fault fault = space_read(kernel, at, &pte, width, NULL);
 	kernel->following = false;
+	page->table_paged_out = fault == FAULT_PAGED_OUT;
 	if (fault)
 		return;
 	if (pte & PTE_VALID) {
@@ -221,7 +222,7 @@ enum fault space_prototype(struct space *space, va_t at, struct page *page)
 {
 	*page = (struct page){ .size = PAGE_SIZE };
 	follow_prototype(space, at, page);
-	return page->state == PAGE_UNKNOWN ? FAULT_NOT_IN_DUMP : FAULT_NONE;
+	return page->state == PAGE_UNKNOWN ? page_fault(page) : FAULT_NONE;
 }
 
 /* The VAD's own prototype PTE for a page, where the page table has none. */
@@ -440,7 +441,7 @@ enum fault page_fault(const struct page *page)
 	case PAGE_IN_FILE:
 		return FAULT_PAGED_OUT;
 	case PAGE_UNKNOWN:
-		return FAULT_NOT_IN_DUMP;
+		return page->table_paged_out ? FAULT_PAGED_OUT : FAULT_NOT_IN_DUMP;
 	default:
 		return FAULT_UNMAPPED;
 	}
@@ -457,7 +458,26 @@ bool space_spend(struct space *space, uint64_t steps)
 	return false;
 }
 
-/* In a dump of virtual memory a page is what the file has of it; the VADs know its protection. */
+/* The region of a minidump that va lies in; NULL: it tells of none there, or not in the order of their addresses. */
+static const struct minidump_region *region_at(const struct image *image, uint64_t va)
+{
+	const GArray *regions = image->minidump ? image->minidump->regions : NULL;
+	guint low = 0, high = regions ? regions->len : 0;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		const struct minidump_region *region = &g_array_index(regions, struct minidump_region, middle);
+		if (va - region->base < region->size)
+			return region;
+		if (va < region->base)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* In a dump of virtual memory a page is what the file has of it; the regions know its protection, else the VADs as what it was made. */
 static bool direct_page(struct space *space, va_t va, struct page *page)
 {
 	const struct vad *vad = space->vads ? vad_find(space->vads, va) : NULL;
@@ -469,8 +489,10 @@ static bool direct_page(struct space *space, va_t va, struct page *page)
 	page->state = PAGE_VALID;
 	page->pa.v = page->va.v;
 	page->user = true;
-	page->executable = vad && protection_executable(vad->protection);
-	page->writable = vad && protection_writable(vad->protection);
+	const struct minidump_region *region = region_at(space->image, va.v);
+	uint32_t protection = region && region->protect ? region->protect : vad ? vad->protection : 0;
+	page->executable = protection_executable(protection);
+	page->writable = protection_writable(protection);
 	return true;
 }
 

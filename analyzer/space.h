@@ -36,6 +36,7 @@ struct page {
 	va_t prototype_pte;	/* the prototype PTE that was followed, or 0 */
 	bool by_prototype;	/* the entry itself is a prototype form, or the VAD's was used */
 	bool by_vad;		/* no usable entry: the VAD's prototype PTEs were used */
+	bool table_paged_out;	/* of PAGE_UNKNOWN: the prototype PTE's own page is in a page file */
 	bool writable, executable, user, dirty, copy_on_write;
 	uint8_t protection;	/* software protection (MM_…, 5 bits) of an entry that isn't valid */
 };
@@ -118,7 +119,7 @@ bool space_spend(struct space *space, uint64_t steps);
 /* As many steps as a new space has: for the next process's walk. */
 void space_refill(struct space *space);
 
-/* What a prototype PTE at that kernel address stands for; a fault when it can't be read. */
+/* What a prototype PTE at that kernel address stands for; a fault (page_fault's) when it can't be read. */
 enum fault space_prototype(struct space *space, va_t prototype_pte, struct page *page);
 
 /*

@@ -30,7 +30,8 @@ struct vad {
 	/* page counts, see SCHEMA.md */
 	uint64_t pages, pages_present, pages_paged_out, pages_executable, pages_writable, pages_writable_executable,
 		 pages_private_image, pages_executable_private_image, pages_zero;
-	bool counted, private_image_unknown, orphan;	/* orphan: no node leads to it any more */
+	bool counted, orphan;		/* orphan: no node leads to it any more */
+	enum fault private_image_fault;	/* why pages_private_image may lack some */
 	enum fault fault;		/* what kept a part of the node from being read */
 	enum fault file_fault;
 	va_t fault_at;

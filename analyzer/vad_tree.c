@@ -136,22 +136,22 @@ static void read_section(const struct object *node, struct vad *vad)
 		if ((fault = READ(*node, mmvad.ControlArea, &area)))
 			goto missing;
 		vad->subsection.v = area;	/* its first one follows it */
-		if (!space_is_kernel(node->space, (va_t){ area }))
-			return;
 	} else {
 		if ((fault = READ(*node, mmvad.Subsection, &subsection)))
 			goto missing;
 		vad->subsection.v = subsection;
 		struct object sub = object_at(node->space, subsection);
-		if (!subsection || !space_is_kernel(node->space, sub.va))
+		if (!subsection)
 			return;
-		if ((fault = READ(sub, subsection.ControlArea, &area)))
+		if ((fault = space_is_kernel(node->space, sub.va) ? READ(sub, subsection.ControlArea, &area) : FAULT_IMPLAUSIBLE))
 			goto missing;
 	}
-	vad->control_area.v = area;
-	struct object control = object_at(node->space, area), flags = MEMBER(control, control_area.u);
 	if (!area)
 		return;
+	if ((fault = space_is_kernel(node->space, (va_t){ area }) ? FAULT_NONE : FAULT_IMPLAUSIBLE))
+		goto missing;
+	vad->control_area.v = area;
+	struct object control = object_at(node->space, area), flags = MEMBER(control, control_area.u);
 	if (!READ(flags, mmsection_flags.Image, &image))
 		vad->is_image = image;
 	struct object pointer = MEMBER(control, control_area.FilePointer);
@@ -185,8 +185,8 @@ static bool read_node(struct context *c, const struct object *node, struct vad *
 	vad->node = node->va;
 	(void)!read_pool_tag(node->space, node->va, vad->tag);
 	vad->fault = read_flags(node, vad);
-	/* VadS is a _MMVAD_SHORT: there is nothing past it. */
-	if (!vad->fault && !vad->is_private && !g_str_equal(vad->tag, "VadS"))
+	/* VadS and VadF are _MMVAD_SHORTs: there is nothing past them. */
+	if (!vad->fault && !vad->is_private && !g_str_equal(vad->tag, "VadS") && !g_str_equal(vad->tag, "VadF"))
 		read_section(node, vad);
 	return true;
 }

@@ -32,7 +32,7 @@ static const struct table code_regions = {
 		[LENGTH] = { "length", COL_INT, "bytes of adjacent resident executable pages" },
 		[SAMPLED] = { "sampled", COL_INT, "bytes looked at, from the first that is not zero" },
 		[WRITABLE] = { "writable", COL_BOOL, "by the page-table entries" },
-		[ALL_ZERO] = { "all_zero", COL_BOOL, "nothing but zeros" },
+		[ALL_ZERO] = { "all_zero", COL_BOOL, "nothing but zeros; NULL: nothing else could be read, and not all" },
 		[ENTROPY] = { "entropy", COL_REAL, "bits a byte, of the sample" },
 		[INSTRUCTIONS] = { "instructions", COL_INT, "decoded" },
 		[INVALID] = { "invalid", COL_INT, "bytes that are no instruction" },
@@ -355,13 +355,18 @@ static void put_run(struct looker *l, const struct run *r)
 	uint8_t sample[SAMPLE_LIMIT];
 	size_t n = 0;
 	uint64_t at = r->start, end = r->start + r->length;
+	enum fault fault = FAULT_NONE;
+	va_t missing = { 0 };
 
 	/* Start where the bytes start: an implant may leave a zeroed page before its code. */
 	for (; at < end; at += PAGE_SIZE) {
-		if (space_read(l->c->user, (va_t){ at }, sample, PAGE_SIZE, NULL))
-			continue;
-		if (!bytes_are_zero(sample, PAGE_SIZE))
+		enum fault here = space_read(l->c->user, (va_t){ at }, sample, PAGE_SIZE, NULL);
+		if (!here && !bytes_are_zero(sample, PAGE_SIZE))
 			break;
+		if (here && !fault) {
+			fault = here;
+			missing.v = at;
+		}
 	}
 	struct row *row = row_new(l->c, &code_regions);
 	if (l->vad)
@@ -369,6 +374,10 @@ static void put_run(struct looker *l, const struct run *r)
 	row_address(row, ADDRESS, r->start);
 	row_int(row, LENGTH, (int64_t)r->length);
 	row_int(row, WRITABLE, r->writable);
+	if (at >= end && fault) {
+		row_fault(row, ALL_ZERO, fault, missing, "executable memory");
+		return;
+	}
 	row_int(row, ALL_ZERO, at >= end);
 	if (at >= end)
 		return;
@@ -382,7 +391,12 @@ static void put_run(struct looker *l, const struct run *r)
 			return;
 	}
 	l->budget -= n;
-	(void)space_read_sparse(l->c->user, (va_t){ at }, sample, n);
+	va_t hole;
+	enum fault cut = space_read(l->c->user, (va_t){ at }, sample, n, &hole);
+	if (cut) {
+		row_note(row, cut, hole, "pages of the sample can't be read: zeros stand for them");
+		(void)space_read_sparse(l->c->user, (va_t){ at }, sample, n);
+	}
 	size_t used = n;
 	while (used > 1 && !sample[used - 1])
 		used--;
@@ -410,7 +424,11 @@ static void put_run(struct looker *l, const struct run *r)
 	row_int(row, GETPC, s.getpc);
 	row_int(row, SYSCALLS, s.syscalls);
 	row_int(row, BREAKPOINTS, s.breakpoints);
-	row_int(row, PE_HEADER, has_pe_header(sample, n));
+	/* The header would have been in the first page. */
+	if (fault && missing.v == r->start)
+		row_fault(row, PE_HEADER, fault, missing, "executable memory");
+	else
+		row_int(row, PE_HEADER, has_pe_header(sample, n));
 	row_blob(row, BYTES, sample, MIN(used, FIRST_BYTES));
 	if (code == ARCH_ARM64)
 		return;

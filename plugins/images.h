@@ -71,12 +71,13 @@ struct content {
 	bool known;
 	char *pdb_name, *pdb_guid_age, *original_filename, *company, *product, *file_version, *description, *import_hash;
 	bool is_dotnet;
+	enum fault dotnet_fault;	/* why that can't be told */
 	GArray *entropies;	/* double by section number, NAN: none */
 	GPtrArray *hashes_of_pages;	/* GByteArray * by section number, NULL: none */
 	guint direct_calls;
 	struct image_fixups *fixups;
 	GHashTable *hashes;	/* what is private and different → sha256 of the image */
-	GArray *targets;	/* struct slot_target in the order of its imports, as of the first mapping */
+	GArray *targets;	/* struct slot_target in the order of its imports, as of the first mapping; NULL: not found out */
 	gint left;		/* mappings still to come: then the facts can go */
 	struct library library;
 };
@@ -133,8 +134,11 @@ struct subject {
 	uint32_t n;
 	GArray *patches;		/* struct found_patch */
 	bool patches_cut;
+	unsigned missing;		/* private pages of code whose bytes aren't in the dump … */
+	uint32_t first_missing;		/* … the first one's RVA */
 	GPtrArray *others;		/* struct space * of other mappings, NULL until one is needed */
 	unsigned searched;		/* pages whose original was looked for there */
+	bool search_cut;		/* for more it was not looked */
 	const struct neighbours *neighbours;	/* of the process, or the kernel's drivers */
 	uint32_t export_table, export_count;	/* functions of original's export directory: RVA of the table, entries; after export_table_find */
 	bool export_table_known;

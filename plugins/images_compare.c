@@ -7,8 +7,8 @@
 enum {
 	GAP = 7,		/* equal bytes between two differences that are one patch; system-call stubs have 8 between them */
 	STOMPED = 256,		/* bytes of one difference that make it more than a patch */
-	OTHERS = 32,		/* mappings looked at for an original … */
-	SEARCHES = 64,		/* … of so many pages of an image */
+	OTHERS = FIXED_original_mappings,	/* looked at for an original … */
+	SEARCHES = FIXED_original_pages,	/* … of so many pages of an image */
 	MAX_INSTRUCTION = 15,	/* bytes, of x86 */
 	LOWEST = 0x10000,	/* the lowest address of user memory */
 	ROOM_BEFORE = 16,	/* bytes before a function that compilers leave for hot patches */
@@ -45,8 +45,10 @@ static enum original other_original(struct subject *s, uint32_t index, const str
 	uint64_t seen[OTHERS];
 	guint n = 0;
 
-	if (s->searched++ >= SEARCHES)
+	if (s->searched++ >= SEARCHES) {
+		s->search_cut = mappings && mappings->len > 1;
 		return ORIGINAL_NONE;
+	}
 	for (guint i = 0; mappings && i < MIN(mappings->len, OTHERS); i++) {
 		const struct mapping *m = &g_array_index(mappings, struct mapping, i);
 		if (m->process == s->c->process)
@@ -67,6 +69,7 @@ static enum original other_original(struct subject *s, uint32_t index, const str
 			return page_bytes(s, &page, bytes) ? ORIGINAL_FOUND : ORIGINAL_NONE;
 		seen[n++] = page.pa.v;
 	}
+	/* That there are more mappings is no loss to tell of: where all processes have written, the original has often left memory. */
 	return ORIGINAL_NONE;
 }
 
@@ -172,7 +175,7 @@ static char *export_at(struct subject *s, uint32_t index)
 	uint32_t ordinal = bytes_u32(&b) + index;
 	for (guint i = 0; exports && i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
-		if (e->ordinal == ordinal)
+		if (e->has_ordinal && e->ordinal == ordinal)
 			return e->name ? g_strdup(e->name) : g_strdup_printf("#%u", ordinal);
 	}
 	return g_strdup_printf("#%u", ordinal);
@@ -261,8 +264,14 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	uint8_t current[PAGE_SIZE], original[PAGE_SIZE];
 	bool header;
 
-	if (!watched(s, rva, &section, &header) || !page_bytes(s, page, current))
+	if (!watched(s, rva, &section, &header))
 		return;
+	if (!page_bytes(s, page, current)) {
+		s->pages[index] &= (uint8_t)~PAGE_FLAG_READABLE;
+		if (what == VIEW_PRIVATE && page->executable && !s->missing++)
+			s->first_missing = rva;
+		return;
+	}
 	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND : other_original(s, index, page, original);
 	if (found != ORIGINAL_FOUND) {
 		/* A page that may as well be the section's own is no modification. */
@@ -440,6 +449,12 @@ void put_patches(struct subject *s)
 		row_blob(row, P_CURRENT, p->current->data, p->current->len);
 		row_text(row, P_KIND, patch_kind_name(p->kind));
 	}
+	if (s->missing)
+		context_note(s->c, FAULT_NOT_IN_DUMP, (va_t){ s->base + s->first_missing }, "image_patches",
+			     "%u private pages of the image's code are not in the dump: whether they were changed is not known", s->missing);
+	if (s->search_cut)
+		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches",
+			     "more than %d pages whose original is not at hand (original_pages): whether others were changed is not known", SEARCHES);
 	if (s->patches_cut)
 		context_note(s->c, FAULT_LIMIT, (va_t){ s->base }, "image_patches", "more than %" G_GUINT64_FORMAT " patches in one image",
 			     limit(image_patches));

@@ -153,7 +153,7 @@ static void learn(struct content *content, struct pe *pe)
 		content->description = g_strdup(version->file_description);
 	}
 	content->import_hash = g_strdup(pe_imphash(pe, NULL));
-	content->is_dotnet = pe_clr(pe, NULL) != NULL;
+	content->is_dotnet = pe_clr(pe, &content->dotnet_fault) != NULL;
 	content->fixups = image_fixups_create(pe);
 	content->hashes_of_pages = page_hashes(pe, content->fixups, &content->direct_calls);
 	content->hashes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -174,16 +174,18 @@ static void learn(struct content *content, struct pe *pe)
  * Where each import leads in the process that mapped the image first: the same place in the same DLL in every other,
  * but for those that have another DLL of the name. Forwarders and API sets are followed once for all.
  */
-static void learn_targets(struct context *c, const struct images *images, struct content *content, struct pe *pe)
+static void learn_targets(struct context *c, const struct images *images, struct content *content, struct pe *pe, struct space *space)
 {
 	const struct mapping *first = &g_array_index(content->mappings, struct mapping, 0);
 	const struct vad *vad = &g_array_index(first->process->vads.vads, struct vad, first->vad);
 	const GArray *imports = pe_imports(pe, NULL);
 	const char *slash = vad->file_path ? strrchr(vad->file_path, '\\') : NULL, *importer = slash ? slash + 1 : vad->file_path;
 
+	/* Not the asking process's steps: one that has spent its own would leave all others without. NULL: each looks for itself. */
+	if (imports && !space_spend(space, imports->len))
+		return;
 	content->targets = g_array_sized_new(FALSE, FALSE, sizeof(struct slot_target), imports ? imports->len : 0);
-	/* Hostile images claim the most that is read, in thousands. */
-	if (!imports || !imports->len || !space_spend(c->user ? c->user : c->space, imports->len))
+	if (!imports || !imports->len)
 		return;
 	struct neighbours *neighbours = neighbours_create(c, images, first->process);
 	for (guint i = 0; i < imports->len; i++) {
@@ -221,7 +223,7 @@ void content_know(struct context *c, const struct images *images, struct content
 		struct view view;
 		AUTO_PE pe = content_open(c, content, &view, &space);
 		learn(content, pe);
-		learn_targets(c, images, content, pe);
+		learn_targets(c, images, content, pe, space);
 		content->known = true;
 	}
 	g_mutex_unlock(&content->lock);

@@ -23,10 +23,10 @@ const char *module_at(const struct context *c, uint64_t va)
 }
 
 /* A slot of the image; its width follows from the image. */
-static bool read_slot(struct pe *pe, uint32_t rva, uint64_t *value)
+static enum fault read_slot(struct pe *pe, uint32_t rva, uint64_t *value)
 {
 	*value = 0;
-	return !pe_read(pe, rva, value, pe_slot_size(pe));
+	return pe_read(pe, rva, value, pe_slot_size(pe));
 }
 
 /* Not an RVA of a name and no ordinal, and no delay-load thunk. */
@@ -51,7 +51,7 @@ int imports_bound(struct subject *s)
 		for (guint i = 0; i < slots->len; i++) {
 			const struct image_span *span = &g_array_index(slots, struct image_span, i);
 			for (uint32_t at = 0; at + width <= span->length && looked < BOUND_SLOTS; at += width)
-				if (read_slot(s->pe, span->rva + at, &value)) {
+				if (!read_slot(s->pe, span->rva + at, &value)) {
 					looked++;
 					if (slot_is_address(s, value))
 						return 1;
@@ -61,7 +61,7 @@ int imports_bound(struct subject *s)
 	}
 	const GArray *imports = pe_imports(s->facts, NULL);
 	for (guint i = 0; imports && i < imports->len && looked < BOUND_SLOTS; i++)
-		if (read_slot(s->pe, g_array_index(imports, struct pe_import, i).iat_rva, &value)) {
+		if (!read_slot(s->pe, g_array_index(imports, struct pe_import, i).iat_rva, &value)) {
 			looked++;
 			if (slot_is_address(s, value))
 				return 1;
@@ -69,7 +69,7 @@ int imports_bound(struct subject *s)
 	return looked ? 0 : -1;
 }
 
-static void put_import(struct subject *s, const struct pe_import *import, bool readable, uint64_t value, const char *module)
+static void put_import(struct subject *s, const struct pe_import *import, enum fault fault, uint64_t value, const char *module)
 {
 	struct row *row = row_new(s->c, &table_image_imports);
 
@@ -80,8 +80,8 @@ static void put_import(struct subject *s, const struct pe_import *import, bool r
 		row_int(row, M_ORDINAL, import->ordinal);
 	row_int(row, M_DELAY, import->delay);
 	row_address(row, M_IAT, s->base + import->iat_rva);
-	if (!readable) {
-		row_fault(row, M_TARGET, FAULT_PAGED_OUT, (va_t){ s->base + import->iat_rva }, "an import slot");
+	if (fault) {
+		row_fault(row, M_TARGET, fault, (va_t){ s->base + import->iat_rva }, "an import slot");
 		return;
 	}
 	if (!slot_is_address(s, value) && value - s->base >= s->size)
@@ -107,16 +107,16 @@ static void put_each(struct subject *s, const struct first_view *first)
 	for (guint i = 0; i < imports->len && !context_cancelled(s->c); i++) {
 		const struct pe_import *import = &g_array_index(imports, struct pe_import, i);
 		uint64_t value = 0, theirs = 0;
-		bool readable = read_slot(s->pe, import->iat_rva, &value);
-		const char *module = readable ? module_at(s->c, value) : NULL;
+		enum fault unread = read_slot(s->pe, import->iat_rva, &value);
+		const char *module = unread ? NULL : module_at(s->c, value);
 		if (first) {
-			if (!readable || module ? !readable || import->delay : !slot_is_address(s, value))
+			if (unread || module ? unread || import->delay : !slot_is_address(s, value))
 				continue;
 			bool known = first->space && !space_read(first->space, (va_t){ first->base + import->iat_rva }, &theirs, width, NULL);
 			if (known ? theirs == value : module != NULL)
 				continue;
 		}
-		put_import(s, import, readable, value, module);
+		put_import(s, import, unread, value, module);
 	}
 	if (!first && fault)
 		context_note(s->c, fault, (va_t){ s->base }, "image_imports", "not all imports of the image can be read");

@@ -71,6 +71,7 @@ static void learn_exports(struct context *c, struct images *images, struct libra
 	if (!exports)
 		return;
 	if (g_atomic_int_add(&images->exports_left, -(gint)exports->len) < (gint)exports->len) {
+		g_atomic_int_add(&images->exports_left, (gint)exports->len);	/* smaller ones may still fit */
 		context_note(c, FAULT_LIMIT, (va_t){ pe->base }, "image_patches", "more than %" G_GUINT64_FORMAT " exports: imports of this image are not checked",
 			     limit(exports_kept));
 		return;

@@ -57,15 +57,30 @@ static void put_relocations(struct row *row, const struct image_fixups *fixups)
 
 static void put_dynamic_sites(struct subject *s, struct row *row)
 {
-	const GArray *sites = s->pe->machine == PE_MACHINE_AMD64 ? pe_dynamic_sites(s->pe, NULL) : NULL;
+	enum fault fault = FAULT_NONE;
+	const GArray *sites = s->pe->machine == PE_MACHINE_AMD64 ? pe_dynamic_sites(s->pe, &fault) : NULL;
 	int64_t rewritten = 0;
 
+	/* Of most drivers that run all of the table is gone, with their relocations. */
 	if (!sites)
 		return;
+	if (fault) {
+		row_fault(row, I_DYNAMIC_SITES, fault, (va_t){ s->base }, "the dynamic relocation table");
+		return;
+	}
 	for (guint i = 0; i < sites->len; i++)
 		rewritten += pe_dynamic_rewritten(s->pe, &g_array_index(sites, struct pe_dynamic_site, i));
 	row_int(row, I_DYNAMIC_SITES, sites->len);
 	row_int(row, I_DYNAMIC_REWRITTEN, rewritten);
+}
+
+/* Whether it has a .NET header, by pe_clr: without an optional header nobody can tell, which header_state says. */
+static void put_dotnet(struct subject *s, struct row *row, bool is_dotnet, enum fault fault)
+{
+	if (fault)
+		row_fault(row, I_IS_DOTNET, fault, (va_t){ s->base }, "the .NET header");
+	else if (is_dotnet || s->facts->has_optional_header)
+		row_int(row, I_IS_DOTNET, is_dotnet);
 }
 
 static void put_content(struct subject *s, struct row *row)
@@ -80,7 +95,7 @@ static void put_content(struct subject *s, struct row *row)
 	row_text(row, I_FILE_VERSION, k->file_version);
 	row_text(row, I_DESCRIPTION, k->description);
 	row_text(row, I_IMPORT_HASH, k->import_hash);
-	row_int(row, I_IS_DOTNET, k->is_dotnet);
+	put_dotnet(s, row, k->is_dotnet, k->dotnet_fault);
 	put_relocations(row, k->fixups);
 }
 
@@ -88,6 +103,8 @@ static void put_own(struct subject *s, struct row *row)
 {
 	const struct pe_debug *debug = pe_codeview(s->facts, NULL);
 	const struct pe_version_info *version = pe_version_info(s->facts, NULL);
+	enum fault fault;
+	bool is_dotnet = pe_clr(s->facts, &fault) != NULL;
 
 	if (debug) {
 		row_text(row, I_PDB_NAME, debug->pdb_name);
@@ -101,7 +118,7 @@ static void put_own(struct subject *s, struct row *row)
 		row_text(row, I_DESCRIPTION, version->file_description);
 	}
 	row_text(row, I_IMPORT_HASH, pe_imphash(s->facts, NULL));
-	row_int(row, I_IS_DOTNET, pe_clr(s->facts, NULL) != NULL);
+	put_dotnet(s, row, is_dotnet, fault);
 }
 
 /* ---- the hash: computed once for all processes whose pages are the same ---- */
@@ -292,7 +309,8 @@ static void put_exports(struct subject *s)
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
 		struct row *row = row_new(s->c, &table_image_exports);
 		row_ref(row, E_IMAGE, s->ordinal);
-		row_int(row, E_ORDINAL, e->ordinal);
+		if (e->has_ordinal)
+			row_int(row, E_ORDINAL, e->ordinal);
 		row_text(row, E_NAME, e->name);
 		if (e->rva && !e->forwarder)
 			row_address(row, E_ADDRESS, s->base + e->rva);
@@ -306,18 +324,22 @@ static void put_exports(struct subject *s)
 
 static void put_tls(struct subject *s)
 {
-	const struct pe_tls *tls = pe_tls(s->facts, NULL);
+	enum fault fault;
+	const struct pe_tls *tls = pe_tls(s->facts, &fault);
 
 	for (guint i = 0; tls && i < tls->callbacks->len; i++) {
 		struct row *row = row_new(s->c, &table_image_tls_callbacks);
 		row_ref(row, T_IMAGE, s->ordinal);
 		row_address(row, T_ADDRESS, g_array_index(tls->callbacks, uint64_t, i));
 	}
+	if (fault)
+		context_note(s->c, fault, (va_t){ s->base }, "image_tls_callbacks", "not all TLS callbacks of the image can be read");
 }
 
 static void put_debug(struct subject *s)
 {
-	const GArray *records = pe_debug(s->facts, NULL);
+	enum fault fault;
+	const GArray *records = pe_debug(s->facts, &fault);
 
 	for (guint i = 0; records && i < records->len; i++) {
 		const struct pe_debug *d = &g_array_index(records, struct pe_debug, i);
@@ -334,6 +356,8 @@ static void put_debug(struct subject *s)
 		row_text(row, D_GUID_AGE, d->guid_age);
 		row_text(row, D_DETAIL, d->detail);
 	}
+	if (fault)
+		context_note(s->c, fault, (va_t){ s->base }, "image_debug", "not all debug records of the image can be read");
 }
 
 static void put_resources(struct subject *s)

@@ -134,10 +134,11 @@ void search_images(struct context *c, found_image_fn each, void *user)
 		if (vad->start.v > at)
 			search_range(&s, at, vad->start.v - 1, true);
 		at = MAX(at, vad->end.v + 1);
-		if (image_vad(vad) || vad->type == VAD_DEVICE_PHYSICAL_MEMORY ||
-		    (!vad->pages_executable && !protection_executable(vad->protection)))
+		bool executable = vad->pages_executable || protection_executable(vad->protection);
+		if (image_vad(vad) || vad->type == VAD_DEVICE_PHYSICAL_MEMORY || (vad->counted && !executable))
 			continue;
-		search_range(&s, vad->start.v, vad->end.v, false);
+		/* Where nobody counted, what is executable comes out page by page. */
+		search_range(&s, vad->start.v, vad->end.v, !executable);
 		if (vad->pages_present > 1)
 			search_remains(&s, vad);
 	}

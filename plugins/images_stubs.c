@@ -15,6 +15,7 @@ struct stub {
 	uint32_t rva;
 	const char *name;
 	bool known, current_known, hooked, inferred;
+	enum fault unread;		/* why the process's own bytes could not be had */
 	uint32_t number, current_number;
 	uint32_t changed_bits;
 	uint8_t current[STUB_BYTES];
@@ -80,11 +81,8 @@ static bool look_at(struct subject *s, struct pe *original, struct stub *stub)
 {
 	uint8_t before[STUB_BYTES];
 
-	if (pe_read(s->pe, stub->rva, stub->current, STUB_BYTES)) {
-		/* Its number may still be had. */
-		stub->current[0] = 0;
+	if ((stub->unread = pe_read(s->pe, stub->rva, stub->current, STUB_BYTES)))	/* its number may still be had */
 		return original && !pe_read(original, stub->rva, before, STUB_BYTES) && (stub->known = stub_number(s->original->machine, before, &stub->number));
-	}
 	stub->current_known = stub_number(s->original->machine, stub->current, &stub->current_number);
 	if (original && !pe_read(original, stub->rva, before, STUB_BYTES)) {
 		stub->known = stub_number(s->original->machine, before, &stub->number);
@@ -130,10 +128,13 @@ static void put_stub(struct subject *s, const struct stub *stub, guint place)
 	row_ref(row, C_IMAGE, s->ordinal);
 	row_text(row, C_NAME, stub->name);
 	row_int(row, C_NUMBER, stub->number);
-	row_text(row, C_NUMBER_FROM, stub->inferred ? "neighbours" : stub->hooked ? "original" : "stub");
+	row_text(row, C_NUMBER_FROM, stub->inferred ? "neighbours" : stub->hooked || stub->unread ? "original" : "stub");
 	row_int(row, C_PLACE, place);
 	row_address(row, C_ADDRESS, s->base + stub->rva);
-	row_int(row, C_HOOKED, stub->hooked);
+	if (stub->unread)
+		row_fault(row, C_HOOKED, stub->unread, (va_t){ s->base + stub->rva }, "the stub's bytes");
+	else
+		row_int(row, C_HOOKED, stub->hooked);
 	if (!stub->hooked)
 		return;
 	row_blob(row, C_CURRENT, stub->current, STUB_BYTES);

@@ -42,10 +42,13 @@ static void put_memory(struct context *c, const struct image_minidump *m, struct
 	for (guint i = 0; i < m->regions->len; i++) {
 		const struct minidump_region *region = &g_array_index(m->regions, struct minidump_region, i);
 		struct vad *last = vads->len ? &g_array_index(vads, struct vad, vads->len - 1) : NULL;
+		/* What was made executable later is as executable as what was made so. */
+		uint64_t executable = region->state == MEM_COMMIT && protection_executable(region->protect) ? region->size / PAGE_SIZE : 0;
 		if (region->state == MEM_FREE || !region->size || region->size - 1 > UINT64_MAX - region->base)
 			continue;
 		if (last && last->start.v == region->allocation_base && region->base > last->end.v) {
 			last->end.v = region->base + region->size - 1;
+			last->pages_executable += executable;
 			continue;
 		}
 		if (last && region->base <= last->end.v) {
@@ -55,7 +58,7 @@ static void put_memory(struct context *c, const struct image_minidump *m, struct
 		struct vad vad = {
 			.start = { region->base }, .end = { region->base + region->size - 1 }, .protection = region->allocation_protect & 0x7ff,
 			.protection_known = true, .is_private = region->type == MEM_PRIVATE,
-			.type = region->type == MEM_IMAGE ? VAD_IMAGE_MAP : VAD_NONE,
+			.type = region->type == MEM_IMAGE ? VAD_IMAGE_MAP : VAD_NONE, .pages_executable = executable,
 		};
 		if (!vad.is_private)
 			vad.file_path = g_strdup(module_path_at(m, region->base));

@@ -86,6 +86,7 @@ struct walker {
 	GArray *found;		/* struct found, in the order of discovery */
 	GHashTable *by_entry;	/* entry → index + 1 */
 	uint64_t *room;		/* bytes that may still be kept in this process */
+	GHashTable *bases;	/* uint64_t: of all entries put, kept or not */
 };
 
 static enum fault read_pointer_at(const struct walker *w, uint64_t va, uint64_t *out)
@@ -227,6 +228,7 @@ static void put_entry(struct walker *w, const struct found *f)
 	m.path = entry_string(w, entry, w->l->full_name, &path_fault);
 	struct row *row = row_new(c, &modules);
 	row_text(row, FOUND_BY, f->in[0] || f->in[1] || f->in[2] ? "loader" : "memory");
+	g_hash_table_add(w->bases, g_memdup2(&m.base, sizeof(m.base)));
 	row_address(row, BASE, m.base);
 	row_int(row, SIZE, (int64_t)m.size);
 	row_address(row, ENTRY, bytes_at(&b, w->l->entry, w->l->pointer));
@@ -249,9 +251,9 @@ static void put_entry(struct walker *w, const struct found *f)
 }
 
 /* False: whether there are lists can't be told. */
-static bool walk_loader(struct context *c, uint64_t peb, const struct loader *l, uint64_t *room)
+static bool walk_loader(struct context *c, uint64_t peb, const struct loader *l, uint64_t *room, GHashTable *bases)
 {
-	struct walker w = { c, l, g_array_new(FALSE, TRUE, sizeof(struct found)), NULL, room };
+	struct walker w = { c, l, g_array_new(FALSE, TRUE, sizeof(struct found)), NULL, room, bases };
 	uint64_t ldr;
 	enum fault fault = read_pointer_at(&w, peb + l->peb_ldr, &ldr);
 
@@ -321,24 +323,15 @@ static uint64_t search_entry(const struct walker *w, const struct vad *image)
 	return 0;
 }
 
-static bool listed(const GArray *modules_, guint n, uint64_t base)
-{
-	for (guint i = 0; i < n; i++)
-		if (g_array_index(modules_, struct module, i).base == base)
-			return true;
-	return false;
-}
-
 /* Images that are mapped though no loader list that was read has them. */
-static void unlisted(struct context *c, const struct loader *l, bool lists_read, uint64_t *room)
+static void unlisted(struct context *c, const struct loader *l, bool lists_read, uint64_t *room, GHashTable *bases)
 {
 	struct process *process = c->process;
-	struct walker w = { c, l, NULL, NULL, room };
-	guint n = process->modules->len;
+	struct walker w = { c, l, NULL, NULL, room, bases };
 
 	for (guint i = 0; i < process->vads.vads->len && !context_cancelled(c); i++) {
 		const struct vad *vad = &g_array_index(process->vads.vads, struct vad, i);
-		if (vad->type != VAD_IMAGE_MAP || listed(process->modules, n, vad->start.v))
+		if (vad->type != VAD_IMAGE_MAP || g_hash_table_contains(bases, &vad->start.v))
 			continue;
 		struct found f = { .entry = c->user && l && process->peb.v ? search_entry(&w, vad) : 0 };
 		if (f.entry) {
@@ -362,15 +355,16 @@ static bool run_process(struct context *c, GError **error)
 	struct loader native;
 	bool known = native_loader(c->kernel->layout, &native), read = c->user && !c->process->peb.v;
 	uint64_t room = room_take(context_kept(c));
+	g_autoptr(GHashTable) bases = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 
 	(void)error;
 	if (c->user && c->process->peb.v) {
 		if (known)
-			read = walk_loader(c, c->process->peb.v, &native, &room);
+			read = walk_loader(c, c->process->peb.v, &native, &room, bases);
 		if (c->process->peb32.v)
-			read &= walk_loader(c, c->process->peb32.v, &loader32, &room);
+			read &= walk_loader(c, c->process->peb32.v, &loader32, &room, bases);
 	}
-	unlisted(c, known ? &native : NULL, read, &room);
+	unlisted(c, known ? &native : NULL, read, &room, bases);
 	room_give(context_kept(c), room);
 	process_sort_modules(c->process);
 	return true;

@@ -240,10 +240,13 @@ static void put_handle_count(struct context *c, struct row *row, const struct ob
 		return;		/* gone with the process */
 	struct object table = object_at(c->space, table_va);
 	struct object list = MEMBER(table, handle_table.FreeLists);
-	if (!READ(table, handle_table.HandleCount, &count) || !READ(list, handle_table_free_list.HandleCount, &count))
-		row_int(row, HANDLE_COUNT, count);
+	enum fault fault = READ(table, handle_table.HandleCount, &count);
+	if (fault == FAULT_NO_FIELD)	/* newer kernels count in the list of free entries */
+		fault = READ(list, handle_table_free_list.HandleCount, &count);
+	if (fault)
+		row_fault(row, HANDLE_COUNT, fault, table.va, "_HANDLE_TABLE.HandleCount");
 	else
-		row_fault(row, HANDLE_COUNT, FAULT_UNMAPPED, table.va, "_HANDLE_TABLE.HandleCount");
+		row_int(row, HANDLE_COUNT, count);
 }
 
 static enum fault token_session(const struct object *proc, uint32_t *id)

@@ -63,7 +63,7 @@ static const struct table regions = {
 		[R_ALLOCATION_PROTECT] = { "allocation_protect", COL_TEXT, "" },
 		[R_SIZE] = { "region_size", COL_INT, "bytes" },
 		[R_STATE] = { "state", COL_TEXT, "MEM_COMMIT, MEM_RESERVE" },
-		[R_PROTECT] = { "protect", COL_TEXT, "by the page-table entries; NULL when reserved" },
+		[R_PROTECT] = { "protect", COL_TEXT, "by the page-table entries; NULL when reserved, or where an entry can't be read" },
 		[R_TYPE] = { "type", COL_TEXT, "MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE" },
 		[R_PRESENT] = { "pages_present", COL_INT, "in physical memory" },
 	},
@@ -72,8 +72,9 @@ static const struct table regions = {
 struct run {		/* pages alike, not yet a row */
 	uint64_t start, end;	/* end: past the last byte */
 	bool commit;
-	uint32_t protect;
+	uint32_t protect;	/* 0: not known */
 	uint64_t present;
+	enum fault fault;	/* why it is not known */
 };
 
 struct walker {
@@ -111,6 +112,14 @@ static uint32_t page_protection(const struct page *page)
 	return page->writable ? PAGE_READWRITE : PAGE_READONLY;
 }
 
+/* The same of a page of this VAD; 0: its prototype PTE can't be read, and an image's VAD says the same of all pages. */
+static uint32_t protection_of(const struct walker *w, const struct page *page)
+{
+	if (page->state == PAGE_UNKNOWN && !page->protection)
+		return w->vad->type == VAD_IMAGE_MAP ? 0 : w->vad->protection;
+	return page_protection(page);
+}
+
 static void flush_run(struct walker *w)
 {
 	struct run *r = &w->run;
@@ -131,15 +140,17 @@ static void flush_run(struct walker *w)
 	row_text(row, R_ALLOCATION_PROTECT, w->protection);
 	row_int(row, R_SIZE, (int64_t)(r->end - r->start));
 	row_text(row, R_STATE, r->commit ? "MEM_COMMIT" : "MEM_RESERVE");
-	if (r->commit) {
+	if (r->commit && r->protect) {
 		g_autofree char *name = protection_name(r->protect);
 		row_text(row, R_PROTECT, name);
+	} else if (r->fault) {
+		row_fault(row, R_PROTECT, r->fault, (va_t){ r->start }, "a page-table entry");
 	}
 	row_text(row, R_TYPE, w->vad->type == VAD_IMAGE_MAP ? "MEM_IMAGE" : w->vad->is_private ? "MEM_PRIVATE" : "MEM_MAPPED");
 	row_int(row, R_PRESENT, (int64_t)r->present);
 }
 
-static void add_to_run(struct walker *w, uint64_t start, uint64_t end, bool commit, uint32_t protect, uint64_t present)
+static void add_to_run(struct walker *w, uint64_t start, uint64_t end, bool commit, uint32_t protect, uint64_t present, enum fault fault)
 {
 	struct run *r = &w->run;
 
@@ -147,7 +158,7 @@ static void add_to_run(struct walker *w, uint64_t start, uint64_t end, bool comm
 		protect = 0;
 	if (r->end != start || r->commit != commit || r->protect != protect) {
 		flush_run(w);
-		*r = (struct run){ start, start, commit, protect, 0 };
+		*r = (struct run){ start, start, commit, protect, 0, commit && !protect ? fault : FAULT_NONE };
 	}
 	r->end = end;
 	r->present += present;
@@ -162,15 +173,15 @@ static void gap(struct walker *w, uint64_t start, uint64_t end)
 		return;
 	if (vad->type != VAD_IMAGE_MAP || !vad->first_prototype_pte.v) {
 		bool commit = !vad->is_private || vad->mem_commit;
-		add_to_run(w, start, end, commit, vad->protection, 0);
+		add_to_run(w, start, end, commit, vad->protection, 0, FAULT_NONE);
 		return;
 	}
 	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
 		struct page page;
 		if (!space_spend(w->c->user, 1))
 			return;
-		(void)!space_page(w->c->user, (va_t){ va }, &page);
-		add_to_run(w, va, va + PAGE_SIZE, true, page.by_prototype ? page_protection(&page) : vad->protection, 0);
+		enum fault fault = space_page(w->c->user, (va_t){ va }, &page);
+		add_to_run(w, va, va + PAGE_SIZE, true, page.by_prototype || page.state == PAGE_UNKNOWN ? protection_of(w, &page) : vad->protection, 0, fault);
 		if (*w->regions > limit(regions))
 			return;
 	}
@@ -185,9 +196,13 @@ static void compare_to_section(struct walker *w, struct vad *vad, const struct p
 
 	if (page->by_prototype)
 		return;		/* the entry itself says that it is the section's */
-	if (!vad->first_prototype_pte.v || (vad->last_prototype_pte.v >= vad->first_prototype_pte.v && at.v > vad->last_prototype_pte.v) ||
-	    space_prototype(w->c->user, at, &section)) {
-		vad->private_image_unknown = true;
+	/* Nothing says where the tables of further subsections are. */
+	bool known = vad->first_prototype_pte.v && (vad->last_prototype_pte.v < vad->first_prototype_pte.v || at.v <= vad->last_prototype_pte.v);
+	enum fault fault = known ? space_prototype(w->c->user, at, &section) : FAULT_NO_FIELD;
+	if (fault) {
+		/* Of all that is missing the dump's own want weighs most. */
+		if (!vad->private_image_fault || fault == FAULT_NOT_IN_DUMP)
+			vad->private_image_fault = fault;
 		return;
 	}
 	if (page_resident(&section) && section.pa.v == page->pa.v)
@@ -236,9 +251,12 @@ static void walk_pages(struct walker *w, struct vad *vad)
 		count(w, vad, &page);
 		bool decommitted = page.state == PAGE_DEMAND_ZERO && page.protection == 0x10;
 		bool reserved = page.state == PAGE_DEMAND_ZERO && !page.protection && vad->is_private && !vad->mem_commit;
-		add_to_run(w, start, end, !decommitted && !reserved, page_protection(&page), page_resident(&page) ? page.size / PAGE_SIZE : 0);
+		add_to_run(w, start, end, !decommitted && !reserved, protection_of(w, &page), page_resident(&page) ? page.size / PAGE_SIZE : 0,
+			   page_fault(&page));
 		at = end;
-		if (cursor.v > vad->end.v || context_cancelled(w->c))
+		if (context_cancelled(w->c))	/* what comes after is no gap */
+			return;
+		if (cursor.v > vad->end.v)
 			break;
 	}
 	/* Where the page tables went on and on, half of the numbers would be no help. */
@@ -288,8 +306,8 @@ static void put_vad(struct context *c, const struct vad *vad, const char *protec
 	row_int(row, PRIVATE_IMAGE, (int64_t)vad->pages_private_image);
 	row_int(row, EXECUTABLE_PRIVATE_IMAGE, (int64_t)vad->pages_executable_private_image);
 	row_int(row, ZERO, (int64_t)vad->pages_zero);
-	if (vad->private_image_unknown)
-		row_note(row, FAULT_PAGED_OUT, vad->first_prototype_pte, "some prototype PTEs can't be read: which pages are private copies is not known for all");
+	if (vad->private_image_fault)
+		row_note(row, vad->private_image_fault, vad->first_prototype_pte, "some prototype PTEs can't be read: which pages are private copies is not known for all");
 }
 
 static bool run_process(struct context *c, GError **error)

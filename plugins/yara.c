@@ -313,7 +313,10 @@ static enum take suspicious(const struct vad *vad)
 	 * the rest of the region (data, strings) belongs to it. */
 	if (writable_executable || (vad->type != VAD_IMAGE_MAP && vad->pages_executable))
 		return TAKE_ALL;
-	return vad->pages_executable_private_image ? TAKE_EXECUTABLE_COPIES : TAKE_NOTHING;
+	/* Whose pages were not counted: what is executable comes out page by page. */
+	if (!vad->counted && vad->type != VAD_IMAGE_MAP)
+		return TAKE_EXECUTABLE;
+	return vad->pages_executable_private_image || !vad->counted ? TAKE_EXECUTABLE_COPIES : TAKE_NOTHING;
 }
 
 static enum take what_to_take(enum yara_scope scope, const struct vad *vad)

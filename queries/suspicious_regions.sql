@@ -14,5 +14,5 @@ SELECT p.name AS process, p.pid, printf('0x%x', c.address) AS address, c.length,
        coalesce((SELECT h.rules FROM hit h WHERE h.process_id = c.process_id AND h.region_base = c.address), (SELECT h.rules FROM hit_vad h WHERE h.vad_id = c.vad_id)) AS yara,
        v.file_path AS file, coalesce(d.computer_name, d.path) AS machine, d.path AS dump, c.process_id, c.vad_id
 FROM code_regions c JOIN processes p USING (process_id) JOIN dumps d USING (dump_id) LEFT JOIN vads v USING (vad_id)
-WHERE (:dump_id IS NULL OR p.dump_id = :dump_id) AND (coalesce(:zeros, 0) OR NOT coalesce(c.all_zero, 0))
+WHERE (:dump_id IS NULL OR p.dump_id = :dump_id) AND (coalesce(:zeros, 0) OR c.all_zero IS NOT 1)
 ORDER BY c.peb_access + c.getpc + c.syscalls > 0 DESC, yara IS NOT NULL DESC, threads DESC, p.dump_id, p.process_id, c.address;

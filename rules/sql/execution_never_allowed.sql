@@ -13,7 +13,7 @@ held AS (
   SELECT vad_id, sum(peb_access + syscalls + getpc) AS independent,
          min((functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) OR coalesce(stubs, 0) * 4 >= sampled * 3
              OR (coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AND process_id IN (SELECT process_id FROM hooked))) AS compiled
-  FROM code_regions WHERE vad_id IS NOT NULL AND NOT all_zero AND sampled IS NOT NULL GROUP BY vad_id),
+  FROM code_regions WHERE vad_id IS NOT NULL AND all_zero IS NOT 1 AND sampled IS NOT NULL GROUP BY vad_id),
 judged AS (
   SELECT v.*, h.independent, h.compiled,
          CASE WHEN h.independent > 0 THEN 'its code is position-independent'

@@ -23,6 +23,24 @@ for name in list_entries vad_nodes regions module_entries module_search handle_e
 	ok "$name" bites $name
 done
 
+# Images that are not kept are on the loader's lists all the same.
+listed() {
+	local query="SELECT count(*), sum(in_load_order = 0) FROM modules"
+	rm -f "$work/bitten.db"
+	status 3 "$memsieve" analyze -q --rules "$work/rules" -o "$work/bitten.db" --limit module_bytes=2000 "$dump" && [ "$(ask bitten "$told")" = 1 ] &&
+		[ "$(ask bitten "$query")" = "$(ask whole "$query")" ]
+}
+ok "module_bytes" listed
+
+# What has too many exports takes no others' place.
+make_samples hooks-19041
+small_fit() {
+	status 3 "$memsieve" analyze -q -o "$work/small.db" --limit exports_kept=8 "$work/dumps/hooks-19041.raw" &&
+		[ "$(ask small "SELECT count(*) > 0 AND min((SELECT count(*) FROM image_exports e JOIN images i USING (image_id) WHERE i.base = d.address)) > 8
+			FROM diagnostics d WHERE fault = 'limit'")" = 1 ]
+}
+ok "exports_kept is for those that fit" small_fit
+
 # Findings that are cut are whole JSON still, and none is lost where they are written rule by rule.
 cut_short() { bites finding_text && [ "$(ask bitten "SELECT count(*) > 0 AND count(*) = sum(json_valid(coalesce(detail, '{}'))) FROM findings")" = 1 ]; }
 ok "findings that are cut" cut_short

@@ -193,6 +193,54 @@ START_TEST(test_names_absent)
 }
 END_TEST
 
+/* An odd name before what can't be seen doesn't hide that. */
+START_TEST(test_garbage_before_hole)
+{
+	struct made *m = make(true);
+	struct pe *pe;
+	enum fault fault;
+
+	put(m, IMPORTS + 0x242, 1, 1);			/* Sleep's first letter */
+	put(m, IMPORTS + 20, 4, TEXT + 0x900);		/* WS2_32's name table */
+	pe = open_made(m);
+	ck_assert_ptr_nonnull(pe_imphash(pe, &fault));
+	ck_assert_int_eq(fault, FAULT_NONE);
+	pe_close(pe);
+	m->holes = 1u << (TEXT / STEP);
+	pe = open_made(m);
+	pe_imports(pe, &fault);
+	ck_assert_int_eq(fault, FAULT_IMPLAUSIBLE);
+	ck_assert_ptr_null(pe_imphash(pe, &fault));
+	ck_assert_int_eq(fault, FAULT_PAGED_OUT);
+	pe_close(pe);
+	free(m);
+}
+END_TEST
+
+/* Without the table of ordinals names have none, and functions that have no name then keep theirs. */
+START_TEST(test_no_ordinals)
+{
+	struct made *m = make(true);
+	struct pe *pe;
+	enum fault fault;
+	const GArray *exports;
+
+	put(m, EXPORTS + 36, 4, TEXT + 0x800);
+	m->holes = 1u << (TEXT / STEP);
+	pe = open_made(m);
+	exports = pe_exports(pe, &fault);
+	ck_assert_int_eq(fault, FAULT_PAGED_OUT);
+	ck_assert_uint_eq(exports->len, 5);
+	ck_assert_str_eq(ROW(exports, pe_export, 0)->name, "alpha");
+	ck_assert(!ROW(exports, pe_export, 0)->has_ordinal);
+	ck_assert_ptr_null(ROW(exports, pe_export, 2)->name);
+	ck_assert(ROW(exports, pe_export, 2)->has_ordinal);
+	ck_assert_uint_eq(ROW(exports, pe_export, 2)->ordinal, 5);
+	pe_close(pe);
+	free(m);
+}
+END_TEST
+
 /* No import name table: the loader has written over the names. Addresses of the kernel
  * have the ordinal's bit set, and are none. */
 START_TEST(test_no_name_table)
@@ -425,6 +473,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_hole, 0, IMAGE_SIZE / STEP);
 	tcase_add_test(tc, test_dynamic_sites);
 	tcase_add_test(tc, test_names_absent);
+	tcase_add_test(tc, test_garbage_before_hole);
+	tcase_add_test(tc, test_no_ordinals);
 	tcase_add_loop_test(tc, test_no_name_table, 0, 2);
 	tcase_add_test(tc, test_old_delay_descriptor);
 	tcase_add_test(tc, test_bases);
