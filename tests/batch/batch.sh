@@ -260,6 +260,11 @@ if $as_anyone test -x "$memsieve" -a -r shut/open.raw; then
 	ok "and is told" grep -q 'shut/shut.raw: it can.t be read' shut.err
 	ok "a folder too" grep -q 'shut/folder: a folder that can.t be read' shut.err
 	ok "the others are done" grep -q '"event": "end".*"dumps": 1,' shut.log
+	# Where no process can be had, each dump fails once, and nothing is waited for or signalled instead of its worker.
+	(ulimit -u 1 -t 30 && exec $as_anyone "$memsieve" batch --format json --cases shut/few shut/open.raw dumps/win10-19041.raw) >few.log 2>few.err
+	ok "no process for a worker fails the batch" [ $? = 1 ]
+	ok "each dump once, with the reason" [ "$(grep -c '"event": "failed".*no worker process' few.log)" = 2 -a "$(grep -c '"event": "failed"' few.log)" = 2 ]
+	ok "which is kept" [ "$(cat shut/few/*.failed | grep -c 'no worker process')" = 2 ]
 else
 	echo "not as somebody who may not read everything: the program is where others can't run it"
 fi
