@@ -486,7 +486,7 @@ static void start_workers(struct batch *batch, unsigned running)
 		if (item->state != BATCH_WAITING)
 			continue;
 		if (start(batch, item, &error)) {
-			running++;
+			running += item->pid > 0;	/* else another batch has done it: its place is free for the next */
 			continue;
 		}
 		note_failure(batch, item, error ? error->message : "its log can't be written");
@@ -545,7 +545,7 @@ static void forget(struct batch *batch)
 	}
 }
 
-/* Nothing is left to resume: the folder was ours alone. */
+/* Where nothing is left to resume: the folder was ours alone. */
 static void clear_away(const struct batch *batch)
 {
 	static const char *const own[] = { "batch.list", "batch.case" };
@@ -595,7 +595,8 @@ bool batch_run(struct batch *batch, GError **error)
 		wait_for_workers(batch);
 	ok = ok && merge_ready(batch, error) && (!batch->case_path || !batch_count(batch).done || batch_case_finish(batch, error));
 	batch_view_refresh(batch, true);
-	if (ok && !batch->keep_cases && batch_outcome(batch) != OUTCOME_FAILED && !pipeline_interrupted)
+	const struct batch_counts left = batch_count(batch);
+	if (ok && !batch->keep_cases && !left.failed && !left.waiting && !left.running && !pipeline_interrupted)
 		clear_away(batch);
 	return ok;
 }

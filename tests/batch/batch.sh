@@ -3,7 +3,7 @@
 # A batch of sixty dumps: uninterrupted; killed twice with kill -9, and a worker once, and resumed: the same case. Dumps
 # are found by what is in them; what fails costs only itself.
 . "$(dirname "$0")/common.sh"
-needs python3 gzip
+needs python3 gzip flock
 make_samples win7-7601 win81-9600 win10-14393 win10-17763 win10-19041 srv2022-20348 win11-22000 format-full format-live format-lime format-elf format-triage
 cd "$work" || exit 1
 
@@ -242,6 +242,23 @@ else
 		ok "and are merged" [ "$(grep -c '"event": "merged"' $kind.log)" = 2 ]
 	done
 fi
+
+# What another batch has done while this one waited for it takes no worker's place: the rest is analysed all the same.
+mkdir two two.db.parts
+cp dumps/win10-19041.raw two/a.raw
+cp dumps/win7-7601.raw two/b.raw
+run --cases two.own two/a.raw >two.own.log
+first_of_two=$(basename two.own/*.db .db)
+exec 9>>"two.db.parts/$first_of_two.log"
+flock 9
+"$memsieve" batch --format json --case two.db --jobs 1 two >two.log 2>two.err 9>&- & parent=$!
+wait_for two.log '"event": "found"' 1
+mv "two.own/$first_of_two.db" two.db.parts/
+exec 9>&-
+wait $parent
+ok "a batch that finds a dump done by another goes on" [ $? != 1 ]
+ok "with the next" [ "$(grep -c '"event": "start"' two.log)" = 1 -a "$(grep -c '"event": "merged"' two.log)" = 2 ]
+ok "and has nothing left to do" grep -q '"event": "end".*"dumps": 2, "done": 2,' two.log
 
 # What can't be read may be a dump: it is told. Root can read everything.
 mkdir -p shut/folder
