@@ -204,12 +204,17 @@ bool store_check_schema(struct store *store, GError **error)
 			    " WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", "has a computed column", error);
 }
 
-/* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing: temp goes before main when a name is looked up. */
+/* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing, or whose the row's process is: temp goes before main when a
+ * name is looked up. */
 static bool fill_in(struct store *store, const struct table *table, bool there, GError **error)
 {
 	g_autoptr(GString) sql = g_string_new(NULL);
+	const char *process = NULL;
 	unsigned missing = 0;
 
+	for (const struct column *c = table->columns; c->type != COL_END; c++)
+		if (c->type == COL_PROCESS)
+			process = c->name;
 	if (there)
 		g_string_append_printf(sql, "CREATE TEMP VIEW \"%s\" AS SELECT *", table->name);
 	else
@@ -223,13 +228,16 @@ static bool fill_in(struct store *store, const struct table *table, bool there, 
 		g_autofree char *has = store_value(store, "SELECT 1 FROM pragma_table_info(?, 'main') WHERE name = ?", table->name, c->name, NULL);
 		if (has)
 			continue;
-		g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);
+		if (c->type == COL_DUMP && process)
+			g_string_append_printf(sql, ", (SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\") AS \"%s\"", process, c->name);
+		else
+			g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);
 		missing++;
 	}
 	if (there && !missing)
 		return true;
 	if (there)
-		g_string_append_printf(sql, " FROM main.\"%s\"", table->name);
+		g_string_append_printf(sql, " FROM main.\"%s\" t", table->name);
 	else
 		g_string_append_c(sql, ')');
 	return store_script(store, sql->str, error);
