@@ -59,6 +59,7 @@ struct extraction {
 	struct rows *rows;		/* notes made while VADs are read; not kept */
 	const char *case_path;
 	bool confined, lost, cut_off;
+	bool partial;			/* the analysis of a dump missed something: there may be more to extract */
 	uint64_t bytes, slots, holes;	/* that are left of extract_bytes, extract_slots_all and, for hashing the files, hash_holes */
 	unsigned written, incomplete, failed;
 };
@@ -690,7 +691,9 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 		.command_line = (char *)"extract",
 	};
 	struct result result;
-	bool ok = sorted && pipeline_analyze(&options, sorted, path, &result, error) && run_case(x, output, error);
+	bool ok = sorted && pipeline_analyze(&options, sorted, path, &result, error);
+	x->partial = ok && result.outcome == OUTCOME_PARTIAL;
+	ok = ok && run_case(x, output, error);
 
 	(void)g_unlink(output);
 	return ok;
@@ -755,9 +758,11 @@ static int run(int argc, char **argv)
 		bool ok = !o.plain && is_database(argv[1]) ? run_case(&x, argv[1], &error) : run_dump(&x, argv[1], &error);
 		if (!ok)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
-		else if (!o.quiet)
+		if (x.partial)
+			g_printerr("memsieve: %s: its analysis is partial, there may be more to extract: `memsieve analyze` says what is missing\n", argv[1]);
+		if (ok && !o.quiet)
 			g_print("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
-		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete || x.lost || x.cut_off ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete || x.lost || x.cut_off || x.partial ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 	}
 	extraction_clear(&x);
 	g_free(o.output);

@@ -68,6 +68,10 @@ full_extract() {
 		for file in taken/*.pe taken/*.bin; do [ ! -e "$file" ] || [ -s "$file.json" ] || return 1; done && [ -z "$(find taken -size +4k)" ]
 }
 ok "an extraction that can't be written" full_extract
+# What the analysis missed can't be extracted: that is no success.
+make_samples defect-broken-flink
+ok "of a dump that is read in part" status 3 "$memsieve" extract --all-suspicious -o nothing dumps/defect-broken-flink.raw
+ok "and why" grep -q 'its analysis is partial' err
 ok "csv is a folder" status 2 "$memsieve" export case.db --format csv -o -
 ok "no case, no folder" sh -c "! '$memsieve' export missing.db --format csv -o never 2>/dev/null && [ ! -e never ]"
 ok "to a pipe" sh -c "'$memsieve' export case.db --format ecs -o /dev/fd/3 3>&1 >/dev/null | grep -q ecs"
