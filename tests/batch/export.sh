@@ -68,6 +68,12 @@ full_extract() {
 		for file in taken/*.pe taken/*.bin; do [ ! -e "$file" ] || [ -s "$file.json" ] || return 1; done && [ -z "$(find taken -size +4k)" ]
 }
 ok "an extraction that can't be written" full_extract
+# A pid that is used again, by the same program: two processes, with ntdll at the same base.
+sqlite3 case.db "VACUUM INTO 'twins.db'"
+sqlite3 twins.db "UPDATE processes SET pid = 7777, name = 'twin.exe' WHERE process_id IN (SELECT process_id FROM images WHERE dump_id = 2 AND path LIKE '%ntdll.dll' ORDER BY image_id LIMIT 2)"
+base=$(sqlite3 twins.db "SELECT i.base FROM images i JOIN processes p USING (process_id) WHERE p.pid = 7777 AND i.path LIKE '%ntdll.dll' GROUP BY i.base HAVING count(*) = 2")
+"$memsieve" extract -q --dump 2 --pid 7777 --base "$base" -o twins twins.db >out 2>&1 || [ $? = 3 ] || die "extract of two processes"
+ok "what has the same name in two processes is two files" [ "$(cat twins/*.json | grep '"eprocess"' | sort -u | wc -l)" = 2 -a "$(ls twins/*.pe | wc -l)" = 2 ]
 # What the analysis missed can't be extracted: that is no success.
 make_samples defect-broken-flink
 ok "of a dump that is read in part" status 3 "$memsieve" extract --all-suspicious -o nothing dumps/defect-broken-flink.raw
