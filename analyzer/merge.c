@@ -370,8 +370,12 @@ static bool find_offset(struct merge *m, struct merged_table *t, GError **error)
 	g_autoptr(GError) failed = NULL;
 	int64_t sum, span;
 
-	if (!cursor || !top)
+	if (!cursor)
 		return false;
+	if (!top) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the table %s of the case to merge into can't be read, or has no rowid", t->name);
+		return false;
+	}
 	t->last = g_ascii_strtoll(top, NULL, 10);
 	t->first = 1;
 	t->end = 0;

@@ -75,6 +75,13 @@ old "$work/hole.db"
 ok "one of several dumps is merged, too" status 0 "$memsieve" merge "$work/last.db" "$work/hole.db"
 ok "but for those that are nobody's" [ "$(sqlite3 "$work/last.db" "SELECT count(*) FROM threads")" = "$(sqlite3 "$work/hole.db" "SELECT count(process_id) FROM threads")" ]
 
+# A table whose rows have no numbers takes none of another's.
+cp "$work/win10-19041.raw.db" "$work/numbered.db"
+sqlite3 "$work/seven.db" "CREATE TABLE own(a INTEGER PRIMARY KEY) WITHOUT ROWID"
+sqlite3 "$work/numbered.db" "CREATE TABLE own(a INTEGER PRIMARY KEY)"
+ok "a table without rowids is merged into by nobody" status 1 "$memsieve" merge "$work/seven.db" "$work/numbered.db"
+ok "and told" grep -q 'the table own ' "$work/err"
+
 # What is no case, or a broken one, costs only itself.
 echo "no case at all" >"$work/text.db"
 cp "$work/format-lime.raw.db" "$work/broken.db"
