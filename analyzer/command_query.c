@@ -115,9 +115,9 @@ static int query(const char *path, const char *what, const GPtrArray *queries, c
 			query_bind_defaults(named, cursor);
 		else
 			cursor_share(cursor, 0);
-		if (o->dump_id)
-			cursor_bind_int(cursor, "dump_id", o->dump_id);
-		if (bind_settings(cursor, o->set, &error))
+		if (o->dump_id && !cursor_bind_int(cursor, "dump_id", o->dump_id))
+			g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "the query has no parameter 'dump_id' for --dump");
+		if (!error && bind_settings(cursor, o->set, &error))
 			listing_print(stdout, cursor, listing, terminal_width(), &rows, &error);
 	}
 	cursor_close(cursor);
