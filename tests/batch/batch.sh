@@ -219,6 +219,8 @@ EOF
 LC_ALL=C run --limit look_seconds=1 --jobs 2 --case zips.db zips >zips.log 2>zips.err
 ok "what takes too long to look into is left out" [ $? = 3 ]
 ok "and told" grep -q 'slow.zip.*look_seconds' zips.err
+ok "of a cluster's batch too" status 3 "$memsieve" batch --limit look_seconds=1 --slurm --dry-run --cases dry zips
+ok "whose scripts replace nothing" status 2 "$memsieve" batch --slurm --dry-run --replace --cases dry dumps
 run --jobs 2 --case plain.db dumps/win10-19041.raw dumps/win7-7601.raw >plain.log
 facts() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*), sum(pid), (SELECT count(*) FROM diagnostics) FROM processes").fetchone())' "$1"; }
 ok "dumps are found in archives whatever their names" [ "$(facts zips.db)" = "$(facts plain.db)" ]
