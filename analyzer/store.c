@@ -420,10 +420,13 @@ bool store_make_view(struct store *store, const struct table *table, bool tempor
 static bool fill_dump(struct store *store, const struct table *table, const struct column *dump, GError **error)
 {
 	const struct column *process = find_type(table, COL_PROCESS);
-	g_autofree char *sql = !process ? NULL : g_strdup_printf("UPDATE \"%s\" AS t SET \"%s\" = coalesce((SELECT p.dump_id FROM processes p"
+
+	if (!process || !store_dump_by_process(store, table->name, process->name))
+		return true;
+	g_autofree char *sql = g_strdup_printf("UPDATE \"%s\" AS t SET \"%s\" = coalesce((SELECT p.dump_id FROM processes p"
 		" WHERE p.process_id = t.\"%s\"), (SELECT max(dump_id) FROM dumps WHERE (SELECT count(*) FROM dumps) = 1))", table->name, dump->name, process->name);
 
-	return !sql || store_script(store, sql, error);
+	return store_script(store, sql, error);
 }
 
 /* A case made by an older memsieve may lack columns that came since. */

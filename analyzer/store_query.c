@@ -166,6 +166,18 @@ bool store_has_table(struct store *store, const char *name)
 	return there != NULL;
 }
 
+bool store_has_column(struct store *store, const char *table, const char *column)
+{
+	g_autofree char *there = store_value(store, "SELECT 1 FROM pragma_table_info(?, 'main') WHERE name = ?", table, column, NULL);
+
+	return there != NULL;
+}
+
+bool store_dump_by_process(struct store *store, const char *table, const char *process)
+{
+	return store_has_column(store, table, process) && store_has_column(store, "processes", "process_id") && store_has_column(store, "processes", "dump_id");
+}
+
 static bool is_ours(const char *name)
 {
 	for (const struct table *const *t = core_tables; *t; t++)
@@ -225,10 +237,9 @@ static bool fill_in(struct store *store, const struct table *table, bool there, 
 			g_string_append_printf(sql, "%s\"%s\"", c != table->columns || table->key ? ", " : "", c->name);
 			continue;
 		}
-		g_autofree char *has = store_value(store, "SELECT 1 FROM pragma_table_info(?, 'main') WHERE name = ?", table->name, c->name, NULL);
-		if (has)
+		if (store_has_column(store, table->name, c->name))
 			continue;
-		if (c->type == COL_DUMP && process)
+		if (c->type == COL_DUMP && process && store_dump_by_process(store, table->name, process))
 			g_string_append_printf(sql, ", (SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\") AS \"%s\"", process, c->name);
 		else
 			g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);

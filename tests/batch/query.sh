@@ -34,6 +34,10 @@ for q in $queries; do
 	[ $got = 0 ] || grep -q 'has no table' err || die "$q does not say what the old case lacks"
 	"$memsieve" query case.db "$q" --dump 2 >/dev/null || die "$q of one dump"
 done
+# Whose a row is can't be told where there are no processes.
+cp old.db older.db
+sqlite3 older.db "ALTER TABLE findings DROP COLUMN dump_id"
+ok "a table without dumps in a case without processes" [ "$("$memsieve" query older.db 'SELECT title, dump_id FROM findings WHERE severity = "low"' -f jsonl 2>/dev/null)" = '{"title": "=1+1", "dump_id": null}' ]
 for sql in 'SELECT * FROM apcs' 'SELECT * FROM V_APCS' 'SELECT "a"."tid" FROM "Apcs" a'; do
 	ok "what the old case lacks: $sql" sh -c "'$memsieve' query old.db '$sql' >out 2>err; [ \$? = 3 ] && grep -q 'has no table apcs' err"
 done
