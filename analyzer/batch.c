@@ -178,6 +178,13 @@ bool batch_look(struct batch *batch, GError **error)
 
 /* ---- workers */
 
+static void let_log_go(struct batch_item *item)
+{
+	if (item->log >= 0)
+		close(item->log);
+	item->log = -1;
+}
+
 static bool lock_log(struct batch *batch, struct batch_item *item, GError **error)
 {
 	g_autofree char *path = batch_file(batch, item, ".log");
@@ -192,8 +199,7 @@ static bool lock_log(struct batch *batch, struct batch_item *item, GError **erro
 	for (int i = 0; flock(item->log, LOCK_EX | LOCK_NB) < 0; i++) {
 		if (i == 20) {
 			g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "another batch is at work on it");
-			close(item->log);
-			item->log = -1;
+			let_log_go(item);
 			return false;
 		}
 		g_usleep(100000);
@@ -244,6 +250,7 @@ static void become_worker(char **argv, int log, int progress, uint64_t memory, p
 	_exit(127);
 }
 
+/* False: it has failed. Else it has a worker, or needs none. */
 static bool start(struct batch *batch, struct batch_item *item, GError **error)
 {
 	int pipes[2];
@@ -253,8 +260,7 @@ static bool start(struct batch *batch, struct batch_item *item, GError **error)
 	g_autofree char *failed = batch_file(batch, item, ".failed"), *own = batch_file(batch, item, ".db");
 	if (g_file_test(own, G_FILE_TEST_EXISTS) && batch_case_look_again(batch, item)) {	/* while we waited, by another batch on the same folder */
 		item->before = true;
-		close(item->log);
-		item->log = -1;
+		let_log_go(item);
 		return true;
 	}
 	g_unlink(failed);
@@ -266,15 +272,18 @@ static bool start(struct batch *batch, struct batch_item *item, GError **error)
 	g_auto(GStrv) argv = worker_command(batch, item, pipes[1]);
 	pid_t parent = getpid();
 	fflush(NULL);
-	item->pid = fork();
-	if (!item->pid)
+	pid_t pid = fork();
+	if (!pid)
 		become_worker(argv, item->log, pipes[1], batch->memory_limit / batch->jobs, parent);
-	close(pipes[1]);
-	item->progress = pipes[0];
-	if (item->pid < 0) {
+	if (pid < 0)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_IO, "no worker process: %s", g_strerror(errno));
+	close(pipes[1]);
+	if (pid < 0) {
+		close(pipes[0]);
 		return false;
 	}
+	item->pid = pid;	/* never -1, which to kill() and waitpid() is everybody */
+	item->progress = pipes[0];
 	item->state = BATCH_RUNNING;
 	item->attempts++;
 	item->late = false;
@@ -365,8 +374,7 @@ static void finished(struct batch *batch, struct batch_item *item, int status)
 	} else if (message) {
 		note_failure(batch, item, message);
 	}
-	close(item->log);
-	item->log = -1;
+	let_log_go(item);
 }
 
 /* ---- the case of all */
@@ -430,7 +438,7 @@ static void read_progress(struct batch *batch, struct batch_item *item)
 /* Its own watchdog is gone with a worker that was taken over or stopped, or waits for a disk as it does. */
 static void end_if_late(struct batch_item *item)
 {
-	if (!item->pid || (uint64_t)(g_get_monotonic_time() - item->started) / G_USEC_PER_SEC < limit_for(worker_seconds, item->size))
+	if (item->pid <= 0 || (uint64_t)(g_get_monotonic_time() - item->started) / G_USEC_PER_SEC < limit_for(worker_seconds, item->size))
 		return;
 	item->late = true;
 	kill(item->pid, SIGKILL);
@@ -446,7 +454,7 @@ static void wait_for_workers(struct batch *batch)
 
 	for (guint i = 0; i < batch->items->len; i++) {
 		struct batch_item *item = g_ptr_array_index(batch->items, i);
-		if (!item->pid)
+		if (item->pid <= 0)
 			continue;
 		if (item->progress < 0)
 			tick = END_MS;
@@ -477,10 +485,12 @@ static void start_workers(struct batch *batch, unsigned running)
 		g_autoptr(GError) error = NULL;
 		if (item->state != BATCH_WAITING)
 			continue;
-		if (start(batch, item, &error))
-			running++;
-		else
-			note_failure(batch, item, error ? error->message : "its log can't be written");
+		if (start(batch, item, &error)) {
+			running += item->pid > 0;	/* else another batch has done it: its place is free for the next */
+			continue;
+		}
+		note_failure(batch, item, error ? error->message : "its log can't be written");
+		let_log_go(item);
 	}
 }
 
@@ -488,7 +498,7 @@ static void stop_workers(struct batch *batch)
 {
 	for (guint i = 0; i < batch->items->len; i++) {
 		const struct batch_item *item = g_ptr_array_index(batch->items, i);
-		if (item->pid)
+		if (item->pid > 0)
 			kill(item->pid, SIGTERM);
 	}
 }
@@ -498,7 +508,7 @@ static unsigned running(const struct batch *batch)
 	unsigned n = 0;
 
 	for (guint i = 0; i < batch->items->len; i++)
-		n += ((struct batch_item *)g_ptr_array_index(batch->items, i))->pid != 0;
+		n += ((struct batch_item *)g_ptr_array_index(batch->items, i))->pid > 0;
 	return n;
 }
 
@@ -535,7 +545,7 @@ static void forget(struct batch *batch)
 	}
 }
 
-/* Nothing is left to resume: the folder was ours alone. */
+/* Where nothing is left to resume: the folder was ours alone. */
 static void clear_away(const struct batch *batch)
 {
 	static const char *const own[] = { "batch.list", "batch.case" };
@@ -585,7 +595,8 @@ bool batch_run(struct batch *batch, GError **error)
 		wait_for_workers(batch);
 	ok = ok && merge_ready(batch, error) && (!batch->case_path || !batch_count(batch).done || batch_case_finish(batch, error));
 	batch_view_refresh(batch, true);
-	if (ok && !batch->keep_cases && batch_outcome(batch) != OUTCOME_FAILED && !pipeline_interrupted)
+	const struct batch_counts left = batch_count(batch);
+	if (ok && !batch->keep_cases && !left.failed && !left.waiting && !left.running && !pipeline_interrupted)
 		clear_away(batch);
 	return ok;
 }

@@ -141,7 +141,8 @@ static int run(int argc, char **argv)
 		options_clear(&o);
 		return OUTCOME_FAILED;
 	}
-	for (int i = 1; i < argc && !pipeline_interrupted; i++) {
+	int i;
+	for (i = 1; i < argc && !pipeline_interrupted; i++) {
 		struct result result;
 		g_autoptr(GError) why = NULL;
 		if (!pipeline_analyze(&o, plugins_sorted, argv[i], &result, &why)) {
@@ -153,6 +154,10 @@ static int run(int argc, char **argv)
 		outcome = worse(outcome, result.outcome);
 		if (!o.quiet)
 			summary_print(o.output, &result, o.verbose);
+	}
+	for (; i < argc; i++) {		/* where it came between two of them, none failed by it */
+		g_printerr("memsieve: %s: not analysed: interrupted\n", argv[i]);
+		outcome = OUTCOME_FAILED;
 	}
 	if (crew_left_behind) {	/* a thread still runs: no destructor is safe */
 		fflush(NULL);

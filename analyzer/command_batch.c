@@ -163,7 +163,7 @@ static int run_batch(const struct batch_options *o, char **arguments, int n, boo
 		g_printerr("memsieve: interrupted; the same command with --resume goes on from here\n");
 		return OUTCOME_FAILED;
 	}
-	return o->slurm ? OUTCOME_COMPLETE : (int)batch_outcome(batch);
+	return !o->slurm ? (int)batch_outcome(batch) : batch->left_out ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 }
 
 static void options_clear(struct batch_options *o)
@@ -193,6 +193,8 @@ static const char *misuse(const struct batch_options *o, int argc)
 		return "--merge-only needs --cases and --case";
 	if (o->slurm && !o->cases)
 		return "--slurm needs --cases, a folder that all nodes see";
+	if (o->slurm && o->replace)
+		return "--slurm goes without --replace: its tasks may be run again at any time, and leave what is done";
 	if (o->array_max < 0)
 		return "--array-max is a number of tasks";
 	return NULL;

@@ -57,8 +57,11 @@ struct extraction {
 	struct process *process;	/* the last target's */
 	struct space *user;
 	struct rows *rows;		/* notes made while VADs are read; not kept */
+	GHashTable *names;		/* of the files written so far */
+	unsigned alike;			/* targets that had the name of another */
 	const char *case_path;
 	bool confined, lost, cut_off;
+	bool partial;			/* the analysis of a dump missed something: there may be more to extract */
 	uint64_t bytes, slots, holes;	/* that are left of extract_bytes, extract_slots_all and, for hashing the files, hash_holes */
 	unsigned written, incomplete, failed;
 };
@@ -319,12 +322,21 @@ static char *safe_name(const char *text)
 	return g_string_free(name, FALSE);
 }
 
-static char *file_name(const struct target *t, const char *ending)
+/* No other target's of this run: a pid is used again, and two of its processes may have the same program at the same base. */
+static char *file_name(struct extraction *x, const struct target *t, const char *ending)
 {
 	g_autofree char *process = safe_name(t->process_name), *module = safe_name(t->path);
 	g_autofree char *owner = t->process_id ? g_strdup_printf("%" G_GUINT64_FORMAT "-%s", t->pid, process) : g_strdup("kernel");
 
-	return g_strdup_printf("%s-%" G_GINT64_MODIFIER "x%s%s.%s", owner, t->base, *module ? "-" : "", module, ending);
+	g_autofree char *stem = g_strdup_printf("%s-%" G_GINT64_MODIFIER "x%s%s", owner, t->base, *module ? "-" : "", module);
+	char *name = g_strdup_printf("%s.%s", stem, ending);
+
+	while (g_hash_table_contains(x->names, name)) {
+		g_free(name);
+		name = g_strdup_printf("%s-%" G_GINT64_MODIFIER "x-%u.%s", stem, t->eprocess, ++x->alike, ending);
+	}
+	g_hash_table_add(x->names, g_strdup(name));
+	return name;
 }
 
 /* Never through a link that somebody left in the folder. */
@@ -514,7 +526,7 @@ static bool write_target(struct extraction *x, const struct target *t, struct im
 	struct space *space = space_of(x, t);
 	g_autoptr(GArray) gaps = g_array_new(FALSE, FALSE, sizeof(struct gap));
 	bool file_like = t->is_image && !x->options->mapped;
-	g_autofree char *name = file_name(t, file_like ? "pe" : "bin");
+	g_autofree char *name = file_name(x, t, file_like ? "pe" : "bin");
 	const char *layout = t->is_image ? "mapped" : "region";
 
 	if (!t->size || t->base > UINT64_MAX - (t->size - 1))
@@ -653,6 +665,7 @@ static bool run_case(struct extraction *x, const char *case_path, GError **error
 
 static void extraction_clear(struct extraction *x)
 {
+	g_hash_table_destroy(x->names);
 	space_destroy(x->user);
 	process_destroy(x->process);
 	rows_destroy(x->rows);
@@ -692,7 +705,9 @@ static bool run_dump(struct extraction *x, const char *path, GError **error)
 		.command_line = (char *)"extract",
 	};
 	struct result result;
-	bool ok = sorted && pipeline_analyze(&options, sorted, path, &result, error) && run_case(x, output, error);
+	bool ok = sorted && pipeline_analyze(&options, sorted, path, &result, error);
+	x->partial = ok && result.outcome == OUTCOME_PARTIAL;
+	ok = ok && run_case(x, output, error);
 
 	(void)g_unlink(output);
 	return ok;
@@ -747,7 +762,7 @@ static bool parse(int *argc, char ***argv, struct extract_options *o, GError **e
 static int run(int argc, char **argv)
 {
 	struct extract_options o = { .pid = -1 };
-	struct extraction x = { .options = &o };
+	struct extraction x = { .options = &o, .names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
 	g_autoptr(GError) error = NULL;
 	int outcome = OUTCOME_USAGE;
 
@@ -757,9 +772,11 @@ static int run(int argc, char **argv)
 		bool ok = !o.plain && is_database(argv[1]) ? run_case(&x, argv[1], &error) : run_dump(&x, argv[1], &error);
 		if (!ok)
 			g_printerr("memsieve: %s\n", error ? error->message : "failed");
-		else if (!o.quiet)
+		if (x.partial)
+			g_printerr("memsieve: %s: its analysis is partial, there may be more to extract: `memsieve analyze` says what is missing\n", argv[1]);
+		if (ok && !o.quiet)
 			g_print("%u files in %s, %u of them with missing pages\n", x.written, o.output, x.incomplete);
-		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete || x.lost || x.cut_off ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
+		outcome = !ok || x.failed ? OUTCOME_FAILED : x.incomplete || x.lost || x.cut_off || x.partial ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 	}
 	extraction_clear(&x);
 	g_free(o.output);

@@ -63,14 +63,25 @@ static bool bind_settings(struct cursor *cursor, char **set, GError **error)
 	return true;
 }
 
-/* Is the table's name a word of the query? */
+static bool is_word(char c)
+{
+	return g_ascii_isalnum(c) || c == '_';
+}
+
+/* Is the table's name, or its view's, a word of the query? */
 static bool mentions(const char *sql, const char *table)
 {
 	size_t length = strlen(table);
 
-	for (const char *p = sql; (p = strstr(p, table)); p += length)
-		if ((p == sql || !(g_ascii_isalnum(p[-1]) || p[-1] == '_')) && !(g_ascii_isalnum(p[length]) || p[length] == '_'))
+	for (const char *p = sql; *p; p++) {
+		const char *name = p;
+		if (p != sql && is_word(p[-1]))
+			continue;
+		if (!g_ascii_strncasecmp(name, "v_", 2))
+			name += 2;
+		if (!g_ascii_strncasecmp(name, table, length) && !is_word(name[length]))
 			return true;
+	}
 	return false;
 }
 
@@ -115,9 +126,9 @@ static int query(const char *path, const char *what, const GPtrArray *queries, c
 			query_bind_defaults(named, cursor);
 		else
 			cursor_share(cursor, 0);
-		if (o->dump_id)
-			cursor_bind_int(cursor, "dump_id", o->dump_id);
-		if (bind_settings(cursor, o->set, &error))
+		if (o->dump_id && !cursor_bind_int(cursor, "dump_id", o->dump_id))
+			g_set_error(&error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "the query has no parameter 'dump_id' for --dump");
+		if (!error && bind_settings(cursor, o->set, &error))
 			listing_print(stdout, cursor, listing, terminal_width(), &rows, &error);
 	}
 	cursor_close(cursor);

@@ -6,24 +6,34 @@
 #include "export.h"
 #include "listing.h"
 
-/* Rows of one dump: by the dump, or by the process, that the view has. */
-static char *select_of(struct store *store, const char *view, bool one_dump)
+/* A condition: what a row refers to is one dump's, by its dump or its process. NULL: the table has no such reference. */
+static char *by_parent(struct store *store, const char *table)
+{
+#define QUOTED(name) "'\"' || replace(" name ", '\"', '\"\"') || '\"'"
+	return store_value(store, "SELECT " QUOTED("f.\"from\"") " || ' IN (SELECT ' || " QUOTED("f.\"to\"") " || ' FROM main.' || " QUOTED("f.\"table\"")
+			   " || iif(c.name = 'dump_id', ' WHERE dump_id = :dump_id)', ' WHERE process_id IN (SELECT process_id FROM processes WHERE dump_id = :dump_id))')"
+			   " FROM pragma_foreign_key_list(?, 'main') f JOIN pragma_table_info(f.\"table\", 'main') c ON c.name IN ('dump_id', 'process_id')"
+			   " WHERE f.\"to\" IS NOT NULL ORDER BY c.name, f.id DESC LIMIT 1", table, NULL);
+#undef QUOTED
+}
+
+/* Rows of one dump: by the dump, or by the process, that the view has, or that what a row refers to has. */
+static char *select_of(struct store *store, const char *table, const char *view, bool one_dump)
 {
 	g_autofree char *by_dump = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'dump_id'", view, NULL);
 	g_autofree char *by_process = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'process_id'", view, NULL);
-	g_autofree char *by_path = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'dump_path'", view, NULL);
-	const char *where = !one_dump ? "" : by_dump ? " WHERE dump_id = :dump_id" :
-			    by_process ? " WHERE process_id IN (SELECT process_id FROM processes WHERE dump_id = :dump_id)" :
-			    by_path ? " WHERE dump_path = (SELECT path FROM dumps WHERE dump_id = :dump_id)" : "";
+	g_autofree char *reference = by_parent(store, table);
+	const char *where = !one_dump ? NULL : by_dump ? "dump_id = :dump_id" :
+			    by_process ? "process_id IN (SELECT process_id FROM processes WHERE dump_id = :dump_id)" : reference;
 
-	return g_strdup_printf("SELECT * FROM \"%s\"%s", view, where);
+	return g_strdup_printf("SELECT * FROM \"%s\"%s%s", view, where ? " WHERE " : "", where ? where : "");
 }
 
 static bool write_table(struct export *x, const char *table, GError **error)
 {
 	g_autofree char *view = g_strconcat("v_", table, NULL);
 	bool has_view = store_has_view(x->store, view);
-	g_autofree char *sql = select_of(x->store, has_view ? view : table, x->dump_id != 0), *name = g_strconcat(table, ".csv", NULL);
+	g_autofree char *sql = select_of(x->store, table, has_view ? view : table, x->dump_id != 0), *name = g_strconcat(table, ".csv", NULL);
 	g_autofree char *path = g_build_filename(x->folder, name, NULL);
 	AUTO(cursor) cursor = export_query(x, sql, error);
 	int64_t rows = 0;

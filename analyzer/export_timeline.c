@@ -4,14 +4,37 @@
 #include "export.h"
 #include "text.h"
 
-/* Findings have no time of their own: they stand where the dump was taken. */
+/* Findings have no time of their own: they stand where the dump was taken, or, where that isn't known, where it was analysed. */
 static const char events_sql[] =
-	"SELECT t.time, t.event, t.subject, t.detail, t.source, t.process_id, NULL AS rule, NULL AS severity, NULL AS attack, NULL AS confidence,"
-	" p.name, p.pid, d.computer_name, d.path"
-	" FROM timeline t JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id) WHERE :dump_id IS NULL OR t.dump_id = :dump_id"
-	" UNION ALL SELECT d.system_time, 'finding', f.title, f.detail, 'findings', f.process_id, f.rule, f.severity, f.attack, f.confidence, p.name, p.pid,"
-	" d.computer_name, d.path FROM findings f JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id)"
-	" WHERE d.system_time IS NOT NULL AND (:dump_id IS NULL OR f.dump_id = :dump_id) ORDER BY 1";
+	"WITH d AS MATERIALIZED (SELECT dump_id, computer_name, path, system_time, coalesce(system_time, (SELECT max(r.started_at) FROM runs r"
+	" WHERE r.dump_id = dumps.dump_id)) AS seen_at FROM dumps)"
+	" SELECT coalesce(t.time, d.seen_at), t.time, d.seen_at, t.event, t.subject, t.detail, t.source, t.process_id, NULL AS rule, NULL AS severity,"
+	" NULL AS attack, NULL AS confidence, p.name, p.pid, d.computer_name, d.path"
+	" FROM timeline t JOIN d USING (dump_id) LEFT JOIN processes p USING (process_id) WHERE :dump_id IS NULL OR t.dump_id = :dump_id"
+	" UNION ALL SELECT d.seen_at, d.system_time, d.seen_at, 'finding', f.title, f.detail, 'findings', f.process_id, f.rule, f.severity, f.attack, f.confidence,"
+	" p.name, p.pid, d.computer_name, d.path FROM findings f JOIN d USING (dump_id) LEFT JOIN processes p USING (process_id)"
+	" WHERE :dump_id IS NULL OR f.dump_id = :dump_id ORDER BY 1";
+
+#define NOT_ITS_OWN ", at another time: its own is not known"
+
+/* Where an event stands: nothing is left out for a time that is none. *own: it is the event's. */
+static const char *stands_at(const struct cursor *cursor, gint64 *seconds, bool *own)
+{
+	static const char *const columns[] = { "time", "seen_at" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++) {
+		const char *text = export_text(cursor, columns[i]);
+		g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+		g_autoptr(GDateTime) time = text ? g_date_time_new_from_iso8601(text, utc) : NULL;
+		*own = i == 0;
+		if (time) {
+			*seconds = g_date_time_to_unix(time);
+			return text;
+		}
+	}
+	*seconds = 0;
+	return "1970-01-01T00:00:00.000000";
+}
 
 /* Timesketch wants message, datetime and timestamp_desc; what else there is becomes attributes. */
 static bool write_timesketch(struct export *x, GError **error)
@@ -22,15 +45,18 @@ static bool write_timesketch(struct export *x, GError **error)
 	if (!cursor)
 		return false;
 	while (cursor_next(cursor, &failed)) {
-		const char *time = export_text(cursor, "time"), *event = export_text(cursor, "event"), *subject = export_text(cursor, "subject");
+		gint64 seconds;
+		bool own;
+		const char *time = stands_at(cursor, &seconds, &own), *event = export_text(cursor, "event"), *subject = export_text(cursor, "subject");
 		const char *detail = export_text(cursor, "detail"), *rule = export_text(cursor, "rule");
 		/* It counts in microseconds. */
 		g_autofree char *datetime = g_strdup_printf("%.26s+00:00", time);
+		g_autofree char *what = g_strconcat(rule ? own ? "finding in the memory of this time" : "finding" : event, own ? "" : NOT_ITS_OWN, NULL);
 		g_autofree char *message = g_strdup_printf("%s: %s%s%s", event, subject ? subject : "", detail && !rule ? ", " : "", detail && !rule ? detail : "");
 		json_t *o = json_object();
 		export_put(o, "message", message);
 		export_put(o, "datetime", datetime);
-		export_put(o, "timestamp_desc", rule ? "finding in the memory of this time" : event);
+		export_put(o, "timestamp_desc", what);
 		export_put(o, "data_type", rule ? "windows:memory:finding" : "windows:memory:event");
 		export_put(o, "source", export_text(cursor, "source"));
 		export_put(o, "computer_name", export_text(cursor, "computer_name"));
@@ -67,16 +93,14 @@ static bool write_bodyfile(struct export *x, GError **error)
 	if (!cursor)
 		return false;
 	while (cursor_next(cursor, &failed)) {
-		g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
-		g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(export_text(cursor, "time"), utc);
+		gint64 seconds;
+		bool own;
+		(void)stands_at(cursor, &seconds, &own);
 		const char *event = export_text(cursor, "event"), *subject = export_text(cursor, "subject"), *detail = export_text(cursor, "detail");
 		const char *machine = export_text(cursor, "computer_name"), *rule = export_text(cursor, "rule");
-		g_autofree char *name = g_strdup_printf("[%s] %s%s%s (%s)", event, subject ? subject : "", detail && !rule ? ", " : "", detail && !rule ? detail : "",
-							machine ? machine : export_text(cursor, "path"));
+		g_autofree char *name = g_strdup_printf("[%s] %s%s%s%s (%s)", event, subject ? subject : "", detail && !rule ? ", " : "", detail && !rule ? detail : "",
+							own ? "" : NOT_ITS_OWN, machine ? machine : export_text(cursor, "path"));
 		g_autofree char *safe = field(name);
-		gint64 seconds = time ? g_date_time_to_unix(time) : 0;
-		if (!time)
-			continue;
 		fprintf(x->to, "0|%s|%" G_GINT64_FORMAT "|----------|0|0|0|%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "\n", safe,
 			MAX(export_int(cursor, "pid"), 0), seconds, seconds, seconds, seconds);
 		x->records++;

@@ -210,6 +210,14 @@ static const struct merged_table *referred(const struct merge *m, const struct m
 	return NULL;
 }
 
+static bool has_column(const struct merged_table *t, const char *column)
+{
+	for (guint i = 0; i < t->columns->len; i++)
+		if (!g_ascii_strcasecmp(g_ptr_array_index(t->columns, i), column))
+			return true;
+	return false;
+}
+
 static bool is_key(const struct merged_table *t, const char *column)
 {
 	return t->key && !g_ascii_strcasecmp(t->key, column);
@@ -339,7 +347,7 @@ static char *belongs(const struct merge *m, const struct merged_table *t, unsign
 		for (guint i = 0; i < t->keys->len && any->len < MAX_CONDITION; i++) {
 			const struct foreign_key *k = g_ptr_array_index(t->keys, i);
 			const struct merged_table *parent = table_of(m, k->table);
-			if (!parent || parent == t || !parent->key || (pass == 0) != !strcmp(parent->name, "dumps"))
+			if (!parent || parent == t || !parent->key || (pass == 0) != !strcmp(parent->name, "dumps") || !has_column(t, k->column))
 				continue;
 			g_autofree char *of_parent = belongs(m, parent, depth + 1);
 			if (!of_parent)
@@ -362,8 +370,12 @@ static bool find_offset(struct merge *m, struct merged_table *t, GError **error)
 	g_autoptr(GError) failed = NULL;
 	int64_t sum, span;
 
-	if (!cursor || !top)
+	if (!cursor)
 		return false;
+	if (!top) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_STORE, "the table %s of the case to merge into can't be read, or has no rowid", t->name);
+		return false;
+	}
 	t->last = g_ascii_strtoll(top, NULL, 10);
 	t->first = 1;
 	t->end = 0;
@@ -400,8 +412,20 @@ static char *diagnosed_row(const struct merge *m)
 	return g_string_free(s, FALSE);
 }
 
+/* An older case, of a table that has got a dump_id since: its rows' dump is that of their process, or the only one. NULL: it is no such table. */
+static char *dump_of(const struct merge *m, const struct merged_table *t)
+{
+	const struct merged_table *dumps = referred(m, t, "dump_id");
+
+	if (!dumps || has_column(t, "dump_id") || !has_column(t, "process_id"))
+		return NULL;
+	return g_strdup_printf("coalesce((SELECT p.dump_id FROM input.processes p WHERE p.rowid = t.process_id), (SELECT max(i.dump_id) FROM temp.merge_dumps i"
+			       " WHERE (SELECT count(*) FROM input.dumps) = 1)) + %" G_GINT64_FORMAT, dumps->offset);
+}
+
 static bool copy_table(struct merge *m, const struct merged_table *t, GError **error)
 {
+	g_autofree char *dump = dump_of(m, t);
 	g_autoptr(GString) sql = g_string_new(NULL), values = g_string_new(NULL), same = g_string_new(NULL);
 	g_autofree char *table = quoted(t->name), *owner = belongs(m, t, 0);
 
@@ -424,6 +448,10 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 		} else
 			g_string_append_printf(values, ", t.%s", column);
 	}
+	if (dump) {
+		g_string_append(sql, ", dump_id");
+		g_string_append_printf(values, ", %s", dump);
+	}
 	/* In a file made for it a row may have an id beyond what the first and the last have: it is refused as one that is there twice. */
 	g_string_append_printf(sql, ") SELECT max(min(t.rowid, %" G_GINT64_FORMAT "), %" G_GINT64_FORMAT ") + %" G_GINT64_FORMAT "%s FROM input.%s t",
 			       t->end, t->first, t->offset, values->str, table);
@@ -432,6 +460,8 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 		g_string_append_printf(sql, " WHERE NOT EXISTS (SELECT 1 FROM main.%s o WHERE 1%s)", table, same->str);
 	else if (!m->all)
 		g_string_append_printf(sql, " WHERE %s", owner);
+	else if (dump)
+		g_string_append_printf(sql, " WHERE %s IS NOT NULL", dump);
 	g_string_append(sql, " ORDER BY t.rowid");
 	if (store_exec(m->out, error, sql->str, NULL))
 		return true;

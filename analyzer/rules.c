@@ -9,6 +9,9 @@
 GResource *memsieve_rules_get_resource(void);
 void memsieve_rules_register_resource(void);
 
+/* Of folders within a folder of rules. */
+#define MAX_DEPTH 8
+
 static void sql_rule_free(void *data)
 {
 	struct sql_rule *r = data;
@@ -66,8 +69,10 @@ static void folder(const char *path, const char *extension, unsigned depth, rule
 	for (guint i = 0; i < names->len; i++) {
 		const char *name = g_ptr_array_index(names, i);
 		if (g_file_test(name, G_FILE_TEST_IS_DIR)) {
-			if (depth < 8)
+			if (depth < MAX_DEPTH)
 				folder(name, extension, depth + 1, each, user, problems);
+			else	/* a link back to a folder above, say */
+				g_ptr_array_add(problems, g_strdup_printf("%s: folders of rules are searched %d deep", name, MAX_DEPTH));
 		} else {
 			one_file(name, extension, each, user, problems);
 		}

@@ -416,6 +416,19 @@ bool store_make_view(struct store *store, const struct table *table, bool tempor
 	return store_script(store, sql->str, error);
 }
 
+/* Before the table had a dump_id, a row's process told whose it is; one of no process is the dump's if the case has only one. */
+static bool fill_dump(struct store *store, const struct table *table, const struct column *dump, GError **error)
+{
+	const struct column *process = find_type(table, COL_PROCESS);
+
+	if (!process || !store_dump_by_process(store, table->name, process->name))
+		return true;
+	g_autofree char *sql = g_strdup_printf("UPDATE \"%s\" AS t SET \"%s\" = coalesce((SELECT p.dump_id FROM processes p"
+		" WHERE p.process_id = t.\"%s\"), (SELECT max(dump_id) FROM dumps WHERE (SELECT count(*) FROM dumps) = 1))", table->name, dump->name, process->name);
+
+	return store_script(store, sql, error);
+}
+
 /* A case made by an older memsieve may lack columns that came since. */
 static bool add_columns(struct store *store, const struct table *table, GError **error)
 {
@@ -426,7 +439,7 @@ static bool add_columns(struct store *store, const struct table *table, GError *
 		g_autoptr(GString) sql = g_string_new(NULL);
 		g_string_append_printf(sql, "DROP VIEW IF EXISTS \"v_%s\"; ALTER TABLE \"%s\" ADD COLUMN ", table->name, table->name);
 		append_column(store, sql, c, false);
-		if (!store_script(store, sql->str, error))
+		if (!store_script(store, sql->str, error) || (c->type == COL_DUMP && !fill_dump(store, table, c, error)))
 			return false;
 	}
 	return true;

@@ -22,6 +22,10 @@ struct store {
 
 /* *error from SQLite's own message; always false. */
 bool store_fail(struct store *store, const char *what, GError **error);
+/* Has a table of the case itself that column? */
+bool store_has_column(struct store *store, const char *table, const char *column);
+/* Can the dump of its rows, of which it has no column, be told from their process? */
+bool store_dump_by_process(struct store *store, const char *table, const char *process);
 /* Run one statement or several. */
 bool store_script(struct store *store, const char *sql, GError **error);
 /* Microseconds that this process has computed. */

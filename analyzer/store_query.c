@@ -166,6 +166,18 @@ bool store_has_table(struct store *store, const char *name)
 	return there != NULL;
 }
 
+bool store_has_column(struct store *store, const char *table, const char *column)
+{
+	g_autofree char *there = store_value(store, "SELECT 1 FROM pragma_table_info(?, 'main') WHERE name = ?", table, column, NULL);
+
+	return there != NULL;
+}
+
+bool store_dump_by_process(struct store *store, const char *table, const char *process)
+{
+	return store_has_column(store, table, process) && store_has_column(store, "processes", "process_id") && store_has_column(store, "processes", "dump_id");
+}
+
 static bool is_ours(const char *name)
 {
 	for (const struct table *const *t = core_tables; *t; t++)
@@ -204,12 +216,17 @@ bool store_check_schema(struct store *store, GError **error)
 			    " WHERE s.sql GLOB 'CREATE TABLE *' AND c.hidden > 1", "has a computed column", error);
 }
 
-/* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing: temp goes before main when a name is looked up. */
+/* CREATE TEMP TABLE, or a TEMP VIEW with NULLs where columns are missing, or whose the row's process is: temp goes before main when a
+ * name is looked up. */
 static bool fill_in(struct store *store, const struct table *table, bool there, GError **error)
 {
 	g_autoptr(GString) sql = g_string_new(NULL);
+	const char *process = NULL;
 	unsigned missing = 0;
 
+	for (const struct column *c = table->columns; c->type != COL_END; c++)
+		if (c->type == COL_PROCESS)
+			process = c->name;
 	if (there)
 		g_string_append_printf(sql, "CREATE TEMP VIEW \"%s\" AS SELECT *", table->name);
 	else
@@ -220,16 +237,18 @@ static bool fill_in(struct store *store, const struct table *table, bool there, 
 			g_string_append_printf(sql, "%s\"%s\"", c != table->columns || table->key ? ", " : "", c->name);
 			continue;
 		}
-		g_autofree char *has = store_value(store, "SELECT 1 FROM pragma_table_info(?, 'main') WHERE name = ?", table->name, c->name, NULL);
-		if (has)
+		if (store_has_column(store, table->name, c->name))
 			continue;
-		g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);
+		if (c->type == COL_DUMP && process && store_dump_by_process(store, table->name, process))
+			g_string_append_printf(sql, ", (SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\") AS \"%s\"", process, c->name);
+		else
+			g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);
 		missing++;
 	}
 	if (there && !missing)
 		return true;
 	if (there)
-		g_string_append_printf(sql, " FROM main.\"%s\"", table->name);
+		g_string_append_printf(sql, " FROM main.\"%s\" t", table->name);
 	else
 		g_string_append_c(sql, ')');
 	return store_script(store, sql->str, error);

@@ -11,6 +11,7 @@ enum {
 	USER_STACK, USER_LIMIT, IN_PROCESS, IN_CID, IN_POOL,
 	DERIVED,
 	IN_SCHEDULER, IN_HANDLES, INSTRUCTION, INSTRUCTION_MODULE, STACK_POINTER, IMPERSONATES, IMPERSONATION_LEVEL, OWNER_PID,
+	DUMP,
 };
 
 static const char *const threads_rest_on[] = {
@@ -22,7 +23,7 @@ static const struct table threads = {
 	.name = "threads", .key = "thread_id", .doc = "thread objects",
 	.rests_on = threads_rest_on,
 	.columns = {
-		[PROCESS] = { "process_id", COL_PROCESS, "" },
+		[PROCESS] = { "process_id", COL_PROCESS, "NULL: its process object is not in the dump" },
 		[ETHREAD] = { "ethread", COL_ADDRESS, "of the _ETHREAD" },
 		[TID] = { "tid", COL_INT, "" },
 		[START] = { "start_address", COL_ADDRESS, "as the kernel started it" },
@@ -50,6 +51,7 @@ static const struct table threads = {
 		[IMPERSONATES] = { "impersonated_user", COL_TEXT, "SID of the user of the token it impersonates with; NULL: it doesn't" },
 		[IMPERSONATION_LEVEL] = { "impersonation_level", COL_TEXT, "anonymous, identification, impersonation or delegation" },
 		[OWNER_PID] = { "owner_pid", COL_INT, "of its CLIENT_ID: whose it is, where the process object is not in the dump" },
+		[DUMP] = { "dump_id", COL_DUMP, "" },	/* rows of no known process are the dump's all the same */
 	},
 };
 

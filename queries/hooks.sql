@@ -7,7 +7,7 @@ usual AS MATERIALIZED (
     SELECT dump_id, table_name, module, row_number() OVER (PARTITION BY dump_id, table_name ORDER BY count(*) DESC) AS n FROM ssdt GROUP BY dump_id, table_name, module)
   WHERE n = 1)
 SELECT 'patched ' || coalesce(i.kind, 'code') AS what, coalesce(i.function, i.section) AS place, printf('0x%x', i.address) AS address,
-       printf('0x%x', i.target) AS leads_to, i.target_module AS module, m.path AS image, p.name AS process, p.pid,
+       iif(i.target IS NULL, NULL, printf('0x%x', i.target)) AS leads_to, i.target_module AS module, m.path AS image, p.name AS process, p.pid,
        lower(hex(substr(i.original, 1, 24))) AS original, lower(hex(substr(i.current, 1, 24))) AS current, coalesce(d.computer_name, d.path) AS machine, m.dump_id
 FROM image_patches i JOIN images m USING (image_id) JOIN dumps d USING (dump_id) LEFT JOIN processes p USING (process_id)
 WHERE :dump_id IS NULL OR m.dump_id = :dump_id

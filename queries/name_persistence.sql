@@ -19,4 +19,5 @@ FROM (
   FROM handles h JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE coalesce(:name, '') NOT IN ('', '%') AND h.name LIKE '%' || :name || '%')
 GROUP BY kind, name
+HAVING :dump_id IS NULL OR max(dump_id = :dump_id) -- of one dump: the names that it has, wherever they turn up
 ORDER BY dumps DESC, kind, name;

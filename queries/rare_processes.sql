@@ -5,4 +5,5 @@ SELECT count(DISTINCT p.dump_id) AS dumps, count(*) AS processes, coalesce(p.ima
        group_concat(DISTINCT coalesce(d.computer_name, d.path)) AS machines, max(p.command_line) AS command_line
 FROM processes p JOIN dumps d USING (dump_id)
 GROUP BY lower(coalesce(p.image_path, p.name)) HAVING count(DISTINCT p.dump_id) < coalesce(:dumps, 2)
+  AND (:dump_id IS NULL OR max(p.dump_id = :dump_id)) -- of one dump: what it runs, as rare as it is in all of them
 ORDER BY 1, 3;

@@ -28,10 +28,14 @@ function objects(part) {
 	return list;
 }
 
-/* Which of these parts took too much to be read whole, and why; null: none. */
-function cut_short(data) {
-	const names = Object.keys(data).filter(name => data[name] && data[name].cut);
-	return names.length ? el('p', {class: 'notice'}, 'Not whole here: ', names.map(name => `${name} (${data[name].cut})`).join(', '), '. The case has more.') : null;
+/*
+ * Which of these parts took too much to be read whole, and why; null: none. Named ones are shown by process or finding: no table of theirs says how
+ * many rows of the dump's are left out, so that is said, too.
+ */
+function cut_short(data, names = null) {
+	const why = part => part && (part.cut || (names && part.more ? plural(part.more, 'row') + ' of the dump left out' : null));
+	const short = (names || Object.keys(data)).filter(name => why(data[name]));
+	return short.length ? el('p', {class: 'notice'}, 'Not whole here: ', short.map(name => `${name} (${why(data[name])})`).join(', '), '. The case has more.') : null;
 }
 
 function group(list, key) {

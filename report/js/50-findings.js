@@ -104,6 +104,7 @@ async function finding_page(id) {
 	return [
 		el('p', {class: 'crumbs'}, machine_link(f.machine), p ? [' › ', process_link(f.dump, p.id, p.name, p.pid)] : ' › kernel', '\u2003', neighbour(-1, '‹ previous'), ' ', neighbour(1, 'next ›')),
 		el('h1', null, badge(f.severity), ' ', f.title),
+		cut_short(dump, ['processes', 'vads', 'threads', 'yara', 'details', 'evidence']),
 		el('div', {class: 'grid'},
 			el('section', null, el('h2', null, 'The finding'), facts([
 				['Confidence', f.confidence + ' of 100'], ['ATT&CK', technique(f.attack)], ['Rule', link('findings?rule=' + encodeURIComponent(f.rule), f.rule)],

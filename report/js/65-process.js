@@ -140,10 +140,11 @@ async function process_page(dump_id, id) {
 	document.title = plain(process_name(p.name, p.pid));
 	const list = state.by_process.get(p.id) || [], vads = Object.assign(dump.vads_of.get(p.id) || [], {more: 0});
 	const parent = dump.processes.slice(0, dump.processes.indexOf(p)).reverse().find(o => o.depth === p.depth - 1);
-	const patches = dump.patches_of.get(p.id) || [], left_out = !vads.length && p.vads > 0;
+	const patches = dump.patches_of.get(p.id) || [], left_out = !vads.length && p.vads > 0 && !dump.vads.more && !dump.vads.cut;
 	return [
 		el('p', {class: 'crumbs'}, machine_link(m), p.depth && parent ? [' › ', process_link(m.id, parent.id, parent.name, parent.pid)] : ''),
 		el('h1', null, process_name(p.name, p.pid), ' ', sources(p)),
+		cut_short(dump, ['vads', 'threads', 'modules', 'yara', 'patches']),
 		el('div', {class: 'grid'},
 			el('section', null, el('h2', null, 'The process'), facts([
 				['Image (kernel)', p.image_path], ['Image (PEB)', p.peb_image_path], ['Command line', p.command_line], ['Directory', p.current_directory],

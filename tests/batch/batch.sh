@@ -3,7 +3,7 @@
 # A batch of sixty dumps: uninterrupted; killed twice with kill -9, and a worker once, and resumed: the same case. Dumps
 # are found by what is in them; what fails costs only itself.
 . "$(dirname "$0")/common.sh"
-needs python3 gzip
+needs python3 gzip flock
 make_samples win7-7601 win81-9600 win10-14393 win10-17763 win10-19041 srv2022-20348 win11-22000 format-full format-live format-lime format-elf format-triage
 cd "$work" || exit 1
 
@@ -219,6 +219,8 @@ EOF
 LC_ALL=C run --limit look_seconds=1 --jobs 2 --case zips.db zips >zips.log 2>zips.err
 ok "what takes too long to look into is left out" [ $? = 3 ]
 ok "and told" grep -q 'slow.zip.*look_seconds' zips.err
+ok "of a cluster's batch too" status 3 "$memsieve" batch --limit look_seconds=1 --slurm --dry-run --cases dry zips
+ok "whose scripts replace nothing" status 2 "$memsieve" batch --slurm --dry-run --replace --cases dry dumps
 run --jobs 2 --case plain.db dumps/win10-19041.raw dumps/win7-7601.raw >plain.log
 facts() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*), sum(pid), (SELECT count(*) FROM diagnostics) FROM processes").fetchone())' "$1"; }
 ok "dumps are found in archives whatever their names" [ "$(facts zips.db)" = "$(facts plain.db)" ]
@@ -243,6 +245,23 @@ else
 	done
 fi
 
+# What another batch has done while this one waited for it takes no worker's place: the rest is analysed all the same.
+mkdir two two.db.parts
+cp dumps/win10-19041.raw two/a.raw
+cp dumps/win7-7601.raw two/b.raw
+run --cases two.own two/a.raw >two.own.log
+first_of_two=$(basename two.own/*.db .db)
+exec 9>>"two.db.parts/$first_of_two.log"
+flock 9
+"$memsieve" batch --format json --case two.db --jobs 1 two >two.log 2>two.err 9>&- & parent=$!
+wait_for two.log '"event": "found"' 1
+mv "two.own/$first_of_two.db" two.db.parts/
+exec 9>&-
+wait $parent
+ok "a batch that finds a dump done by another goes on" [ $? != 1 ]
+ok "with the next" [ "$(grep -c '"event": "start"' two.log)" = 1 -a "$(grep -c '"event": "merged"' two.log)" = 2 ]
+ok "and has nothing left to do" grep -q '"event": "end".*"dumps": 2, "done": 2,' two.log
+
 # What can't be read may be a dump: it is told. Root can read everything.
 mkdir -p shut/folder
 cp dumps/win7-7601.raw shut/open.raw
@@ -260,6 +279,11 @@ if $as_anyone test -x "$memsieve" -a -r shut/open.raw; then
 	ok "and is told" grep -q 'shut/shut.raw: it can.t be read' shut.err
 	ok "a folder too" grep -q 'shut/folder: a folder that can.t be read' shut.err
 	ok "the others are done" grep -q '"event": "end".*"dumps": 1,' shut.log
+	# Where no process can be had, each dump fails once, and nothing is waited for or signalled instead of its worker.
+	(ulimit -u 1 -t 30 && exec $as_anyone "$memsieve" batch --format json --cases shut/few shut/open.raw dumps/win10-19041.raw) >few.log 2>few.err
+	ok "no process for a worker fails the batch" [ $? = 1 ]
+	ok "each dump once, with the reason" [ "$(grep -c '"event": "failed".*no worker process' few.log)" = 2 -a "$(grep -c '"event": "failed"' few.log)" = 2 ]
+	ok "which is kept" [ "$(cat shut/few/*.failed | grep -c 'no worker process')" = 2 ]
 else
 	echo "not as somebody who may not read everything: the program is where others can't run it"
 fi

@@ -17,6 +17,16 @@ for format in timesketch bodyfile ecs stix misp; do
 	"$memsieve" export case.db --format $format --dump 1 >one.$format || die "$format of one dump"
 done
 ok "csv" status 0 "$memsieve" export case.db --format csv -o csv
+# Two dumps of one path, as of two machines: what belongs to one by its image or its run alone.
+sqlite3 case.db "VACUUM INTO 'alike.db'"
+sqlite3 alike.db "UPDATE dumps SET path = 'memory.dmp'"
+ok "csv of each of two dumps of one path" sh -c "'$memsieve' export alike.db --format csv -d 1 -o alike1 >out 2>&1 && '$memsieve' export alike.db --format csv -d 2 -o alike2 >out 2>&1"
+# Findings of a dump without a time, and an event whose time is none.
+sqlite3 case.db "VACUUM INTO 'untimed.db'"
+sqlite3 untimed.db "UPDATE dumps SET system_time = NULL; UPDATE modules SET load_time = 'never' WHERE module_id = 1"
+for format in timesketch bodyfile; do
+	"$memsieve" export untimed.db --format $format -o untimed.$format >out 2>&1 || die "$format without a time"
+done
 # A disk that is full, as a limit on the size of files has it: what was there before stays, nothing half written is left.
 small() { (trap '' XFSZ; ulimit -f 4; status 1 "$@"); }
 full() {
@@ -58,6 +68,16 @@ full_extract() {
 		for file in taken/*.pe taken/*.bin; do [ ! -e "$file" ] || [ -s "$file.json" ] || return 1; done && [ -z "$(find taken -size +4k)" ]
 }
 ok "an extraction that can't be written" full_extract
+# A pid that is used again, by the same program: two processes, with ntdll at the same base.
+sqlite3 case.db "VACUUM INTO 'twins.db'"
+sqlite3 twins.db "UPDATE processes SET pid = 7777, name = 'twin.exe' WHERE process_id IN (SELECT process_id FROM images WHERE dump_id = 2 AND path LIKE '%ntdll.dll' ORDER BY image_id LIMIT 2)"
+base=$(sqlite3 twins.db "SELECT i.base FROM images i JOIN processes p USING (process_id) WHERE p.pid = 7777 AND i.path LIKE '%ntdll.dll' GROUP BY i.base HAVING count(*) = 2")
+"$memsieve" extract -q --dump 2 --pid 7777 --base "$base" -o twins twins.db >out 2>&1 || [ $? = 3 ] || die "extract of two processes"
+ok "what has the same name in two processes is two files" [ "$(cat twins/*.json | grep '"eprocess"' | sort -u | wc -l)" = 2 -a "$(ls twins/*.pe | wc -l)" = 2 ]
+# What the analysis missed can't be extracted: that is no success.
+make_samples defect-broken-flink
+ok "of a dump that is read in part" status 3 "$memsieve" extract --all-suspicious -o nothing dumps/defect-broken-flink.raw
+ok "and why" grep -q 'its analysis is partial' err
 ok "csv is a folder" status 2 "$memsieve" export case.db --format csv -o -
 ok "no case, no folder" sh -c "! '$memsieve' export missing.db --format csv -o never 2>/dev/null && [ ! -e never ]"
 ok "to a pipe" sh -c "'$memsieve' export case.db --format ecs -o /dev/fd/3 3>&1 >/dev/null | grep -q ecs"
@@ -72,6 +92,12 @@ python3 - <<-'EOF' || die "what was written"
 	assert len(lines) == events
 	for l in lines:
 	    assert l['message'] and l['timestamp_desc'] and datetime.datetime.fromisoformat(l['datetime']).tzinfo
+	untimed = sqlite3.connect('untimed.db').execute('SELECT (SELECT count(*) FROM timeline) + (SELECT count(*) FROM findings)').fetchone()[0]
+	lines = [json.loads(l) for l in open('untimed.timesketch')]
+	elsewhere = [l for l in lines if 'its own is not known' in l['timestamp_desc']]
+	assert len(lines) == untimed and len(elsewhere) == findings + 1 and all(datetime.datetime.fromisoformat(l['datetime']).year > 2024 for l in elsewhere)
+	body = open('untimed.bodyfile').read().splitlines()
+	assert len(body) == untimed and len([l for l in body if 'its own is not known' in l]) == findings + 1 and not any(l.endswith('|0') for l in body)
 	body = open('case.bodyfile').read().splitlines()
 	assert len(body) == events and all(len(l.split('|')) == 11 and l.split('|')[7].isdigit() for l in body)
 	ecs = [json.loads(l) for l in open('case.ecs')]
@@ -97,6 +123,11 @@ python3 - <<-'EOF' || die "what was written"
 	uuids = [event['uuid']] + [a['uuid'] for a in event['Attribute']] + [o['uuid'] for o in event['Object']] + [a['uuid'] for o in event['Object'] for a in o['Attribute']]
 	assert len(uuids) == len(set(uuids)) and event['info'] and event['date'] and event['threat_level_id'] == '1'
 	assert {o['name'] for o in event['Object']} == {'process', 'file'}
+	for table, of_dump in (('plugin_runs', 'runs USING (run_id)'), ('image_sections', 'images USING (image_id)'), ('image_imports', 'images USING (image_id)')):
+	    for dump in (1, 2):
+	        rows = len(list(csv.reader(open('alike%d/%s.csv' % (dump, table), newline='')))) - 1
+	        assert rows == one('SELECT count(*) FROM %s JOIN %s WHERE dump_id = %d' % (table, of_dump, dump)), (table, dump, rows)
+	assert len(list(csv.reader(open('alike1/plugin_runs.csv', newline='')))) > 1
 	for table in ('processes', 'vads', 'findings'):
 	    rows = list(csv.reader(open('csv/%s.csv' % table, newline='')))
 	    assert len(rows) == 1 + one('SELECT count(*) FROM ' + table) and len({len(r) for r in rows}) == 1, table

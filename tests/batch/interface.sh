@@ -111,4 +111,35 @@ gzip -k "$dump"
 ok "with all streams closed" sh -c "'$memsieve' analyze -o closed.db '$dump.gz' >&- 2>&- <&-; [ \$? = 0 ] && '$memsieve' query closed.db triage | grep -q ."
 "$memsieve" analyze "$dump" -o said.db >out 2>err
 ok "again is refused or told" [ -s out -o -s err ]
+# Interrupted after a dump and before the next: while the summary waits for a full pipe.
+cp "$dump" next.raw
+printf x >>next.raw
+python3 - "$memsieve" "$dump" <<-'EOF' || die "interrupted between two dumps"
+	import os, sqlite3, subprocess, sys, time
+	r, w = os.pipe()
+	os.set_blocking(w, False)
+	try:
+	    while True:
+	        os.write(w, bytes(4096))
+	except BlockingIOError:
+	    os.set_blocking(w, True)
+	p = subprocess.Popen([sys.argv[1], 'analyze', '-o', 'between.db', sys.argv[2], 'next.raw'], stdout=w, stderr=subprocess.PIPE, text=True)
+	os.close(w)
+	for _ in range(600):
+	    time.sleep(0.1)
+	    try:
+	        if sqlite3.connect('file:between.db?mode=ro', uri=True).execute('SELECT count(finished_at) FROM runs').fetchone()[0]:
+	            break
+	    except sqlite3.Error:
+	        pass		# locked
+	time.sleep(0.5)
+	p.terminate()
+	time.sleep(0.1)
+	while os.read(r, 65536):
+	    pass
+	err = p.communicate()[1]
+	status = [s for s, in sqlite3.connect('between.db').execute('SELECT status FROM runs')]
+	assert p.returncode == 1 and 'next.raw: not analysed' in err and len(status) == 1 and status[0] != 'failed', (p.returncode, err, status)
+EOF
+ok "interrupted between two dumps it fails, and says what is left" true
 echo "$checks checks"

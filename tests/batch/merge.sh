@@ -44,6 +44,44 @@ sqlite3 "$work/old.db" "DROP VIEW timeline; DROP VIEW v_threads; DROP VIEW v_env
 ok "a case of an older version" status 0 "$memsieve" merge "$work/newer.db" "$work/old.db"
 ok "gets what it lacks" [ "$(sqlite3 "$work/newer.db" "SELECT count(wait_reason) = 0 AND count(*) > 0 FROM threads; SELECT count(*) FROM environment")" = $'1\n0' ]
 
+# A thread whose process object is not in the dump is its dump's all the same.
+make_samples defect-hole-eprocess
+lost="SELECT count(*) FROM threads t JOIN dumps d USING (dump_id) WHERE t.process_id IS NULL AND d.path = 'defect-hole-eprocess.raw'"
+analyze "$work/hole.db" win7-7601.raw defect-hole-eprocess.raw
+ok "a thread without a process" [ "$(sqlite3 "$work/hole.db" "$lost")" = 1 ]
+cp "$work/win7-7601.raw.db" "$work/seven.db"
+ok "goes where a part of the dumps goes" status 0 "$memsieve" merge "$work/seven.db" "$work/hole.db"
+ok "with its dump" [ "$(sqlite3 "$work/seven.db" "$lost")" = 1 ]
+"$memsieve" export -f csv -d 2 -o "$work/hole.csv" "$work/hole.db" >"$work/out" 2>&1 && "$memsieve" export -f csv -d 1 -o "$work/other.csv" "$work/hole.db" >"$work/out" 2>&1 || die "export"
+ok "is exported with its dump, and no other" [ "$(cat "$work/hole.csv/threads.csv" "$work/other.csv/threads.csv" | wc -l)" = "$(sqlite3 "$work/hole.db" "SELECT 2 + count(*) FROM threads")" ]
+analyze "$work/hole.db" --replace defect-hole-eprocess.raw
+ok "and goes with it" [ "$(sqlite3 "$work/hole.db" "SELECT count(*) FROM threads WHERE process_id IS NULL")" = 1 ]
+# Of older cases, where threads had no dump.
+old() {		# CASE
+	sqlite3 "$1" "DROP VIEW timeline; DROP VIEW v_threads; DROP INDEX i_threads_dump_id; ALTER TABLE threads DROP COLUMN dump_id"
+}
+analyze "$work/alone.db" defect-hole-eprocess.raw
+old "$work/alone.db"
+cp "$work/alone.db" "$work/grown.db"
+whose="SELECT count(*), count(t.process_id), count(t.dump_id), sum(t.dump_id IS p.dump_id) FROM threads t LEFT JOIN processes p USING (process_id)"
+all=$(sqlite3 "$work/alone.db" "SELECT count(*) FROM threads")
+ok "an older case says whose they are when it is read" [ "$("$memsieve" query -f csv "$work/alone.db" "$whose" | tail -n 1 | tr -d "\r")" = "$all,$((all - 1)),$((all - 1)),$all" ]
+ok "is merged" status 0 "$memsieve" merge "$work/newest.db" "$work/alone.db"
+ok "with whose they are" [ "$(sqlite3 "$work/newest.db" "$lost; $whose")" = "1
+$all|$((all - 1))|$all|$((all - 1))" ]
+analyze "$work/grown.db" win7-7601.raw
+ok "and when a dump comes to it" [ "$(sqlite3 "$work/grown.db" "$lost; SELECT count(*) FROM threads WHERE dump_id IS NULL")" = $'1\n0' ]
+old "$work/hole.db"
+ok "one of several dumps is merged, too" status 0 "$memsieve" merge "$work/last.db" "$work/hole.db"
+ok "but for those that are nobody's" [ "$(sqlite3 "$work/last.db" "SELECT count(*) FROM threads")" = "$(sqlite3 "$work/hole.db" "SELECT count(process_id) FROM threads")" ]
+
+# A table whose rows have no numbers takes none of another's.
+cp "$work/win10-19041.raw.db" "$work/numbered.db"
+sqlite3 "$work/seven.db" "CREATE TABLE own(a INTEGER PRIMARY KEY) WITHOUT ROWID"
+sqlite3 "$work/numbered.db" "CREATE TABLE own(a INTEGER PRIMARY KEY)"
+ok "a table without rowids is merged into by nobody" status 1 "$memsieve" merge "$work/seven.db" "$work/numbered.db"
+ok "and told" grep -q 'the table own ' "$work/err"
+
 # What is no case, or a broken one, costs only itself.
 echo "no case at all" >"$work/text.db"
 cp "$work/format-lime.raw.db" "$work/broken.db"

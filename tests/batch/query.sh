@@ -34,6 +34,17 @@ for q in $queries; do
 	[ $got = 0 ] || grep -q 'has no table' err || die "$q does not say what the old case lacks"
 	"$memsieve" query case.db "$q" --dump 2 >/dev/null || die "$q of one dump"
 done
+# Whose a row is can't be told where there are no processes.
+cp old.db older.db
+sqlite3 older.db "ALTER TABLE findings DROP COLUMN dump_id"
+ok "a table without dumps in a case without processes" [ "$("$memsieve" query older.db 'SELECT title, dump_id FROM findings WHERE severity = "low"' -f jsonl 2>/dev/null)" = '{"title": "=1+1", "dump_id": null}' ]
+for sql in 'SELECT * FROM apcs' 'SELECT * FROM V_APCS' 'SELECT "a"."tid" FROM "Apcs" a'; do
+	ok "what the old case lacks: $sql" sh -c "'$memsieve' query old.db '$sql' >out 2>err; [ \$? = 3 ] && grep -q 'has no table apcs' err"
+done
+for least in low Low high HIGH nonsense info; do
+	ok "triage from $least" [ "$("$memsieve" query old.db triage --set least=$least -f jsonl | wc -l)" = "$(case $least in high|HIGH) echo 1;; *) echo 2;; esac)" ]
+done
+ok "no address is none" [ "$("$memsieve" query old.db triage -f jsonl | grep -c '"address": null')" = 1 ]
 ok "text is escaped on a terminal" grep -qF '\x1b[31m=1+1' <("$memsieve" query old.db triage)
 ok "and no formula in CSV" grep -qF "\"'=1+1\"" <("$memsieve" query old.db triage -f csv)
 ok "the timeline is there in an old case" grep -q 'dump taken' <("$memsieve" query old.db timeline)
@@ -50,6 +61,27 @@ ok "own queries" [ "$("$memsieve" query case.db mine --queries mine -f jsonl 2>/
 ok "with settings" [ "$("$memsieve" query case.db mine --queries mine -f jsonl --set n=4 2>/dev/null)" = '{"n": 4}' ]
 ok "one without a name is left out, and said to be" grep -q 'nameless.sql' <("$memsieve" query --list --queries mine 2>&1)
 ok "an unknown query is a usage error" status 2 "$memsieve" query case.db nonsense
+ok "so is --dump of one that has all dumps" status 2 "$memsieve" query case.db --dump 2 'SELECT * FROM processes'
+ok "one dump of free SQL" [ "$("$memsieve" query case.db --dump 2 'SELECT path FROM dumps WHERE dump_id = :dump_id' -f jsonl)" = '{"path": "dumps/format-triage.raw"}' ]
+# Of one dump what is rare in all of them: a program and an image of both, and of either.
+sqlite3 case.db "VACUUM INTO 'stack.db'"
+sqlite3 stack.db <<-'EOF'
+	DELETE FROM processes;
+	INSERT INTO processes(process_id, dump_id, pid, name) VALUES (1, 1, 1, 'one'), (2, 2, 1, 'two'), (3, 1, 2, 'both'), (4, 2, 2, 'both');
+	DELETE FROM images;
+	INSERT INTO images(image_id, dump_id, sha256, path) VALUES (1, 1, 'a', 'one'), (2, 2, 'b', 'two'), (3, 1, 'c', 'both'), (4, 2, 'c', 'both');
+	DELETE FROM modules; DELETE FROM drivers;
+	INSERT INTO image_patches(image_id, address, kind) VALUES (1, 4096, 'data');
+EOF
+of_each() {	# QUERY COLUMN: of all dumps, of either
+	for dump in '' '-d 1' '-d 2'; do
+		"$memsieve" query stack.db $1 $dump --json ${3:-} | python3 -c "import json, sys; print(*sorted('%s %s' % (r['$2'], r.get('dump', r['dumps'])) for r in json.load(sys.stdin)), sep=',', end=';')"
+	done
+}
+ok "rare processes" [ "$(of_each rare_processes program '-s dumps=3')" = 'both 2,one 1,two 1;both 2,one 1;both 2,two 1;' ]
+ok "rare images" [ "$(of_each rare_images path '-s dumps=3')" = 'both dumps/win10-19041.raw,one dumps/win10-19041.raw,two dumps/format-triage.raw;both dumps/win10-19041.raw,one dumps/win10-19041.raw;both dumps/format-triage.raw,two dumps/format-triage.raw;' ]
+ok "names" [ "$(of_each name_persistence name)" = 'both 2,one 1,two 1;both 2,one 1;both 2,two 1;' ]
+ok "a change that leads nowhere" [ "$("$memsieve" query stack.db hooks -f jsonl | grep 'patched data' | grep -c '"address": "0x1000", "leads_to": null')" = 1 ]
 ok "an unknown parameter too" status 2 "$memsieve" query case.db triage --set nonsense=1
 ok "what is no case fails" status 1 "$memsieve" query mine/a.sql triage
 ok "so does what is not there" status 1 "$memsieve" query missing.db triage

@@ -60,6 +60,41 @@ ok "into a named pipe, which stays" sh -c "'$memsieve' report -q case.db -o pipe
 wait
 ok "whole" grep -q '</html>' piped.html
 
+# What of a dump is left out is said where its rows are shown by process or finding.
+if command -v node >/dev/null; then
+	cat "$srcdir"/report/js/[1-8]*.js - >pages.js <<-'EOF'
+	el = (tag, attributes, ...children) => children.flat(Infinity).filter(c => c).join('');
+	const parts = ['vads', 'threads', 'modules', 'yara', 'patches', 'evidence', 'processes', 'details', 'drivers'];
+	const process = {id: 7, dump: 1, name: 'a.exe', pid: 9, depth: 0, vads: 3};
+	const finding = {id: 5, dump: 1, process: 7, title: 'it', severity: 'high', machine: {id: 1, label: 'm'}};
+	async function said(page, id, more) {
+		const dump = {accounts: new Map(), process: new Map([[7, process]]), detail: new Map(), evidence_of: new Map()};
+		for (const name of parts)
+			dump[name] = Object.assign([], {more: more[name] || 0}), dump[name + '_of'] = new Map();
+		dump.processes.push(process);
+		Object.assign(state, {techniques: {}, findings: [finding], finding: new Map([[5, finding]]), machine: new Map([[1, finding.machine]]), by_process: new Map(), by_dump: new Map()});
+		unpacked.set(1, dump);
+		return (page === 'process' ? await process_page(1, id) : await finding_page(id)).flat(Infinity).filter(Boolean).join('');
+	}
+	(async () => {
+		const expect = async (page, id, more, text, there) => {
+			if ((await said(page, id, more)).includes(text) !== there)
+				throw new Error(`${page} ${JSON.stringify(more)}: '${text}'`);
+		};
+		for (const name of ['vads', 'threads', 'modules', 'yara', 'patches'])
+			await expect('process', 7, {[name]: 1234}, `Not whole here: ${name} (1,234 rows of the dump left out)`, true);
+		await expect('process', 7, {vads: 1234}, 'as it has no findings', false);
+		await expect('process', 7, {}, 'as it has no findings', true);
+		for (const name of ['evidence', 'vads', 'processes'])
+			await expect('finding', 5, {[name]: 1}, `Not whole here: ${name} (1 row of the dump left out)`, true);
+		for (const page of ['process', 'finding'])
+			await expect(page, page === 'process' ? 7 : 5, {drivers: 1}, 'Not whole', false);
+	})().catch(error => { console.error(error); globalThis.process.exitCode = 1; });
+	EOF
+	sed -i '1i globalThis.window = globalThis; globalThis.document = {}; globalThis.addEventListener = () => 0; globalThis.ResizeObserver = class { observe() {} };' pages.js
+	ok "pages say what of their dump is left out" node pages.js
+fi
+
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "$checks checks (no Chromium: pages were not looked at)"; exit 0; }
 page() {	# FILE HASH: the page as it stands once it is drawn
 	timeout 60 "$chromium" --headless --no-sandbox --disable-gpu --user-data-dir="$work/profile" --virtual-time-budget=8000 --enable-logging=stderr --v=0 \

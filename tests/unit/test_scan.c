@@ -159,6 +159,19 @@ START_TEST(bad_files_are_left_out_by_name_and_line)
 }
 END_TEST
 
+START_TEST(folders_that_are_too_deep_are_told)
+{
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+
+	put_file("1/2/3/4/5/6/7/8/last.yar", "rule last { condition: true }", -1);
+	put_file("1/2/3/4/5/6/7/8/9/below.yar", "rule below { condition: true }", -1);
+	AUTO(scan_rules) rules = compile(problems);
+	ck_assert_uint_eq(scan_rules_count(rules), 1);
+	ck_assert_uint_eq(problems->len, 1);
+	ck_assert(strstr(problems->pdata[0], "/8/9: ") && strstr(problems->pdata[0], " 8 deep"));
+}
+END_TEST
+
 START_TEST(no_rules_at_all)
 {
 	struct options options = { .no_builtin_rules = TRUE };
@@ -703,6 +716,7 @@ int main(void)
 
 	tcase_add_checked_fixture(files, make_folder, remove_folder);
 	tcase_add_test(files, bad_files_are_left_out_by_name_and_line);
+	tcase_add_test(files, folders_that_are_too_deep_are_told);
 	tcase_add_test(files, no_rules_at_all);
 	tcase_add_test(files, tags_and_metadata_are_json);
 	tcase_add_checked_fixture(regions, make_folder, remove_folder);
