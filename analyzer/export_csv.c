@@ -23,7 +23,8 @@ static char *select_of(struct store *store, const char *table, const char *view,
 	g_autofree char *by_dump = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'dump_id'", view, NULL);
 	g_autofree char *by_process = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'process_id'", view, NULL);
 	g_autofree char *reference = by_parent(store, table);
-	const char *where = !one_dump ? NULL : by_dump ? "dump_id = :dump_id" :
+	g_autofree char *by_owner = store_value(store, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'owner_dump_id'", view, NULL);
+	const char *where = !one_dump ? NULL : by_dump ? "dump_id = :dump_id" : by_owner ? "owner_dump_id = :dump_id" :
 			    by_process ? "process_id IN (SELECT process_id FROM processes WHERE dump_id = :dump_id)" : reference;
 
 	return g_strdup_printf("SELECT * FROM \"%s\"%s%s", view, where ? " WHERE " : "", where ? where : "");

@@ -412,12 +412,21 @@ static char *diagnosed_row(const struct merge *m)
 	return g_string_free(s, FALSE);
 }
 
-/* An older case, of a table that has got a dump_id since: its rows' dump is that of their process, or the only one. NULL: it is no such table. */
-static char *dump_of(const struct merge *m, const struct merged_table *t)
+/*
+ * An older case, of a table that has got a column for its dump since: its rows' dump is that of their process, or the only one. NULL: it is no such
+ * table.
+ */
+static char *dump_of(const struct merge *m, const struct merged_table *t, const char **column)
 {
-	const struct merged_table *dumps = referred(m, t, "dump_id");
+	const struct merged_table *dumps = table_of(m, "dumps");
 
-	if (!dumps || has_column(t, "dump_id") || !has_column(t, "process_id"))
+	*column = NULL;
+	for (guint i = 0; i < t->keys->len && dumps && !*column; i++) {	/* ours come first */
+		const struct foreign_key *k = g_ptr_array_index(t->keys, i);
+		if (!strcmp(k->table, "dumps"))
+			*column = k->column;
+	}
+	if (!*column || has_column(t, *column) || !has_column(t, "process_id"))
 		return NULL;
 	return g_strdup_printf("coalesce((SELECT p.dump_id FROM input.processes p WHERE p.rowid = t.process_id), (SELECT max(i.dump_id) FROM temp.merge_dumps i"
 			       " WHERE (SELECT count(*) FROM input.dumps) = 1)) + %" G_GINT64_FORMAT, dumps->offset);
@@ -425,7 +434,8 @@ static char *dump_of(const struct merge *m, const struct merged_table *t)
 
 static bool copy_table(struct merge *m, const struct merged_table *t, GError **error)
 {
-	g_autofree char *dump = dump_of(m, t);
+	const char *dump_column;
+	g_autofree char *dump = dump_of(m, t, &dump_column);
 	g_autoptr(GString) sql = g_string_new(NULL), values = g_string_new(NULL), same = g_string_new(NULL);
 	g_autofree char *table = quoted(t->name), *owner = belongs(m, t, 0);
 
@@ -449,7 +459,8 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 			g_string_append_printf(values, ", t.%s", column);
 	}
 	if (dump) {
-		g_string_append(sql, ", dump_id");
+		g_autofree char *column = quoted(dump_column);
+		g_string_append_printf(sql, ", %s", column);
 		g_string_append_printf(values, ", %s", dump);
 	}
 	/* In a file made for it a row may have an id beyond what the first and the last have: it is refused as one that is there twice. */

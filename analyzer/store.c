@@ -375,12 +375,11 @@ bool store_make_view(struct store *store, const struct table *table, bool tempor
 	g_autoptr(GString) sql = g_string_new(NULL), joins = g_string_new(NULL);
 	const struct column *process = find_type(table, COL_PROCESS), *dump = find_type(table, COL_DUMP), *ref = NULL;
 	const struct table *parent = NULL;
-	const char *comma = "", *process_of = NULL, *dump_of = NULL;
+	const char *comma = "", *process_of = NULL;
+	g_autofree char *dump_of = dump ? g_strconcat("t.", dump->name, NULL) : NULL;
 
 	if (process)
 		process_of = "t.process_id";
-	if (dump)
-		dump_of = "t.dump_id";
 	if (!process && !dump)
 		for (const struct column *c = table->columns; c->type != COL_END && !parent; c++)
 			if (c->type == COL_REF) {
@@ -400,13 +399,14 @@ bool store_make_view(struct store *store, const struct table *table, bool tempor
 	if (parent) {
 		g_string_append_printf(joins, " LEFT JOIN \"%s\" r ON r.%s = t.\"%s\"", parent->name, parent->key, ref->name);
 		process_of = find_type(parent, COL_PROCESS) ? "r.process_id" : NULL;
-		dump_of = find_type(parent, COL_DUMP) ? "r.dump_id" : NULL;
+		dump = find_type(parent, COL_DUMP);
+		dump_of = dump ? g_strconcat("r.", dump->name, NULL) : NULL;
 	}
 	if (process_of) {
 		g_string_append(sql, ", p.name AS process_name, p.pid AS process_pid");
 		g_string_append_printf(joins, " LEFT JOIN processes p ON p.process_id = %s", process_of);
 		if (!dump_of)
-			dump_of = "p.dump_id";
+			dump_of = g_strdup("p.dump_id");
 	}
 	if (dump_of && strcmp(table->name, "dumps")) {
 		g_string_append(sql, ", d.path AS dump_path");
@@ -416,7 +416,7 @@ bool store_make_view(struct store *store, const struct table *table, bool tempor
 	return store_script(store, sql->str, error);
 }
 
-/* Before the table had a dump_id, a row's process told whose it is; one of no process is the dump's if the case has only one. */
+/* Before the table had a column for its dump, a row's process told whose it is; one of no process is the dump's if the case has only one. */
 static bool fill_dump(struct store *store, const struct table *table, const struct column *dump, GError **error)
 {
 	const struct column *process = find_type(table, COL_PROCESS);

@@ -51,7 +51,8 @@ static const struct table threads = {
 		[IMPERSONATES] = { "impersonated_user", COL_TEXT, "SID of the user of the token it impersonates with; NULL: it doesn't" },
 		[IMPERSONATION_LEVEL] = { "impersonation_level", COL_TEXT, "anonymous, identification, impersonation or delegation" },
 		[OWNER_PID] = { "owner_pid", COL_INT, "of its CLIENT_ID: whose it is, where the process object is not in the dump" },
-		[DUMP] = { "dump_id", COL_DUMP, "" },	/* rows of no known process are the dump's all the same */
+		/* Rows of no known process are the dump's all the same. Not dump_id: who joins processes says that alone. */
+		[DUMP] = { "owner_dump_id", COL_DUMP, "the dump, also of a thread whose process is not known" },
 	},
 };
 

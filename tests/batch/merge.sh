@@ -46,7 +46,7 @@ ok "gets what it lacks" [ "$(sqlite3 "$work/newer.db" "SELECT count(wait_reason)
 
 # A thread whose process object is not in the dump is its dump's all the same.
 make_samples defect-hole-eprocess
-lost="SELECT count(*) FROM threads t JOIN dumps d USING (dump_id) WHERE t.process_id IS NULL AND d.path = 'defect-hole-eprocess.raw'"
+lost="SELECT count(*) FROM threads t JOIN dumps d ON d.dump_id = t.owner_dump_id WHERE t.process_id IS NULL AND d.path = 'defect-hole-eprocess.raw'"
 analyze "$work/hole.db" win7-7601.raw defect-hole-eprocess.raw
 ok "a thread without a process" [ "$(sqlite3 "$work/hole.db" "$lost")" = 1 ]
 cp "$work/win7-7601.raw.db" "$work/seven.db"
@@ -58,19 +58,19 @@ analyze "$work/hole.db" --replace defect-hole-eprocess.raw
 ok "and goes with it" [ "$(sqlite3 "$work/hole.db" "SELECT count(*) FROM threads WHERE process_id IS NULL")" = 1 ]
 # Of older cases, where threads had no dump.
 old() {		# CASE
-	sqlite3 "$1" "DROP VIEW timeline; DROP VIEW v_threads; DROP INDEX i_threads_dump_id; ALTER TABLE threads DROP COLUMN dump_id"
+	sqlite3 "$1" "DROP VIEW timeline; DROP VIEW v_threads; DROP INDEX i_threads_owner_dump_id; ALTER TABLE threads DROP COLUMN owner_dump_id"
 }
 analyze "$work/alone.db" defect-hole-eprocess.raw
 old "$work/alone.db"
 cp "$work/alone.db" "$work/grown.db"
-whose="SELECT count(*), count(t.process_id), count(t.dump_id), sum(t.dump_id IS p.dump_id) FROM threads t LEFT JOIN processes p USING (process_id)"
+whose="SELECT count(*), count(t.process_id), count(t.owner_dump_id), sum(t.owner_dump_id IS p.dump_id) FROM threads t LEFT JOIN processes p USING (process_id)"
 all=$(sqlite3 "$work/alone.db" "SELECT count(*) FROM threads")
 ok "an older case says whose they are when it is read" [ "$("$memsieve" query -f csv "$work/alone.db" "$whose" | tail -n 1 | tr -d "\r")" = "$all,$((all - 1)),$((all - 1)),$all" ]
 ok "is merged" status 0 "$memsieve" merge "$work/newest.db" "$work/alone.db"
 ok "with whose they are" [ "$(sqlite3 "$work/newest.db" "$lost; $whose")" = "1
 $all|$((all - 1))|$all|$((all - 1))" ]
 analyze "$work/grown.db" win7-7601.raw
-ok "and when a dump comes to it" [ "$(sqlite3 "$work/grown.db" "$lost; SELECT count(*) FROM threads WHERE dump_id IS NULL")" = $'1\n0' ]
+ok "and when a dump comes to it" [ "$(sqlite3 "$work/grown.db" "$lost; SELECT count(*) FROM threads WHERE owner_dump_id IS NULL")" = $'1\n0' ]
 old "$work/hole.db"
 ok "one of several dumps is merged, too" status 0 "$memsieve" merge "$work/last.db" "$work/hole.db"
 ok "but for those that are nobody's" [ "$(sqlite3 "$work/last.db" "SELECT count(*) FROM threads")" = "$(sqlite3 "$work/hole.db" "SELECT count(process_id) FROM threads")" ]

@@ -51,8 +51,8 @@ crowd() {
 	CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) SELECT i FROM n;
 	CREATE TEMP TABLE v AS SELECT process_id AS p FROM processes WHERE name = 'hijacked.exe';
 	INSERT INTO vads(process_id, start_address, end_address, type, protection, pages_executable) SELECT p, 0x10000000000 + i * 65536, 0x10000000fff + i * 65536, 'private', 'PAGE_READWRITE', 0 FROM n, v;
-	INSERT INTO threads(process_id, tid, win32_start_address, start_address, teb, instruction_pointer)
-		SELECT p, i * 4, 0x10000000010 + i * 65536 * 20, 0x10000000020 + i * 65536 * 20, i * 4096, 0x10000000010 + i * 65536 * 20 FROM n, v WHERE i <= 3000;
+	INSERT INTO threads(owner_dump_id, process_id, tid, win32_start_address, start_address, teb, instruction_pointer)
+		SELECT 1, p, i * 4, 0x10000000010 + i * 65536 * 20, 0x10000000020 + i * 65536 * 20, i * 4096, 0x10000000010 + i * 65536 * 20 FROM n, v WHERE i <= 3000;
 	INSERT INTO modules(process_id, base, size, path, name, in_load_order, in_memory_order) SELECT p, 0x20000000000 + i * 65536, 65536, 'C:\x' || i, 'x' || i, i % 3 = 0, i % 2 FROM n, v WHERE i <= 16000;
 	INSERT INTO images(image_id, dump_id, process_id, base, size, path, found_by, header_state, size_of_image, preferred_base)
 		SELECT 1000000 + i, 1, p, 0x20000000000 + i * 65536, 65536, 'C:\x' || i, 'vad', 'intact', 65536, 0x180000000 FROM n, v WHERE i <= 9000;
@@ -75,7 +75,7 @@ crowd_kernel() {
 	INSERT INTO callbacks(dump_id, type, address, detail) SELECT 1, 'x', -100000000000000 + i * 65536, '{}' FROM n WHERE i <= 20000;
 	INSERT INTO driver_objects(driver_object_id, dump_id, name, start) SELECT 1000000 + i, 1, 'd' || i, -100000000000000 + i * 65536 FROM n WHERE i <= 2000;
 	INSERT INTO driver_irps(dump_id, driver_object_id, number, function, address) SELECT 1, 1000001 + i % 2000, i / 2000, 'f', -100000000000000 + i * 65536 FROM n;
-	INSERT INTO threads(process_id, tid, start_address, teb) SELECT (SELECT process_id FROM processes WHERE pid = 4), i, -100000000000000 + i * 65536, 0 FROM n WHERE i <= 20000;
+	INSERT INTO threads(owner_dump_id, process_id, tid, start_address, teb) SELECT 1, (SELECT process_id FROM processes WHERE pid = 4), i, -100000000000000 + i * 65536, 0 FROM n WHERE i <= 20000;
 	INSERT INTO apcs(process_id, address, mode, kernel_routine) SELECT (SELECT process_id FROM processes WHERE pid = 4), i, 'kernel', -100000000000000 + i * 65536 FROM n WHERE i <= 20000;
 	COMMIT;
 	EOF

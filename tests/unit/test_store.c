@@ -87,7 +87,7 @@ static void write_rows(void)
 	ck_value("SELECT at FROM alphas WHERE alpha_id = 2", "2024-01-31T05:12:22.9337618Z");
 	ck_value("SELECT at FROM alphas WHERE alpha_id = 1", NULL);
 	/* The first few one by one, the rest counted. */
-	ck_value("SELECT count(*) FROM diagnostics WHERE row_id IS NOT NULL", "8");
+	ck_value("SELECT count(*) FROM diagnostics WHERE row_id IS NOT NULL", "9");
 	ck_value("SELECT sum(occurrences) FROM diagnostics", "20");
 	ck_value("SELECT fault FROM diagnostics LIMIT 1", "paged_out");
 	ck_value("SELECT dump_path FROM v_betas LIMIT 1", "x.raw");
