@@ -261,7 +261,19 @@ static int compare_addresses(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Threads of processes whose objects are not in the dump. */
+/* The idle process is in no list, but it is there. Where the kernel's own word on it is missing: its threads have no ids. */
+static bool is_idle(struct context *c, uint64_t owner, const struct object *thread)
+{
+	va_t pointer = kernel_symbol(c->kernel, PsIdleProcess);
+	struct object cid = MEMBER(*thread, ethread.Cid);
+	uint64_t idle = 0, pid;
+
+	if (pointer.v && !read_pointer(c->space, pointer, &idle) && idle)
+		return owner == idle;
+	return !READ(cid, client_id.UniqueProcess, &pid) && !pid;
+}
+
+/* Threads of what is no process that is known: its object is not in the dump, or is there (as zeros, in a raw image) and is none. */
 static bool end(struct context *c, GError **error)
 {
 	const struct thread_set *s = context_kept(c);
@@ -278,14 +290,13 @@ static bool end(struct context *c, GError **error)
 		const GArray *own = g_hash_table_lookup(s->by_process, owners[i]);
 		g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
 		uint8_t byte;
-		/* The idle process is in no list, but it is there. */
-		if (space_read(c->space, (va_t){ *owners[i] }, &byte, 1, NULL) != FAULT_NOT_IN_DUMP)
-			continue;
+		enum fault fault = space_read(c->space, (va_t){ *owners[i] }, &byte, 1, NULL);
 		for (guint t = 0; t < own->len && !context_cancelled(c); t++) {
 			uint64_t *at = &g_array_index(own, uint64_t, t);
 			struct object thread = object_at(c->space, *at);
-			if (g_hash_table_add(done, at))
-				row_fault(put_thread(c, s, &thread, -1, -1), PROCESS, FAULT_NOT_IN_DUMP, (va_t){ *owners[i] }, "the process object");
+			if (g_hash_table_add(done, at) && !is_idle(c, *owners[i], &thread))
+				row_fault(put_thread(c, s, &thread, -1, -1), PROCESS, fault ? fault : FAULT_IMPLAUSIBLE, (va_t){ *owners[i] },
+					  "the process object");
 		}
 	}
 	return true;
