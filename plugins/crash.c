@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why the machine (or process) stopped, as the dump's header says. */
+#include "kobject.h"
 #include "processor.h"
-#include "object.h"
 
 enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT, EXCEPTION_AT, EXCEPTION_INFORMATION };
 
@@ -88,10 +88,10 @@ static va_t running_thread(struct context *c, uint64_t stack_pointer)
 
 static const struct process *process_of(struct context *c, va_t thread)
 {
-	struct object tcb = object_at(c->space, thread.v);
+	struct object ethread = object_at(c->space, thread.v);
 	uint64_t eprocess = 0;
 
-	if (READ(tcb, kthread.Process, &eprocess))
+	if (read_thread_process(&ethread, &eprocess))
 		return NULL;
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
