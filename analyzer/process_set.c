@@ -145,9 +145,7 @@ static void find_in_sessions(struct set *s)
 		if (READ(proc, eprocess.Session, &session) || !session || READ(pcb, kprocess.DirectoryTableBase, &dtb) || !dtb ||
 		    READ(proc, eprocess.ExitTime, &exit) || exit)
 			continue;
-		AUTO(space) own = space_create(c->image, l, c->kernel->paging, (pa_t){ dtb & ~(uint64_t)PAGE_MASK });
-		own->invalid_pte_mask = c->space->invalid_pte_mask;
-		own->kernel = c->space;
+		AUTO(space) own = space_of_process(c->space, c->kernel->paging, (pa_t){ dtb });
 		struct object space = object_at(own, session), head = MEMBER(space, mm_session_space.ProcessList), links = head;
 		/* Each session has a page of its own at that address. */
 		if (space_page(own, head.va, &page) || !page_resident(&page))
