@@ -174,14 +174,14 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 		row_int(row, IN_PROCESS, in_list);
 	if (in_scheduler >= 0)
 		row_int(row, IN_SCHEDULER, in_scheduler);
-	if (s->in_handles)
-		row_int(row, IN_HANDLES, g_hash_table_contains(s->in_handles, &thread->va.v));
+	bool in_handles = s->in_handles && g_hash_table_contains(s->in_handles, &thread->va.v);
+	if (in_handles || (s->in_handles && s->handles_whole))
+		row_int(row, IN_HANDLES, in_handles);
 	if (pool_scannable(c))
 		row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &thread->va.v));
-	if (s->cid) {
-		const struct cid_entry *e = cid_find(s->cid, thread->va);
+	const struct cid_entry *e = cid_find(s->cid, thread->va);
+	if (e || s->cid_whole)
 		row_int(row, IN_CID, e && e->kind == CID_THREAD);
-	}
 	return row;
 }
 
