@@ -16,7 +16,8 @@ GArray *processors_list(struct context *c, const char *table)
 	uint32_t count = 0, known;
 
 	if (!blocks.v || !prcb.size) {
-		context_note(c, FAULT_NO_FIELD, c->kernel->base, table, "where the processors' blocks are is not known");
+		if (table)
+			context_note(c, FAULT_NO_FIELD, c->kernel->base, table, "where the processors' blocks are is not known");
 		return out;
 	}
 	if (!number.v || space_read(c->space, number, &count, sizeof(count), NULL))
@@ -31,9 +32,9 @@ GArray *processors_list(struct context *c, const char *table)
 		struct processor p = { i, { 0 }, { 0 } };
 		va_t at = { blocks.v + i * space_pointer_size(c->space) };
 		enum fault fault = read_pointer(c->space, at, &p.prcb.v);
-		if (fault)
+		if (fault && table)
 			context_note(c, fault, at, table, "the block of processor %u can't be read", i);
-		else if (i < known && !space_is_kernel(c->space, p.prcb))
+		else if (table && i < known && !space_is_kernel(c->space, p.prcb))
 			context_note(c, FAULT_IMPLAUSIBLE, at, table, "what should lead to the block of processor %u is no kernel address", i);
 		if (fault || !space_is_kernel(c->space, p.prcb))
 			break;
@@ -41,6 +42,22 @@ GArray *processors_list(struct context *c, const char *table)
 		g_array_append_val(out, p);
 	}
 	return out;
+}
+
+va_t processor_thread(struct context *c, uint64_t stack_pointer, const char *table)
+{
+	g_autoptr(GArray) processors = processors_list(c, table);
+
+	for (guint i = 0; i < processors->len; i++) {
+		uint64_t thread = 0, base = 0, limit = 0;
+		struct object prcb = object_at(c->space, g_array_index(processors, struct processor, i).prcb.v);
+		if (READ(prcb, kprcb.CurrentThread, &thread))
+			continue;
+		struct object tcb = object_at(c->space, thread);
+		if (!READ(tcb, kthread.StackBase, &base) && !READ(tcb, kthread.StackLimit, &limit) && limit <= stack_pointer && stack_pointer < base)
+			return (va_t){ thread };
+	}
+	return (va_t){ 0 };
 }
 
 uint64_t timer_decode_dpc(uint64_t raw, va_t timer, uint64_t wait_never, uint64_t wait_always)
