@@ -63,7 +63,7 @@ if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
-make_samples changed-19041 defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
+make_samples changed-19041 hidden-19041 defect-truncated-full format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage
 needs python3
 # "slow" is a dump and millions of streams that hold next to nothing, which pack to next to nothing.
 (cd "$work/dumps" && python3 -c 'import bz2, gzip, struct, zipfile
@@ -111,6 +111,7 @@ done <<-end
 	kernel_search format-lime kernel_search
 	kernel_looks changed-19041 kernel_looks
 	crash_stack format-triage the stack goes on
+	list_entries hidden-19041 or more roots than are taken
 	rescue_tables defect-truncated-full (rescue_tables)
 	archive_members zipped more than 1 files
 	archive_members crowded directory is longer than that of 1 files (archive_members)
