@@ -106,6 +106,25 @@ static void put_trace(struct context *c, uint64_t trace, bool wow64)
 	}
 }
 
+/* Code of ntdll that nobody runs is often paged out, and for all processes at once: so many, of which one note tells. */
+static bool begin(struct context *c, GError **error)
+{
+	(void)error;
+	context_keep(c, g_new0(gint, 1), g_free);
+	return true;
+}
+
+static bool end(struct context *c, GError **error)
+{
+	const int processes = *(gint *)context_kept(c);
+
+	(void)error;
+	if (processes)
+		context_note(c, FAULT_PAGED_OUT, (va_t){ 0 }, "unloaded_modules", "of %d processes ntdll's exports, or its code, are paged out: what they unloaded is "
+			     "not known", processes);
+	return true;
+}
+
 static bool run_process(struct context *c, GError **error)
 {
 	unsigned ntdlls = 0;
@@ -122,7 +141,9 @@ static bool run_process(struct context *c, GError **error)
 		}
 		uint64_t trace;
 		enum fault fault = find_trace(c, m, &trace);
-		if (fault && !told)
+		if (fault == FAULT_PAGED_OUT && !told)
+			g_atomic_int_inc((gint *)context_kept(c));
+		else if (fault && !told)
 			context_note(c, fault, (va_t){ m->base }, "unloaded_modules", "ntdll's exports, or its code, can't be read: what was unloaded is not known");
 		told |= fault != FAULT_NONE;
 		if (trace)
@@ -138,5 +159,7 @@ const struct plugin plugin_unloaded_modules = {
 	.needs = { "modules" },
 	.needs_user_memory = true,
 	.needs_layout = true,
+	.begin = begin,
 	.run_process = run_process,
+	.end = end,
 };
