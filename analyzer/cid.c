@@ -33,7 +33,7 @@ static int compare(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-GArray *cid_load(struct context *c, const char *table)
+GArray *cid_load(struct context *c, const char *table, bool *whole)
 {
 	g_autofree struct handle_walk *walk = g_new0(struct handle_walk, 1);
 	AUTO(object_types) types = object_types_load(c->kernel, c->space);
@@ -44,6 +44,7 @@ GArray *cid_load(struct context *c, const char *table)
 
 	if (!fault)
 		fault = handle_walk_init(walk, c->space, (va_t){ at });
+	*whole = false;
 	if (fault) {
 		context_note(c, fault, symbol, table, "PspCidTable can't be read");
 		return NULL;
@@ -53,6 +54,7 @@ GArray *cid_load(struct context *c, const char *table)
 		struct cid_entry e = { entry.object, entry.value, kind_of(types, c->space, entry.object) };
 		g_array_append_val(cid, e);
 	}
+	*whole = !walk->fault;
 	if (walk->fault)
 		context_note(c, walk->fault, walk->first_bad, table, "%" G_GUINT64_FORMAT " pages of PspCidTable can't be read",
 			     walk->bad_pages);

@@ -16,13 +16,14 @@ struct cid_entry {
 };
 
 /*
- *	g_autoptr(GArray) cid = cid_load(c, "processes");
+ *	g_autoptr(GArray) cid = cid_load(c, "processes", &whole);
  *	const struct cid_entry *e = cid_find(cid, eprocess);	in_cid_table = e && e->kind == CID_PROCESS
  *
  * All entries (struct cid_entry), sorted by object. NULL when the table can't be read at all: the in_cid_table
- * columns stay NULL then. Why, and which parts were missing, goes into diagnostics under `table`.
+ * columns stay NULL then. Not *whole: of what is not there it can't be told, either. Why, and which parts were missing, goes into
+ * diagnostics under `table`.
  */
-GArray *cid_load(struct context *context, const char *table);
+GArray *cid_load(struct context *context, const char *table, bool *whole);
 /* NULL: not there (or cid is NULL). */
 const struct cid_entry *cid_find(const GArray *cid, va_t object);
 #endif

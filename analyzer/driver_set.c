@@ -87,13 +87,16 @@ GArray *driver_set_find(struct context *c, const char *table)
 			     "the object manager's \\Driver can't be found: drivers come from their pool blocks alone");
 	add_directory(c, "Driver", table, out);
 	add_directory(c, "FileSystem", table, out);
-	for (guint i = 0; i < objects->len && out->len < MAX_DRIVERS; i++) {
+	for (guint i = 0; i < objects->len; i++) {
 		const struct pool_object *o = &g_array_index(objects, struct pool_object, i);
 		struct driver_found found = { o->va, o->pa, false };
-		if (o->va.v && !o->freed && (o->typed || !types->count) && is_itself(c, o->va))
-			g_array_append_val(out, found);
-		if (out->len == MAX_DRIVERS && i + 1 < objects->len)
+		if (!o->va.v || o->freed || (!o->typed && types->count) || !is_itself(c, o->va))
+			continue;
+		if (out->len >= MAX_DRIVERS) {
 			context_note(c, FAULT_LIMIT, o->va, table, "more than %" G_GUINT32_FORMAT " driver objects: the rest is left out", MAX_DRIVERS);
+			break;
+		}
+		g_array_append_val(out, found);
 	}
 	g_array_sort(out, compare_found);
 	for (guint i = 0; i < out->len; i++) {	/* one row an object, with all its sources */

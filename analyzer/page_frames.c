@@ -111,7 +111,7 @@ enum fault page_frames_at(struct page_frames *f, pa_t pa, struct page_frame *out
 }
 
 /* The entries that begin in PAGE_SIZE bytes at va. */
-static void look_at(struct page_frames *f, va_t va, uint64_t frames, GArray *out)
+static void look_at(struct page_frames *f, va_t va, uint64_t frames, GArray *out, bool *cut)
 {
 	uint64_t first = (va.v - f->base.v + f->size - 1) / f->size, end = (va.v - f->base.v + PAGE_SIZE + f->size - 1) / f->size;
 	uint8_t bytes[PAGE_SIZE + 2 * MAX_ENTRY];
@@ -125,9 +125,12 @@ static void look_at(struct page_frames *f, va_t va, uint64_t frames, GArray *out
 	if (space_read(f->space, (va_t){ f->base.v + first * f->size }, bytes, (size_t)(end - first) * f->size, NULL) &&
 	    (--end <= first || space_read(f->space, (va_t){ f->base.v + first * f->size }, bytes, (size_t)(end - first) * f->size, NULL)))
 		return;
-	for (uint64_t n = first; n < end && out->len < limit(list_entries); n++) {
+	for (uint64_t n = first; n < end && !*cut; n++) {
 		struct page_frame frame = parse(f, bytes + (n - first) * f->size, n);
-		if (frame.is_root && frame.active)
+		if (!frame.is_root || !frame.active)
+			continue;
+		*cut = out->len >= limit(list_entries);
+		if (!*cut)
 			g_array_append_val(out, frame);
 	}
 }
@@ -157,11 +160,11 @@ GArray *page_frames_roots(struct page_frames *f, bool *cut)
 			va_t va = { page.va.v + at };
 			if (va.v + PAGE_MASK < f->base.v || va.v > last.v)
 				continue;
-			if (!budget--) {
-				*cut = true;
+			*cut = !budget--;
+			if (!*cut)
+				look_at(f, va, frames, out, cut);
+			if (*cut)
 				return out;
-			}
-			look_at(f, va, frames, out);
 		}
 	}
 	return out;

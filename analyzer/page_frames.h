@@ -35,7 +35,8 @@ DEFINE_AUTO(page_frames, page_frames_close)
 
 /* The entry of the frame that a physical address lies in; a fault where that part of the database isn't there. */
 enum fault page_frames_at(struct page_frames *frames, pa_t pa, struct page_frame *out) G_GNUC_WARN_UNUSED_RESULT;
-/* All roots in use (struct page_frame, by number). *cut: the database leads on and on, and the rest was left out. */
+/* All roots in use (struct page_frame, by number). *cut: the database leads on and on, or has more (list_entries), and the rest was left
+ * out. */
 GArray *page_frames_roots(struct page_frames *frames, bool *cut);
 
 /* How u1 names the process. */

@@ -62,10 +62,14 @@ static void add_if_plausible(struct set *s, uint64_t va, enum process_source sou
 		add(s, va, source);
 }
 
-static void asked(struct set *s, enum process_source source)
+/* Of a source that was not read as a whole it can be told only that a process was met in it. */
+static void asked(struct set *s, enum process_source source, bool whole)
 {
-	for (guint i = 0; i < s->found->len; i++)
-		g_array_index(s->found, struct process_found, i).asked |= 1u << source;
+	for (guint i = 0; i < s->found->len; i++) {
+		struct process_found *f = &g_array_index(s->found, struct process_found, i);
+		if (whole || f->in & 1u << source)
+			f->asked |= 1u << source;
+	}
 }
 
 static int compare_addresses(const void *a, const void *b)
@@ -76,20 +80,6 @@ static int compare_addresses(const void *a, const void *b)
 }
 
 /* The active list ---------------------------------------------------------- */
-
-/* Taken out of a list: its neighbours are linked to each other past it, or it to itself alone. */
-static bool passed_over(struct space *space, va_t entry)
-{
-	struct object at = object_at(space, entry.v), next, previous;
-	uint64_t flink = 0, blink = 0, over = 0, back = 0;
-
-	if (READ(at, list_entry.Flink, &flink) || READ(at, list_entry.Blink, &blink))
-		return false;
-	next = object_at(space, flink);
-	previous = object_at(space, blink);
-	return (flink == entry.v && blink == entry.v) ||
-	       (!READ(next, list_entry.Blink, &back) && !READ(previous, list_entry.Flink, &over) && back == blink && over == flink);
-}
 
 /* What the head and all known processes link to, each other than to itself. */
 static GHashTable *links_of_all(const struct set *s, const struct object *head)
@@ -119,7 +109,7 @@ static void active_asked(struct set *s, const struct object *head, bool broken)
 	for (guint i = 0; i < s->found->len; i++) {
 		struct process_found *f = &g_array_index(s->found, struct process_found, i);
 		va_t links = { f->va.v + head->space->layout->eprocess.ActiveProcessLinks.offset };
-		if (!broken || f->in & 1u << SOURCE_ACTIVE || (!g_hash_table_contains(targets, &links.v) && passed_over(head->space, links)))
+		if (!broken || f->in & 1u << SOURCE_ACTIVE || (!g_hash_table_contains(targets, &links.v) && walk_passed_over(head->space, links)))
 			f->asked |= 1u << SOURCE_ACTIVE;
 	}
 }
@@ -145,9 +135,7 @@ static void find_in_sessions(struct set *s)
 		if (READ(proc, eprocess.Session, &session) || !session || READ(pcb, kprocess.DirectoryTableBase, &dtb) || !dtb ||
 		    READ(proc, eprocess.ExitTime, &exit) || exit)
 			continue;
-		AUTO(space) own = space_create(c->image, l, c->kernel->paging, (pa_t){ dtb & ~(uint64_t)PAGE_MASK });
-		own->invalid_pte_mask = c->space->invalid_pte_mask;
-		own->kernel = c->space;
+		AUTO(space) own = space_of_process(c->space, c->kernel->paging, (pa_t){ dtb });
 		struct object space = object_at(own, session), head = MEMBER(space, mm_session_space.ProcessList), links = head;
 		/* Each session has a page of its own at that address. */
 		if (space_page(own, head.va, &page) || !page_resident(&page))
@@ -165,30 +153,32 @@ static void find_in_sessions(struct set *s)
 			add_if_plausible(s, entry.va.v, SOURCE_SESSION);
 		walk_clear(&walk);
 	}
-	/* What is in a list was met in it. */
-	for (guint i = 0; i < s->found->len; i++)
-		if (g_array_index(s->found, struct process_found, i).in & 1u << SOURCE_SESSION)
-			g_array_index(s->found, struct process_found, i).asked |= 1u << SOURCE_SESSION;
+	asked(s, SOURCE_SESSION, false);
 }
 
 /* Handle tables ------------------------------------------------------------ */
 
-/* The tables that the kernel links together tell their owners. */
+/* The tables that the kernel links together tell their owners. False: they are not all known. */
 static bool find_by_tables(struct set *s)
 {
 	struct object head = kernel_object(s->context->kernel, s->context->space, HandleTableListHead), table;
+	struct field links = s->context->kernel->layout->handle_table.HandleTableList;
+	struct walk walk = { .context = s->context, .table = "processes", .what = "handle_table.HandleTableList", .head = head,
+			     .link = links.offset, .at = head.va.v };
 	uint64_t next = 0;
-	bool any = false;
+	bool any = false, part = false;
 
-	if (!head.va.v || READ(head, list_entry.Flink, &next) || !next || next == head.va.v)
+	if (!head.va.v || !links.size || READ(head, list_entry.Flink, &next) || !next || next == head.va.v)
 		return false;
-	WALK_LIST(s->context, "processes", table, head, handle_table.HandleTableList) {
+	while (walk_next(&walk, &table)) {
 		uint64_t owner = 0;
 		any = true;
-		if (!READ(table, handle_table.QuotaProcess, &owner))
-			add_if_plausible(s, owner, SOURCE_TABLES);
+		part |= READ(table, handle_table.QuotaProcess, &owner) != FAULT_NONE;
+		add_if_plausible(s, owner, SOURCE_TABLES);
 	}
-	return any;
+	part |= walk.broken;
+	walk_clear(&walk);
+	return any && !part;
 }
 
 static bool is_named(const struct set *s, va_t eprocess, const char *name)
@@ -199,8 +189,8 @@ static bool is_named(const struct set *s, va_t eprocess, const char *name)
 }
 
 /*
- * Which processes the handles of each lead to. Sets *csrss when the table of one of those could be read. Where not all were looked
- * at, what was not met may yet be there: nobody was asked.
+ * Which processes the handles of each lead to. Sets *csrss when the table of one of those could be read, and all of it. Where not all were
+ * looked at, what was not met may yet be there: false.
  */
 static bool find_by_handles(struct set *s, bool *csrss)
 {
@@ -208,17 +198,21 @@ static bool find_by_handles(struct set *s, bool *csrss)
 	g_autofree struct handle_walk *walk = g_new(struct handle_walk, 1);
 	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	struct field body = c->space->layout->object_header.Body;
-	bool any = false, over = false;
+	bool any = false, over = false, part = false, csrss_part = false;
 
-	for (guint i = 0; i < s->found->len && body.size && s->types->count && !(over = context_half_over(c)); i++) {
+	for (guint i = 0; i < s->found->len && body.size && object_types_have(s->types, "Process") && !(over = context_half_over(c)); i++) {
 		struct object proc = object_at(c->space, g_array_index(s->found, struct process_found, i).va.v);
 		struct handle_entry entry;
 		uint64_t table = 0;
 		memset(walk, 0, sizeof(*walk));
-		if (READ(proc, eprocess.ObjectTable, &table) || !table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table))) ||
-		    handle_walk_init(walk, c->space, (va_t){ table }))
+		bool unread = READ(proc, eprocess.ObjectTable, &table), is_csrss = is_named(s, proc.va, "csrss.exe");
+		if (!unread && (!table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table)))))
 			continue;
-		bool is_csrss = is_named(s, proc.va, "csrss.exe");
+		if (unread || handle_walk_init(walk, c->space, (va_t){ table })) {
+			part = true;
+			csrss_part |= is_csrss;
+			continue;
+		}
 		any = true;
 		*csrss |= is_csrss;
 		while (handle_walk_next(walk, &entry) && !context_half_over(c)) {
@@ -229,11 +223,13 @@ static bool find_by_handles(struct set *s, bool *csrss)
 			if (is_csrss && find(s, object.v))
 				add(s, object.v, SOURCE_CSRSS);
 		}
+		part |= walk->fault != FAULT_NONE;
+		csrss_part |= is_csrss && walk->fault;
 		handle_walk_deinit(walk);	/* what it could not read the plugin `handles` says */
 	}
 	over |= context_half_over(c);
-	*csrss &= !over;
-	return any && !over;
+	*csrss &= !over && !csrss_part;
+	return any && !over && !part;
 }
 
 /* Threads ------------------------------------------------------------------ */
@@ -295,7 +291,7 @@ static void find_by_frames(struct set *s)
 
 	if (form == OWNER_FORMS)
 		return;
-	bool cut;	/* the plugin `address_spaces` says so */
+	bool cut;	/* then who was not met may be in the rest; the plugin `address_spaces` says so */
 	g_autoptr(GArray) roots = page_frames_roots(frames, &cut);
 	for (guint i = 0; i < roots->len; i++)
 		add_if_plausible(s, page_owner(g_array_index(roots, struct page_frame, i).u1, form).v, SOURCE_FRAMES);
@@ -305,7 +301,7 @@ static void find_by_frames(struct set *s)
 		pa_t root;
 		/* The System process was there before the memory manager: whether its entry names it is no matter. */
 		if (f->in & 1u << SOURCE_FRAMES ||
-		    (f->va.v != s->context->kernel->system_process.v && root_of(s, i, &root) && !page_frames_at(frames, root, &frame)))
+		    (!cut && f->va.v != s->context->kernel->system_process.v && root_of(s, i, &root) && !page_frames_at(frames, root, &frame)))
 			f->asked |= 1u << SOURCE_FRAMES;
 	}
 }
@@ -315,7 +311,8 @@ GArray *process_set_find(struct context *c, const GArray *candidates)
 	struct object head = kernel_object(c->kernel, c->space, PsActiveProcessHead), proc;
 	struct set s = { c, g_array_new(FALSE, TRUE, sizeof(struct process_found)),
 			 g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), object_types_load(c->kernel, c->space) };
-	g_autoptr(GArray) cid = cid_load(c, "processes");
+	bool cid_whole;
+	g_autoptr(GArray) cid = cid_load(c, "processes", &cid_whole);
 	struct walk walk = { .context = c, .table = "processes", .what = "eprocess.ActiveProcessLinks", .head = head,
 			     .link = c->kernel->layout->eprocess.ActiveProcessLinks.offset, .at = head.va.v,
 			     .done = !c->kernel->layout->eprocess.ActiveProcessLinks.size || !head.va.v };
@@ -343,17 +340,12 @@ GArray *process_set_find(struct context *c, const GArray *candidates)
 	/* System is always in it: an empty list is none. */
 	if (active)
 		active_asked(&s, &head, walk.broken || !active_count);
-	if (cid)
-		asked(&s, SOURCE_CID);
-	if (pool_scannable(c))
-		asked(&s, SOURCE_POOL);
-	asked(&s, SOURCE_THREADS);
-	if (tables)
-		asked(&s, SOURCE_TABLES);
-	if (handles)
-		asked(&s, SOURCE_HANDLES);
-	if (csrss)
-		asked(&s, SOURCE_CSRSS);
+	asked(&s, SOURCE_CID, cid_whole);
+	asked(&s, SOURCE_POOL, pool_scannable(c));
+	asked(&s, SOURCE_THREADS, cid_whole || pool_scannable(c));
+	asked(&s, SOURCE_TABLES, tables);
+	asked(&s, SOURCE_HANDLES, handles);
+	asked(&s, SOURCE_CSRSS, csrss);
 	if (s.cut)
 		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "processes", "more than %" G_GUINT64_FORMAT " processes: the rest is left out (list_entries)",
 			     limit(list_entries));

@@ -9,8 +9,14 @@ struct processor {
 	va_t prcb, pcr;			/* _KPRCB, and the _KPCR it lies in */
 };
 
-/* struct processor in order of their numbers; never NULL. Why it is empty goes into diagnostics under `table`. */
+/* struct processor in order of their numbers; never NULL. Why it is empty goes into diagnostics under `table`; NULL: another plugin
+ * says it. */
 GArray *processors_list(struct context *context, const char *table);
+
+/*
+ * The thread (_ETHREAD) whose kernel stack a stack pointer lies in: one of those that run, as each processor's block names them; 0: none.
+ */
+va_t processor_thread(struct context *context, uint64_t stack_pointer, const char *table);
 
 /*
  * Where a timer's DPC really is. Since Windows 7 x64 the pointer in a _KTIMER is encoded with KiWaitNever and

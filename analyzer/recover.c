@@ -176,7 +176,7 @@ static uint64_t find_invalid_pte_mask(const struct evidence *e, const struct lay
 		while (end < range.start + range.length && end < UINT64_C(1) << 51)
 			end <<= 1;
 	for (guint i = 1; root->size && i < e->processes->len && i < MASK_PROCESSES && pages < MASK_PAGES; i++) {
-		uint64_t dtb = instance_value(instance_at(e->processes, i), root->offset, 8) & UINT64_C(0x000ffffffffff000);
+		uint64_t dtb = instance_value(instance_at(e->processes, i), root->offset, e->width);
 		AUTO(space) space = space_create(e->kernel->image, NULL, e->space->paging, (pa_t){ dtb });
 		va_t cursor = { 0 }, last = { UINT64_C(0x7fffffffffff) };
 		struct page page;

@@ -51,14 +51,19 @@ static void find_by_handles(struct context *c, struct thread_set *s)
 	g_autoptr(GHashTable) walked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	struct field body = c->space->layout->object_header.Body;
 
+	s->handles_whole = object_types_have(types, "Thread");
 	for (guint i = 0; i < c->processes->len && body.size && types->count && !context_cancelled(c); i++) {
 		struct object proc = object_at(c->space, ((struct process *)g_ptr_array_index(c->processes, i))->eprocess.v);
 		struct handle_entry entry;
 		uint64_t table = 0, owner = 0;
 		memset(walk, 0, sizeof(*walk));
-		if (READ(proc, eprocess.ObjectTable, &table) || !table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table))) ||
-		    handle_walk_init(walk, c->space, (va_t){ table }))
+		bool unread = READ(proc, eprocess.ObjectTable, &table);
+		if (!unread && (!table || !g_hash_table_add(walked, g_memdup2(&table, sizeof(table)))))
 			continue;
+		if (unread || handle_walk_init(walk, c->space, (va_t){ table })) {
+			s->handles_whole = false;
+			continue;
+		}
 		if (!s->in_handles)
 			s->in_handles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 		while (handle_walk_next(walk, &entry) && !context_cancelled(c)) {
@@ -67,6 +72,7 @@ static void find_by_handles(struct context *c, struct thread_set *s)
 			    g_hash_table_add(s->in_handles, g_memdup2(&thread.va.v, sizeof(uint64_t))))
 				belongs(s, owner, thread.va.v);
 		}
+		s->handles_whole &= !walk->fault;
 		handle_walk_deinit(walk);	/* what it could not read the plugin `handles` says */
 	}
 }
@@ -75,7 +81,7 @@ struct thread_set *thread_set_find(struct context *c, const char *table)
 {
 	struct thread_set *s = g_new0(struct thread_set, 1);
 
-	s->cid = cid_load(c, table);
+	s->cid = cid_load(c, table, &s->cid_whole);
 	s->in_pool = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	s->by_process = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, array_free);
 	for (guint i = 0; s->cid && i < s->cid->len; i++) {

@@ -11,6 +11,7 @@
 struct thread_set {
 	GArray *cid;			/* struct cid_entry; NULL: PspCidTable can't be read */
 	GHashTable *in_handles;		/* ETHREAD that handles lead to; NULL: no handle table could be read */
+	bool cid_whole, handles_whole;	/* all of the two could be read: else what is not met may be in the rest */
 	GHashTable *in_pool;		/* ETHREAD of whole objects in pool */
 	GHashTable *by_process;		/* EPROCESS → GArray of ETHREAD addresses, of all three: in that order, one may come twice */
 };

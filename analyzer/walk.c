@@ -78,3 +78,16 @@ bool walk_next(struct walk *w, struct object *out)
 	w->done = true;
 	return false;
 }
+
+bool walk_passed_over(struct space *space, va_t entry)
+{
+	struct object at = object_at(space, entry.v), next, previous;
+	uint64_t flink = 0, blink = 0, over = 0, back = 0;
+
+	if (READ(at, list_entry.Flink, &flink) || READ(at, list_entry.Blink, &blink))
+		return false;
+	next = object_at(space, flink);
+	previous = object_at(space, blink);
+	return (flink == entry.v && blink == entry.v) ||
+	       (!READ(next, list_entry.Blink, &back) && !READ(previous, list_entry.Flink, &over) && back == blink && over == flink);
+}

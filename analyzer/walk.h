@@ -26,6 +26,8 @@ struct walk {
 
 bool walk_next(struct walk *walk, struct object *out);
 void walk_clear(struct walk *walk);
+/* Was this entry (its links) taken out of a list? Its neighbours are linked to each other past it, or it to itself alone. */
+bool walk_passed_over(struct space *space, va_t entry);
 
 /* head is the object of the _LIST_ENTRY head; obj is set to each containing structure. */
 #define WALK_LIST(context_, table_, obj, head_, link_) \

@@ -124,7 +124,8 @@ static bool run(struct context *c, GError **error)
 	bool cut = false;
 	g_autoptr(GArray) known = frames ? page_frames_roots(frames, &cut) : NULL;
 	if (cut)
-		context_note(c, FAULT_LIMIT, at, "address_spaces", "MmPfnDatabase has many times the entries that this memory needs: the rest is left out");
+		context_note(c, FAULT_LIMIT, at, "address_spaces", "MmPfnDatabase has many times the entries that this memory needs, or more roots than are taken "
+			     "(list_entries): the rest is left out");
 	g_autoptr(GHashTable) by_root = processes_by_root(c);
 	for (guint i = 0; known && i < known->len; i++) {
 		struct root root = { g_array_index(known, struct page_frame, i).number * PAGE_SIZE, false };

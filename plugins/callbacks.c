@@ -37,6 +37,8 @@ static const struct table callbacks = {
 /* PSP_MAX_CREATE_PROCESS_NOTIFY and its like, since Windows 7. */
 #define NOTIFY_SLOTS 64
 #define MAX_CHAIN limit32(callback_chain)
+#define SERVER_2003 3790u
+#define VISTA 6000u
 
 /* Takes detail. */
 static struct row *put_registration(struct context *c, const char *type, json_t *detail)
@@ -114,16 +116,19 @@ static void notify_routines(struct context *c, va_t array, const char *type, con
 }
 
 /* Lists whose structure is in no symbols all begin with their links. Heads that were never initialised are zero. */
-static bool list_in_use(struct context *c, va_t head)
+static bool list_in_use(struct context *c, va_t head, const char *what)
 {
 	uint64_t links[2] = { 0, 0 };
+	enum fault fault = head.v ? space_read(c->space, head, links, 2 * space_pointer_size(c->space), NULL) : FAULT_NONE;
 
-	return head.v && !space_read(c->space, head, links, 2 * space_pointer_size(c->space), NULL) && (links[0] || links[1]);
+	if (fault)
+		context_note(c, fault, head, "callbacks", "%s can't be read", what);
+	return !fault && (links[0] || links[1]);
 }
 
 #define WALK_CALLBACKS(c_, what_, obj_, head_) \
 	for (__attribute__((cleanup(walk_clear))) struct walk walk_ = { .context = (c_), .table = "callbacks", .what = (what_), \
-		.head = object_at((c_)->space, (head_).v), .at = (head_).v, .done = !list_in_use((c_), (head_)) }; \
+		.head = object_at((c_)->space, (head_).v), .at = (head_).v, .done = !list_in_use((c_), (head_), (what_)) }; \
 		walk_next(&walk_, &(obj_)); )
 
 /* A pointer at a fixed place in a structure that has no symbols, in pointers from its start. */
@@ -170,6 +175,9 @@ static void objects(struct context *c)
 	AUTO(object_types) types = object_types_load(c->kernel, c->space);
 	unsigned width = space_pointer_size(c->space);
 
+	if (!types->count && c->kernel->layout->object_type.CallbackList.size)
+		context_note(c, FAULT_NO_FIELD, kernel_symbol(c->kernel, ObTypeIndexTable), "callbacks",
+			     "the types of objects can't be read: whom they call is not known");
 	for (unsigned i = 0; i < OBJECT_TYPES; i++) {
 		struct object type = object_at(c->space, types->at[i].v), head = MEMBER(type, object_type.CallbackList), entry;
 		if (!types->name[i] || !head.va.v)
@@ -285,9 +293,10 @@ static void chain(struct context *c, va_t head, const char *type, const char *wh
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	uint64_t at = 0;
+	enum fault unread = head.v ? read_pointer(c->space, head, &at) : FAULT_NONE;
 
-	if (!head.v || read_pointer(c->space, head, &at))
-		return;
+	if (unread)
+		context_note(c, unread, head, "callbacks", "%s can't be read", what);
 	if (at && (!space_is_kernel(c->space, (va_t){ at }) || at % space_pointer_size(c->space))) {
 		context_note(c, FAULT_UNMAPPED, head, "callbacks", "%s holds 0x%" G_GINT64_MODIFIER "x, which is no address of an entry", what, at);
 		return;
@@ -371,14 +380,41 @@ static void power_settings(struct context *c)
 	}
 }
 
+/*
+ * Lists that this Windows has somewhere, but where is not known. Symbols of the very kernel leave out only what it lacks, besides what
+ * no kernel does without.
+ */
+static void note_unknown(struct context *c)
+{
+	const struct kernel *k = c->kernel;
+	const bool guessed = k->layout->source == LAYOUT_FAMILY || k->layout->source == LAYOUT_DERIVED, vista = !k->build || k->build >= VISTA;
+	/* KiNmiCallbackListHead came with 2003, the registry's list and those of power settings and debug prints with Vista. */
+	const struct { const char *name; va_t at; bool has; } lists[] = {
+#define LIST(s, has) { #s, kernel_symbol(k, s), has }
+		LIST(PspCreateProcessNotifyRoutine, true), LIST(PspCreateThreadNotifyRoutine, true), LIST(PspLoadImageNotifyRoutine, true),
+		LIST(CallbackListHead, guessed && vista), LIST(KeBugCheckCallbackListHead, guessed), LIST(KeBugCheckReasonCallbackListHead, guessed),
+		LIST(IopNotifyShutdownQueueHead, guessed), LIST(IopNotifyLastChanceShutdownQueueHead, guessed),
+		LIST(IopFsNotifyChangeQueueHead, guessed), LIST(PopRegisteredPowerSettingCallbacks, guessed && vista),
+		LIST(RtlpDebugPrintCallbackList, guessed && vista), LIST(SeFileSystemNotifyRoutinesHead, guessed),
+		LIST(KiNmiCallbackListHead, guessed && (!k->build || k->build >= SERVER_2003)),
+#undef LIST
+	};
+	g_autoptr(GString) unknown = g_string_new(NULL);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
+		if (lists[i].has && !lists[i].at.v)
+			g_string_append_printf(unknown, "%s%s", unknown->len ? ", " : "", lists[i].name);
+	if (unknown->len)
+		context_note(c, FAULT_NO_FIELD, k->base, "callbacks", "where these are is not known: %s", unknown->str);
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const struct kernel *k = c->kernel;
 
 	(void)error;
 	context_keep(c, symbolizer_create(c, "callbacks"), (GDestroyNotify)symbolizer_destroy);
-	if (!kernel_symbol(k, PspCreateProcessNotifyRoutine).v)
-		context_note(c, FAULT_NO_FIELD, k->base, "callbacks", "where process notifications are kept is not known");
+	note_unknown(c);
 	notify_routines(c, kernel_symbol(k, PspCreateProcessNotifyRoutine), "process", "PspCreateProcessNotifyRoutine");
 	notify_routines(c, kernel_symbol(k, PspCreateThreadNotifyRoutine), "thread", "PspCreateThreadNotifyRoutine");
 	notify_routines(c, kernel_symbol(k, PspLoadImageNotifyRoutine), "image", "PspLoadImageNotifyRoutine");

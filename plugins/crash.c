@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why the machine (or process) stopped, as the dump's header says. */
+#include "kobject.h"
 #include "processor.h"
-#include "object.h"
 
 enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT, EXCEPTION_AT, EXCEPTION_INFORMATION };
 
@@ -69,29 +69,12 @@ static const char *bugcheck_name(uint32_t code)
 	return NULL;
 }
 
-/* The thread whose kernel stack the context's stack pointer lies in: one of those that run, as each processor's block names them. */
-static va_t running_thread(struct context *c, uint64_t stack_pointer)
-{
-	g_autoptr(GArray) processors = processors_list(c, "crash");
-
-	for (guint i = 0; i < processors->len; i++) {
-		uint64_t thread = 0, base = 0, limit = 0;
-		struct object prcb = object_at(c->space, g_array_index(processors, struct processor, i).prcb.v);
-		if (READ(prcb, kprcb.CurrentThread, &thread))
-			continue;
-		struct object tcb = object_at(c->space, thread);
-		if (!READ(tcb, kthread.StackBase, &base) && !READ(tcb, kthread.StackLimit, &limit) && limit <= stack_pointer && stack_pointer < base)
-			return (va_t){ thread };
-	}
-	return (va_t){ 0 };
-}
-
 static const struct process *process_of(struct context *c, va_t thread)
 {
-	struct object tcb = object_at(c->space, thread.v);
+	struct object ethread = object_at(c->space, thread.v);
 	uint64_t eprocess = 0;
 
-	if (READ(tcb, kthread.Process, &eprocess))
+	if (read_thread_process(&ethread, &eprocess))
 		return NULL;
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
@@ -138,7 +121,7 @@ static bool run(struct context *c, GError **error)
 		row_address(row, IP, f->instruction_pointer);
 	va_t thread = { triage ? triage->thread.va : 0 };
 	if (c->kernel && c->kernel->layout && f->stack_pointer && !thread.v)
-		thread = running_thread(c, f->stack_pointer);
+		thread = processor_thread(c, f->stack_pointer, "crash");
 	if (thread.v)
 		row_address(row, THREAD, thread.v);
 	/* A small dump's and a minidump's one process is the one that ran. */

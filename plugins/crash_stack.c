@@ -4,8 +4,8 @@
  * kernel module. Without unwind information (a small dump has no images) nobody can tell return addresses from what
  * else was left on the stack, so all are kept, in order, with what speaks for each.
  */
-#include "plugin.h"
 #include "limit.h"
+#include "processor.h"
 #include "symbolize.h"
 
 enum { DUMP, POSITION, ADDRESS, VALUE, MODULE, OFFSET, SYMBOL, AFTER_CALL };
@@ -70,6 +70,20 @@ static void put(struct context *c, struct symbolizer *symbolizer, unsigned posit
 		row_int(row, AFTER_CALL, ends_in_call(c->kernel, code));
 }
 
+/* Where the stack ends: as the small dump says, or the thread that runs on it; 0: nothing tells. */
+static uint64_t stack_end(struct context *c, va_t at)
+{
+	const struct image_triage *triage = c->image->triage;
+	uint64_t base = 0;
+
+	if (triage)
+		return triage->call_stack.length ? at.v + triage->call_stack.length : 0;
+	if (!c->kernel->layout)
+		return 0;
+	struct object tcb = object_at(c->space, processor_thread(c, at.v, NULL).v);	/* why not the plugin `crash` says */
+	return tcb.va.v && !READ(tcb, kthread.StackBase, &base) ? base : 0;
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const struct image_facts *facts = &c->image->facts;
@@ -84,21 +98,26 @@ static bool run(struct context *c, GError **error)
 	put(c, symbolizer, position++, (va_t){ 0 }, (va_t){ facts->instruction_pointer });
 	/* A small dump says where its part of the stack begins; the handler's own frames lie below the context's. */
 	va_t at = { triage && triage->call_stack.va ? triage->call_stack.va : facts->stack_pointer };
-	const uint64_t first = at.v;
-	const uint64_t length = triage && triage->call_stack.length ? triage->call_stack.length : UINT64_MAX, end = at.v + MIN(limit(crash_stack), length);
+	const uint64_t first = at.v, last = stack_end(c, at), most = at.v + limit(crash_stack), end = last ? MIN(last, most) : most;
+	bool told = false;
 	if (at.v % width || !(width == 8 ? at.v >> 63 : at.v >> 31) || end < at.v)
 		return true;
-	for (; at.v < end && !context_cancelled(c); at.v += width) {
+	while (at.v < end && !context_cancelled(c)) {
 		uint64_t value = 0;
 		enum fault fault = space_read(c->space, at, &value, width, NULL);
-		if (fault && at.v == first)	/* behind the stack's base there is nothing */
-			context_note(c, fault, at, "crash_stack", "the stack of the thread that crashed can't be read");
-		if (fault)
-			break;
-		if (context_driver_at(c, (va_t){ value }))
+		if (!fault && context_driver_at(c, (va_t){ value }))
 			put(c, symbolizer, position++, at, (va_t){ value });
+		/* Behind the stack's base there is nothing. */
+		if (fault && !told && (last || at.v == first))
+			context_note(c, fault, at, "crash_stack", at.v == first ? "the stack of the thread that crashed can't be read" :
+				     "the stack of the thread that crashed has a page that can't be read");
+		told |= fault != FAULT_NONE;
+		uint64_t next = fault ? (at.v | PAGE_MASK) + 1 : at.v + width;
+		if ((fault && !last) || next < at.v)
+			break;
+		at.v = next;
 	}
-	if (at.v >= end && length > limit(crash_stack))
+	if (at.v >= end && (!last || last > most))
 		context_note(c, FAULT_LIMIT, at, "crash_stack", "the stack goes on behind %" G_GUINT64_FORMAT " bytes: the rest is left out", limit(crash_stack));
 	return true;
 }

@@ -18,7 +18,7 @@ static const struct table drivers = {
 		[ENTRY] = { "entry_point", COL_ADDRESS, "" },
 		[NAME] = { "name", COL_TEXT, "" },
 		[PATH] = { "path", COL_TEXT, "" },
-		[IN_LIST] = { "in_loaded_list", COL_BOOL, "linked from PsLoadedModuleList" },
+		[IN_LIST] = { "in_loaded_list", COL_BOOL, "linked from PsLoadedModuleList; NULL: that is broken, and it may lie in the gap" },
 		[IN_POOL] = { "in_pool_scan", COL_BOOL, "its loader entry was found by its pool block" },
 		[TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp of its PE header, where the dump lists it" },
 		[CHECKSUM] = { "checksum", COL_INT, "of its PE header, where the dump lists it" },
@@ -122,13 +122,14 @@ static void put_driver(struct context *c, const struct entry_layout *l, const st
 	}
 }
 
-/* The `n` traces of one image. */
-static void put_unlisted(struct context *c, const struct loaded_driver *traces, guint n, struct session_spaces *sessions)
+/* The `n` traces of one image. Of a list that is not whole it may lie in the gap, unless its neighbours there are linked past its entry. */
+static void put_unlisted(struct context *c, const struct loaded_driver *traces, guint n, struct session_spaces *sessions, bool whole)
 {
 	struct row *row = row_new(c, &drivers);
 	bool pool = false, objects = false, headers = false, record = false;
 
 	for (guint i = 0; i < n; i++) {
+		whole |= traces[i].entry.v && walk_passed_over(c->space, traces[i].entry);
 		pool |= traces[i].in_pool_scan;
 		objects |= traces[i].in_driver_objects;
 		headers |= traces[i].in_image_scan;
@@ -144,10 +145,14 @@ static void put_unlisted(struct context *c, const struct loaded_driver *traces, 
 	row_address(row, ENTRY, traces->entry_point);
 	row_text(row, NAME, traces->name);
 	row_text(row, PATH, traces->path);
-	row_int(row, IN_LIST, 0);
+	if (whole)
+		row_int(row, IN_LIST, 0);
 	put_traces(c, row, traces->base, pool, objects, headers);
 	put_writable(sessions, row, traces->base, traces->size);
-	context_add_unlisted_driver(c, traces->base, traces->size, traces->name);
+	if (whole)
+		context_add_unlisted_driver(c, traces->base, traces->size, traces->name);
+	else
+		context_add_driver(c, traces->base, traces->size, traces->name);
 }
 
 static bool run(struct context *c, GError **error)
@@ -161,15 +166,21 @@ static bool run(struct context *c, GError **error)
 		context_note(c, FAULT_NO_FIELD, c->kernel->base, "drivers", "PsLoadedModuleList is not known");
 	struct entry_layout l = entry_layout(c->kernel->layout);
 	/* Both structures begin with the links of this list. */
-	WALK_LIST(c, "drivers", entry, head, ldr_data_table_entry.InLoadOrderLinks)
+	struct field links = c->kernel->layout->ldr_data_table_entry.InLoadOrderLinks;
+	struct walk walk = { .context = c, .table = "drivers", .what = "ldr_data_table_entry.InLoadOrderLinks", .head = head,
+			     .link = links.offset, .at = head.va.v, .done = !links.size || !head.va.v };
+	bool whole = !walk.done;
+	while (walk_next(&walk, &entry))
 		put_driver(c, &l, &entry, images, ranges, sessions);
+	whole &= !walk.broken;
+	walk_clear(&walk);
 	driver_set_records(c, ranges, images, "drivers");
 	for (guint i = 0, n; i < images->len; i += n) {
 		const struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
 		for (n = 1; i + n < images->len && image[n].base == image->base; n++)
 			;
 		if (!image->listed)
-			put_unlisted(c, image, n, sessions);
+			put_unlisted(c, image, n, sessions, whole);
 	}
 	return true;
 }

@@ -61,7 +61,8 @@ static bool run_process(struct context *c, GError **error)
 	/* Before Windows Vista the block's size is not told: its pages are. */
 	if (READ(parameters, rtl_user_process_parameters.EnvironmentSize, &size) || !size)
 		size = 65536;
-	if (size > limit(environment_bytes)) {
+	bool cut = size > limit(environment_bytes);
+	if (cut) {
 		context_note(c, FAULT_LIMIT, (va_t){ block_va }, "environment", "the environment has more than %" G_GUINT64_FORMAT " bytes, the rest is left out",
 			     limit(environment_bytes));
 		size = limit(environment_bytes);
@@ -74,8 +75,8 @@ static bool run_process(struct context *c, GError **error)
 			break;
 		got += n;
 	}
-	if (!put_block(c, block, got) && fault)
-		context_note(c, fault, (va_t){ block_va + got }, "environment", "the environment block ends early");
+	if (!put_block(c, block, got) && (fault || !cut))
+		context_note(c, fault ? fault : FAULT_IMPLAUSIBLE, (va_t){ block_va + got }, "environment", "the environment block ends early");
 	return true;
 }
 

@@ -57,8 +57,9 @@ static void put(struct context *c, const struct object_types *types, const struc
 	else if (name && *name)
 		row_text(row, NAME, name);
 	/* Only what has a name of its own can be looked up in a directory. */
-	if (name && !object_directory(c->space, body, &directory))
-		row_text(row, DIRECTORY, directory);
+	if (name && (fault = object_directory(c->space, body, &directory)) && fault != FAULT_NO_FIELD)
+		row_fault(row, DIRECTORY, fault, body, "the directory that its name stands in");
+	row_text(row, DIRECTORY, directory);
 }
 
 static bool begin(struct context *c, GError **error)

@@ -51,7 +51,7 @@ static const struct sweep_pattern *const sweeps[] = { &pool_filter, NULL };
 
 #define MAX_OPERATIONS ((unsigned)FIXED_minifilter_operations)
 #define OPERATION_END 0x80
-#define OPERATION_SIZE 32u
+#define OPERATION_SIZE 32u	/* 20 on 32 bits */
 #define IO_TYPE_DRIVER 4
 
 static const char *operation_name(uint8_t number)
@@ -78,24 +78,36 @@ static const char *operation_name(uint8_t number)
 	return 255u - number < G_N_ELEMENTS(pseudo) ? pseudo[255u - number] : NULL;
 }
 
-/* The registrations at va, up to their end; 0: that is no such array. */
-static unsigned read_operations(struct context *c, uint64_t va, uint8_t *out)
+struct operation {
+	uint8_t number;
+	uint64_t functions[2];		/* called before and after */
+};
+
+/*
+ * The registrations at va, up to their end: {number, flags, before, after, reserved}; 0: that is no such array. *early: why what was read is
+ * not all of it.
+ */
+static unsigned read_operations(struct context *c, uint64_t va, struct operation out[MAX_OPERATIONS], enum fault *early)
 {
-	for (unsigned n = 0; n < MAX_OPERATIONS; n++) {
-		uint8_t *entry = out + n * OPERATION_SIZE;
-		uint64_t functions[3];
-		if (space_read(c->space, (va_t){ va + n * OPERATION_SIZE }, entry, OPERATION_SIZE, NULL))
-			return 0;
-		if (entry[0] == OPERATION_END)
+	const unsigned w = space_pointer_size(c->space), size = 8 + 3 * w;
+
+	for (unsigned n = 0;; n++) {
+		uint8_t entry[OPERATION_SIZE];
+		struct bytes b = { entry, size, false };
+		if ((*early = space_read(c->space, (va_t){ va + n * size }, entry, size, NULL)) || entry[0] == OPERATION_END)
 			return n;
-		memcpy(functions, entry + 8, sizeof(functions));
-		if (!operation_name(entry[0]) || entry[1] || entry[2] || entry[3] || functions[2] || !(functions[0] | functions[1]))
+		if (n == MAX_OPERATIONS) {
+			*early = FAULT_LIMIT;
+			return n;
+		}
+		struct operation o = { entry[0], { bytes_at(&b, 8, w), bytes_at(&b, 8 + w, w) } };
+		if (!operation_name(o.number) || entry[1] || entry[2] || entry[3] || bytes_at(&b, 8 + 2 * w, w) || !(o.functions[0] | o.functions[1]))
 			return 0;
 		for (int i = 0; i < 2; i++)
-			if (functions[i] && !space_is_kernel(c->space, (va_t){ functions[i] }))
+			if (o.functions[i] && !space_is_kernel(c->space, (va_t){ o.functions[i] }))
 				return 0;
+		out[n] = o;
 	}
-	return 0;
 }
 
 static bool is_altitude(const char *text)
@@ -103,35 +115,66 @@ static bool is_altitude(const char *text)
 	return text && *text && strspn(text, "0123456789.") == strlen(text);
 }
 
+#define MAX_NAME 512u
+#define MAX_ALTITUDE 128u	/* both in bytes */
+
 struct filter {
 	char *name, *altitude;
+	enum fault name_fault, altitude_fault;
 	uint64_t driver;
 	uint32_t after;			/* where the search for operations goes on */
 };
 
+/* A string whose text isn't there: what else it says is what a string would. */
+static bool is_string(const struct object *string, unsigned max)
+{
+	uint16_t length, room;
+	uint64_t buffer;
+
+	return !READ(*string, unicode_string.Length, &length) && !READ(*string, unicode_string.MaximumLength, &room) &&
+	       !READ(*string, unicode_string.Buffer, &buffer) && length && !(length & 1) && length <= max && length <= room &&
+	       space_is_kernel(string->space, (va_t){ buffer });
+}
+
+/* The flags that stand before it take as much as a pointer, or none, for alignment. */
+static uint64_t driver_behind(struct context *c, uint64_t va)
+{
+	const unsigned w = space_pointer_size(c->space);
+
+	for (unsigned skip = 0; skip <= 2 * w; skip += w) {
+		uint64_t at = 0;
+		int16_t type = 0;
+		if (read_pointer(c->space, (va_t){ va + skip }, &at))
+			break;
+		struct object driver = object_at(c->space, at);
+		if (space_is_kernel(c->space, driver.va) && !READ(driver, driver_object.Type, &type) && type == IO_TYPE_DRIVER)
+			return at;
+	}
+	return 0;
+}
+
 /* Two strings, of which the second is an altitude, and the driver object behind the flags. */
 static bool find_filter(struct context *c, const struct pool_object *o, uint32_t size, struct filter *out)
 {
-	for (uint32_t at = 0x18; at + 0x30 <= size; at += 8) {
-		struct object name = object_at(c->space, o->va.v + at), altitude = object_at(c->space, o->va.v + at + 16);
+	const unsigned w = space_pointer_size(c->space);
+
+	for (uint32_t at = 3 * w; at + 6 * w <= size; at += w) {
+		struct object name = object_at(c->space, o->va.v + at), altitude = object_at(c->space, o->va.v + at + 2 * w);
+		struct filter f = { .after = at + 4 * w };
 		g_autofree char *first = NULL, *second = NULL;
-		uint64_t driver_at = 0;
-		int16_t type = 0;
-		if (read_unicode_string(&altitude, 128, &second) || !is_altitude(second) ||
-		    read_unicode_string(&name, 512, &first) || !*first)
+		f.altitude_fault = read_unicode_string(&altitude, MAX_ALTITUDE, &second);
+		if (f.altitude_fault ? !is_string(&altitude, MAX_ALTITUDE) : !is_altitude(second))
 			continue;
-		/* The flags take eight bytes or none, for alignment. */
-		for (unsigned skip = 32; skip <= 48 && !out->driver; skip += 8) {
-			struct object driver;
-			if (read_pointer(c->space, (va_t){ o->va.v + at + skip }, &driver_at))
-				break;
-			driver = object_at(c->space, driver_at);
-			if (space_is_kernel(c->space, driver.va) && !READ(driver, driver_object.Type, &type) && type == IO_TYPE_DRIVER)
-				out->driver = driver_at;
-		}
-		out->name = g_steal_pointer(&first);
-		out->altitude = g_steal_pointer(&second);
-		out->after = at + 32;
+		f.name_fault = read_unicode_string(&name, MAX_NAME, &first);
+		if (f.name_fault ? !is_string(&name, MAX_NAME) : !*first)
+			continue;
+		f.driver = driver_behind(c, o->va.v + f.after);
+		/* Without its text a string says little: then the driver object must. */
+		if ((f.name_fault || f.altitude_fault) && !f.driver)
+			continue;
+		f.name = g_steal_pointer(&first);
+		f.altitude = g_steal_pointer(&second);
+		*out = f;
 		return true;
 	}
 	return false;
@@ -139,21 +182,21 @@ static bool find_filter(struct context *c, const struct pool_object *o, uint32_t
 
 static void put_operations(struct context *c, const struct pool_object *o, uint32_t size, uint32_t from, va_t image, int64_t ordinal)
 {
-	uint8_t entries[MAX_OPERATIONS * OPERATION_SIZE];
+	const unsigned w = space_pointer_size(c->space);
+	struct operation operations[MAX_OPERATIONS];
 
-	for (uint32_t at = from; at + 8 <= size; at += 8) {
+	for (uint32_t at = from; at + w <= size; at += w) {
 		uint64_t pointer = 0;
+		enum fault early;
 		if (read_pointer(c->space, (va_t){ o->va.v + at }, &pointer) || !space_is_kernel(c->space, (va_t){ pointer }))
 			continue;
-		unsigned n = read_operations(c, pointer, entries);
+		unsigned n = read_operations(c, pointer, operations, &early);
 		for (unsigned i = 0; i < n; i++) {
-			const uint8_t *entry = entries + i * OPERATION_SIZE;
+			const uint64_t *functions = operations[i].functions;
 			struct row *row = row_new(c, &minifilter_operations);
-			uint64_t functions[2];
-			memcpy(functions, entry + 8, sizeof(functions));
 			row_ref(row, OPERATION_FILTER, ordinal);
-			row_int(row, OPERATION_NUMBER, entry[0]);
-			row_text(row, OPERATION_NAME, operation_name(entry[0]));
+			row_int(row, OPERATION_NUMBER, operations[i].number);
+			row_text(row, OPERATION_NAME, operation_name(operations[i].number));
 			if (functions[0]) {
 				row_address(row, OPERATION_PRE, functions[0]);
 				row_text(row, OPERATION_PRE_MODULE, context_driver_at(c, (va_t){ functions[0] }));
@@ -165,6 +208,9 @@ static void put_operations(struct context *c, const struct pool_object *o, uint3
 				row_text(row, OPERATION_POST_PLACEMENT, context_placement(c, (va_t){ functions[1] }, image));
 			}
 		}
+		if (n && early)
+			context_note(c, early, (va_t){ pointer }, "minifilter_operations", "the operations of a filter go on: %s", early == FAULT_LIMIT ?
+				     "the rest is left out (minifilter_operations)" : "the rest can't be read");
 		if (n)
 			return;
 	}
@@ -174,14 +220,18 @@ static void put_filter(struct context *c, const struct pool_object *o)
 {
 	/* A block that goes on past its page is read so far as it is mapped. */
 	uint32_t size = MIN(o->block, 2 * PAGE_SIZE) - c->kernel->layout->pool_header.size_;
-	struct filter f = { NULL, NULL, 0, 0 };
+	struct filter f;
 	uint64_t start = 0;
 
 	if (!find_filter(c, o, size, &f))
 		return;
 	struct row *row = row_new(c, &minifilters);
 	row_address(row, ADDRESS, o->va.v);
+	if (f.name_fault)
+		row_fault(row, NAME, f.name_fault, o->va, "_FLT_FILTER.Name");
 	row_text(row, NAME, f.name);
+	if (f.altitude_fault)
+		row_fault(row, ALTITUDE, f.altitude_fault, o->va, "_FLT_FILTER.DefaultAltitude");
 	row_text(row, ALTITUDE, f.altitude);
 	if (f.driver) {
 		struct object driver = object_at(c->space, f.driver), name = MEMBER(driver, driver_object.DriverName);

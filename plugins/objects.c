@@ -71,6 +71,16 @@ static void put_handle_count(struct context *c, struct row *row, int column, va_
 	PUT(row, column, header, object_header.HandleCount);
 }
 
+static void put_directory(struct context *c, struct row *row, int column, va_t body)
+{
+	g_autofree char *directory = NULL;
+	enum fault fault = object_directory(c->space, body, &directory);
+
+	if (fault && fault != FAULT_NO_FIELD)
+		row_fault(row, column, fault, body, "the directory that its name stands in");
+	row_text(row, column, directory);
+}
+
 static void put_file(struct context *c, const struct pool_object *o)
 {
 	struct object file = object_at(c->space, o->va.v);
@@ -96,17 +106,19 @@ static void put_file(struct context *c, const struct pool_object *o)
 static void put_mutant(struct context *c, const struct pool_object *o)
 {
 	struct object mutant = object_at(c->space, o->va.v);
-	g_autofree char *name = NULL, *directory = NULL;
+	g_autofree char *name = NULL;
+	enum fault fault = read_object_name(c->space, o->va, &name);
 
 	/* Without a name it says nothing, and there are thousands. */
-	if (read_object_name(c->space, o->va, &name) || !name || !*name)
+	if (!fault && (!name || !*name))
 		return;
 	struct row *row = row_new(c, &mutants);
 	row_address(row, MUTANT_ADDRESS, o->va.v);
 	row_address(row, MUTANT_PHYSICAL, o->pa.v);
+	if (fault)
+		row_fault(row, MUTANT_NAME, fault, o->va, "the object's name");
 	row_text(row, MUTANT_NAME, name);
-	if (!object_directory(c->space, o->va, &directory))
-		row_text(row, MUTANT_DIRECTORY, directory);
+	put_directory(c, row, MUTANT_DIRECTORY, o->va);
 	PUT(row, MUTANT_OWNER, mutant, kmutant.OwnerThread);
 	PUT(row, MUTANT_ABANDONED, mutant, kmutant.Abandoned);
 	put_handle_count(c, row, MUTANT_HANDLES, o->va);
@@ -115,7 +127,7 @@ static void put_mutant(struct context *c, const struct pool_object *o)
 static void put_link(struct context *c, const struct pool_object *o)
 {
 	struct object link = object_at(c->space, o->va.v), target = MEMBER(link, object_symbolic_link.LinkTarget);
-	g_autofree char *name = NULL, *directory = NULL, *text = NULL;
+	g_autofree char *name = NULL, *text = NULL;
 	enum fault fault = read_object_name(c->space, o->va, &name), target_fault = FAULT_NO_FIELD;
 
 	if (target.va.v)
@@ -129,8 +141,7 @@ static void put_link(struct context *c, const struct pool_object *o)
 	if (fault)
 		row_fault(row, LINK_NAME, fault, o->va, "the object's name");
 	row_text(row, LINK_NAME, name);
-	if (!object_directory(c->space, o->va, &directory))
-		row_text(row, LINK_DIRECTORY, directory);
+	put_directory(c, row, LINK_DIRECTORY, o->va);
 	if (target_fault && target_fault != FAULT_NO_FIELD)
 		row_fault(row, LINK_TARGET, target_fault, target.va, "_OBJECT_SYMBOLIC_LINK.LinkTarget");
 	row_text(row, LINK_TARGET, text);

@@ -191,9 +191,14 @@ static void put_win32k(struct context *c, const struct names *names, bool stubs)
 	unsigned w = space_pointer_size(c->space);
 	uint64_t base = 0;
 	uint32_t limit = 0;
+	enum fault fault = shadow.v ? read_pointer(c->space, (va_t){ shadow.v + 4 * w }, &base) : FAULT_NO_FIELD;
 
-	if (!shadow.v || read_pointer(c->space, (va_t){ shadow.v + 4 * w }, &base) || !base ||
-	    space_read(c->space, (va_t){ shadow.v + 6 * w }, &limit, sizeof(limit), NULL))
+	if (!fault)
+		fault = space_read(c->space, (va_t){ shadow.v + 6 * w }, &limit, sizeof(limit), NULL);
+	if (fault)
+		context_note(c, fault, shadow, "ssdt", "KeServiceDescriptorTableShadow %s: where win32k's services are is not known",
+			     shadow.v ? "can't be read" : "is not known");
+	if (fault || !base)	/* 0: no win32k is loaded */
 		return;
 	for (guint i = 0; i <= c->processes->len; i++) {
 		int32_t entry;

@@ -57,6 +57,7 @@ static const struct table threads = {
 };
 
 /* KTHREAD_STATE and KWAIT_REASON (ntddk.h / wdm.h). */
+#define TERMINATED 4
 static const char *const states[] = {
 	"Initialized", "Ready", "Running", "Standby", "Terminated", "Waiting", "Transition", "DeferredReady", "GateWait",
 	"WaitingForProcessInSwap",
@@ -95,24 +96,36 @@ static void put_teb(struct context *c, struct row *row, uint64_t teb)
 /* SECURITY_IMPERSONATION_LEVEL of winnt.h. */
 static const char *const impersonation_levels[] = { "anonymous", "identification", "impersonation", "delegation" };
 
-/* Where the thread was in user mode. A frame of kernel mode (an interrupt's) says nothing of that. */
-static void put_registers(struct context *c, struct row *row, const struct object *tcb)
+/* Both of user mode's; false: the frame is kernel mode's (an interrupt's), and says nothing of that. */
+static bool read_frame(const struct object *frame, uint64_t *instruction, uint64_t *stack, enum fault *fault)
+{
+	uint32_t eip = 0, esp = 0, selector = 0;
+
+	if ((*fault = READ(*frame, ktrap_frame.SegCs, &selector)) || (selector & 3) != 3)
+		return false;
+	if (!HAS(*frame, ktrap_frame.Eip))
+		return !(*fault = READ(*frame, ktrap_frame.Rip, instruction)) && !(*fault = READ(*frame, ktrap_frame.Rsp, stack));
+	/* Of 32-bit kernels. */
+	if ((*fault = READ(*frame, ktrap_frame.Eip, &eip)) || (*fault = READ(*frame, ktrap_frame.HardwareEsp, &esp)))
+		return false;
+	*instruction = eip;
+	*stack = esp;
+	return true;
+}
+
+/* Where the thread was in user mode. */
+static void put_registers(struct context *c, struct row *row, const struct object *tcb, bool ended)
 {
 	uint64_t at = 0, instruction = 0, stack = 0;
-	uint32_t eip = 0, esp = 0;
-	uint32_t selector = 0;
+	enum fault fault;
 
 	if (READ(*tcb, kthread.TrapFrame, &at) || !at || !space_is_kernel(c->space, (va_t){ at }))
 		return;
 	struct object frame = object_at(c->space, at);
-	if (READ(frame, ktrap_frame.SegCs, &selector) || (selector & 3) != 3)
-		return;
-	if (HAS(frame, ktrap_frame.Eip)) {	/* of 32-bit kernels */
-		if (READ(frame, ktrap_frame.Eip, &eip) || READ(frame, ktrap_frame.HardwareEsp, &esp))
-			return;
-		instruction = eip;
-		stack = esp;
-	} else if (READ(frame, ktrap_frame.Rip, &instruction) || READ(frame, ktrap_frame.Rsp, &stack)) {
+	if (!read_frame(&frame, &instruction, &stack, &fault)) {
+		/* The stack of a thread that ended, with the frame, is another's by now, or nobody's. */
+		if (fault && fault != FAULT_NO_FIELD && !ended)
+			row_fault(row, INSTRUCTION, fault, frame.va, "_KTHREAD.TrapFrame");
 		return;
 	}
 	row_address(row, INSTRUCTION, instruction);
@@ -125,17 +138,19 @@ static void put_registers(struct context *c, struct row *row, const struct objec
 /* _PS_CLIENT_SECURITY_CONTEXT: the token, its level in the two lowest bits, EffectiveOnly in the third. */
 static void put_impersonation(struct context *c, struct row *row, const struct object *thread)
 {
-	struct token_info token;
+	g_autofree char *user = NULL;
 	uint64_t value = 0;
 	uint32_t active = 0;
 
 	if (READ(*thread, ethread.ActiveImpersonationInfo, &active) || !active || READ(*thread, ethread.ClientSecurity, &value) ||
 	    !(value & ~UINT64_C(7)))
 		return;
-	token_read(c->space, (va_t){ value & ~UINT64_C(7) }, &token);
-	row_text(row, IMPERSONATES, token.user_sid);
+	va_t token = { value & ~UINT64_C(7) };
+	enum fault fault = token_user(c->space, token, &user);
+	if (fault && fault != FAULT_NO_FIELD)
+		row_fault(row, IMPERSONATES, fault, token, "the user of the token");
+	row_text(row, IMPERSONATES, user);
 	row_text(row, IMPERSONATION_LEVEL, impersonation_levels[value & 3]);
-	token_info_clear(&token);
 }
 
 /* An answer of -1: that source can't tell. */
@@ -144,7 +159,7 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 	struct row *row = row_new(c, &threads);
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
 	uint64_t teb = 0, created = 0;
-	uint8_t state, reason;
+	uint8_t state = 0, reason;
 	enum fault fault;
 
 	row_address(row, ETHREAD, thread->va.v);
@@ -160,7 +175,7 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 	if (!READ(tcb, kthread.State, &state)) {
 		put_name(row, STATE, states, G_N_ELEMENTS(states), state);
 		/* ExitTime shares its place with a list head until the thread ends. */
-		if (state == 4) {
+		if (state == TERMINATED) {
 			PUT(row, EXIT, *thread, ethread.ExitTime);
 			PUT(row, EXIT_STATUS, *thread, ethread.ExitStatus);
 		}
@@ -171,20 +186,20 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 	PUT(row, KERNEL_STACK_LIMIT, tcb, kthread.StackLimit);
 	if (PUT_READ(row, TEB, tcb, kthread.Teb, &teb) && teb && c->user && !c->image->facts.no_user_memory)
 		put_teb(c, row, teb);
-	put_registers(c, row, &tcb);
+	put_registers(c, row, &tcb, state == TERMINATED);
 	put_impersonation(c, row, thread);
 	if (in_list >= 0)
 		row_int(row, IN_PROCESS, in_list);
 	if (in_scheduler >= 0)
 		row_int(row, IN_SCHEDULER, in_scheduler);
-	if (s->in_handles)
-		row_int(row, IN_HANDLES, g_hash_table_contains(s->in_handles, &thread->va.v));
+	bool in_handles = s->in_handles && g_hash_table_contains(s->in_handles, &thread->va.v);
+	if (in_handles || (s->in_handles && s->handles_whole))
+		row_int(row, IN_HANDLES, in_handles);
 	if (pool_scannable(c))
 		row_int(row, IN_POOL, g_hash_table_contains(s->in_pool, &thread->va.v));
-	if (s->cid) {
-		const struct cid_entry *e = cid_find(s->cid, thread->va);
+	const struct cid_entry *e = cid_find(s->cid, thread->va);
+	if (e || s->cid_whole)
 		row_int(row, IN_CID, e && e->kind == CID_THREAD);
-	}
 	return row;
 }
 
@@ -264,7 +279,19 @@ static int compare_addresses(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Threads of processes whose objects are not in the dump. */
+/* The idle process is in no list, but it is there. Where the kernel's own word on it is missing: its threads have no ids. */
+static bool is_idle(struct context *c, uint64_t owner, const struct object *thread)
+{
+	va_t pointer = kernel_symbol(c->kernel, PsIdleProcess);
+	struct object cid = MEMBER(*thread, ethread.Cid);
+	uint64_t idle = 0, pid;
+
+	if (pointer.v && !read_pointer(c->space, pointer, &idle) && idle)
+		return owner == idle;
+	return !READ(cid, client_id.UniqueProcess, &pid) && !pid;
+}
+
+/* Threads of what is no process that is known: its object is not in the dump, or is there (as zeros, in a raw image) and is none. */
 static bool end(struct context *c, GError **error)
 {
 	const struct thread_set *s = context_kept(c);
@@ -281,14 +308,13 @@ static bool end(struct context *c, GError **error)
 		const GArray *own = g_hash_table_lookup(s->by_process, owners[i]);
 		g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
 		uint8_t byte;
-		/* The idle process is in no list, but it is there. */
-		if (space_read(c->space, (va_t){ *owners[i] }, &byte, 1, NULL) != FAULT_NOT_IN_DUMP)
-			continue;
+		enum fault fault = space_read(c->space, (va_t){ *owners[i] }, &byte, 1, NULL);
 		for (guint t = 0; t < own->len && !context_cancelled(c); t++) {
 			uint64_t *at = &g_array_index(own, uint64_t, t);
 			struct object thread = object_at(c->space, *at);
-			if (g_hash_table_add(done, at))
-				row_fault(put_thread(c, s, &thread, -1, -1), PROCESS, FAULT_NOT_IN_DUMP, (va_t){ *owners[i] }, "the process object");
+			if (g_hash_table_add(done, at) && !is_idle(c, *owners[i], &thread))
+				row_fault(put_thread(c, s, &thread, -1, -1), PROCESS, fault ? fault : FAULT_IMPLAUSIBLE, (va_t){ *owners[i] },
+					  "the process object");
 		}
 	}
 	return true;

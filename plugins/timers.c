@@ -76,7 +76,7 @@ static void put_dpc(struct context *c, struct row *row, const struct object *tim
 	PUT(row, CONTEXT, dpc, kdpc.DeferredContext);
 }
 
-/* False: what the list leads to is no timer. */
+/* False: what the list leads to is no timer, or can't be read. */
 static bool put_timer(struct context *c, const struct object *timer, unsigned processor, const struct clock *k)
 {
 	struct object header = MEMBER(*timer, ktimer.Header);
@@ -84,8 +84,11 @@ static bool put_timer(struct context *c, const struct object *timer, unsigned pr
 	uint32_t signal = 0;
 	uint8_t type = 0;
 
-	if (READ(header, dispatcher_header.Type, &type) || ((type & 0x7f) | 1) != (DISPATCHER_TIMER | 1))
+	enum fault fault = READ(header, dispatcher_header.Type, &type);
+	if (fault || ((type & 0x7f) | 1) != (DISPATCHER_TIMER | 1)) {
+		context_note(c, fault ? fault : FAULT_IMPLAUSIBLE, timer->va, "timers", "an entry of a list of timers is no timer");
 		return false;
+	}
 	struct row *row = row_new(c, &timers);
 	row_address(row, ADDRESS, timer->va.v);
 	row_int(row, PROCESSOR, processor);
@@ -97,14 +100,6 @@ static bool put_timer(struct context *c, const struct object *timer, unsigned pr
 		row_int(row, SIGNALED, signal != 0);
 	put_dpc(c, row, timer, k);
 	return true;
-}
-
-/* A list head that was never initialised, or is empty. */
-static bool list_empty(const struct object *head)
-{
-	uint64_t next = 0;
-
-	return READ(*head, list_entry.Flink, &next) || !next || next == head->va.v;
 }
 
 static bool run(struct context *c, GError **error)
@@ -123,14 +118,25 @@ static bool run(struct context *c, GError **error)
 		const struct processor *p = &g_array_index(processors, struct processor, i);
 		struct object prcb = object_at(c->space, p->prcb.v), table = MEMBER(prcb, kprcb.TimerTable);
 		struct object entries = MEMBER(table, ktimer_table.TimerEntries);
+		unsigned unread = 0;
+		enum fault why = FAULT_NONE;
+		va_t first = { 0 };
 		for (unsigned n = 0; entries.va.v && n < lists && made < MAX_TIMERS && !context_cancelled(c); n++) {
 			struct object entry = object_at(c->space, entries.va.v + n * entry_size), timer;
 			struct object head = MEMBER(entry, ktimer_table_entry.Entry);
-			if (list_empty(&head))
+			uint64_t next = 0;
+			enum fault fault = READ(head, list_entry.Flink, &next);
+			if (fault && !unread++) {
+				why = fault;
+				first = head.va;
+			}
+			if (fault || !next || next == head.va.v)	/* 0: it was never initialised */
 				continue;
 			WALK_LIST(c, "timers", timer, head, ktimer.TimerListEntry)
 				made += put_timer(c, &timer, p->number, &k);
 		}
+		if (unread)
+			context_note(c, why, first, "timers", "%u lists of timers of processor %u can't be read", unread, p->number);
 	}
 	if (made >= MAX_TIMERS)
 		context_note(c, FAULT_LIMIT, (va_t){ 0 }, "timers", "more than %u timers: the rest is left out", MAX_TIMERS);

@@ -33,37 +33,45 @@ static const struct table unloaded_modules = {
 #define MAX_SIZE (UINT32_C(1) << 31)
 
 /* The trace by the code of the function that returns it; 0: its code is another. */
-static uint64_t trace_of(struct pe *pe, uint32_t function, unsigned width)
+static enum fault trace_of(struct pe *pe, uint32_t function, unsigned width, uint64_t *trace)
 {
 	static const uint8_t lea[] = { 0x48, 0x8d, 0x05 };
 	uint8_t code[8];
 	int32_t distance;
 	uint32_t address;
+	enum fault fault = pe_read(pe, function, code, sizeof(code));
 
-	if (pe_read(pe, function, code, sizeof(code)))
-		return 0;
-	if (width == 4) {
-		memcpy(&address, code + 1, sizeof(address));
-		return code[0] == 0xb8 && code[5] == 0xc3 ? address : 0;
-	}
+	*trace = 0;
+	if (fault)
+		return fault;
+	memcpy(&address, code + 1, sizeof(address));
 	memcpy(&distance, code + 3, sizeof(distance));
-	return !memcmp(code, lea, sizeof(lea)) && code[7] == 0xc3 ? pe->base + function + sizeof(code) - 1 + (uint64_t)(int64_t)distance : 0;
+	if (width == 4 && code[0] == 0xb8 && code[5] == 0xc3)
+		*trace = address;
+	else if (width != 4 && !memcmp(code, lea, sizeof(lea)) && code[7] == 0xc3)
+		*trace = pe->base + function + sizeof(code) - 1 + (uint64_t)(int64_t)distance;
+	return FAULT_NONE;
 }
 
-static uint64_t find_trace(struct context *c, const struct module *ntdll)
+/* 0: this ntdll has none, or keeps it elsewhere. */
+static enum fault find_trace(struct context *c, const struct module *ntdll, uint64_t *trace)
 {
 	struct pe_space at = { c->user, { ntdll->base } };
 	AUTO_PE pe = pe_space_open(&at, (uint32_t)MIN(ntdll->size, UINT32_MAX & ~PAGE_MASK));
-	const GArray *exports = pe_exports(pe, NULL);
+	enum fault fault;
+	const GArray *exports = pe_exports(pe, &fault);
 
+	*trace = 0;
 	for (guint i = 0; exports && i < exports->len; i++) {
 		const struct pe_export *e = &g_array_index(exports, struct pe_export, i);
-		if (e->name && e->rva && !e->forwarder && !strcmp(e->name, "RtlGetUnloadEventTrace")) {
-			uint64_t trace = trace_of(pe, e->rva, ntdll->wow64 ? 4 : space_pointer_size(c->user));
-			return trace - ntdll->base < ntdll->size ? trace : 0;
-		}
+		if (!e->name || !e->rva || e->forwarder || strcmp(e->name, "RtlGetUnloadEventTrace"))
+			continue;
+		fault = trace_of(pe, e->rva, ntdll->wow64 ? 4 : space_pointer_size(c->user), trace);
+		if (*trace - ntdll->base >= ntdll->size)
+			*trace = 0;
+		return fault;
 	}
-	return 0;
+	return pe->fault ? pe->fault : fault;
 }
 
 static void put_trace(struct context *c, uint64_t trace, bool wow64)
@@ -98,9 +106,29 @@ static void put_trace(struct context *c, uint64_t trace, bool wow64)
 	}
 }
 
+/* Code of ntdll that nobody runs is often paged out, and for all processes at once: so many, of which one note tells. */
+static bool begin(struct context *c, GError **error)
+{
+	(void)error;
+	context_keep(c, g_new0(gint, 1), g_free);
+	return true;
+}
+
+static bool end(struct context *c, GError **error)
+{
+	const int processes = *(gint *)context_kept(c);
+
+	(void)error;
+	if (processes)
+		context_note(c, FAULT_PAGED_OUT, (va_t){ 0 }, "unloaded_modules", "of %d processes ntdll's exports, or its code, are paged out: what they unloaded is "
+			     "not known", processes);
+	return true;
+}
+
 static bool run_process(struct context *c, GError **error)
 {
 	unsigned ntdlls = 0;
+	bool told = false;
 
 	(void)error;
 	for (guint i = 0; c->user && i < c->process->modules->len && !context_cancelled(c); i++) {
@@ -111,7 +139,13 @@ static bool run_process(struct context *c, GError **error)
 			context_note(c, FAULT_LIMIT, (va_t){ m->base }, "unloaded_modules", "more than %u images are listed as ntdll.dll (ntdlls): the others are not asked", (unsigned)FIXED_ntdlls);
 			break;
 		}
-		uint64_t trace = find_trace(c, m);
+		uint64_t trace;
+		enum fault fault = find_trace(c, m, &trace);
+		if (fault == FAULT_PAGED_OUT && !told)
+			g_atomic_int_inc((gint *)context_kept(c));
+		else if (fault && !told)
+			context_note(c, fault, (va_t){ m->base }, "unloaded_modules", "ntdll's exports, or its code, can't be read: what was unloaded is not known");
+		told |= fault != FAULT_NONE;
 		if (trace)
 			put_trace(c, trace, m->wow64);
 	}
@@ -125,5 +159,7 @@ const struct plugin plugin_unloaded_modules = {
 	.needs = { "modules" },
 	.needs_user_memory = true,
 	.needs_layout = true,
+	.begin = begin,
 	.run_process = run_process,
+	.end = end,
 };

@@ -43,6 +43,8 @@ static uint64_t structure(struct sample *s, struct item *item, const char *what,
 		return table;
 	if (!strcmp(what, "handle-entries"))
 		return table ? GET(s, table, handle_table.TableCode) & ~UINT64_C(7) : 0;
+	if (!strcmp(what, "cid-table"))
+		return memory_get(s->memory, ROOT(s), GLOBAL(s, PspCidTable), s->width);
 	if (!strcmp(what, "token"))
 		return GET(s, p->eprocess, eprocess.Token) & ~UINT64_C(15);
 	if (!strcmp(what, "driver"))
@@ -61,7 +63,7 @@ static uint64_t structure(struct sample *s, struct item *item, const char *what,
 		return p->heap;
 	if (!strcmp(what, "memory"))
 		return item_number(item, "start", 0);
-	item_fail(item, "what: \"%s\" is none of eprocess, vad, thread, handle-table, handle-entries, token, driver, file, section, callback, directory, peb, heap, "
+	item_fail(item, "what: \"%s\" is none of eprocess, vad, thread, handle-table, handle-entries, cid-table, token, driver, file, section, callback, directory, peb, heap, "
 		  "memory", what);
 }
 

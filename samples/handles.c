@@ -87,8 +87,12 @@ static uint64_t object_for(struct sample *s, struct item *item)
 		{ "Event", OBJECT_EVENT, 0x18 }, { "Mutant", OBJECT_MUTANT, s->layout->kmutant.size_ }, { "Semaphore", OBJECT_SEMAPHORE, 0x20 },
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(plain); i++)
-		if (!strcmp(type, plain[i].type))
-			return object_alloc(s, plain[i].kind, plain[i].size, name, name ? s->named_objects : 0);
+		if (!strcmp(type, plain[i].type)) {
+			uint64_t object = object_alloc(s, plain[i].kind, plain[i].size, name, name ? s->named_objects : 0);
+			if (plain[i].kind == OBJECT_MUTANT)	/* MutantObject of KOBJECTS */
+				SET(s, object, dispatcher_header.Type, 2);
+			return object;
+		}
 	if (!strcmp(type, "Directory") && !strcmp(item_required(item, "name"), "BaseNamedObjects"))
 		return s->named_objects;
 	item_fail(item, "type: %s is none of Process, Thread, File, Event, Mutant, Semaphore, Directory", type);

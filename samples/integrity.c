@@ -323,10 +323,10 @@ static void session_lines(struct sample *s, GPtrArray *lines)
 
 /* ---- minifilters */
 
-/* _FLT_FILTER of fltmgr's symbols for 64-bit Windows 10 and later. */
+/* _FLT_FILTER of fltmgr's symbols for 64-bit Windows 10 and later. On 32 bits all but its flags is half as wide. */
 enum {
 	FILTER_FRAME = 0x30, FILTER_NAME = 0x38, FILTER_ALTITUDE = 0x48, FILTER_FLAGS = 0x58, FILTER_DRIVER = 0x60, FILTER_OPERATIONS = 0x1a8,
-	FILTER_SIZE = 0x2b0, OPERATION_SIZE = 0x20,
+	FILTER_SIZE = 0x2b0,
 };
 
 static uint64_t driver_object_of(struct sample *s, struct item *item)
@@ -365,24 +365,25 @@ static void minifilters(struct sample *s)
 {
 	EACH_ITEM(s, item, "minifilter") {
 		g_autoptr(GPtrArray) list = operations(item);
-		if (s->width != 8 || s->build < 10240)
-			item_fail(item, "minifilters: of 64-bit Windows 10 and later");
+		if (s->build < 10240)
+			item_fail(item, "minifilters: of Windows 10 and later");
+		const unsigned w = s->width, operation_size = 8 + 3 * w, half = 8 / w;
 		/* The registration is copied behind the filter. */
-		uint64_t at = pool_alloc(s, FILTER_SIZE + (list->len + 1) * OPERATION_SIZE, "FMfl", false), operation = at + FILTER_SIZE;
+		uint64_t at = pool_alloc(s, FILTER_SIZE / half + (list->len + 1) * operation_size, "FMfl", false), operation = at + FILTER_SIZE / half;
 		memory_put(s->memory, ROOT(s), at, 0x2000000, 4);
 		memory_put(s->memory, ROOT(s), at + 4, 1, 4);
-		list_init(s, ROOT(s), at + 0x10);
-		memory_put(s->memory, ROOT(s), at + FILTER_FRAME, s->volume, 8);
-		put_string(s, at + FILTER_NAME, item_required(item, "name"));
-		put_string(s, at + FILTER_ALTITUDE, item_required(item, "altitude"));
-		memory_put(s->memory, ROOT(s), at + FILTER_FLAGS, 2, 4);
-		memory_put(s->memory, ROOT(s), at + FILTER_DRIVER, driver_object_of(s, item), 8);
-		memory_put(s->memory, ROOT(s), at + FILTER_OPERATIONS, operation, 8);
-		for (guint i = 0; i < list->len; i++, operation += OPERATION_SIZE) {
+		list_init(s, ROOT(s), at + 0x10 / half);
+		memory_put(s->memory, ROOT(s), at + FILTER_FRAME / half, s->volume, w);
+		put_string(s, at + FILTER_NAME / half, item_required(item, "name"));
+		put_string(s, at + FILTER_ALTITUDE / half, item_required(item, "altitude"));
+		memory_put(s->memory, ROOT(s), at + FILTER_FLAGS / half, 2, 4);
+		memory_put(s->memory, ROOT(s), at + FILTER_DRIVER / half, driver_object_of(s, item), w);
+		memory_put(s->memory, ROOT(s), at + FILTER_OPERATIONS / half, operation, w);
+		for (guint i = 0; i < list->len; i++, operation += operation_size) {
 			char **parts = list->pdata[i];
 			memory_put(s->memory, ROOT(s), operation, g_ascii_strtoull(parts[0], NULL, 0), 1);
-			memory_put(s->memory, ROOT(s), operation + 8, function_of(s, item, parts[1]), 8);
-			memory_put(s->memory, ROOT(s), operation + 16, function_of(s, item, parts[2]), 8);
+			memory_put(s->memory, ROOT(s), operation + 8, function_of(s, item, parts[1]), w);
+			memory_put(s->memory, ROOT(s), operation + 8 + w, function_of(s, item, parts[2]), w);
 		}
 		memory_put(s->memory, ROOT(s), operation, 0x80, 1);	/* IRP_MJ_OPERATION_END */
 	}

@@ -559,3 +559,18 @@ void callbacks_init(struct sample *s)
 		kernel_set(s, arrays[t].count, n, 4);
 	}
 }
+
+/* Lists that nobody is in: their heads are there, as all of a kernel's data is. */
+void kernel_finish(struct sample *s)
+{
+	const struct layout *l = s->layout;
+	const uint64_t heads[] = {
+		l->symbol.CallbackListHead, l->symbol.KeBugCheckCallbackListHead, l->symbol.KeBugCheckReasonCallbackListHead,
+		l->symbol.IopNotifyShutdownQueueHead, l->symbol.IopNotifyLastChanceShutdownQueueHead, l->symbol.IopFsNotifyChangeQueueHead,
+		l->symbol.PopRegisteredPowerSettingCallbacks, l->symbol.RtlpDebugPrintCallbackList, l->symbol.SeFileSystemNotifyRoutinesHead,
+		l->symbol.KiNmiCallbackListHead, l->symbol.KeServiceDescriptorTableShadow,
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(heads); i++)
+		(void)kernel_global(s, heads[i]);
+}

@@ -188,6 +188,7 @@ struct sample *sample_create(struct description *description)
 	remains_init(s);
 	integrity_init(s);
 	processors_finish(s);
+	kernel_finish(s);
 	frames_init(s);
 	defects_apply(s);
 	return s;

@@ -175,6 +175,8 @@ uint64_t process_address(struct sample *sample, const struct sample_process *pro
 
 void processors_init(struct sample *sample);
 void processors_finish(struct sample *sample);
+/* The kernel's data that nothing else asked for. Last, so that nobody's frames change. */
+void kernel_finish(struct sample *sample);
 
 /* -- handles.c */
 uint64_t handle_table_create(struct sample *sample, uint64_t process, uint64_t pid);

@@ -41,4 +41,28 @@ ok "the exception record" [ "$(sql "SELECT exception_information || (exception_a
 ok "the edition and the processors" [ "$(sql 'SELECT product_type, suite_mask, processors FROM dumps')" = 'workstation|272|1' ]
 ok "info says so too" sh -c "'$memsieve' info crash.dmp | grep -q 'x64, 1 processor, workstation, suite mask 0x110'"
 ok "the query names the driver" sh -c "'$memsieve' query case.db crashes | grep -q 'DRIVER_IRQL_NOT_LESS_OR_EQUAL.*notepad.exe.*example.sys'"
+
+# A page of the stack is missing: the upper of two, where the stack pointer (CONTEXT.Rsp, in the header) lies in the lower.
+base=$(sql "SELECT kernel_stack_base FROM crash c JOIN threads t ON t.ethread = c.thread")
+{ cat crash.txt; echo "defect kind=hole va=$(printf '0x%x' $((base - 0x1000)))"; } >hole.txt
+"$mksample" hole.txt hole.dmp || die "sample with a hole"
+for ((i = 0; i < 8; i++)); do
+	printf "\\x$(printf %02x $((base - 0x1800 >> 8 * i & 255)))"
+done | dd of=hole.dmp bs=1 seek=$((0x348 + 0x98)) conv=notrunc status=none
+status 3 "$memsieve" analyze -q -o hole.db hole.dmp || die "analyze the one with a hole"
+ok "a hole in the stack is told" [ "$(sqlite3 hole.db "SELECT count(*) FROM diagnostics WHERE table_name = 'crash_stack' AND fault = 'not_in_dump' AND message LIKE '%has a page%'")" = 1 ]
+ok "but not the end of a whole one" [ "$(sql "SELECT count(*) FROM diagnostics WHERE table_name = 'crash_stack'")" = 0 ]
+
+# Windows XP, whose threads name their process elsewhere.
+cat >xp.txt <<END
+machine build=5.1.2600.5512-x86 ram=6M
+crash code=0xd1 p1=0x28
+process name=smss.exe pid=300 ppid=4 path=C:\\Windows\\System32\\smss.exe bare
+process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\\notepad.exe
+ thread tid=1204 current
+output format=full
+END
+"$mksample" xp.txt xp.dmp || die "sample of Windows XP"
+status 0 "$memsieve" analyze -q -o xp.db xp.dmp || die "analyze Windows XP"
+ok "the process that ran on Windows XP" [ "$(sqlite3 xp.db 'SELECT p.name, t.tid FROM crash c JOIN threads t ON t.ethread = c.thread LEFT JOIN processes p ON p.process_id = c.process_id')" = 'notepad.exe|1204' ]
 echo "$checks checks"

@@ -81,7 +81,7 @@ if truncate -s 4T "$work/sparse.raw"; then
 	ok "terabytes of holes" not_hashed
 fi
 # Where so little is read that no kernel is found, or the search for it ends, the limit is what is told.
-make_samples changed-19041 defect-truncated-full defect-truncated-tables format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage format-vmss
+make_samples changed-19041 hidden-19041 defect-truncated-full defect-truncated-tables format-avml format-bitmap-full format-complete format-kdump format-lime format-hibernation format-vmrs format-elf format-triage format-vmss
 needs python3
 # "slow" is a dump and millions of streams that hold next to nothing, which pack to next to nothing.
 (cd "$work/dumps" && python3 -c 'import bz2, gzip, struct, zipfile
@@ -144,6 +144,7 @@ done <<-end
 	rescue_tables defect-truncated-tables page tables of the kernel that
 	rescue_pages defect-truncated-full page tables of processes
 	rescue_pages defect-truncated-tables page tables of the kernel that
+	list_entries hidden-19041 or more roots than are taken
 	archive_members zipped more than 1 files
 	archive_members crowded directory is longer than that of 1 files (archive_members)
 	unpack_seconds slow (unpack_seconds, unpack_seconds_gib)

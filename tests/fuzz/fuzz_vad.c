@@ -110,7 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				g_error("handles without end");
 	handle_walk_deinit(walk);
 	g_free(walk);
-	GArray *cid = cid_load(&context, "processes");
+	bool whole;
+	GArray *cid = cid_load(&context, "processes", &whole);
 	if (cid)
 		g_array_unref(cid);
 	for (unsigned i = 0; i < 8; i++)
