@@ -72,11 +72,16 @@ static bool ends_nowhere(struct search *search, uint64_t at, uint64_t length)
 	const uint64_t end = at + HEADER_SIZE + length;
 	const struct header behind = read_header(search->file, end);
 
-	if (!behind.there || behind.magic == MAGIC || next_header(search, at + 4) == search->file->size)
+	if (!behind.there || behind.magic == MAGIC)
 		return false;
-	const uint64_t rest = next_header(search, end + 4) - end - HEADER_SIZE;
-	/* Whole pages up to the next one: it stood there, and is lost. */
-	return length_of(&behind) != rest && rest & PAGE_MASK;
+	uint64_t next = next_header(search, at + 4);
+	if (next == search->file->size)
+		return false;
+	const bool within = next < end;
+	next = within ? next_header(search, end + 4) : next;
+	const uint64_t rest = next - end - HEADER_SIZE;
+	/* None within, and whole pages up to the next one: it stood there, and is lost. */
+	return length_of(&behind) != rest && (within || rest & PAGE_MASK);
 }
 
 static bool only_zeros_from(const struct file *file, uint64_t at)
@@ -151,8 +156,9 @@ static bool lime_open(struct image *image, GError **error)
 			}
 			const char *words = "LiME header %u at 0x%" G_GINT64_MODIFIER "x: %s (magic 0x%x, 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
 					    "x): the ranges before it are used";
-			/* Whatever follows, no range: but for what may be one whose header is lost. */
-			if (h.there && h.magic != MAGIC && (room < PAGE_SIZE || only_zeros_from(file, at)))
+			/* Whatever follows, no range: but for one whose header is lost, as pages of the file are: zeros, and then memory. */
+			const struct bytes raw = file_slice(file, at, HEADER_SIZE);
+			if (h.there && h.magic != MAGIC && (room < PAGE_SIZE || raw.bad || !bytes_are_zero(raw.p, raw.n) || only_zeros_from(file, at)))
 				image_remark(image, 0, words, n, at, what, h.magic, h.first, h.last);
 			else
 				image_note(image, FAULT_NOT_IN_DUMP, 0, words, n, at, what, h.magic, h.first, h.last);
