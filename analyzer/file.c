@@ -211,6 +211,14 @@ bool file_next_filled(const struct file *file, uint64_t at, struct range *out)
 	return true;
 }
 
+bool file_only_zeros(const struct file *file, uint64_t at)
+{
+	for (struct range part; file_next_filled(file, at, &part); at = part.start + part.length)
+		if (!bytes_are_zero(file->map + part.start, part.length))
+			return false;
+	return true;
+}
+
 uint64_t file_filled(const struct file *file)
 {
 	struct range range;

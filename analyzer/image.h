@@ -49,6 +49,8 @@ struct bytes file_slice(const struct file *file, uint64_t offset, uint64_t lengt
  * a sparse file: zeros that cost nothing to write and hours to read.
  */
 bool file_next_filled(const struct file *file, uint64_t at, struct range *out);
+/* Nothing but zeros from there to its end? Holes are not read. */
+bool file_only_zeros(const struct file *file, uint64_t at);
 /* The bytes of all those parts. */
 uint64_t file_filled(const struct file *file);
 

@@ -230,15 +230,15 @@ static void check_end(const struct packed *p, const struct output *o, uint32_t c
 	const uint64_t size = p->file->size;
 	const int64_t taken = archive_filter_bytes(p->archive, -1);
 
-	if (taken > 0 && (uint64_t)taken < size && !bytes_are_zero(p->file->map + taken, size - (uint64_t)taken)) {
+	if (taken > 0 && (uint64_t)taken < size && !file_only_zeros(p->file, (uint64_t)taken)) {
 		tell(damage, "the packed file is damaged: %" G_GUINT64_FORMAT " of its bytes, behind what unpacks to %" G_GUINT64_FORMAT ", are no packed data",
 		     size - (uint64_t)taken, o->size);
 		return;
 	}
 	struct bytes trailer = file_slice(p->file, taken > 8 ? (uint64_t)taken - 8 : 0, 8);
 	const uint32_t said = bytes_u32(&trailer), length = bytes_u32(&trailer);
-	/* Of several in a row the last one's is of the last part alone. */
-	if (archive_filter_code(p->archive, 0) == ARCHIVE_FILTER_GZIP && length == (uint32_t)o->size && said != crc)
+	/* Of several in a row the last one's is of the last part alone; bgzip's is empty. */
+	if (archive_filter_code(p->archive, 0) == ARCHIVE_FILTER_GZIP && (said || length) && length == (uint32_t)o->size && said != crc)
 		tell(damage, "the packed file is damaged: its checksum is 0x%08x, that of what came out 0x%08x", said, crc);
 }
 

@@ -141,7 +141,8 @@ static bool elf_open(struct image *image, GError **error)
 		if (h.type == PT_LOAD)
 			h.file_size = size_there(&elf, i, &h);
 		/* Without a physical address (-1): a virtual mapping of something else. */
-		if (h.type != PT_LOAD || (!h.file_size && !h.memory_size) || h.paddr == (elf.is_64bit ? UINT64_MAX : UINT32_MAX))
+		/* What has nothing in the file is no memory to VirtualBox, but a device's. */
+		if (h.type != PT_LOAD || !h.file_size || h.paddr == (elf.is_64bit ? UINT64_MAX : UINT32_MAX))
 			continue;
 		image_add_range(image, (pa_t){ h.paddr }, h.file_size, h.offset);
 		lacking = h.memory_size > h.file_size ? h.memory_size - h.file_size : 0;

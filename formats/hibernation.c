@@ -157,15 +157,15 @@ static bool goes_on(const struct hibernation *h, uint64_t at)
 }
 
 /* Where nobody says how many pages a set has, it ends with what is no set of compressed pages: unless it is torn there. */
-static void tell_end(struct hibernation *h, const char *name, uint64_t at, uint64_t pages, bool is_set)
+static void tell_end(struct hibernation *h, const char *name, uint64_t at, uint64_t pages, bool is_set, uint64_t stop)
 {
 	uint64_t next = is_set ? 0 : resume(h, at);
 
 	if (is_set)
 		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: %s set: the file ends within the compression set at 0x%" G_GINT64_MODIFIER "x, after %" G_GUINT64_FORMAT
 			   " pages", name, at, pages);
-	else if (next)
-		image_note(h->image, FAULT_NOT_IN_DUMP, 0, "hibernation file: %s set: how many pages it has isn't said: it ends at 0x%" G_GINT64_MODIFIER "x, after %" G_GUINT64_FORMAT
+	else if (next && next < stop)
+		image_remark(h->image, 0, "hibernation file: %s set: how many pages it has isn't said: it ends at 0x%" G_GINT64_MODIFIER "x, after %" G_GUINT64_FORMAT
 			   "; others begin at 0x%" G_GINT64_MODIFIER "x: it may be torn, or they are of an earlier hibernation: left out", name, at, pages, next);
 }
 
@@ -197,7 +197,7 @@ static uint64_t read_restoration_set(struct hibernation *h, const char *name, ui
 		const bool is_set = read_set(h, at, &set, &descriptors);
 		if (!is_set || set.size > file->size - set.offset) {
 			if (!total && pages && at < file->size)
-				tell_end(h, name, at, pages, is_set);
+				tell_end(h, name, at, pages, is_set, stop);
 			uint64_t next = total && at < file->size && resumed++ < limit(resumed) ? resume(h, at) : 0;
 			if (total && at < file->size)
 				image_note(h->image, FAULT_IMPLAUSIBLE, 0,

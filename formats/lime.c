@@ -84,14 +84,6 @@ static bool ends_nowhere(struct search *search, uint64_t at, uint64_t length)
 	return length_of(&behind) != rest && (within || rest & PAGE_MASK);
 }
 
-static bool only_zeros_from(const struct file *file, uint64_t at)
-{
-	for (struct range part; file_next_filled(file, at, &part); at = part.start + part.length)
-		if (!bytes_are_zero(file->map + part.start, part.length))
-			return false;
-	return true;
-}
-
 static bool fits(uint64_t start, uint64_t length, uint64_t before, uint64_t after)
 {
 	return start >= before && start <= after && length <= after - start;
@@ -158,7 +150,7 @@ static bool lime_open(struct image *image, GError **error)
 					    "x): the ranges before it are used";
 			/* Whatever follows, no range: but for one whose header is lost, as pages of the file are: zeros, and then memory. */
 			const struct bytes raw = file_slice(file, at, HEADER_SIZE);
-			if (h.there && h.magic != MAGIC && (room < PAGE_SIZE || raw.bad || !bytes_are_zero(raw.p, raw.n) || only_zeros_from(file, at)))
+			if (h.there && h.magic != MAGIC && (room < PAGE_SIZE || raw.bad || !bytes_are_zero(raw.p, raw.n) || file_only_zeros(file, at)))
 				image_remark(image, 0, words, n, at, what, h.magic, h.first, h.last);
 			else
 				image_note(image, FAULT_NOT_IN_DUMP, 0, words, n, at, what, h.magic, h.first, h.last);

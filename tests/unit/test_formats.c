@@ -512,11 +512,15 @@ START_TEST(elf_core)
 	ck_assert_uint_eq(image->first_missing, 9 * PAGE_SIZE);
 	ck_assert(noted(image, "less of a segment than its p_memsz says") && !all_harmless(image));
 	image_close(image);
-	put_le(a = sample_elf(), 64 + 2 * 56 + 32, 0, 8);	/* nothing */
-	put_le(a, 64 + 2 * 56 + 8, 1 << 20, 8);
+	a = sample_elf();		/* registers of a device, as VirtualBox writes them: no memory that is missing */
+	put_le(a, 64 + 3 * 56, 1, 4);
+	put_le(a, 64 + 3 * 56 + 8, a->len, 8);
+	put_le(a, 64 + 3 * 56 + 24, 0xfec00000, 8);
+	put_le(a, 64 + 3 * 56 + 32, 0, 8);
+	put_le(a, 64 + 3 * 56 + 40, PAGE_SIZE, 8);
 	image = opened(a);
-	HAS_RANGES(image, 1, 2);
-	ck_assert_uint_eq(image->bytes_missing, PAGE_SIZE);
+	ck_assert_uint_eq(image->bytes_missing, 0);
+	ck_assert_uint_eq(image->notes->len, 0);
 	image_close(image);
 	put_le(a = sample_elf(), 56, 500, 2);	/* more headers than the file has */
 	image = opened(a);
