@@ -253,11 +253,9 @@ struct run {
 };
 
 /* What is known of a rule in the region at hand. */
-enum {
-	MATCHED = 1,		/* in the part that is scanned … */
-	MATCHED_BEFORE = 2,	/* … in the one before … */
-	MATCHED_EVER = 4,	/* … in any */
-	FOUND_STRINGS = 8,	/* in a part that isn't the first, without a match */
+struct seen {
+	bool matched, before, ever;	/* in the part that is scanned, in the one before, in any */
+	uint32_t strings, most;		/* of it that were found in any part, and in one that has the most */
 };
 
 struct scanner {
@@ -269,8 +267,9 @@ struct scanner {
 	void *user;
 	enum fault fault;
 	uint64_t told;		/* matches that end here or below were told with the part before, of rules that matched there */
-	uint8_t *seen;		/* by the rule's index */
-	bool in_parts;		/* the part isn't the first */
+	struct seen *seen;	/* by the rule's index */
+	bool *found;		/* by the string's, in any part */
+	bool in_parts;		/* the region is scanned in more than one */
 	/* the part */
 	uint8_t *buffer;
 	size_t size, used;
@@ -344,7 +343,7 @@ static void tell(struct scanner *s, struct scan_match *match)
 	s->each(s->user, match);
 }
 
-static uint8_t *seen_of(const struct scanner *s, const YR_RULE *rule)
+static struct seen *seen_of(const struct scanner *s, const YR_RULE *rule)
 {
 	return &s->seen[rule - s->rules->yr->rules_table];
 }
@@ -358,7 +357,7 @@ static bool in_overlap(const struct scanner *s, const YR_MATCH *m)
 static void tell_rule(struct scanner *s, YR_RULE *rule)
 {
 	const struct rule_facts *facts = &s->rules->facts[rule - s->rules->yr->rules_table];
-	const bool before = *seen_of(s, rule) & MATCHED_BEFORE;
+	const bool before = seen_of(s, rule)->before;
 	struct scan_match match = { .rule = rule->identifier, .ns = rule->ns->name, .tags = facts->tags, .meta = facts->meta };
 	bool any = false;
 	YR_STRING *string;
@@ -391,17 +390,21 @@ static void tell_rule(struct scanner *s, YR_RULE *rule)
 	tell(s, &match);
 }
 
+/* Which of the strings of a rule that doesn't match the part has. */
 static void look_for_strings(struct scanner *s, YR_RULE *rule)
 {
+	struct seen *seen = seen_of(s, rule);
+	uint32_t here = 0;
 	YR_STRING *string;
-	YR_MATCH *m;
 
-	yr_rule_strings_foreach(rule, string)
-		yr_string_matches_foreach(s->yr, string, m)
-			if (!in_overlap(s, m)) {
-				*seen_of(s, rule) |= FOUND_STRINGS;
-				return;
-			}
+	yr_rule_strings_foreach(rule, string) {
+		if (!s->yr->matches[string->idx].head)
+			continue;
+		here++;
+		seen->strings += !s->found[string->idx];
+		s->found[string->idx] = true;
+	}
+	seen->most = MAX(seen->most, here);
 }
 
 static int on_message(YR_SCAN_CONTEXT *context, int message, void *data, void *user)
@@ -410,7 +413,7 @@ static int on_message(YR_SCAN_CONTEXT *context, int message, void *data, void *u
 
 	(void)context;
 	if (message == CALLBACK_MSG_RULE_MATCHING) {
-		*seen_of(s, data) |= MATCHED | MATCHED_EVER;
+		seen_of(s, data)->matched = seen_of(s, data)->ever = true;
 		tell_rule(s, data);
 	} else if (message == CALLBACK_MSG_RULE_NOT_MATCHING) {
 		look_for_strings(s, data);
@@ -447,10 +450,12 @@ static void next_part(struct scanner *s, bool goes_on)
 {
 	struct run last = s->n_runs ? s->runs[s->n_runs - 1] : (struct run){ .length = 0 };
 
-	scan_part(s);
 	s->in_parts = true;
-	for (uint32_t i = 0; i < s->rules->yr->num_rules; i++)
-		s->seen[i] = (uint8_t)((s->seen[i] & ~(MATCHED | MATCHED_BEFORE)) | (s->seen[i] & MATCHED ? MATCHED_BEFORE : 0));
+	scan_part(s);
+	for (uint32_t i = 0; i < s->rules->yr->num_rules; i++) {
+		s->seen[i].before = s->seen[i].matched;
+		s->seen[i].matched = false;
+	}
 	s->n_runs = 0;
 	s->used = 0;
 	if (!goes_on || !last.nonzero)
@@ -471,7 +476,8 @@ struct scanner *scanner_create(const struct scan_rules *rules)
 	struct scanner *s = g_new0(struct scanner, 1);
 	s->rules = rules;
 	s->yr = yr;
-	s->seen = g_new0(uint8_t, rules->yr->num_rules + 1);
+	s->seen = g_new0(struct seen, rules->yr->num_rules + 1);
+	s->found = g_new0(bool, rules->yr->num_strings + 1);
 	yr_scanner_set_callback(yr, on_message, s);
 	yr_scanner_set_timeout(yr, SCAN_TIMEOUT);
 	return s;
@@ -483,6 +489,7 @@ void scanner_destroy(struct scanner *s)
 		return;
 	yr_scanner_destroy(s->yr);
 	g_free(s->seen);
+	g_free(s->found);
 	g_free(s->buffer);
 	g_free(s);
 }
@@ -495,7 +502,8 @@ void scanner_begin(struct scanner *s, uint64_t base, scan_match_fn each, void *u
 	s->fault = FAULT_NONE;
 	s->told = 0;
 	s->in_parts = false;
-	memset(s->seen, 0, s->rules->yr->num_rules);
+	memset(s->seen, 0, s->rules->yr->num_rules * sizeof(*s->seen));
+	memset(s->found, 0, s->rules->yr->num_strings * sizeof(*s->found));
 	s->n_runs = 0;
 	s->used = 0;
 }
@@ -557,8 +565,9 @@ enum fault scanner_end(struct scanner *s)
 
 const char *scanner_undecided(const struct scanner *s)
 {
+	/* Strings that no part has together: where all of them were in one, the rule was asked there. */
 	for (uint32_t i = 0; s->in_parts && i < s->rules->yr->num_rules; i++)
-		if ((s->seen[i] & (FOUND_STRINGS | MATCHED_EVER)) == FOUND_STRINGS)
+		if (!s->seen[i].ever && s->seen[i].strings > s->seen[i].most)
 			return s->rules->yr->rules_table[i].identifier;
 	return NULL;
 }
