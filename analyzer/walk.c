@@ -58,6 +58,8 @@ bool walk_next(struct walk *w, struct object *out)
 		if (fault) {
 			if (fault == FAULT_UNMAPPED)	/* a link that leads nowhere is no link */
 				fault = FAULT_IMPLAUSIBLE;
+			if (w->backwards && w->at == w->beyond)	/* the other side of the break alone is wrong: nothing lies between */
+				break;
 			context_note(w->context, fault, (va_t){ w->at }, w->table, "the list %s is broken %s this entry",
 				     w->what, w->backwards ? "before" : "after");
 			if (w->backwards) {
@@ -65,6 +67,7 @@ bool walk_next(struct walk *w, struct object *out)
 				break;
 			}
 			w->backwards = true;
+			w->beyond = next;
 			w->at = w->head.va.v;
 			continue;
 		}

@@ -149,10 +149,7 @@ static void put_unlisted(struct context *c, const struct loaded_driver *traces, 
 		row_int(row, IN_LIST, 0);
 	put_traces(c, row, traces->base, pool, objects, headers);
 	put_writable(sessions, row, traces->base, traces->size);
-	if (whole)
-		context_add_unlisted_driver(c, traces->base, traces->size, traces->name);
-	else
-		context_add_driver(c, traces->base, traces->size, traces->name);
+	context_add_unlisted_driver(c, traces->base, traces->size, traces->name);
 }
 
 static bool run(struct context *c, GError **error)

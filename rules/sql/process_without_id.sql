@@ -12,6 +12,6 @@ SELECT p.process_id, p.name, p.pid, p.eprocess AS address, 1 AS length,
                    'table_damage', d.damage) AS detail
 FROM processes p
 LEFT JOIN (SELECT dump_id, min(message) AS damage FROM diagnostics WHERE table_name = 'processes' AND row_id IS NULL AND message LIKE '%PspCidTable can''t be read' GROUP BY dump_id) d USING (dump_id)
-WHERE p.dump_id = :dump_id AND p.in_active_list = 1 AND p.in_cid_table = 0 AND p.exit_time IS NULL AND p.pid > 4 AND p.active_threads > 0
-  AND (SELECT count(*) FROM processes x WHERE x.dump_id = :dump_id AND x.in_cid_table = 1) > (SELECT count(*) FROM processes x WHERE x.dump_id = :dump_id AND x.in_cid_table = 0 AND x.exit_time IS NULL)
+WHERE p.dump_id = :dump_id AND p.in_active_list = 1 AND (p.in_cid_table = 0 OR (p.in_cid_table IS NULL AND d.damage IS NOT NULL)) AND p.exit_time IS NULL AND p.pid > 4 AND p.active_threads > 0
+  AND (SELECT count(*) FROM processes x WHERE x.dump_id = :dump_id AND x.in_cid_table = 1) > (SELECT count(*) FROM processes x WHERE x.dump_id = :dump_id AND x.in_cid_table IS NOT 1 AND x.exit_time IS NULL)
 ORDER BY p.process_id;
