@@ -188,7 +188,7 @@ static void follow_prototype(struct space *space, va_t at, struct page *page)
 	kernel->following = true;
 	enum fault fault = space_read(kernel, at, &pte, width, NULL);
 	kernel->following = false;
-	page->table_paged_out = fault == FAULT_PAGED_OUT;
+	page->table_fault = (uint8_t)fault;
 	if (fault)
 		return;
 	if (pte & PTE_VALID) {
@@ -441,7 +441,7 @@ enum fault page_fault(const struct page *page)
 	case PAGE_IN_FILE:
 		return FAULT_PAGED_OUT;
 	case PAGE_UNKNOWN:
-		return page->table_paged_out ? FAULT_PAGED_OUT : FAULT_NOT_IN_DUMP;
+		return page->table_fault ? (enum fault)page->table_fault : FAULT_NOT_IN_DUMP;
 	default:
 		return FAULT_UNMAPPED;
 	}

@@ -36,7 +36,7 @@ struct page {
 	va_t prototype_pte;	/* the prototype PTE that was followed, or 0 */
 	bool by_prototype;	/* the entry itself is a prototype form, or the VAD's was used */
 	bool by_vad;		/* no usable entry: the VAD's prototype PTEs were used */
-	bool table_paged_out;	/* of PAGE_UNKNOWN: the prototype PTE's own page is in a page file */
+	uint8_t table_fault;	/* enum fault, of PAGE_UNKNOWN: why the prototype PTE can't be read; FAULT_NONE: it isn't asked */
 	bool writable, executable, user, dirty, copy_on_write;
 	uint8_t protection;	/* software protection (MM_…, 5 bits) of an entry that isn't valid */
 };

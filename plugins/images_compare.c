@@ -272,7 +272,9 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 			s->first_missing = rva;
 		return;
 	}
-	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND : other_original(s, index, page, original);
+	/* Where the prototype PTE says that the section's page has left memory, no other process has it. */
+	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND :
+			      what == VIEW_UNKNOWN || page_resident(section_page) ? other_original(s, index, page, original) : ORIGINAL_NONE;
 	if (found != ORIGINAL_FOUND) {
 		/* A page that may as well be the section's own is no modification. */
 		s->pages[index] |= what == VIEW_PRIVATE ? PAGE_FLAG_ALONE : 0;

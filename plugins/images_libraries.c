@@ -70,8 +70,11 @@ static void learn_exports(struct context *c, struct images *images, struct libra
 	l->is_64bit = pe->is_64bit;
 	if (!exports)
 		return;
-	if (g_atomic_int_add(&images->exports_left, -(gint)exports->len) < (gint)exports->len) {
-		g_atomic_int_add(&images->exports_left, (gint)exports->len);	/* smaller ones may still fit */
+	gint left;
+	do	/* one that doesn't fit takes nothing from another thread's */
+		left = g_atomic_int_get(&images->exports_left);
+	while (left >= (gint)exports->len && !g_atomic_int_compare_and_exchange(&images->exports_left, left, left - (gint)exports->len));
+	if (left < (gint)exports->len) {
 		context_note(c, FAULT_LIMIT, (va_t){ pe->base }, "image_patches", "more than %" G_GUINT64_FORMAT " exports: imports of this image are not checked",
 			     limit(exports_kept));
 		return;

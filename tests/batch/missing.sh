@@ -120,9 +120,9 @@ defect kind=poke what=vad pid=1000 start=0x7ffb20000000 offset=0x48 value=0x1000
 defect kind=hole what=handle-table pid=1000
 output format=lime
 END
-ok "what a page allows that has no entry, and no prototype PTE that can be read, is not known" says lost '1 not_in_dump ' \
+ok "what a page allows that has no entry, and no prototype PTE that can be read, is not known" says lost '1 unmapped ' \
 	"SELECT count(*) FROM regions WHERE base_address = 0x7fbfdfe07000 AND state = 'MEM_COMMIT' AND protect IS NULL; SELECT fault FROM diagnostics WHERE column_name = 'protect'"
-ok "nor which of its pages are private, and the fault says why" says lost 'not_in_dump ' "SELECT fault FROM diagnostics WHERE message LIKE 'some prototype PTEs%'"
+ok "nor which of its pages are private, and the fault says why" says lost 'unmapped ' "SELECT fault FROM diagnostics WHERE message LIKE 'some prototype PTEs%'"
 ok "what leads to no section is not backed by the page file" says lost 'implausible ' "SELECT fault FROM diagnostics WHERE table_name = 'vads' AND column_name = 'file_path'"
 ok "handles are not counted for what there is" says lost 'not_in_dump ' "SELECT fault FROM diagnostics WHERE column_name = 'handle_count'"
 
