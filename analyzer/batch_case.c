@@ -163,7 +163,7 @@ static bool merge(void *data, FILE *to, GError **error)
 	const struct merging *m = data;
 	g_autofree char *path = g_utf8_make_valid(m->item->path, -1);	/* as cases have it */
 	struct store *out = merge_open(m->batch->case_path, error);
-	struct merge_result result = { 0, 0 };
+	struct merge_result result = { 0 };
 
 	if (!out)
 		return false;

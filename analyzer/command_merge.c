@@ -17,7 +17,7 @@ static bool same_file(const char *a, const char *b)
 static int merge(const char *output, char **inputs, int n, bool quiet)
 {
 	g_autoptr(GError) error = NULL;
-	struct merge_result total = { 0, 0 };
+	struct merge_result total = { 0 };
 	int failed = 0;
 
 	for (int i = 0; i < n; i++)
@@ -40,6 +40,10 @@ static int merge(const char *output, char **inputs, int n, bool quiet)
 		}
 		total.dumps += result.dumps;
 		total.skipped += result.skipped;
+		total.lost += result.lost;
+		if (result.lost)
+			g_printerr("memsieve: %s: %" G_GINT64_FORMAT " rows of threads without a process, of which an older memsieve didn't say whose of its dumps they are, are left out\n",
+				   inputs[i], result.lost);
 		if (result.skipped && !quiet)
 			g_print("%s: %" G_GINT64_FORMAT " of its dumps are in %s already\n", inputs[i], result.skipped, output);
 	}
@@ -51,7 +55,7 @@ static int merge(const char *output, char **inputs, int n, bool quiet)
 	if (!quiet)
 		g_print("%" G_GINT64_FORMAT " dumps of %d cases merged into %s, %" G_GINT64_FORMAT " skipped, %d cases failed\n", total.dumps, n - failed,
 		       output, total.skipped, failed);
-	return failed ? OUTCOME_FAILED : OUTCOME_COMPLETE;
+	return failed ? OUTCOME_FAILED : total.lost ? OUTCOME_PARTIAL : OUTCOME_COMPLETE;
 }
 
 static int run(int argc, char **argv)

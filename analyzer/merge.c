@@ -29,6 +29,7 @@ struct merge {
 	GPtrArray *tables;	/* struct merged_table *, diagnostics last */
 	const char *only;	/* the path of all that the input may hold, or NULL: anything */
 	bool all;		/* no dump of the input is skipped */
+	int64_t lost;		/* see merge_result */
 };
 
 static void foreign_key_free(void *data)
@@ -471,8 +472,11 @@ static bool copy_table(struct merge *m, const struct merged_table *t, GError **e
 		g_string_append_printf(sql, " WHERE NOT EXISTS (SELECT 1 FROM main.%s o WHERE 1%s)", table, same->str);
 	else if (!m->all)
 		g_string_append_printf(sql, " WHERE %s", owner);
-	else if (dump)
+	else if (dump) {
+		g_autofree char *count = g_strdup_printf("SELECT count(*) FROM input.%s t WHERE %s IS NULL", table, dump), *lost = store_value(m->out, count, NULL);
 		g_string_append_printf(sql, " WHERE %s IS NOT NULL", dump);
+		m->lost += lost ? g_ascii_strtoll(lost, NULL, 10) : 0;
+	}
 	g_string_append(sql, " ORDER BY t.rowid");
 	if (store_exec(m->out, error, sql->str, NULL))
 		return true;
@@ -603,7 +607,7 @@ static bool add(struct store *out, const char *path, const char *only, bool repl
 	struct merge m = { .out = out, .tables = g_ptr_array_new_with_free_func(merged_table_free), .only = only };
 	bool ok;
 
-	*result = (struct merge_result){ 0, 0 };
+	*result = (struct merge_result){ 0 };
 	if (!store_attach(out, path, error)) {
 		g_ptr_array_unref(m.tables);
 		return false;
@@ -612,6 +616,7 @@ static bool add(struct store *out, const char *path, const char *only, bool repl
 	ok = ok && choose_dumps(&m, result, error) && look_at_tables(&m, error) && adopt(&m, error) && copy_all(&m, error) && store_commit(out, error);
 	if (!ok)
 		store_rollback(out);
+	result->lost = m.lost;
 	g_ptr_array_unref(m.tables);
 	store_detach(out);
 	if (!ok)

@@ -11,7 +11,7 @@
 #define MEMSIEVE_MERGE_H
 #include "store.h"
 
-struct merge_result { int64_t dumps, skipped; };
+struct merge_result { int64_t dumps, skipped, lost; };	/* lost: rows of an older case of which nothing says whose they are */
 /* A case to merge into, made unless it is there, with every table this version knows. */
 struct store *merge_open(const char *path, GError **error);
 /*

@@ -382,8 +382,11 @@ static bool load(struct pdb *pdb, GError **error)
 
 struct pdb *pdb_open_bytes(const void *data, size_t length, const char *name, GError **error)
 {
+	if (length > FILE_MAX) {
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "PDB file %s: larger than the limit pdb_file", name);
+		return NULL;
+	}
 	AUTO(pdb) pdb = g_new0(struct pdb, 1);
-
 	pdb->name = g_strdup(name);
 	pdb->streams = g_array_new(FALSE, FALSE, sizeof(struct stream));
 	pdb->types = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -392,10 +395,6 @@ struct pdb *pdb_open_bytes(const void *data, size_t length, const char *name, GE
 	pdb->by_name = g_hash_table_new(g_str_hash, g_str_equal);
 	pdb->by_unique_name = g_hash_table_new(g_str_hash, g_str_equal);
 	pdb->symbols = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
-	if (length > FILE_MAX) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_LIMIT, "PDB file %s: larger than the limit pdb_file", name);
-		return NULL;
-	}
 	/* Everything needed is copied out of it while loading. */
 	pdb->file = (uint8_t *)data;
 	pdb->size = length;

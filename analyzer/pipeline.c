@@ -553,7 +553,6 @@ static bool begin_run(struct pipeline *p, const char *path)
 	guint ranges = 0;
 	for (pa_t at = { 0 }; image_next_range(p->image, at, &range); at.v = range.start + range.length) {
 		if (ranges++ >= limit(ranges)) {
-			p->partial = true;
 			rows_note(rows, FAULT_LIMIT, (va_t){ range.start }, NULL, "memory_ranges",
 				  g_strdup_printf("the dump has more than %" G_GUINT64_FORMAT " ranges, the rest is not listed", limit(ranges)));
 			break;

@@ -240,7 +240,8 @@ static bool fill_in(struct store *store, const struct table *table, bool there, 
 		if (store_has_column(store, table->name, c->name))
 			continue;
 		if (c->type == COL_DUMP && process && store_dump_by_process(store, table->name, process))
-			g_string_append_printf(sql, ", (SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\") AS \"%s\"", process, c->name);
+			g_string_append_printf(sql, ", coalesce((SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\"), (SELECT max(dump_id) FROM main.dumps"
+					       " WHERE (SELECT count(*) FROM main.dumps) = 1)) AS \"%s\"", process, c->name);
 		else
 			g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);
 		missing++;

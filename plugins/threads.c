@@ -23,7 +23,7 @@ static const struct table threads = {
 	.name = "threads", .key = "thread_id", .doc = "thread objects",
 	.rests_on = threads_rest_on,
 	.columns = {
-		[PROCESS] = { "process_id", COL_PROCESS, "NULL: its process object is not in the dump" },
+		[PROCESS] = { "process_id", COL_PROCESS, "NULL: its process object is not in the dump, or is none any more" },
 		[ETHREAD] = { "ethread", COL_ADDRESS, "of the _ETHREAD" },
 		[TID] = { "tid", COL_INT, "" },
 		[START] = { "start_address", COL_ADDRESS, "as the kernel started it" },

@@ -188,7 +188,8 @@ cut_region() {
 ok "extract_bytes" cut_region
 ok "extract_slots" extracted 3 '"extract_slots"' --pid 1200 --limit extract_slots=1
 ok "extract_slots_all" extracted 3 '"extract_slots"' --pid 1200 --limit extract_slots_all=1
-listed() { status 3 "$memsieve" analyze -q -o "$work/listed.db" --limit ranges=2 "$work/dumps/format-lime.raw" && [ "$(ask listed "$told")" = 1 -a "$(ask listed "SELECT status FROM runs")" = partial ]; }
+# What is cut is the list alone: large kernel dumps have hundreds of thousands, and nothing of them is missed.
+listed() { status 0 "$memsieve" analyze -q -o "$work/listed.db" --limit ranges=2 "$work/dumps/format-lime.raw" && [ "$(ask listed "$told")" = 1 -a "$(ask listed "SELECT status FROM runs")" = complete ]; }
 ok "a list of ranges that is cut" listed
 # One that is reached and not exceeded takes nothing away.
 ok "as many ranges as there are" status 0 "$memsieve" analyze -q -o "$work/three.db" --limit lime_ranges=3 "$work/dumps/format-lime.raw"
