@@ -122,6 +122,12 @@ static void read_codeview(struct minidump *m, struct minidump_module *module, ui
 		module->pdb_name = count_name(m, text_from_bytes(b.p, MIN(b.n, MAX_NAME)));
 }
 
+/* Addresses of 32-bit processes are written sign-extended. What the system is stands in the first stream that is read. */
+static uint64_t address_in(const struct minidump *m, uint64_t value)
+{
+	return m->image->facts.architecture == ARCH_X86 ? (uint32_t)value : value;
+}
+
 static void read_modules(struct minidump *m, struct bytes b)
 {
 	uint32_t count = counted_entries(m, &b, 108);
@@ -129,7 +135,7 @@ static void read_modules(struct minidump *m, struct bytes b)
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * 108, 108);
 		struct minidump_module module = {
-			.base = bytes_at(&e, 0, 8),
+			.base = address_in(m, bytes_at(&e, 0, 8)),
 			.size = bytes_at(&e, 8, 4),
 			.checksum = (uint32_t)bytes_at(&e, 0x0c, 4),
 			.timestamp = (uint32_t)bytes_at(&e, 0x10, 4),
@@ -149,7 +155,7 @@ static void read_unloaded(struct minidump *m, struct bytes b)
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * size, size);
 		struct minidump_unloaded_module module = {
-			.base = bytes_at(&e, 0, 8),
+			.base = address_in(m, bytes_at(&e, 0, 8)),
 			.size = bytes_at(&e, 8, 4),
 			.checksum = (uint32_t)bytes_at(&e, 0x0c, 4),
 			.timestamp = (uint32_t)bytes_at(&e, 0x10, 4),
@@ -184,8 +190,8 @@ static void read_threads(struct minidump *m, struct bytes b)
 			.tid = (uint32_t)bytes_at(&e, 0, 4),
 			.suspend_count = (uint32_t)bytes_at(&e, 4, 4),
 			.priority = (uint32_t)bytes_at(&e, 0x0c, 4),
-			.teb = bytes_at(&e, 0x10, 8),
-			.stack_start = bytes_at(&e, 0x18, 8),
+			.teb = address_in(m, bytes_at(&e, 0x10, 8)),
+			.stack_start = address_in(m, bytes_at(&e, 0x18, 8)),
 			.stack_size = bytes_at(&e, 0x20, 4),
 		};
 		read_context(m, (uint32_t)bytes_at(&e, 0x28, 4), (uint32_t)bytes_at(&e, 0x2c, 4),
@@ -242,7 +248,7 @@ static void read_thread_info(struct minidump *m, struct bytes b)
 		thread->exit_status = (uint32_t)bytes_at(&e, 0x0c, 4);
 		thread->create_time = bytes_at(&e, 0x10, 8);
 		thread->exit_time = bytes_at(&e, 0x18, 8);
-		thread->start_address = bytes_at(&e, 0x30, 8);
+		thread->start_address = address_in(m, bytes_at(&e, 0x30, 8));
 	}
 }
 
@@ -266,7 +272,7 @@ static void read_memory(struct minidump *m, struct bytes b)
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t start = bytes_u64(&b), size = bytes_u32(&b), rva = bytes_u32(&b);
-		image_add_virtual(m->image, (va_t){ start }, size, rva);
+		image_add_virtual(m->image, (va_t){ address_in(m, start) }, size, rva);
 	}
 }
 
@@ -278,7 +284,7 @@ static void read_memory64(struct minidump *m, struct bytes b)
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t start = bytes_u64(&b), size = bytes_u64(&b);
-		image_add_virtual(m->image, (va_t){ start }, size, rva);
+		image_add_virtual(m->image, (va_t){ address_in(m, start) }, size, rva);
 		if (size > UINT64_MAX - rva)
 			break;
 		rva += size;
@@ -292,8 +298,8 @@ static void read_regions(struct minidump *m, struct bytes b)
 	for (uint32_t i = 0; i < count; i++) {
 		struct bytes e = bytes_slice(b, (uint64_t)i * size, size);
 		struct minidump_region region = {
-			.base = bytes_at(&e, 0, 8),
-			.allocation_base = bytes_at(&e, 8, 8),
+			.base = address_in(m, bytes_at(&e, 0, 8)),
+			.allocation_base = address_in(m, bytes_at(&e, 8, 8)),
 			.allocation_protect = (uint32_t)bytes_at(&e, 0x10, 4),
 			.size = bytes_at(&e, 0x18, 8),
 			.state = (uint32_t)bytes_at(&e, 0x20, 4),
@@ -360,7 +366,7 @@ static void read_exception(struct minidump *m, struct bytes b)
 
 	m->out->exception_tid = (uint32_t)bytes_at(&b, 0, 4);
 	facts->exception_code = (uint32_t)bytes_at(&b, 8, 4);
-	facts->exception_address = bytes_at(&b, 0x18, 8);
+	facts->exception_address = address_in(m, bytes_at(&b, 0x18, 8));
 	facts->exception_parameters = (unsigned)MIN(bytes_at(&b, 0x20, 4), G_N_ELEMENTS(facts->exception_information));
 	for (unsigned i = 0; i < facts->exception_parameters; i++)
 		facts->exception_information[i] = bytes_at(&b, 0x28 + 8 * i, 8);

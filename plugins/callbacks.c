@@ -34,11 +34,14 @@ static const struct table callbacks = {
 	},
 };
 
-/* PSP_MAX_CREATE_PROCESS_NOTIFY and its like, since Windows 7. */
+/* PSP_MAX_CREATE_PROCESS_NOTIFY and its like: 64 since Vista, of images since Windows 10 and updates of 8.1 (PsSetLoadImageNotifyRoutine). */
 #define NOTIFY_SLOTS 64
+#define NOTIFY_SLOTS_ONCE 8
 #define MAX_CHAIN limit32(callback_chain)
 #define SERVER_2003 3790u
 #define VISTA 6000u
+#define WINDOWS_7 7600u
+#define WINDOWS_10 10240u
 
 /* Takes detail. */
 static struct row *put_registration(struct context *c, const char *type, json_t *detail)
@@ -84,12 +87,20 @@ static void set_text(json_t *detail, const char *key, const char *text)
 		json_object_set_new(detail, key, json_string(text));
 }
 
+/* Beyond the few slots that there once were another array may follow: of a callback's block the pool tag tells. */
+static bool is_callback_block(struct context *c, uint64_t block)
+{
+	char tag[4];
+
+	return !space_read(c->space, (va_t){ block - (space_pointer_size(c->space) == 8 ? 12 : 4) }, tag, sizeof(tag), NULL) && !memcmp(tag, "Cbrb", sizeof(tag));
+}
+
 /* An array of _EX_CALLBACK: fast references to _EX_CALLBACK_ROUTINE_BLOCK {rundown, function, context}. */
 static void notify_routines(struct context *c, va_t array, const char *type, const char *what)
 {
-	unsigned width = space_pointer_size(c->space);
+	const unsigned width = space_pointer_size(c->space), build = c->kernel->build, slots = build && build < VISTA ? NOTIFY_SLOTS_ONCE : NOTIFY_SLOTS;
 
-	for (unsigned slot = 0; array.v && slot < NOTIFY_SLOTS; slot++) {
+	for (unsigned slot = 0; array.v && slot < slots; slot++) {
 		va_t at = { array.v + slot * width };
 		uint64_t reference = 0, function = 0, registration = 0;
 		enum fault fault = read_pointer(c->space, at, &reference);
@@ -100,6 +111,8 @@ static void notify_routines(struct context *c, va_t array, const char *type, con
 		uint64_t block = fast_ref(c->space, reference);
 		if (!block)
 			continue;
+		if (slot >= NOTIFY_SLOTS_ONCE && build && build < WINDOWS_10 && !is_callback_block(c, block))
+			return;
 		fault = read_pointer(c->space, (va_t){ block + width }, &function);
 		json_t *detail = json_pack("{s:s, s:i, s:o}", "array", what, "slot", (int)slot, "block", hex(block));
 		/* Somebody is registered, but who can't be told: a page that is missing from a raw image reads as zeros. */
@@ -131,11 +144,11 @@ static bool list_in_use(struct context *c, va_t head, const char *what)
 		.head = object_at((c_)->space, (head_).v), .at = (head_).v, .done = !list_in_use((c_), (head_), (what_)) }; \
 		walk_next(&walk_, &(obj_)); )
 
-/* A pointer at a fixed place in a structure that has no symbols, in pointers from its start. */
-static uint64_t pointer_in(struct context *c, const struct object *object, unsigned index, const char *what)
+/* A pointer at a fixed place in a structure that has no symbols. */
+static uint64_t pointer_in(struct context *c, const struct object *object, unsigned offset, const char *what)
 {
 	uint64_t value = 0;
-	va_t at = { object->va.v + index * space_pointer_size(c->space) };
+	va_t at = { object->va.v + offset };
 	enum fault fault = read_pointer(c->space, at, &value);
 
 	if (fault)
@@ -151,15 +164,16 @@ static char *text_at(struct context *c, uint64_t va)
 	return read_unicode_string(&string, 512, &text) ? NULL : text;
 }
 
-/* CallbackListHead: {list, two counts, cookie, context, function, altitude}. */
+/* CallbackListHead: {list, two 32-bit counts, 64-bit cookie, context, function, altitude}; of Vista's x64 they lie a pointer farther on. */
 static void registry(struct context *c)
 {
 	static const char what[] = "CallbackListHead";
+	const unsigned width = space_pointer_size(c->space), at = 3 * width + 16 + (width == 8 && c->kernel->build && c->kernel->build < WINDOWS_7 ? width : 0);
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, CallbackListHead)) {
-		uint64_t function = pointer_in(c, &entry, 5, what);
-		g_autofree char *altitude = text_at(c, entry.va.v + 6 * space_pointer_size(c->space));
+		uint64_t function = pointer_in(c, &entry, at, what);
+		g_autofree char *altitude = text_at(c, entry.va.v + at + width);
 		if (!function)
 			continue;
 		json_t *detail = json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v));
@@ -168,7 +182,7 @@ static void registry(struct context *c)
 	}
 }
 
-/* _OBJECT_TYPE.CallbackList: {list, operations, enabled, registration, type, before, after};
+/* _OBJECT_TYPE.CallbackList: {list, operations and enabled of 32 bits, registration, type, before, after};
  * a registration is {version, count, context, altitude}. */
 static void objects(struct context *c)
 {
@@ -184,12 +198,12 @@ static void objects(struct context *c)
 			continue;
 		WALK_CALLBACKS(c, "_OBJECT_TYPE.CallbackList", entry, head.va) {
 			uint32_t operations[2] = { 0, 0 };
-			uint64_t registration = pointer_in(c, &entry, 3, "_OBJECT_TYPE.CallbackList");
+			uint64_t registration = pointer_in(c, &entry, 2 * width + 8, "_OBJECT_TYPE.CallbackList");
 			g_autofree char *altitude = registration ? text_at(c, registration + 2 * width) : NULL;
 			if (space_read(c->space, (va_t){ entry.va.v + 2 * width }, operations, sizeof(operations), NULL))
 				continue;
 			for (unsigned after = 0; after < 2; after++) {
-				uint64_t function = pointer_in(c, &entry, 5 + after, "_OBJECT_TYPE.CallbackList");
+				uint64_t function = pointer_in(c, &entry, (4 + after) * width + 8, "_OBJECT_TYPE.CallbackList");
 				if (!function)
 					continue;
 				json_t *detail = json_pack("{s:s, s:s, s:o, s:I, s:b}", "object_type", types->name[i], "called",
@@ -210,7 +224,7 @@ static void bugcheck(struct context *c, va_t head, const char *type, const char 
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, head) {
-		uint64_t function = pointer_in(c, &entry, 2, what), component = pointer_in(c, &entry, reason ? 3 : 5, what);
+		uint64_t function = pointer_in(c, &entry, 2 * width, what), component = pointer_in(c, &entry, (reason ? 3 : 5) * width, what);
 		char name[33] = "";
 		uint32_t number = 0;
 		if (!function)
@@ -234,7 +248,7 @@ static void shutdown_queue(struct context *c, va_t head, const char *type, const
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, head) {
-		struct object device = object_at(c->space, pointer_in(c, &entry, 2, what));
+		struct object device = object_at(c->space, pointer_in(c, &entry, 2 * space_pointer_size(c->space), what));
 		uint64_t driver_at = 0, function = 0, start = 0;
 		enum fault fault = READ(device, device_object.DriverObject, &driver_at);
 		struct object driver = object_at(c->space, driver_at), functions = MEMBER(driver, driver_object.MajorFunction);
@@ -261,9 +275,9 @@ static void file_systems(struct context *c)
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, IopFsNotifyChangeQueueHead)) {
-		struct object driver = object_at(c->space, pointer_in(c, &entry, 2, what));
+		struct object driver = object_at(c->space, pointer_in(c, &entry, 2 * space_pointer_size(c->space), what));
 		struct object name = MEMBER(driver, driver_object.DriverName);
-		uint64_t function = pointer_in(c, &entry, 3, what), start = 0;
+		uint64_t function = pointer_in(c, &entry, 3 * space_pointer_size(c->space), what), start = 0;
 		g_autofree char *text = text_at(c, name.va.v);
 		if (!function)
 			continue;
@@ -282,7 +296,7 @@ static void debug_print(struct context *c)
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, RtlpDebugPrintCallbackList)) {
-		uint64_t function = pointer_in(c, &entry, 2, what);
+		uint64_t function = pointer_in(c, &entry, 2 * space_pointer_size(c->space), what);
 		if (function)
 			put(c, "debug_print", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
 	}

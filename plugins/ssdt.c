@@ -3,7 +3,8 @@
  * System service tables: where each system call leads.
  *
  * On x64 the tables hold 32-bit offsets from the table itself, shifted left by four; the
- * low bits tell the number of arguments on the stack. On x86 they hold addresses. Their names come from the machine
+ * low bits tell the number of arguments on the stack. Before Vista they hold addresses there, of which bit 0 says that there are such
+ * (the kernel's KiSystemServiceStart: the Windows Research Kernel's trap.asm for amd64). On x86 they hold addresses. Their names come from the machine
  * itself: what the kernel exports is known by its address; each Nt function that ntdll
  * (win32u) exports loads its number first. Where both are known they must agree.
  */
@@ -127,9 +128,29 @@ static struct names *find_names(struct context *c)
 	return names;
 }
 
-static uint64_t decode(const struct space *space, va_t table, int32_t entry)
+static bool has_addresses(const struct context *c)
 {
-	return space_pointer_size(space) == 4 ? (uint32_t)entry : table.v + (uint64_t)(int64_t)(entry >> 4);
+	return c->kernel->build && c->kernel->build < 6000;
+}
+
+/* Where an entry stands, and where it leads. */
+static va_t entry_at(const struct context *c, va_t table, uint32_t i)
+{
+	return (va_t){ table.v + (uint64_t)i * (space_pointer_size(c->space) == 8 && has_addresses(c) ? 8 : 4) };
+}
+
+static enum fault read_entry(const struct context *c, struct space *space, va_t table, uint32_t i, uint64_t *address)
+{
+	const va_t at = entry_at(c, table, i);
+	const bool wide = space_pointer_size(space) == 8;
+	int32_t entry = 0;
+	enum fault fault = wide && has_addresses(c) ? space_read(space, at, address, sizeof(*address), NULL) : space_read(space, at, &entry, sizeof(entry), NULL);
+
+	if (!fault && wide && has_addresses(c))
+		*address &= ~UINT64_C(1);
+	else
+		*address = !wide ? (uint32_t)entry : table.v + (uint64_t)(int64_t)(entry >> 4);
+	return fault;
 }
 
 /* Do the stubs' numbers lead to what the kernel exports by their names? A hook may differ; where most do, or none can
@@ -140,10 +161,10 @@ static bool names_agree(struct context *c, const struct names *names, va_t table
 
 	for (uint32_t i = 0; i < count && i < MAX_SERVICES; i++) {
 		const uint64_t *address = names->name[i] ? g_hash_table_lookup(names->addresses, names->name[i]) : NULL;
-		int32_t entry;
-		if (!address || space_read(c->space, (va_t){ table.v + 4 * (uint64_t)i }, &entry, sizeof(entry), NULL))
+		uint64_t leads;
+		if (!address || read_entry(c, c->space, table, i, &leads))
 			continue;
-		if (decode(c->space, table, entry) == *address)
+		if (leads == *address)
 			agree++;
 		else
 			differ++;
@@ -160,10 +181,9 @@ static void put_table(struct context *c, struct space *space, va_t table, uint32
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct row *row = row_new(c, &ssdt);
-		va_t at = { table.v + 4 * (uint64_t)i };
-		int32_t entry = 0;
-		enum fault fault = space_read(space, at, &entry, sizeof(entry), NULL);
-		uint64_t address = decode(space, table, entry);
+		va_t at = entry_at(c, table, i);
+		uint64_t address;
+		enum fault fault = read_entry(c, space, table, i, &address);
 		const char *function = stubs ? names->name[first + i] : NULL;
 		row_text(row, TABLE_NAME, name);
 		row_int(row, NUMBER, first + i);

@@ -826,6 +826,17 @@ START_TEST(minidump)
 	refused("dump", a, "version at 0x4");
 	put_le(a = sample_minidump(), 12, UINT32_MAX, 4);
 	refused("dump", a, "StreamDirectoryRva at 0xc");
+
+	a = sample_minidump();			/* of a 32-bit process: addresses are sign-extended */
+	struct bytes all = { a->data, a->len, false };
+	put_le(a, bytes_at(&all, 32 + 8, 4), 0, 2);
+	for (size_t at = 0; at + 8 <= a->len; at++)
+		if (bytes_at(&all, at, 8) == 0x7ff600000000)
+			put_le(a, at, UINT64_C(0xffffffff90000000), 8);
+	image = opened(a);
+	ck_assert_int_eq(image->facts.architecture, ARCH_X86);
+	ck_assert_uint_eq(g_array_index(image->minidump->modules, struct minidump_module, 0).base, 0x90000000);
+	image_close(image);
 }
 END_TEST
 
