@@ -1,7 +1,7 @@
 -- rule: image_file_deleted
 -- severity: high
 -- confidence: 85
--- attack: T1055.015
+-- attack: T1055
 -- title: {name} ({pid}) runs {file_path}, which goes when it is closed
 -- A file that is about to be deleted can't be opened to be looked at any more: an image section made of it in time is a ghost.
 SELECT p.process_id, p.name, p.pid, v.start_address AS address, v.end_address - v.start_address + 1 AS length, v.file_path,

@@ -78,7 +78,7 @@ cat >"$work/expected" <<'END'
 1108|hollowed_process|critical|T1055.012|0x7ffb10030000|32768
 1108|module_name_mismatch|high|T1036.005|0x7ffb10030000|32768
 1108|unlinked_module|high|T1574|0x7ff63c8f0000|32768
-1200|image_file_deleted|high|T1055.015|0x7ff63c910000|32768
+1200|image_file_deleted|high|T1055|0x7ff63c910000|32768
 1204|module_name_mismatch|high|T1036.005|0x7ff63c930000|32768
 1204|process_path_mismatch|high|T1055|0x7ff63c930000|32768
 1300|unlinked_module|high|T1574|0x7ffb10000000|32768
