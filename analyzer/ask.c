@@ -37,8 +37,8 @@ static bool answers(int fd)
 
 	for (gint64 left; (left = (end - g_get_monotonic_time()) / 1000) > 0; ) {
 		int n = poll(&from, 1, (int)MIN(left, INT_MAX));
-		if (n)
-			return n > 0 || errno != EINTR || answers(fd);
+		if (n > 0 || (n < 0 && errno != EINTR))
+			return true;
 	}
 	return false;
 }
