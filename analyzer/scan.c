@@ -267,7 +267,7 @@ struct scanner {
 	void *user;
 	enum fault fault;
 	uint64_t told;		/* matches that end here or below were told with the part before, of rules that matched there */
-	struct seen *seen;	/* by the rule's index */
+	struct seen *seen;	/* by the rule's index; kept, as is `found`, of regions in parts alone */
 	bool *found;		/* by the string's, in any part */
 	bool in_parts;		/* the region is scanned in more than one */
 	/* the part */
@@ -413,7 +413,8 @@ static int on_message(YR_SCAN_CONTEXT *context, int message, void *data, void *u
 
 	(void)context;
 	if (message == CALLBACK_MSG_RULE_MATCHING) {
-		seen_of(s, data)->matched = seen_of(s, data)->ever = true;
+		if (s->in_parts)
+			seen_of(s, data)->matched = seen_of(s, data)->ever = true;
 		tell_rule(s, data);
 	} else if (message == CALLBACK_MSG_RULE_NOT_MATCHING) {
 		look_for_strings(s, data);
@@ -501,9 +502,11 @@ void scanner_begin(struct scanner *s, uint64_t base, scan_match_fn each, void *u
 	s->user = user;
 	s->fault = FAULT_NONE;
 	s->told = 0;
+	if (s->in_parts) {	/* seldom: of thousands of rules it is no little */
+		memset(s->seen, 0, s->rules->yr->num_rules * sizeof(*s->seen));
+		memset(s->found, 0, s->rules->yr->num_strings * sizeof(*s->found));
+	}
 	s->in_parts = false;
-	memset(s->seen, 0, s->rules->yr->num_rules * sizeof(*s->seen));
-	memset(s->found, 0, s->rules->yr->num_strings * sizeof(*s->found));
 	s->n_runs = 0;
 	s->used = 0;
 }
