@@ -416,17 +416,23 @@ bool store_make_view(struct store *store, const struct table *table, bool tempor
 	return store_script(store, sql->str, error);
 }
 
-/* Before the table had a column for its dump, a row's process told whose it is; one of no process is the dump's if the case has only one. */
-static bool fill_dump(struct store *store, const struct table *table, const struct column *dump, GError **error)
+char *store_dump_of_row(struct store *store, const struct table *table)
 {
 	const struct column *process = find_type(table, COL_PROCESS);
 
-	if (!process || !store_dump_by_process(store, table->name, process->name))
-		return true;
-	g_autofree char *sql = g_strdup_printf("UPDATE \"%s\" AS t SET \"%s\" = coalesce((SELECT p.dump_id FROM processes p"
-		" WHERE p.process_id = t.\"%s\"), (SELECT max(dump_id) FROM dumps WHERE (SELECT count(*) FROM dumps) = 1))", table->name, dump->name, process->name);
+	if (!process || !store_has_column(store, table->name, process->name) || !store_has_column(store, "processes", "process_id") ||
+	    !store_has_column(store, "processes", "dump_id"))
+		return NULL;
+	return g_strdup_printf("coalesce((SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\"), (SELECT max(dump_id) FROM main.dumps"
+			       " WHERE (SELECT count(*) FROM main.dumps) = 1))", process->name);
+}
 
-	return store_script(store, sql, error);
+static bool fill_dump(struct store *store, const struct table *table, const struct column *dump, GError **error)
+{
+	g_autofree char *of_row = store_dump_of_row(store, table);
+	g_autofree char *sql = of_row ? g_strdup_printf("UPDATE \"%s\" AS t SET \"%s\" = %s", table->name, dump->name, of_row) : NULL;
+
+	return !sql || store_script(store, sql, error);
 }
 
 /* A case made by an older memsieve may lack columns that came since. */

@@ -24,8 +24,9 @@ struct store {
 bool store_fail(struct store *store, const char *what, GError **error);
 /* Has a table of the case itself that column? */
 bool store_has_column(struct store *store, const char *table, const char *column);
-/* Can the dump of its rows, of which it has no column, be told from their process? */
-bool store_dump_by_process(struct store *store, const char *table, const char *process);
+/* Before a table had a column for its dump, a row's process told whose it is; one of no process is the dump's if the case has only one: that as an
+ * expression of a row `t`. The caller frees. NULL: nothing tells. */
+char *store_dump_of_row(struct store *store, const struct table *table);
 /* Run one statement or several. */
 bool store_script(struct store *store, const char *sql, GError **error);
 /* Microseconds that this process has computed. */

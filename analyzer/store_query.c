@@ -173,11 +173,6 @@ bool store_has_column(struct store *store, const char *table, const char *column
 	return there != NULL;
 }
 
-bool store_dump_by_process(struct store *store, const char *table, const char *process)
-{
-	return store_has_column(store, table, process) && store_has_column(store, "processes", "process_id") && store_has_column(store, "processes", "dump_id");
-}
-
 static bool is_ours(const char *name)
 {
 	for (const struct table *const *t = core_tables; *t; t++)
@@ -221,12 +216,8 @@ bool store_check_schema(struct store *store, GError **error)
 static bool fill_in(struct store *store, const struct table *table, bool there, GError **error)
 {
 	g_autoptr(GString) sql = g_string_new(NULL);
-	const char *process = NULL;
 	unsigned missing = 0;
 
-	for (const struct column *c = table->columns; c->type != COL_END; c++)
-		if (c->type == COL_PROCESS)
-			process = c->name;
 	if (there)
 		g_string_append_printf(sql, "CREATE TEMP VIEW \"%s\" AS SELECT *", table->name);
 	else
@@ -239,11 +230,8 @@ static bool fill_in(struct store *store, const struct table *table, bool there, 
 		}
 		if (store_has_column(store, table->name, c->name))
 			continue;
-		if (c->type == COL_DUMP && process && store_dump_by_process(store, table->name, process))
-			g_string_append_printf(sql, ", coalesce((SELECT p.dump_id FROM main.processes p WHERE p.process_id = t.\"%s\"), (SELECT max(dump_id) FROM main.dumps"
-					       " WHERE (SELECT count(*) FROM main.dumps) = 1)) AS \"%s\"", process, c->name);
-		else
-			g_string_append_printf(sql, ", NULL AS \"%s\"", c->name);
+		g_autofree char *of_row = c->type == COL_DUMP ? store_dump_of_row(store, table) : NULL;
+		g_string_append_printf(sql, ", %s AS \"%s\"", of_row ? of_row : "NULL", c->name);
 		missing++;
 	}
 	if (there && !missing)
