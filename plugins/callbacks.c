@@ -87,18 +87,32 @@ static void set_text(json_t *detail, const char *key, const char *text)
 		json_object_set_new(detail, key, json_string(text));
 }
 
-/* Beyond the few slots that there once were another array may follow: of a callback's block the pool tag tells. */
-static bool is_callback_block(struct context *c, uint64_t block)
+/* What the build has at most, and no more than there is up to the next of the arrays. */
+static unsigned slots_of(struct context *c, va_t array)
+{
+	const struct kernel *k = c->kernel;
+	const va_t all[] = { kernel_symbol(k, PspCreateProcessNotifyRoutine), kernel_symbol(k, PspCreateThreadNotifyRoutine), kernel_symbol(k, PspLoadImageNotifyRoutine) };
+	uint64_t slots = k->build && k->build < VISTA ? NOTIFY_SLOTS_ONCE : NOTIFY_SLOTS;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+		if (all[i].v > array.v)
+			slots = MIN(slots, (all[i].v - array.v) / space_pointer_size(c->space));
+	return (unsigned)slots;
+}
+
+/* By its pool tag; where that can't be read, too. */
+static bool may_be_callback(struct context *c, uint64_t block)
 {
 	char tag[4];
 
-	return !space_read(c->space, (va_t){ block - (space_pointer_size(c->space) == 8 ? 12 : 4) }, tag, sizeof(tag), NULL) && !memcmp(tag, "Cbrb", sizeof(tag));
+	return space_read(c->space, (va_t){ block - (space_pointer_size(c->space) == 8 ? 12 : 4) }, tag, sizeof(tag), NULL) || !memcmp(tag, "Cbrb", sizeof(tag));
 }
 
 /* An array of _EX_CALLBACK: fast references to _EX_CALLBACK_ROUTINE_BLOCK {rundown, function, context}. */
 static void notify_routines(struct context *c, va_t array, const char *type, const char *what)
 {
-	const unsigned width = space_pointer_size(c->space), build = c->kernel->build, slots = build && build < VISTA ? NOTIFY_SLOTS_ONCE : NOTIFY_SLOTS;
+	const unsigned width = space_pointer_size(c->space), slots = slots_of(c, array);
+	const bool doubtful = c->kernel->build && c->kernel->build < WINDOWS_10 && array.v == kernel_symbol(c->kernel, PspLoadImageNotifyRoutine).v;
 
 	for (unsigned slot = 0; array.v && slot < slots; slot++) {
 		va_t at = { array.v + slot * width };
@@ -111,7 +125,7 @@ static void notify_routines(struct context *c, va_t array, const char *type, con
 		uint64_t block = fast_ref(c->space, reference);
 		if (!block)
 			continue;
-		if (slot >= NOTIFY_SLOTS_ONCE && build && build < WINDOWS_10 && !is_callback_block(c, block))
+		if (doubtful && slot >= NOTIFY_SLOTS_ONCE && !may_be_callback(c, block))
 			return;
 		fault = read_pointer(c->space, (va_t){ block + width }, &function);
 		json_t *detail = json_pack("{s:s, s:i, s:o}", "array", what, "slot", (int)slot, "block", hex(block));
