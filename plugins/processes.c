@@ -15,7 +15,7 @@ enum {
 	EXIT_TIME, EXIT_STATUS, SESSION_ID, WOW64, PEB, PEB32, DTB, USER_DTB, SECTION_BASE, IMAGE_BASE, ACTIVE_THREADS,
 	HANDLE_COUNT, USER_SID, INTEGRITY, PROTECTION, IN_ACTIVE, IN_CID, IN_POOL, IN_THREADS, IN_SESSION,
 	DERIVED,
-	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT, IMAGE_BASE32, PEB32_IMAGE_PATH, CALLBACK_TABLE,
+	IN_TABLES, IN_CSRSS, IN_HANDLES, STATE, JOB, EXITED_TOKEN, IN_FRAMES, TOKEN, DEBUG_PORT, IMAGE_BASE32, PEB32_IMAGE_PATH, CALLBACK_TABLE, SECTION_AREA, PICO,
 };
 
 static const char *const indices[] = { "pid", NULL };
@@ -74,6 +74,8 @@ static const struct table processes = {
 		[IMAGE_BASE32] = { "image_base32", COL_ADDRESS, "PEB32.ImageBaseAddress, of a 32-bit process" },
 		[PEB32_IMAGE_PATH] = { "peb32_image_path", COL_TEXT, "ProcessParameters.ImagePathName of its 32-bit PEB" },
 		[CALLBACK_TABLE] = { "kernel_callback_table", COL_ADDRESS, "PEB.KernelCallbackTable: functions that win32k calls, a table of user32; NULL: none yet" },
+		[SECTION_AREA] = { "section_control_area", COL_ADDRESS, "of the section it was made from: vads.control_area at its image" },
+		[PICO] = { "pico", COL_BOOL, "a process of another system's program, which a driver runs (WSL 1)" },
 	},
 };
 
@@ -91,29 +93,34 @@ static char *protection_text(uint8_t level)
 	return g_strdup_printf("%s-%s", signers[signer], types[type]);
 }
 
-/* The file behind the process's section: what was really started, whatever the PEB says. */
-static enum fault image_path(struct context *c, const struct object *proc, char **out)
+/* 0: not known. */
+static uint64_t section_control_area(struct context *c, const struct object *proc)
 {
-	uint64_t file = 0, section = 0, area = 0;
+	uint64_t section = 0, segment = 0, area = 0;
+
+	if (READ(*proc, eprocess.SectionObject, &section) || !section)
+		return 0;
+	struct object object = object_at(c->space, section), u1 = MEMBER(object, section.u1);
+	if (u1.va.v && !read_pointer(c->space, u1.va, &area))
+		return area & ~UINT64_C(3);	/* u1.ControlArea shares its low bits with flags */
+	if (READ(object, section_object.Segment, &segment))
+		return 0;
+	struct object old = object_at(c->space, segment);
+	return READ(old, segment.ControlArea, &area) ? 0 : area;
+}
+
+/* The file behind the process's section, of that control area: what was really started, whatever the PEB says. */
+static enum fault image_path(struct context *c, const struct object *proc, uint64_t area, char **out)
+{
+	uint64_t file = 0;
 	enum fault fault;
 
 	if (!READ(*proc, eprocess.ImageFilePointer, &file) && file && !read_file_name(c->space, (va_t){ file }, out))
 		return FAULT_NONE;
-	if (!READ(*proc, eprocess.SectionObject, &section) && section) {
-		struct object object = object_at(c->space, section), u1 = MEMBER(object, section.u1);
-		struct object old = object_at(c->space, 0);
-		uint64_t segment;
-		if (u1.va.v && !read_pointer(c->space, u1.va, &area))
-			area &= ~UINT64_C(3);	/* u1.ControlArea shares its low bits with flags */
-		else if (!READ(object, section_object.Segment, &segment))
-			old = object_at(c->space, segment);
-		if (old.va.v)
-			(void)!READ(old, segment.ControlArea, &area);
-		struct object control = object_at(c->space, area), pointer = MEMBER(control, control_area.FilePointer);
-		if (area && pointer.va.v && !read_pointer(c->space, pointer.va, &file) && fast_ref(c->space, file) &&
-		    !read_file_name(c->space, (va_t){ fast_ref(c->space, file) }, out))
-			return FAULT_NONE;
-	}
+	struct object control = object_at(c->space, area), pointer = MEMBER(control, control_area.FilePointer);
+	if (area && pointer.va.v && !read_pointer(c->space, pointer.va, &file) && fast_ref(c->space, file) &&
+	    !read_file_name(c->space, (va_t){ fast_ref(c->space, file) }, out))
+		return FAULT_NONE;
 	/* What the kernel wrote down for auditing when the process was made. */
 	struct object audit = MEMBER(*proc, eprocess.SeAuditProcessCreationInfo);
 	uint64_t information = 0;
@@ -328,7 +335,7 @@ static struct row *put_process(struct context *c, const struct object *proc, str
 	char name[17] = "";
 	struct page page;
 	uint8_t level;
-	uint32_t threads = 0;
+	uint32_t threads = 0, pico = 0;
 	bool gone = false;
 	g_autofree char *path = NULL;
 	enum fault fault;
@@ -360,7 +367,12 @@ static struct row *put_process(struct context *c, const struct object *proc, str
 		row_address(row, JOB, job);
 	if (!READ(*proc, eprocess.DebugPort, &debug_port) && debug_port)
 		row_address(row, DEBUG_PORT, debug_port);
-	if ((fault = image_path(c, proc, &path)) && fault != FAULT_NO_FIELD)
+	uint64_t area = section_control_area(c, proc);
+	if (area)
+		row_address(row, SECTION_AREA, area);
+	if (!READ(*proc, eprocess.PicoCreated, &pico))
+		row_int(row, PICO, pico != 0);
+	if ((fault = image_path(c, proc, area, &path)) && fault != FAULT_NO_FIELD)
 		row_fault(row, IMAGE_PATH, fault, proc->va, "the process's section and file");
 	row_text(row, IMAGE_PATH, path);
 	/* An exited process has no address space: what its fields still say of one is stale. */

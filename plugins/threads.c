@@ -160,13 +160,17 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 	struct object tcb = MEMBER(*thread, ethread.Tcb), cid = MEMBER(*thread, ethread.Cid);
 	uint64_t teb = 0, created = 0;
 	uint8_t state = 0, reason;
+	uint32_t lpc = 0;
 	enum fault fault;
 
 	row_address(row, ETHREAD, thread->va.v);
 	PUT(row, TID, cid, client_id.UniqueThread);
 	PUT(row, OWNER_PID, cid, client_id.UniqueProcess);
 	PUT(row, START, *thread, ethread.StartAddress);
-	PUT(row, WIN32_START, *thread, ethread.Win32StartAddress);
+	/* In Windows XP and 2003 a server of LPC has the id of the message it received there until it replies (their _ETHREAD: a union with
+	 * LpcReceivedMessageId, which bit 0 of SameThreadApcFlags calls valid). */
+	if (READ(*thread, ethread.LpcReceivedMsgIdValid, &lpc) || !lpc)
+		PUT(row, WIN32_START, *thread, ethread.Win32StartAddress);
 	fault = read_thread_create_time(thread, &created);
 	if (fault)
 		row_fault(row, CREATE, fault, thread->va, "_ETHREAD.CreateTime");

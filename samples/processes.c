@@ -69,6 +69,7 @@ static void kernel_part(struct sample *s, struct sample_process *p, unsigned num
 	SET(s, at, eprocess.Token, token_create(s, item, p->pid, session) | (2 * s->width - 1));
 	if (item_flag(item, "debugger"))
 		SET(s, at, eprocess.DebugPort, pool_alloc(s, 0x70, "DbgO", false));
+	SET(s, at, eprocess.PicoCreated, item_flag(item, "pico"));
 	SET(s, at, eprocess.Minimal, p->kernel_only && p->pid != 4 && s->build >= 10240);
 	SET(s, at, eprocess.HighestUserAddress, s->width == 4 ? 0x7ffeffffu : s->build < 9600 ? UINT64_C(0x7fffffeffff) : UINT64_C(0x7ffffffeffff));
 	SET(s, at, eprocess.Protection, item_number(item, "protection", p->pid == 4 ? 0x72 : 0));

@@ -90,7 +90,8 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	uint64_t win32_start = process_address(s, p, item, start), user_start = user_thread_start(p, s->width);
 	uint64_t system_start = item_has(item, "kernel-start") ? process_address(s, p, item, item_required(item, "kernel-start")) : user_start;
 	SET(s, at, ethread.StartAddress, !kernel && system_start ? system_start : win32_start);
-	SET(s, at, ethread.Win32StartAddress, win32_start);
+	SET(s, at, ethread.Win32StartAddress, item_number(item, "lpc", win32_start));
+	SET(s, at, ethread.LpcReceivedMsgIdValid, item_has(item, "lpc"));
 	SET(s, at + OFFSET(s, ethread.Cid), client_id.UniqueProcess, p->pid);
 	SET(s, at + OFFSET(s, ethread.Cid), client_id.UniqueThread, thread.tid);
 	SET(s, at, ethread.ThreadsProcess, p->eprocess);

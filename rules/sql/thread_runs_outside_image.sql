@@ -4,10 +4,16 @@
 -- attack: T1055.003
 -- title: A thread of {name} ({pid}) was at {address} when it left user mode, {where}
 -- Threads enter the kernel from ntdll or win32u, wherever they were started. One that came from memory of no image runs what was put there: it
--- was hijacked, or its code calls the kernel by itself. The functions of a just-in-time compiler are interrupted there, too.
+-- was hijacked, or its code calls the kernel by itself. The functions of a just-in-time compiler are interrupted there, too, and a program that
+-- redirects system calls to itself, as the sandbox of browsers does, waits in its copy of the stub.
+WITH
+-- the system calls whose stubs lead to the process's own program: it has copies of those stubs to call itself, as the sandbox of browsers has
+redirected AS MATERIALIZED (
+  SELECT DISTINCT i.process_id, s.number FROM system_call_stubs s JOIN images i USING (image_id) JOIN processes p USING (process_id)
+  WHERE p.dump_id = :dump_id AND s.hooked AND lower(s.target_module) = lower(json_extract('[' || replace(json_quote(p.image_path), '\\', '","') || ']', '$[#-1]')))
 SELECT p.process_id, p.name, p.pid, t.instruction_pointer AS address, 1 AS length,
        CASE WHEN v.vad_id IS NULL THEN 'where no VAD describes memory' ELSE 'in ' || v.type || ' memory' END AS "where",
-       iif(c.compiled, 'low', 'high') AS severity, iif(c.compiled, 30, 80) AS confidence,
+       iif(c.compiled OR own.number, 'low', 'high') AS severity, iif(c.compiled OR own.number, 30, 80) AS confidence,
        json_object('tid', t.tid, 'instruction_pointer', printf('0x%x', t.instruction_pointer), 'stack_pointer', printf('0x%x', t.stack_pointer),
                    'win32_start_address', printf('0x%x', t.win32_start_address), 'state', t.state, 'wait_reason', t.wait_reason, 'region', printf('0x%x', v.start_address),
                    'protection', v.protection, 'pages_executable', v.pages_executable, 'compiled_functions', c.functions) AS detail
@@ -16,6 +22,9 @@ FROM threads t JOIN processes p USING (process_id)
 LEFT JOIN vads v ON v.vad_id IN (SELECT x.vad_id FROM vads x WHERE x.process_id = t.process_id AND x.start_address <= t.instruction_pointer ORDER BY x.start_address DESC LIMIT 16) AND t.instruction_pointer <= v.end_address
 LEFT JOIN (SELECT *, rowid AS id, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AND peb_access + syscalls + getpc = 0 AS compiled FROM code_regions) c
   ON c.id = (SELECT x.rowid FROM code_regions x WHERE x.process_id = t.process_id AND x.address <= t.instruction_pointer ORDER BY x.address DESC LIMIT 1) AND t.instruction_pointer < c.address + c.length
+-- behind the instruction that entered: two bytes, four on ARM64
+LEFT JOIN direct_system_calls d ON d.process_id = t.process_id AND d.address IN (t.instruction_pointer - 2, t.instruction_pointer - 4) AND d.copied
+LEFT JOIN redirected own ON own.process_id = d.process_id AND own.number = d.number
 WHERE p.dump_id = :dump_id AND t.instruction_pointer > 0xffff AND t.teb <> 0 AND p.exit_time IS NULL AND t.exit_time IS NULL
   AND (v.vad_id IS NULL OR (v.type <> 'image' AND (v.pages_executable > 0 OR v.protection LIKE '%EXECUTE%')))
   AND EXISTS (SELECT 1 FROM vads x WHERE x.process_id = p.process_id AND x.type = 'image')
