@@ -4,7 +4,8 @@
  *
  * A just-in-time compiler and an implant both own executable memory, private or shared through the page file; what
  * they put there differs. Compiled functions come one after the other, each with an
- * end; position-independent code looks for the PEB, its own address or the kernel.
+ * end; position-independent code looks for the PEB, its own address or the kernel. On ARM64, programs for x86 and x64 run what the emulator
+ * made of them, ARM64 code in memory of their own, and have what they mean to run beside it: each is looked at as what it is.
  */
 #include <string.h>
 #include "code_shape.h"
@@ -17,7 +18,7 @@
 
 enum {
 	PROCESS, VAD, ADDRESS, LENGTH, SAMPLED, WRITABLE, ALL_ZERO, ENTROPY, INSTRUCTIONS, INVALID, FUNCTIONS, PEB_ACCESS, GETPC, SYSCALLS,
-	BREAKPOINTS, PE_HEADER, BYTES, CALLS, IMAGE_JUMPS, OTHER_JUMPS, STUBS, SAMPLE_ADDRESS,
+	BREAKPOINTS, PE_HEADER, BYTES, CALLS, IMAGE_JUMPS, OTHER_JUMPS, STUBS, SAMPLE_ADDRESS, MACHINE,
 };
 enum { D_PROCESS, D_VAD, D_ADDRESS, D_NUMBER, D_COPIED };
 
@@ -49,6 +50,7 @@ static const struct table code_regions = {
 		[OTHER_JUMPS] = { "other_jumps", COL_INT, "jumps that lead to other memory than images and this run, or that can't be followed" },
 		[STUBS] = { "stubs", COL_INT, "bytes of the sample that are the same short jump or call over and over, with other operands each, as runtimes make for what isn't compiled yet" },
 		[SAMPLE_ADDRESS] = { "sample_address", COL_ADDRESS, "of first_bytes and of what was looked at: pages of zeros may come before" },
+		[MACHINE] = { "machine", COL_TEXT, "x86, x64 or arm64: what it was disassembled as; on ARM64 what programs for others run is of either" },
 	},
 };
 
@@ -66,14 +68,6 @@ static const struct table direct_system_calls = {
 	},
 };
 
-/* Whose code a process runs. Those of another width than the kernel's are x86, on ARM64 too. */
-static enum architecture code_of(const struct context *c)
-{
-	enum architecture kernel = kernel_architecture(c->kernel);
-
-	return c->process->wow64 || kernel == ARCH_X86 || kernel == ARCH_X86_PAE ? ARCH_X86 : kernel;
-}
-
 struct run {
 	uint64_t start, length;
 	bool writable;
@@ -81,7 +75,7 @@ struct run {
 
 struct looker {
 	struct context *c;
-	csh handle;		/* opened when there is something to look at; 0 before */
+	csh engines[3];		/* x86, x64, ARM64: opened when there is something to look at; 0 before */
 	size_t budget;
 	bool spent, failed;
 	const struct vad *vad;
@@ -108,6 +102,33 @@ static void put_call(struct looker *l, const struct system_call *call)
 	if (call->numbered)
 		row_int(row, D_NUMBER, call->number);
 	row_int(row, D_COPIED, call->copied);
+}
+
+static bool look_as(struct looker *l, struct code *code, enum architecture as, struct code_shape *shape, GArray *calls)
+{
+	csh *engine = &l->engines[as == ARCH_X86 ? 0 : as == ARCH_X64 ? 1 : 2];
+
+	code->architecture = as;
+	g_array_set_size(calls, 0);
+	if (!*engine && !code_engine(as, engine))
+		return false;
+	code_look(*engine, code, shape, calls);
+	return true;
+}
+
+/* As what it is: seven words in ten of code for x86, and of noise, are no instructions of ARM64, while x86 makes something of nearly all. */
+static bool look(struct looker *l, struct code *code, struct code_shape *shape, GArray *calls)
+{
+	enum architecture kernel = kernel_architecture(l->c->kernel);
+	enum architecture theirs = l->c->process->wow64 || kernel == ARCH_X86 || kernel == ARCH_X86_PAE ? ARCH_X86 : ARCH_X64;
+
+	if (kernel == ARCH_ARM64) {
+		if (!look_as(l, code, ARCH_ARM64, shape, calls))
+			return false;
+		if ((size_t)shape->invalid * 4 <= code->length)
+			return true;
+	}
+	return look_as(l, code, theirs, shape, calls);
 }
 
 static void put_run(struct looker *l, const struct run *r)
@@ -161,14 +182,14 @@ static void put_run(struct looker *l, const struct run *r)
 	while (used > 1 && !sample[used - 1])
 		used--;
 	struct code_shape s;
-	struct code code = { l->c, code_of(l->c), sample, used, at, r->start, end };
+	struct code code = { .c = l->c, .bytes = sample, .length = used, .address = at, .start = r->start, .end = end };
 	g_autoptr(GArray) calls = g_array_new(FALSE, FALSE, sizeof(struct system_call));
 	row_address(row, SAMPLE_ADDRESS, at);
-	if (!l->handle && !code_engine(code.architecture, &l->handle)) {
+	if (!look(l, &code, &s, calls)) {
 		l->failed = true;
 		return;
 	}
-	code_look(l->handle, &code, &s, calls);
+	row_text(row, MACHINE, code.architecture == ARCH_X86 ? "x86" : code.architecture == ARCH_X64 ? "x64" : "arm64");
 	row_int(row, SAMPLED, (int64_t)used);
 	row_real(row, ENTROPY, byte_entropy(sample, used));
 	row_int(row, INSTRUCTIONS, s.instructions);
@@ -241,8 +262,9 @@ static bool run_process(struct context *c, GError **error)
 	l.vad = NULL;
 	if (at <= user_end.v && vads->len)
 		look_between(&l, (va_t){ at }, user_end, false);
-	if (l.handle)
-		cs_close(&l.handle);
+	for (unsigned i = 0; i < G_N_ELEMENTS(l.engines); i++)
+		if (l.engines[i])
+			cs_close(&l.engines[i]);
 	if (l.failed)
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_PLUGIN, "capstone can't be opened");
 	return !l.failed;

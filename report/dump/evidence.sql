@@ -23,7 +23,7 @@ patch AS (
        AND (NOT place.own OR o.address BETWEEN place.address AND place.last)) ORDER BY elsewhere, address LIMIT 16))
 SELECT f.finding_id AS finding, 'code' AS kind, printf('0x%x', coalesce(c.sample_address, c.address)) AS address, 'the region''s first bytes that are not zero' AS label, c.first_bytes AS bytes,
        -- a PE header is no code
-       CASE WHEN hex(substr(c.first_bytes, 1, 2)) = '4D5A' THEN NULL WHEN p.wow64 = 1 AND c.address < 4294967296 THEN 'x86' ELSE m.name END AS disassemble, coalesce(c.sample_address, c.address) AS at
+       CASE WHEN hex(substr(c.first_bytes, 1, 2)) = '4D5A' THEN NULL WHEN c.machine IS NOT NULL THEN c.machine WHEN p.wow64 = 1 AND c.address < 4294967296 THEN 'x86' ELSE m.name END AS disassemble, coalesce(c.sample_address, c.address) AS at
 FROM f JOIN code_regions c ON c.process_id = f.process_id AND f.address < c.address + c.length
        AND c.address = (SELECT max(o.address) FROM code_regions o WHERE o.process_id = f.process_id AND o.address <= f.address) JOIN processes p ON p.process_id = f.process_id, machine m
 WHERE f.rule <> 'yara_hit' AND c.first_bytes IS NOT NULL

@@ -87,6 +87,13 @@ analyse
 ok "bytes behind a page of zeros" asked '20000000|20001000|FC4883E4' \
 	"SELECT printf('%x', c.address), printf('%x', sample_address), hex(substr(first_bytes, 1, 4)) FROM code_regions c JOIN processes p USING (process_id) WHERE p.name = 'wiped.exe'"
 
+# ARM64: what the emulator made of a program for x86, and what that program runs itself.
+arm=fd7bbfa9fd030091200080d2fd7bc1a8c0035fd6
+machine 10.0.22000.194-arm64 'process name=old.exe pid=1000 ppid=300 path=C:\old.exe wow64' "$(vad 0x20000000 $arm$arm$arm$arm$arm$arm)" "$(vad 0x21000000 "${functions//48/}e8000000005b31c0648b5030")"
+analyse
+ok "code of both kinds" asked 'arm64|low
+x86|high' "SELECT machine, severity FROM code_regions c JOIN findings f ON f.process_id = c.process_id AND f.address = c.address WHERE f.rule = 'executable_private_memory' ORDER BY c.address"
+
 # Windows XP: a server of LPC.
 machine 5.1.2600.5512-x86 'process name=lsass.exe pid=600 ppid=300 path=C:\Windows\System32\lsass.exe' ' thread tid=1204' ' thread tid=1208 lpc=0x1a3f' ' thread tid=1212 start=0x2b10'
 analyse
