@@ -15,7 +15,9 @@ facts AS (
          -- the memory manager's own account of the process, whole, has no image where its section was mapped
          NOT EXISTS (SELECT 1 FROM vads s WHERE s.process_id = p.process_id AND p.section_base BETWEEN s.start_address AND s.end_address)
            AND NOT EXISTS (SELECT 1 FROM diagnostics g WHERE g.process_id = p.process_id AND g.table_name = 'vads' AND g.row_id IS NULL) AS unmapped,
-         instr(lower(v.file_path), r.root) > 0 AS file_in_windows, instr(lower(p.image_path), r.root) > 0 AS image_in_windows
+         instr(lower(v.file_path), r.root) > 0 AS file_in_windows, instr(lower(p.image_path), r.root) > 0 AS image_in_windows,
+         -- one file under two names (hard links) has one control area, which knows the name it was opened by first
+         coalesce(v.control_area = p.section_control_area, FALSE) AS same_section
   FROM told t JOIN processes p USING (process_id)
   JOIN (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) || '\' AS root FROM dumps) r USING (dump_id)
   LEFT JOIN vads v ON v.process_id = p.process_id AND t.image_base BETWEEN v.start_address AND v.end_address
@@ -36,7 +38,7 @@ SELECT process_id, name, pid, image_base AS address, end_address - image_base + 
                    'size_of_image', size_of_image, 'command_line', command_line) AS detail
 FROM facts
 -- files of Windows have several names (hard links into the component store), so the folder alone says nothing unless it is another's than Windows'
-WHERE moved OR type <> 'image' OR (vad_id IS NULL AND unmapped) OR (file_path <> '' AND image_path <> '' AND file_in_windows <> image_in_windows)
-  OR (file_path <> '' AND image_path <> ''
+WHERE moved OR type <> 'image' OR (vad_id IS NULL AND unmapped) OR (NOT same_section AND file_path <> '' AND image_path <> '' AND file_in_windows <> image_in_windows)
+  OR (NOT same_section AND file_path <> '' AND image_path <> ''
   AND lower(json_extract('[' || replace(json_quote(file_path), '\\', '","') || ']', '$[#-1]')) <> lower(json_extract('[' || replace(json_quote(image_path), '\\', '","') || ']', '$[#-1]')))
 ORDER BY process_id, second;

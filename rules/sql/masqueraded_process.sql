@@ -3,21 +3,40 @@
 -- confidence: 85
 -- attack: T1036.005
 -- title: {name} ({pid}) has the name of a Windows process but was started from {image_path}
--- Where each of these files lies is a property of Windows; the path is the kernel's own (the section's file), not the PEB's.
+-- Where each of these files lies is a property of Windows; the path is the kernel's own (the section's file), not the PEB's. It begins with the
+-- volume of ntdll, which the kernel maps into each process itself: C:\Users\Public\Windows is another folder. In a container ntdll is the
+-- container's.
 WITH home(name, folder) AS (VALUES
   ('smss.exe', '\system32'), ('csrss.exe', '\system32'), ('wininit.exe', '\system32'), ('winlogon.exe', '\system32'),
   ('services.exe', '\system32'), ('lsass.exe', '\system32'), ('lsaiso.exe', '\system32'), ('lsm.exe', '\system32'),
   ('svchost.exe', '\system32'), ('spoolsv.exe', '\system32'), ('taskhost.exe', '\system32'), ('taskhostw.exe', '\system32'),
   ('taskhostex.exe', '\system32'), ('dwm.exe', '\system32'), ('conhost.exe', '\system32'), ('dllhost.exe', '\system32'),
   ('rundll32.exe', '\system32'), ('runtimebroker.', '\system32'), ('sihost.exe', '\system32'), ('fontdrvhost.ex', '\system32'),
-  ('logonui.exe', '\system32'), ('userinit.exe', '\system32'), ('ctfmon.exe', '\system32'), ('wermgr.exe', '\system32'),
+  ('logonui.exe', '\system32'), ('userinit.exe', '\system32'), ('ctfmon.exe', '\system32'), ('wermgr.exe', '\system32'), ('werfault.exe', '\system32'), ('werfaultsecure', '\system32'),
   ('searchindexer.', '\system32'), ('audiodg.exe', '\system32'), ('explorer.exe', '')),
-root(dump_id, path) AS (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) FROM dumps WHERE dump_id = :dump_id)
+root(dump_id, path) AS (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) FROM dumps WHERE dump_id = :dump_id),
+ntdll AS MATERIALIZED (
+  SELECT v.process_id, substr(lower(v.file_path), 1, length(v.file_path) - length(r.path || '\system32\ntdll.dll')) AS volume
+  FROM vads v JOIN processes p USING (process_id) JOIN root r USING (dump_id)
+  WHERE v.type = 'image' AND substr(lower(v.file_path), -length(r.path || '\system32\ntdll.dll')) = r.path || '\system32\ntdll.dll'),
+machine AS MATERIALIZED (SELECT volume FROM ntdll GROUP BY volume ORDER BY count(DISTINCT process_id) DESC, volume LIMIT 1),
+-- where 32-bit programs are, those for ARM and for x86 on ARM64 too
+wow64(folder) AS (VALUES ('\syswow64'), ('\sysarm32'), ('\sychpe32')),
+named AS (
+  SELECT p.*, r.path AS root, r.path || home.folder AS expected, lower(p.image_path) AS path,
+         '\' || lower(json_extract('[' || replace(json_quote(p.image_path), '\\', '","') || ']', '$[#-1]')) AS file
+  FROM processes p JOIN root r USING (dump_id) CROSS JOIN home ON home.name = substr(lower(p.name), 1, 14) WHERE p.image_path IS NOT NULL),
+placed AS (
+  SELECT *, CASE WHEN substr(path, -length(expected || file)) = expected || file THEN substr(path, 1, length(path) - length(expected || file))
+                 WHEN wow64 THEN (SELECT substr(path, 1, length(path) - length(root || w.folder || file)) FROM wow64 w WHERE substr(path, -length(root || w.folder || file)) = root || w.folder || file) END AS volume
+  FROM named)
 SELECT p.process_id, p.name, p.pid, p.image_path, p.image_base AS address,
-       json_object('image_path', p.image_path, 'peb_image_path', p.peb_image_path, 'command_line', p.command_line, 'expected_folder', r.path || p.folder,
-                   'ppid', p.ppid, 'create_time', p.create_time) AS detail
-FROM (SELECT q.*, folder, '\' || lower(json_extract('[' || replace(json_quote(image_path), '\\', '","') || ']', '$[#-1]')) AS file
-      FROM processes q CROSS JOIN home ON home.name = substr(lower(q.name), 1, 14) WHERE q.dump_id = :dump_id AND image_path IS NOT NULL) p JOIN root r USING (dump_id)
-WHERE substr(lower(p.image_path), -length(r.path || p.folder || p.file)) <> r.path || p.folder || p.file
-  AND NOT (p.wow64 AND substr(lower(p.image_path), -length(r.path || '\syswow64' || p.file)) = r.path || '\syswow64' || p.file)
+       json_object('image_path', p.image_path, 'peb_image_path', p.peb_image_path, 'command_line', p.command_line, 'expected_folder', p.expected,
+                   'expected_volume', (SELECT volume FROM machine), 'ppid', p.ppid, 'create_time', p.create_time) AS detail
+FROM placed p
+-- a volume that can't be named (its device object isn't in the dump) is none
+WHERE volume IS NULL OR (volume <> '' AND CASE
+  WHEN NOT EXISTS (SELECT 1 FROM machine) THEN volume NOT LIKE '\device\%' OR instr(substr(volume, 9), '\') > 0
+  ELSE volume <> (SELECT volume FROM machine) AND NOT (EXISTS (SELECT 1 FROM ntdll n WHERE n.process_id = p.process_id AND n.volume = p.volume)
+                                                       AND NOT EXISTS (SELECT 1 FROM ntdll n WHERE n.process_id = p.process_id AND n.volume = (SELECT volume FROM machine))) END)
 ORDER BY p.process_id;

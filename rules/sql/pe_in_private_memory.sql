@@ -3,11 +3,13 @@
 -- confidence: 90
 -- attack: T1620
 -- title: {name} ({pid}) has a PE image at {address} in {type} memory, which no loader put there
--- The memory manager maps images; a header in private or data-mapped memory that is executable was written by something else. Of one whose
+-- The memory manager maps images; a header in private or data-mapped memory was written by something else: to be run, where pages are executable; a program may
+-- also read a file, and .NET load an assembly, into memory of its own. Of one whose
 -- header is not in the dump the rest tells.
 SELECT p.process_id, p.name, p.pid, i.base AS address, i.size AS length,
        coalesce(v.type, 'undescribed') AS type,
        CASE WHEN v.vad_id IS NULL OR v.pages_executable > 0 THEN 'high' ELSE 'medium' END AS severity,
+       CASE WHEN v.vad_id IS NULL OR v.pages_executable > 0 THEN 90 ELSE 60 END AS confidence,
        json_object('found_by', i.found_by, 'header_state', i.header_state, 'header_damage', i.header_damage, 'machine', i.machine, 'size_of_image', i.size_of_image,
                    'timestamp', i.timestamp, 'entry_point', printf('0x%x', i.entry_point), 'import_hash', i.import_hash, 'imports_bound', i.imports_bound,
                    'pdb_name', i.pdb_name, 'original_filename', i.original_filename, 'allocation', printf('0x%x', v.start_address),

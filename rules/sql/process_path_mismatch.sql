@@ -3,9 +3,9 @@
 -- confidence: 85
 -- attack: T1055
 -- title: {name} ({pid}) says it runs {shown}, but was made from {image_path}
--- What the PEB says is the process's to write; the section's file is the kernel's. They differ after herpaderping, and when the PEB was
--- written over. A path that differs in its folder alone may be a link, a substituted drive or a short name.
--- A 32-bit process has two PEBs.
+-- What the PEB says is the process's to write; the section's file is the kernel's. They differ when the PEB was written over, and where a section
+-- of one file was made a process with the parameters of another. A path that differs in its folder alone may be a link, a substituted drive or a
+-- short name. A 32-bit process has two PEBs; below a folder that is the volume of its ntdll, in a container, are Windows' own files.
 WITH told AS (
   SELECT process_id, peb_image_path AS shown FROM processes WHERE dump_id = :dump_id
   UNION SELECT process_id, peb32_image_path FROM processes WHERE dump_id = :dump_id AND wow64),
@@ -20,18 +20,27 @@ paths AS (
          lower(substr(coalesce(d.system_root, 'C:\Windows'), 3)) || '\' AS root
   FROM told t JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE t.shown <> '' AND p.image_path <> '' AND p.exit_time IS NULL),
+ntdll AS MATERIALIZED (
+  SELECT v.process_id, group_concat(DISTINCT lower(v.file_path)) AS files
+  FROM vads v JOIN processes p USING (process_id) JOIN (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) || '\system32\ntdll.dll' AS ending FROM dumps) USING (dump_id)
+  WHERE p.dump_id = :dump_id AND v.type = 'image' AND substr(lower(v.file_path), -length(ending)) = ending GROUP BY v.process_id),
+placed AS (
+  SELECT paths.*, replace(replace(lower(image_path), '\sysarm32\', '\syswow64\'), '\sychpe32\', '\syswow64\') AS path,
+         instr(lower(image_path), root) = 1 OR (lower(image_path) LIKE '\device\%' AND instr(substr(lower(image_path), 9), '\') + 8 = instr(lower(image_path), root))
+           OR substr(lower(image_path), 1, instr(lower(image_path), root) - 1) || root || 'system32\ntdll.dll' IS n.files AS in_windows
+  FROM paths LEFT JOIN ntdll n USING (process_id)),
 judged AS (
   SELECT *, CASE WHEN shown_file LIKE '%~%' THEN 'low' WHEN lower(shown_file) <> lower(real_file) THEN 'high'
-                 WHEN substr(lower(tail), 1, length(root)) = root AND instr(lower(image_path), root) = 0 THEN 'high' ELSE 'low' END AS judgement
-  FROM paths)
+                 WHEN substr(lower(tail), 1, length(root)) = root AND NOT in_windows THEN 'high' ELSE 'low' END AS judgement
+  FROM placed)
 SELECT process_id, name, pid, coalesce(section_base, image_base) AS address, shown, image_path, min(judgement) AS severity,
        (SELECT v.end_address - v.start_address + 1 FROM vads v WHERE v.process_id = judged.process_id AND v.start_address = judged.section_base) AS length,
        iif(judgement = 'high', 85, 30) AS confidence,
        json_object('peb_image_path', peb_image_path, 'peb32_image_path', peb32_image_path, 'image_path', image_path, 'command_line', command_line, 'create_time', create_time) AS detail
 FROM judged
-WHERE substr(lower(image_path), -length(tail)) <> lower(tail)
-  AND NOT (wow64 AND substr(lower(image_path), -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
+WHERE NOT (substr(lower(image_path), -length(tail)) = lower(tail) AND (in_windows OR substr(lower(tail), 1, length(root)) <> root))
+  AND NOT (wow64 AND in_windows AND substr(path, -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
   -- the component store has the files of Windows under a second name (hard links)
-  AND NOT (lower(shown_file) = lower(real_file) AND image_path LIKE '%\WinSxS\%' AND substr(lower(tail), 1, length(root)) = root)
+  AND NOT (lower(shown_file) = lower(real_file) AND in_windows AND image_path LIKE '%\WinSxS\%' AND substr(lower(tail), 1, length(root)) = root)
 GROUP BY process_id
 ORDER BY process_id;

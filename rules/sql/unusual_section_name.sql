@@ -8,7 +8,7 @@ WITH usual (name) AS (VALUES ('.text'), ('.textbss'), ('.rdata'), ('.data'), ('.
   ('.didat'), ('.didata'), ('.tls'), ('.tls$'), ('.bss'), ('.CRT'), ('.crt'), ('.00cfg'), ('.gfids'), ('.giats'), ('.gehcont'), ('.retplne'), ('.voltbl'), ('.debug'),
   ('.ndata'), ('.orpc'), ('.sdata'), ('.srdata'), ('.sbss'), ('.shared'), ('.SHARED'), ('.mrdata'), ('.detourc'), ('.detourd'), ('.qtmetad'), ('.rodata'), ('.init'), ('.fini'),
   ('.cormeta'), ('.drectve'), ('.eh_fram'), ('.ctors'), ('.dtors'), ('.buildid'), ('.sxdata'), ('.wpp_sf'), ('.imrsiv'), ('.impl'), ('.proxy'), ('.RPC'), ('.rpc'), ('.nep'),
-  ('.hexpthk'), ('.a64xrm'), ('.fptable'), ('.managed'), ('.hydrate'), ('.stub'), ('.apiset'), ('.malloc_h'), ('.symtab'), ('.zdebug'), ('CODE'), ('DATA'), ('BSS'), ('INIT'), ('INITDATA'),
+  ('.hexpthk'), ('.a64xrm'), ('.fptable'), ('.managed'), ('.hydrate'), ('.stub'), ('.apiset'), ('malloc_h'), ('.gxfg'), ('.msvcjmc'), ('.itext'), ('.CLR_UEF'), ('CPADinfo'), ('LZMADEC'), ('prot'), ('.symtab'), ('.zdebug'), ('CODE'), ('DATA'), ('BSS'), ('INIT'), ('INITDATA'),
   ('GFIDS'), ('KVASCODE'), ('RETPOL'), ('POOLCODE'), ('POOLMI'), ('CFGRO'), ('ALMOSTRO'), ('NONPAGED'), ('NONPAGE'), ('PROTDATA'), ('RT_CODE'), ('RT'), ('MSSMIXED'), ('CONST'),
   ('GEHCONT'), ('MINIEX'), ('SANONTCP'), ('fothk'), ('Shared'), ('shared'), ('_RDATA'), ('_TEXT'), ('_DATA'), ('minATL'), ('ATL'), ('RPCTEXT'), ('RT_BSS'), ('RT_CONST'), ('RT_DATA'), ('RT_RDATA'), ('RT_VMOLD'))
 SELECT p.process_id, p.name, p.pid, i.base + min(s.virtual_address) AS address, max(s.virtual_address + s.virtual_size) - min(s.virtual_address) AS length,

@@ -17,7 +17,7 @@ finds() {
 changed() { cp "$1.db" changed.db && sqlite3 changed.db "$2"; }
 
 # A folder is the folder itself.
-path() { changed attacks-19041 "UPDATE processes SET image_path = '\\Device\\HarddiskVolume2\\Windows\\$2' WHERE name = '$1'"; }
+path() { changed attacks-19041 "UPDATE processes SET image_path = '\\Device\\${3-HarddiskVolume3}\\Windows\\$2' WHERE name = '$1'"; }
 before=$(found attacks-19041 masqueraded_process) many=$(sqlite3 attacks-19041.db "SELECT count(*) FROM processes WHERE name = 'svchost.exe'")
 [ "$many" -gt 0 ] || die "no svchost.exe in the sample"
 path svchost.exe 'System32\svchost.exe'
@@ -26,6 +26,48 @@ path svchost.exe 'System32\spool\drivers\color\svchost.exe'
 ok "one in a folder below" finds changed masqueraded_process $((before + many))
 path svchost.exe 'System32Evil\svchost.exe'
 ok "one beside it" finds changed masqueraded_process $((before + many))
+path svchost.exe 'System32\svchost.exe' 'HarddiskVolume3\Users\Public'
+ok "one in a folder of the same name" finds changed masqueraded_process $((before + many))
+path svchost.exe 'System32\svchost.exe' CdRom0
+ok "one of another volume" finds changed masqueraded_process $((before + many))
+sqlite3 changed.db "UPDATE vads SET file_path = '\\Device\\CdRom0\\Windows\\System32\\ntdll.dll' WHERE file_path LIKE '%System32\\ntdll.dll' AND process_id IN (SELECT process_id FROM processes WHERE name = 'svchost.exe')"
+ok "one with an ntdll of its own, as in a container" finds changed masqueraded_process "$before"
+path svchost.exe 'SysArm32\svchost.exe'
+ok "one of 32 bits" finds changed masqueraded_process $((before + many))
+sqlite3 changed.db "UPDATE processes SET wow64 = 1 WHERE name = 'svchost.exe'"
+ok "32-bit ARM's" finds changed masqueraded_process "$before"
+
+# A file has the name it was opened by first: the control area tells whether it is the process's.
+before=$(found attacks-19041 hollowed_process) names=$(found attacks-19041 module_name_mismatch)
+changed attacks-19041 "UPDATE vads SET file_path = '\\Device\\HarddiskVolume3\\Users\\u\\rustup.exe' WHERE (process_id, start_address) IN (SELECT process_id, section_base FROM processes WHERE name = 'queued.exe');
+	UPDATE modules SET mapped_path = '\\Device\\HarddiskVolume3\\Users\\u\\rustup.exe' WHERE (process_id, base) IN (SELECT process_id, section_base FROM processes WHERE name = 'queued.exe')"
+ok "a program under two names" finds changed hollowed_process "$before"
+ok "and to the loader" finds changed module_name_mismatch "$names"
+sqlite3 changed.db "UPDATE vads SET control_area = control_area + 16 WHERE (process_id, start_address) IN (SELECT process_id, section_base FROM processes WHERE name = 'queued.exe')"
+ok "another file" finds changed hollowed_process $((before + 1))
+ok "and to the loader" finds changed module_name_mismatch $((names + 1))
+changed attacks-19041 "UPDATE modules SET path = 'C:\\Windows\\System32\\ntdll.dll', mapped_path = '\\Device\\HarddiskVolume3\\Users\\Windows\\System32\\ntdll.dll'
+	WHERE module_id = (SELECT module_id FROM modules JOIN processes USING (process_id) WHERE modules.name = 'ntdll.dll' AND processes.name = 'queued.exe')"
+ok "a DLL of another Windows folder" finds changed module_name_mismatch $((names + 1))
+changed attacks-19041 "UPDATE processes SET peb_image_path = 'C:\\Windows\\System32\\a.exe', image_path = '\\Device\\HarddiskVolume3\\Users\\Windows\\System32\\a.exe' WHERE name = 'queued.exe'"
+ok "a program of one" finds changed process_path_mismatch $(($(found attacks-19041 process_path_mismatch) + 1))
+
+# Parents and children.
+child() { changed attacks-19041 "UPDATE processes SET name = '$2', create_time = '2000-01-01T00:00:00.0000000Z' WHERE name = 'queued.exe';
+	UPDATE processes SET name = '$1', ppid = (SELECT pid FROM processes WHERE name = '$2') WHERE name = 'hijacked.exe'"; }
+child svchost.exe evil.exe
+ok "svchost.exe of evil.exe" finds changed wrong_parent $(($(found attacks-19041 wrong_parent) + 1))
+child svchost.exe MsMpEng.exe
+ok "of Defender" finds changed wrong_parent "$(found attacks-19041 wrong_parent)"
+child cmd.exe dwm.exe
+ok "dwm.exe starts nothing" finds changed unexpected_child $(($(found attacks-19041 unexpected_child) + 1))
+child WerFaultSecure dwm.exe
+ok "but what reports its crash" finds changed unexpected_child "$(found attacks-19041 unexpected_child)"
+
+# Privileges that do not exist.
+before=$(found attacks-19041 privilege_never_granted)
+changed attacks-19041 "UPDATE privileges SET present = 1, enabled = 1; INSERT INTO privileges(process_id, luid, present, enabled) SELECT process_id, 63, 1, 1 FROM processes WHERE name = 'queued.exe'"
+ok "all privileges at once" finds changed privilege_never_granted 1
 
 # Kernel addresses of 32-bit machines aren't negative.
 changed attacks-7601-x86 "INSERT INTO timers(dump_id, routine) SELECT 1, base + 16 FROM drivers WHERE in_loaded_list = 1 LIMIT 1"
