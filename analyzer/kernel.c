@@ -22,9 +22,6 @@
 #define KERNEL_AREA_32_END UINT64_C(0x100000000)
 /* A hint points into the kernel or the HAL, which lie together: the base is at most this far below. */
 #define HINT_REACH (UINT64_C(64) << 20)
-/* Of the kernel's page tables each so many-th is looked at, up to so many, for whether it was filled with zeros. */
-#define BLANK_EACH 4u
-#define BLANK_SAMPLE 256u
 /* A page-table root that is in no dump. */
 #define NO_TABLE UINT64_C(0x000ffffffffff000)
 /* A look into an image counts as so many pages of a search. */
@@ -518,74 +515,6 @@ static bool use_remains(struct kernel *k, char **like, struct layout **guessed)
 	return true;
 }
 
-/* Was the page filled with zeros, for want of what it had? */
-static bool is_blank(struct image *image, uint64_t pa)
-{
-	uint8_t scratch[PAGE_SIZE];
-	const uint8_t *page = image_page(image, (pa_t){ pa }, scratch);
-
-	return page && bytes_are_zero(page, PAGE_SIZE);
-}
-
-/* Of the tables that the kernel's half of a root leads to. */
-struct table_count { uint64_t there, missing, looked, blank; };
-
-static void count_tables(const struct kernel *k, const uint64_t root[512], struct table_count *c)
-{
-	uint64_t pointers[512], directory[512];
-	unsigned directories = 0;
-
-	for (unsigned i = 256; i < 512; i++) {
-		uint64_t at = root[i] & UINT64_C(0x0000fffffffff000);
-		if (!(root[i] & 1) || at == k->dtb.v)
-			continue;
-		if (image_read(k->image, (pa_t){ at }, pointers, sizeof(pointers))) {
-			c->missing += 512;
-			continue;
-		}
-		for (unsigned j = 0; j < 512; j++) {
-			if (!(pointers[j] & 1) || pointers[j] & 0x80)
-				continue;
-			if (++directories > limit(kernel_directories)) {	/* they name each other */
-				image_note(k->image, FAULT_LIMIT, 0, "the kernel has more page directories than are looked at for missing page tables (kernel_directories)");
-				return;
-			}
-			if (image_read(k->image, (pa_t){ pointers[j] & UINT64_C(0x0000fffffffff000) }, directory, sizeof(directory))) {
-				c->missing += 512;
-				continue;
-			}
-			for (unsigned n = 0; n < 512; n++) {
-				uint64_t table = directory[n] & UINT64_C(0x0000fffffffff000);
-				if (!(directory[n] & 1) || directory[n] & 0x80)
-					continue;
-				bool in = image_has(k->image, (pa_t){ table });
-				c->there += in;
-				c->missing += !in;
-				/* To look at each would read far more than to ask where it is. */
-				if (in && c->looked < BLANK_SAMPLE && !(c->there % BLANK_EACH)) {
-					c->looked++;
-					c->blank += is_blank(k->image, table);
-				}
-			}
-		}
-	}
-}
-
-/*
- * Have tables of the kernel's half gone missing? Their own pages are not looked at. One of hundreds is a smeared entry:
- * to put the rest together costs several passes over memory.
- */
-static bool tables_missing(const struct kernel *k)
-{
-	struct table_count c = { 0 };
-	uint64_t root[512];
-
-	if (k->paging != PAGING_X64 || image_read(k->image, k->dtb, root, sizeof(root)))
-		return k->paging == PAGING_X64;
-	count_tables(k, root, &c);
-	return c.missing > c.there / 256 || c.blank > c.looked / 16;
-}
-
 /* The kernel's address space from what is left of its page tables. */
 static bool rescue(struct kernel *k, bool found, struct search *search)
 {
@@ -757,7 +686,7 @@ static struct kernel *find_in_time(struct image *image, const struct layout_opti
 	if (told)
 		image_note(image, FAULT_LIMIT, 0, "the search for the kernel ended at a limit (kernel_search, kernel_search_all, kernel_roots or kernel_seconds): "
 			   "not all page tables were looked at");
-	if (!found || tables_missing(k)) {
+	if (!found || rescue_needed(k->image, k->paging, k->dtb)) {
 		search.steps = limit(kernel_search_all);
 		found = rescue(k, found, &search);
 	}

@@ -9,6 +9,7 @@
 #ifndef MEMSIEVE_RESCUE_H
 #define MEMSIEVE_RESCUE_H
 #include "image.h"
+#include "space.h"
 
 /* What is known of 2 MiB of kernel addresses. */
 struct rescued {
@@ -26,6 +27,11 @@ struct rescue {
 	bool cut;			/* a limit bit: there may be more */
 };
 
+/*
+ * Have tables of the kernel's half gone missing? Their own pages are not looked at. One of hundreds is a smeared entry:
+ * to put the rest together costs several passes over memory. x64 alone: false for others.
+ */
+bool rescue_needed(struct image *image, enum paging paging, pa_t dtb);
 /* NULL when nothing tells anything. Reads all of the image a few times: for when page tables are known to be missing. */
 struct rescue *rescue_tables(struct image *image);
 void rescue_destroy(struct rescue *rescue);

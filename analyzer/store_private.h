@@ -29,6 +29,10 @@ bool store_has_column(struct store *store, const char *table, const char *column
 char *store_dump_of_row(struct store *store, const struct table *table);
 /* Run one statement or several. */
 bool store_script(struct store *store, const char *sql, GError **error);
+/* What store.tables and store.repeats hold: store_rows.c. */
+void *store_table_new(void);
+void store_table_free(void *state);
+void store_repeat_free(void *repeat);
 /* Microseconds that this process has computed. */
 gint64 store_processor_time(void);
 /* The view v_NAME of a table that is there. */
