@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing a case: rows and their ids, and what could not be had of them. */
 #include "store_private.h"
-#include "core_tables.h"
 #include "limit.h"
 
 struct table_state {

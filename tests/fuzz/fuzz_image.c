@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An image in a process, with page tables of its own: what is left of it is searched for, it is put together from that, written as
- * a file and as it lies there, and its code is read as a patch.
+ * a file and as it lies there, and its code is read as a patch and as code of no image.
  */
 #include <stdio.h>
 #include "fuzz_memory.h"
+#include "code_shape.h"
 #include "image_rebuild.h"
 #include "image_remains.h"
 #include "limit.h"
@@ -100,6 +101,27 @@ static void patches(struct space *space, const struct pe *pe)
 	}
 }
 
+static void look_at_code(struct space *space, const uint8_t *bytes, unsigned which)
+{
+	static const enum architecture architectures[] = { ARCH_X64, ARCH_X86, ARCH_ARM64 };
+	static csh engines[G_N_ELEMENTS(architectures)];
+	struct process *process = process_create();
+	struct context context = { .image = space->image, .user = space, .process = process };
+	struct code code = { .c = &context, .architecture = architectures[which], .bytes = bytes, .length = 2048, .address = BASE + 1024, .start = BASE, .end = BASE + IMAGE_SIZE };
+	struct code_shape shape;
+	g_autoptr(GArray) calls = g_array_new(FALSE, FALSE, sizeof(struct system_call));
+
+	if (!engines[which] && !code_engine(code.architecture, &engines[which]))
+		abort();
+	code_look(engines[which], &code, &shape, calls);
+	if (shape.syscalls != calls->len || shape.invalid > code.length || shape.instructions > code.length || shape.stubs > code.length)
+		g_error("more than there is");
+	for (guint i = 0; i < calls->len; i++)
+		if (g_array_index(calls, struct system_call, i).address - code.address >= code.length)
+			g_error("a system call that is elsewhere");
+	process_destroy(process);
+}
+
 static void check_missing(const GArray *missing)
 {
 	for (guint i = 0; i < missing->len; i++)
@@ -167,6 +189,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	write_image(pe, how);
 	if (look & 4)
 		patches(space, pe);
+	if (look & 8)
+		look_at_code(space, memory + TABLES * PAGE_SIZE + 1024, (look >> 4) % 3);
 	pe_close(pe);
 	space_destroy(space);
 	fuzz_image_clear(&image);
