@@ -63,6 +63,30 @@ int64_t export_int(const struct cursor *cursor, const char *name)
 	return i >= 0 && cursor_type(cursor, i) == CURSOR_INT ? cursor_int(cursor, i) : -1;
 }
 
+bool export_severe(const struct cursor *cursor)
+{
+	const char *severity = export_text(cursor, "severity");
+
+	return !g_strcmp0(severity, "critical") || !g_strcmp0(severity, "high") || !g_strcmp0(severity, "medium");
+}
+
+const char *export_behind_volume(const char *path)
+{
+	const char *behind = g_ascii_strncasecmp(path, "\\Device\\", 8) ? NULL : strchr(path + 8, '\\');
+
+	return behind ? behind : path;
+}
+
+const char *export_program(const struct cursor *cursor)
+{
+	const char *kernel = export_text(cursor, "image_path"), *said = export_text(cursor, "peb_image_path");
+
+	if (said && g_str_has_prefix(said, "\\??\\"))
+		said += 4;
+	return kernel && said && g_ascii_isalpha(said[0]) && said[1] == ':' && said[2] == '\\' &&
+	       !g_ascii_strcasecmp(said + 2, export_behind_volume(kernel)) ? said : kernel;
+}
+
 json_t *export_string(const char *text)
 {
 	g_autofree char *valid = g_utf8_make_valid(text, -1);

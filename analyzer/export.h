@@ -32,6 +32,15 @@ struct cursor *export_query(const struct export *x, const char *sql, GError **er
 /* A column by its name: NULL or -1 when it is NULL or not there. */
 const char *export_text(const struct cursor *cursor, const char *name);
 int64_t export_int(const struct cursor *cursor, const char *name);
+/* A finding of medium or above. */
+bool export_severe(const struct cursor *cursor);
+/*
+ * The file that a process was made from. The kernel names it by its device (\Device\HarddiskVolume3\Windows), the process itself by
+ * its drive, as users do: that is taken where the rest is the same, as the process can say what it likes. NULL: the kernel's isn't known.
+ */
+const char *export_program(const struct cursor *cursor);
+/* What follows the device in such a path (\Windows); the path where there is none. */
+const char *export_behind_volume(const char *path);
 /* Members; what is NULL or empty is left out. Text is made valid UTF-8. */
 void export_put(json_t *object, const char *name, const char *text);
 void export_put_int(json_t *object, const char *name, const struct cursor *cursor, const char *column);

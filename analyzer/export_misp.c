@@ -153,10 +153,9 @@ static bool write_misp(struct export *x, GError **error)
 	export_put(m.event, "distribution", "0");	/* your organisation only */
 	json_object_set_new(m.event, "Attribute", json_array());
 	while (cursor && cursor_next(cursor, &failed)) {
-		const char *severity = export_text(cursor, "severity");
-		if (g_strcmp0(severity, "critical") && g_strcmp0(severity, "high") && g_strcmp0(severity, "medium"))
+		if (!export_severe(cursor))
 			continue;
-		critical |= !strcmp(severity, "critical");
+		critical |= !strcmp(export_text(cursor, "severity"), "critical");
 		finding(&m, cursor);
 	}
 	export_put(m.event, "threat_level_id", critical ? "1" : json_array_size(m.objects) ? "2" : "4");

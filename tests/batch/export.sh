@@ -11,6 +11,13 @@ sqlite3 case.db <<-'EOF'
 	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, attack, address, title, detail)
 		SELECT dump_id, process_id, 'test', 'high', 80, 'T1055.012', -4096, 'a "quoted" | title' || char(10), '{"x":1}' FROM processes;
 	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title) SELECT dump_id, NULL, 'kernel', 'critical', 90, 'in the kernel' FROM dumps;
+	-- What speaks against the program itself; one that says it is another; Windows' own, which every machine has.
+	CREATE TEMP TABLE of AS SELECT process_id, dump_id, row_number() OVER (ORDER BY process_id) AS n FROM processes WHERE pid > 4 AND dump_id = 2 AND image_path NOT LIKE '%hidden.exe' LIMIT 3;
+	UPDATE processes SET image_path = '\Device\HarddiskVolume3\Users\it''s\svchost.exe', peb_image_path = 'C:\USERS\it''s\svchost.exe' WHERE process_id = (SELECT process_id FROM of WHERE n = 1);
+	UPDATE processes SET image_path = '\Device\HarddiskVolume3\x\System32\evil.exe', peb_image_path = 'C:\System32\evil.exe' WHERE process_id = (SELECT process_id FROM of WHERE n = 2);
+	UPDATE processes SET image_path = '\Device\HarddiskVolume3\Windows\notepad.exe', peb_image_path = NULL WHERE process_id = (SELECT process_id FROM of WHERE n = 3);
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title)
+		SELECT dump_id, process_id, CASE n WHEN 1 THEN 'masqueraded_process' WHEN 2 THEN 'process_path_mismatch' ELSE 'hidden_process' END, 'high', 80, 'not what it seems' FROM of;
 EOF
 for format in timesketch bodyfile ecs stix misp; do
 	ok "$format" status 0 "$memsieve" export case.db --format $format -o case.$format
@@ -109,7 +116,7 @@ python3 - <<-'EOF' || die "what was written"
 	bundle = json.load(open('case.stix'))
 	assert bundle['type'] == 'bundle'
 	ids = [o['id'] for o in bundle['objects']]
-	assert len(ids) == len(set(ids)) and {'process', 'indicator', 'attack-pattern', 'file', 'identity', 'relationship', 'observed-data'} == {o['type'] for o in bundle['objects']} - {'directory'}
+	assert len(ids) == len(set(ids)) and {'process', 'indicator', 'sighting', 'note', 'attack-pattern', 'file', 'identity', 'relationship', 'observed-data'} == {o['type'] for o in bundle['objects']} - {'directory'}
 	for o in bundle['objects']:
 	    assert o['id'].startswith(o['type'] + '--') and uuid.UUID(o['id'].split('--')[1]) and o['spec_version'] == '2.1'
 	    for k, v in o.items():
@@ -117,8 +124,17 @@ python3 - <<-'EOF' || die "what was written"
 	            assert ref in ids, (o['id'], k)
 	        if k in ('created', 'modified', 'valid_from', 'first_observed'):
 	            assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', v), v
-	    if o['type'] == 'indicator':
-	        assert o['pattern'].startswith('[process:') and '\n' not in o['pattern']
+	# Only what tells a program from a healthy process is looked for elsewhere; all else that was found is what was seen, with its technique.
+	folder = 'process:image_ref.parent_directory_ref.path'
+	patterns = {o['name']: o['pattern'] for o in bundle['objects'] if o['type'] == 'indicator'}
+	assert patterns == {'hidden_process': r"[process:image_ref.name = 'hidden.exe' AND %s = 'C:\\Users\\user']" % folder,
+	                    'masqueraded_process': r"[process:image_ref.name = 'svchost.exe' AND %s = 'C:\\USERS\\it\'s']" % folder,
+	                    'process_path_mismatch': r"[process:image_ref.name = 'evil.exe' AND %s LIKE '%%\\x\\System32']" % folder}, patterns
+	told = {kind: [o for o in bundle['objects'] if o['type'] == kind] for kind in ('sighting', 'note')}
+	severe = one("SELECT count(*) FROM findings WHERE severity IN ('critical', 'high', 'medium')")
+	assert len(told['sighting']) + len(told['note']) == severe - len(patterns) and len(told['note']) == one('SELECT count(*) FROM dumps')
+	assert all(o['sighting_of_ref'].startswith('attack-pattern') and o['where_sighted_refs'] for o in told['sighting'])
+	assert any('observed_data_refs' in o for o in told['sighting']) and all(o['object_refs'][0].startswith('identity') for o in told['note'])
 	event = json.load(open('case.misp'))['Event']
 	uuids = [event['uuid']] + [a['uuid'] for a in event['Attribute']] + [o['uuid'] for o in event['Object']] + [a['uuid'] for o in event['Object'] for a in o['Attribute']]
 	assert len(uuids) == len(set(uuids)) and event['info'] and event['date'] and event['threat_level_id'] == '1'
