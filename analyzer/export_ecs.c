@@ -47,14 +47,14 @@ static json_t *process(const struct cursor *cursor)
 {
 	json_t *p = json_object(), *parent, *user;
 	const char *path = export_text(cursor, "peb_image_path"), *kernel = export_text(cursor, "image_path");
-	int64_t id = export_int(cursor, "process_id"), pid = export_int(cursor, "pid");
+	char entity[37];
 
-	if (id < 0)
+	if (export_int(cursor, "process_id") < 0)
 		return p;
 	parent = json_object();
 	user = json_object();
-	g_autofree char *entity = g_strdup_printf("%s/%" G_GINT64_FORMAT "/%s", export_text(cursor, "dump_sha256") ? export_text(cursor, "dump_sha256") : "",
-						  pid, export_text(cursor, "create_time") ? export_text(cursor, "create_time") : "");
+	g_autofree char *key = export_process_key(cursor);
+	export_uuid(EXPORT_NAMESPACE, key, entity);
 	export_put(p, "entity_id", entity);
 	export_put_int(p, "pid", cursor, "pid");
 	/* EPROCESS keeps 15 characters; the path has all. */
@@ -128,8 +128,9 @@ static bool write_findings(struct export *x, GError **error)
 		return false;
 	while (cursor_next(cursor, &failed)) {
 		json_t *o = document(cursor, "alert", "memsieve.findings"), *event = json_object_get(o, "event"), *rule = json_object(), *own = json_object();
-		g_autofree char *id = g_strdup_printf("%s/%" G_GINT64_FORMAT, export_text(cursor, "dump_sha256") ? export_text(cursor, "dump_sha256") : "",
-						      export_int(cursor, "finding_id"));
+		g_autofree char *key = export_finding_key(x, cursor);
+		char id[37];
+		export_uuid(EXPORT_NAMESPACE, key, id);
 		const char *severity = export_text(cursor, "severity"), *title = export_text(cursor, "title");
 		export_put(event, "id", id);
 		json_object_set_new(event, "category", json_pack("[s]", export_int(cursor, "process_id") < 0 ? "driver" : "malware"));
@@ -164,6 +165,10 @@ static bool write_processes(struct export *x, GError **error)
 	while (cursor_next(cursor, &failed)) {
 		json_t *o = document(cursor, "event", "memsieve.processes"), *event = json_object_get(o, "event");
 		const char *name = export_text(cursor, "process_name");
+		g_autofree char *key = export_process_key(cursor);
+		char id[37];
+		export_uuid(EXPORT_NAMESPACE, key, id);
+		export_put(event, "id", id);
 		g_autofree char *message = g_strdup_printf("process %s (%" G_GINT64_FORMAT ")", name ? name : "?", export_int(cursor, "pid"));
 		json_object_set_new(event, "category", json_pack("[s]", "process"));
 		json_object_set_new(event, "type", json_pack("[s]", "start"));

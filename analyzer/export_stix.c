@@ -9,9 +9,6 @@
 #include "attack.h"
 #include "export.h"
 
-/* For observables, as the standard has it. */
-#define SCO_NAMESPACE "00abedb4-aa42-466c-9c01-fed23315a9b7"
-
 struct stix {
 	struct export *x;
 	GHashTable *written;	/* ids */
@@ -19,11 +16,12 @@ struct stix {
 	char now[32];
 };
 
-static char *id_of(const char *type, const char *name_space, const char *name)
+/* The standard's namespace is for those that follow its rules of what observables are named by, which leave processes without a name. */
+static char *id_of(const char *type, const char *name)
 {
 	char uuid[37];
 
-	export_uuid(name_space, name, uuid);
+	export_uuid(EXPORT_NAMESPACE, name, uuid);
 	return g_strdup_printf("%s--%s", type, uuid);
 }
 
@@ -65,7 +63,7 @@ static void write_object(struct stix *s, json_t *o)
 
 static void relate(struct stix *s, const char *from, const char *type, const char *to)
 {
-	g_autofree char *name = g_strdup_printf("%s %s %s", from, type, to), *id = id_of("relationship", EXPORT_NAMESPACE, name);
+	g_autofree char *name = g_strdup_printf("%s %s %s", from, type, to), *id = id_of("relationship", name);
 	json_t *o = begin_domain(s, "relationship", id);
 
 	if (!o)
@@ -78,9 +76,10 @@ static void relate(struct stix *s, const char *from, const char *type, const cha
 
 static char *machine(struct stix *s, const struct cursor *cursor)
 {
-	const char *name = export_text(cursor, "computer_name"), *path = export_text(cursor, "dump_path"), *hash = export_text(cursor, "dump_sha256");
-	g_autofree char *key = g_strdup_printf("machine %s", name ? name : hash ? hash : path);
-	char *id = id_of("identity", EXPORT_NAMESPACE, key);
+	const char *name = export_text(cursor, "computer_name"), *path = export_text(cursor, "dump_path");
+	/* Any number of machines are called DESKTOP. */
+	g_autofree char *key = g_strdup_printf("machine %s %s", name ? name : "", export_text(cursor, "dump_key"));
+	char *id = id_of("identity", key);
 	json_t *o = begin_domain(s, "identity", id);
 
 	if (o) {
@@ -97,13 +96,13 @@ static char *machine(struct stix *s, const struct cursor *cursor)
 /* A file by its path; `hash` and size of the file itself, or NULL and -1. */
 static char *file(struct stix *s, const char *path, const char *hash, int64_t size)
 {
-	g_autofree char *key = g_strdup_printf("file %s %s", path, hash ? hash : "");
+	g_autofree char *key = g_strdup_printf("file %s %s %" G_GINT64_FORMAT, path, hash ? hash : "", size);
 	const char *slash = strrchr(path, '\\'), *other = strrchr(path, '/'), *name = slash > other ? slash + 1 : other ? other + 1 : path;
 	char *id;
 
 	if (!*name)
 		return NULL;
-	id = id_of("file", SCO_NAMESPACE, key);
+	id = id_of("file", key);
 	json_t *o = begin(s, "file", id);
 	if (!o)
 		return id;
@@ -113,7 +112,7 @@ static char *file(struct stix *s, const char *path, const char *hash, int64_t si
 	if (size >= 0)
 		json_object_set_new(o, "size", json_integer(size));
 	if (name > path + 1) {
-		g_autofree char *folder = g_strndup(path, (gsize)(name - path - 1)), *folder_id = id_of("directory", SCO_NAMESPACE, folder);
+		g_autofree char *folder = g_strndup(path, (gsize)(name - path - 1)), *folder_id = id_of("directory", folder);
 		json_t *d = begin(s, "directory", folder_id);
 		if (d) {
 			export_put(d, "path", folder);
@@ -127,11 +126,10 @@ static char *file(struct stix *s, const char *path, const char *hash, int64_t si
 
 static char *process(struct stix *s, const struct cursor *cursor)
 {
-	const char *path = export_text(cursor, "image_path"), *dump = export_text(cursor, "dump_sha256");
+	const char *path = export_text(cursor, "image_path");
 	g_autofree char *created = stix_time(export_text(cursor, "create_time")), *image = path && *path ? file(s, path, NULL, -1) : NULL;
-	g_autofree char *key = g_strdup_printf("process %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, dump ? dump : export_text(cursor, "dump_path"),
-					       export_int(cursor, "process_id"), export_int(cursor, "pid"));
-	char *id = id_of("process", SCO_NAMESPACE, key);
+	g_autofree char *key = export_process_key(cursor);
+	char *id = id_of("process", key);
 	json_t *o = begin(s, "process", id);
 
 	if (!o)
@@ -154,7 +152,7 @@ static char *process(struct stix *s, const struct cursor *cursor)
 static char *attack_pattern(struct stix *s, const char *attack)
 {
 	g_autofree char *key = g_strdup_printf("attack %s", attack), *under = g_strdup(attack);
-	char *id = id_of("attack-pattern", EXPORT_NAMESPACE, key);
+	char *id = id_of("attack-pattern", key);
 	json_t *o = begin_domain(s, "attack-pattern", id);
 
 	if (o) {
@@ -192,14 +190,13 @@ static char *pattern_string(const char *text)
 /* What was seen, where, and when: its id, or NULL. */
 static char *observe(struct stix *s, const struct cursor *cursor, const char *seen_in, const char *process_id, const char *by)
 {
-	const char *hash = export_text(cursor, "dump_sha256");
 	g_autofree char *at = stix_time(export_text(cursor, "seen_at")), *key = NULL;
 	char *id;
 
 	if (!process_id)
 		return NULL;
-	key = g_strdup_printf("observed %s %s", hash ? hash : "", process_id);
-	id = id_of("observed-data", EXPORT_NAMESPACE, key);
+	key = g_strdup_printf("observed %s", process_id);
+	id = id_of("observed-data", key);
 	json_t *o = begin_domain(s, "observed-data", id);
 	if (!o)
 		return id;
@@ -243,13 +240,12 @@ static char *pattern(const struct cursor *cursor)
 }
 
 /* False where there is nothing to look for. */
-static bool indicate(struct stix *s, const struct cursor *cursor, const char *attack, const char *seen)
+static bool indicate(struct stix *s, const struct cursor *cursor, const char *finding, const char *attack, const char *seen)
 {
-	const char *hash = export_text(cursor, "dump_sha256"), *path = export_text(cursor, "image_path");
+	const char *path = export_text(cursor, "image_path");
 	g_autofree char *what = path && speaks_against_program(export_text(cursor, "rule"), path) ? pattern(cursor) : NULL;
 	g_autofree char *from = stix_time(export_text(cursor, "create_time"));
-	g_autofree char *key = g_strdup_printf("finding %s %" G_GINT64_FORMAT, hash ? hash : export_text(cursor, "dump_path"), export_int(cursor, "finding_id"));
-	g_autofree char *id = id_of("indicator", EXPORT_NAMESPACE, key);
+	g_autofree char *id = id_of("indicator", finding);
 	json_t *o = what ? begin_domain(s, "indicator", id) : NULL;
 
 	if (!o)
@@ -271,12 +267,11 @@ static bool indicate(struct stix *s, const struct cursor *cursor, const char *at
 }
 
 /* A finding: its technique was seen, on this machine, by what was observed. A rule without a technique leaves a note on that. */
-static void tell(struct stix *s, const struct cursor *cursor, const char *attack, const char *observed, const char *on)
+static void tell(struct stix *s, const struct cursor *cursor, const char *finding, const char *attack, const char *observed, const char *on)
 {
-	const char *hash = export_text(cursor, "dump_sha256"), *rule = export_text(cursor, "rule"), *type = attack ? "sighting" : "note";
+	const char *rule = export_text(cursor, "rule"), *type = attack ? "sighting" : "note";
 	g_autofree char *at = stix_time(export_text(cursor, "seen_at"));
-	g_autofree char *key = g_strdup_printf("%s %s %" G_GINT64_FORMAT, type, hash ? hash : export_text(cursor, "dump_path"), export_int(cursor, "finding_id"));
-	g_autofree char *id = id_of(type, EXPORT_NAMESPACE, key);
+	g_autofree char *id = id_of(type, finding);
 	json_t *o = begin_domain(s, type, id);
 
 	if (!o)
@@ -302,11 +297,11 @@ static bool write_stix(struct export *x, GError **error)
 	AUTO(cursor) cursor = export_query(x, export_findings_sql, error);
 	struct stix s = { .x = x, .comma = "", .written = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.000Z"), *id = id_of("bundle", EXPORT_NAMESPACE, time);
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.000Z"), *id = g_uuid_string_random();
 	g_autoptr(GError) failed = NULL;
 
 	g_strlcpy(s.now, time, sizeof(s.now));
-	fprintf(x->to, "{\"type\": \"bundle\", \"id\": \"%s\", \"objects\": [\n", id);
+	fprintf(x->to, "{\"type\": \"bundle\", \"id\": \"bundle--%s\", \"objects\": [\n", id);
 	while (cursor && cursor_next(cursor, &failed)) {
 		const char *attack = export_text(cursor, "attack"), *path = export_text(cursor, "dump_path");
 		g_autofree char *on = machine(&s, cursor), *in = path ? file(&s, path, export_text(cursor, "dump_sha256"), export_int(cursor, "dump_size")) : NULL;
@@ -315,8 +310,9 @@ static bool write_stix(struct export *x, GError **error)
 		g_autofree char *observed = observe(&s, cursor, in, seen, on);
 		if (technique)
 			relate(&s, technique, "targets", on);
-		if (export_severe(cursor) && !indicate(&s, cursor, technique, observed))
-			tell(&s, cursor, technique, observed, on);
+		g_autofree char *finding = export_finding_key(x, cursor);
+		if (export_severe(cursor) && !indicate(&s, cursor, finding, technique, observed))
+			tell(&s, cursor, finding, technique, observed, on);
 	}
 	fputs("\n]}\n", x->to);
 	g_hash_table_destroy(s.written);
