@@ -127,6 +127,12 @@ python3 - <<-'EOF' || die "what was written"
 	for d in ecs:
 	    assert d['@timestamp'] and d['ecs']['version'].startswith('8.') and d['event']['kind'] in ('alert', 'event') and isinstance(d['event']['category'], list)
 	assert len({d['event']['id'] for d in ecs}) == len(ecs)
+	# The program is the kernel's, by its drive where the process says nothing else; the dump is no file that an alert is about.
+	runs = {d['rule']['name']: d for d in ecs if d.get('rule', {}).get('name') in ('masqueraded_process', 'process_path_mismatch')}
+	assert runs['masqueraded_process']['process']['executable'] == "C:\\USERS\\it's\\svchost.exe"
+	assert runs['process_path_mismatch']['process']['executable'] == '\\Device\\HarddiskVolume3\\x\\System32\\evil.exe'
+	assert runs['process_path_mismatch']['memsieve']['peb_image_path'] == 'C:\\System32\\evil.exe'
+	assert all('file' not in d and d['memsieve']['dump']['path'] for d in ecs)
 	t = [d for d in ecs if d.get('rule', {}).get('name') == 'test'][0]['threat']['technique']
 	assert t['id'] == ['T1055'] and t['subtechnique']['id'] == ['T1055.012']
 	bundle = json.load(open('case.stix'))
