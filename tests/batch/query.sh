@@ -81,6 +81,10 @@ of_each() {	# QUERY COLUMN: of all dumps, of either
 ok "rare processes" [ "$(of_each rare_processes program '-s dumps=3')" = 'both 2,one 1,two 1;both 2,one 1;both 2,two 1;' ]
 ok "rare images" [ "$(of_each rare_images path '-s dumps=3')" = 'both dumps/win10-19041.raw,one dumps/win10-19041.raw,two dumps/format-triage.raw;both dumps/win10-19041.raw,one dumps/win10-19041.raw;both dumps/format-triage.raw,two dumps/format-triage.raw;' ]
 ok "names" [ "$(of_each name_persistence name)" = 'both 2,one 1,two 1;both 2,one 1;both 2,two 1;' ]
+# The volume's number is the machine's own.
+sqlite3 stack.db "UPDATE processes SET image_path = '\\Device\\HarddiskVolume' || (dump_id + 9) || '\\' || name || '.exe' WHERE name = 'both'"
+ok "rare processes of other volumes" [ "$(of_each rare_processes program '-s dumps=2')" = 'one 1,two 1;one 1;two 1;' ]
+ok "names on them" [ "$("$memsieve" query stack.db name_persistence -s name=%.exe -f csv | cut -d, -f1-3 | sed -n 2p)" = 'process,\both.exe,2' ]
 ok "a change that leads nowhere" [ "$("$memsieve" query stack.db hooks -f jsonl | grep 'patched data' | grep -c '"address": "0x1000", "leads_to": null')" = 1 ]
 ok "an unknown parameter too" status 2 "$memsieve" query case.db triage --set nonsense=1
 ok "what is no case fails" status 1 "$memsieve" query mine/a.sql triage
