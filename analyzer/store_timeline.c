@@ -50,9 +50,11 @@ static const struct part {
 	{ "remnants", "exit_time,type",
 	  "SELECT r.exit_time, r.type || ' exited', coalesce(r.name, r.type) || coalesce(' (' || coalesce(r.tid, r.pid) || ')', ''),"
 	  " 'its memory was given back', 'remnants.exit_time', r.dump_id, NULL FROM remnants r WHERE r.exit_time IS NOT NULL" },
-	{ "crash", "bugcheck_code,bugcheck_name",
+	/* Nothing stopped where a live dump was taken, or a tool wrote the header. */
+	{ "crash", "bugcheck_code,bugcheck_name,live",
 	  "SELECT d.system_time, 'crash', coalesce(c.bugcheck_name, printf('bugcheck 0x%x', c.bugcheck_code)), d.path, 'dumps.system_time',"
-	  " d.dump_id, c.process_id FROM crash c JOIN dumps d USING (dump_id) WHERE d.system_time IS NOT NULL" },
+	  " d.dump_id, c.process_id FROM crash c JOIN dumps d USING (dump_id) WHERE d.system_time IS NOT NULL"
+	  " AND c.bugcheck_code <> 0 AND coalesce(c.live, d.format = 'windows-live') IS NOT 1" },
 	{ "crash", "uptime",
 	  "SELECT strftime('%Y-%m-%dT%H:%M:%f', d.system_time, '-' || c.uptime || ' seconds') || '0000Z', 'boot', coalesce(d.computer_name, d.path),"
 	  " NULL, 'dumps.system_time less crash.uptime', d.dump_id, NULL FROM crash c JOIN dumps d USING (dump_id)"
