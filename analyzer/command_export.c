@@ -12,7 +12,8 @@ static int export(const char *case_path, const struct export_format *format, gin
 {
 	g_autoptr(GError) error = NULL;
 	bool folder = format == &export_csv;
-	struct export x = { .dump_id = dump_id, .folder = output, .to = stdout };
+	g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct export x = { .dump_id = dump_id, .folder = output, .to = stdout, .told = told };
 
 	x.store = case_open(case_path, NULL, &error);
 	bool ok = x.store != NULL;

@@ -7,11 +7,15 @@ const struct export_format *const export_formats[] = {
 	&export_timesketch, &export_bodyfile, &export_ecs, &export_stix, &export_misp, &export_csv, NULL
 };
 
+/* Names of a dump and a process that mean the same in every case: row ids are this case's own. */
+#define DUMP_KEY "coalesce(d.sha256, printf('%s %d %s %d %d %s', d.path, d.size, d.system_time, d.kernel_base, d.dtb, d.computer_name))"
+#define PROCESS_KEY "printf('%d %d %d %s', p.eprocess, p.physical_address, p.pid, p.create_time)"
 #define PROCESS_COLUMNS \
 	" p.process_id, p.name AS process_name, p.pid, p.ppid, p.image_path, p.peb_image_path, p.command_line, p.current_directory," \
-	" p.create_time, p.exit_time, p.exit_status, p.user_sid, p.session_id, p.wow64"
+	" p.create_time, p.exit_time, p.exit_status, p.user_sid, p.session_id, p.wow64," \
+	" " PROCESS_KEY " AS process_key"
 #define DUMP_COLUMNS \
-	" d.dump_id, d.computer_name, d.path AS dump_path, d.sha256 AS dump_sha256, d.size AS dump_size, d.system_time, d.os_build, d.architecture," \
+	" d.dump_id, d.computer_name, d.path AS dump_path, d.sha256 AS dump_sha256, d.size AS dump_size, d.system_time, d.os_build, d.architecture, " DUMP_KEY " AS dump_key," \
 	" coalesce(d.system_time, (SELECT max(r.started_at) FROM runs r WHERE r.dump_id = d.dump_id)) AS seen_at"
 
 const char export_findings_sql[] =
@@ -23,6 +27,9 @@ const char export_findings_sql[] =
 const char export_processes_sql[] =
 	"SELECT" PROCESS_COLUMNS "," DUMP_COLUMNS " FROM processes p JOIN dumps d USING (dump_id)"
 	" WHERE :dump_id IS NULL OR p.dump_id = :dump_id ORDER BY p.process_id";
+
+const char export_dumps_sql[] =
+	"SELECT DISTINCT " DUMP_KEY " AS dump_key FROM dumps d WHERE :dump_id IS NULL OR d.dump_id = :dump_id ORDER BY 1";
 
 const struct export_format *export_find(const char *name)
 {
@@ -61,6 +68,50 @@ int64_t export_int(const struct cursor *cursor, const char *name)
 	int i = column_of(cursor, name);
 
 	return i >= 0 && cursor_type(cursor, i) == CURSOR_INT ? cursor_int(cursor, i) : -1;
+}
+
+char *export_process_key(const struct cursor *cursor)
+{
+	return g_strdup_printf("process %s %s", export_text(cursor, "dump_key"), export_text(cursor, "process_key"));
+}
+
+char *export_finding_key(struct export *x, const struct cursor *cursor)
+{
+	const char *address = export_text(cursor, "address");
+	bool of_process = export_int(cursor, "process_id") >= 0;
+	g_autofree char *key = g_strdup_printf("finding %s %s %s %s %s", export_text(cursor, "dump_key"), export_text(cursor, "rule"),
+					       of_process ? export_text(cursor, "process_key") : "", address ? address : "", export_text(cursor, "title"));
+	g_autofree char *here = g_strdup_printf("%" G_GINT64_FORMAT " %s", export_int(cursor, "dump_id"), key);
+	char uuid[37];
+
+	export_uuid(EXPORT_NAMESPACE, here, uuid);
+	unsigned nth = GPOINTER_TO_UINT(g_hash_table_lookup(x->told, uuid));
+	g_hash_table_replace(x->told, g_strdup(uuid), GUINT_TO_POINTER(nth + 1));
+	return nth ? g_strdup_printf("%s #%u", key, nth + 1) : g_steal_pointer(&key);
+}
+
+bool export_severe(const struct cursor *cursor)
+{
+	const char *severity = export_text(cursor, "severity");
+
+	return !g_strcmp0(severity, "critical") || !g_strcmp0(severity, "high") || !g_strcmp0(severity, "medium");
+}
+
+const char *export_behind_volume(const char *path)
+{
+	const char *behind = g_ascii_strncasecmp(path, "\\Device\\", 8) ? NULL : strchr(path + 8, '\\');
+
+	return behind ? behind : path;
+}
+
+const char *export_program(const struct cursor *cursor)
+{
+	const char *kernel = export_text(cursor, "image_path"), *said = export_text(cursor, "peb_image_path");
+
+	if (said && g_str_has_prefix(said, "\\??\\"))
+		said += 4;
+	return kernel && said && g_ascii_isalpha(said[0]) && said[1] == ':' && said[2] == '\\' &&
+	       !g_ascii_strcasecmp(said + 2, export_behind_volume(kernel)) ? said : kernel;
 }
 
 json_t *export_string(const char *text)

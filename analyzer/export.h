@@ -12,6 +12,7 @@ struct export {
 	const char *folder;	/* csv: where its files go */
 	FILE *to;		/* the others: the file */
 	int64_t records;	/* written so far */
+	GHashTable *told;	/* of export_finding_key */
 };
 
 struct export_format {
@@ -32,6 +33,21 @@ struct cursor *export_query(const struct export *x, const char *sql, GError **er
 /* A column by its name: NULL or -1 when it is NULL or not there. */
 const char *export_text(const struct cursor *cursor, const char *name);
 int64_t export_int(const struct cursor *cursor, const char *name);
+/*
+ * What a process and a finding are called, in every case that has the dump. Of findings that are the same by all that tells them
+ * apart the later ones have a number, in their order: to be asked for once each.
+ */
+char *export_process_key(const struct cursor *cursor);
+char *export_finding_key(struct export *x, const struct cursor *cursor);
+/* A finding of medium or above. */
+bool export_severe(const struct cursor *cursor);
+/*
+ * The file that a process was made from. The kernel names it by its device (\Device\HarddiskVolume3\Windows), the process itself by
+ * its drive, as users do: that is taken where the rest is the same, as the process can say what it likes. NULL: the kernel's isn't known.
+ */
+const char *export_program(const struct cursor *cursor);
+/* What follows the device in such a path (\Windows); the path where there is none. */
+const char *export_behind_volume(const char *path);
 /* Members; what is NULL or empty is left out. Text is made valid UTF-8. */
 void export_put(json_t *object, const char *name, const char *text);
 void export_put_int(json_t *object, const char *name, const struct cursor *cursor, const char *column);
@@ -47,4 +63,6 @@ void export_uuid(const char *name_space, const char *name, char out[37]);
 
 /* All findings with their process and dump; the columns that formats use. */
 extern const char export_findings_sql[], export_processes_sql[];
+/* The dumps that are exported, each by what it is called everywhere. */
+extern const char export_dumps_sql[];
 #endif

@@ -46,21 +46,21 @@ static json_t *host(const struct cursor *cursor)
 static json_t *process(const struct cursor *cursor)
 {
 	json_t *p = json_object(), *parent, *user;
-	const char *path = export_text(cursor, "peb_image_path"), *kernel = export_text(cursor, "image_path");
-	int64_t id = export_int(cursor, "process_id"), pid = export_int(cursor, "pid");
+	const char *kernel = export_text(cursor, "image_path");
+	char entity[37];
 
-	if (id < 0)
+	if (export_int(cursor, "process_id") < 0)
 		return p;
 	parent = json_object();
 	user = json_object();
-	g_autofree char *entity = g_strdup_printf("%s/%" G_GINT64_FORMAT "/%s", export_text(cursor, "dump_sha256") ? export_text(cursor, "dump_sha256") : "",
-						  pid, export_text(cursor, "create_time") ? export_text(cursor, "create_time") : "");
+	g_autofree char *key = export_process_key(cursor);
+	export_uuid(EXPORT_NAMESPACE, key, entity);
 	export_put(p, "entity_id", entity);
 	export_put_int(p, "pid", cursor, "pid");
 	/* EPROCESS keeps 15 characters; the path has all. */
 	const char *name = export_text(cursor, "process_name"), *full = last_part(kernel);
 	export_put(p, "name", name && full && g_str_has_prefix(full, name) ? full : name);
-	export_put(p, "executable", path ? path : kernel);
+	export_put(p, "executable", export_program(cursor));
 	export_put(p, "command_line", export_text(cursor, "command_line"));
 	export_put(p, "working_directory", export_text(cursor, "current_directory"));
 	export_put(p, "start", export_text(cursor, "create_time"));
@@ -98,7 +98,7 @@ static json_t *threat(const char *attack)
 
 static json_t *document(const struct cursor *cursor, const char *kind, const char *dataset)
 {
-	json_t *o = json_object(), *event = json_object(), *file = json_object(), *hash = json_object();
+	json_t *o = json_object(), *event = json_object(), *own = json_object(), *dump = json_object();
 	const char *born = export_text(cursor, "create_time"), *seen = export_text(cursor, "seen_at");
 
 	export_put(o, "@timestamp", !strcmp(kind, "event") && born ? born : seen);
@@ -110,12 +110,14 @@ static json_t *document(const struct cursor *cursor, const char *kind, const cha
 	json_object_set_new(o, "event", event);
 	export_put_object(o, "host", host(cursor));
 	export_put_object(o, "process", process(cursor));
-	/* The dump: where this was read. */
-	export_put(file, "path", export_text(cursor, "dump_path"));
-	export_put_int(file, "size", cursor, "dump_size");
-	export_put(hash, "sha256", export_text(cursor, "dump_sha256"));
-	export_put_object(file, "hash", hash);
-	export_put_object(o, "file", file);
+	/* What ECS has no field for stands under our name: its `file` would be what the alert is about. */
+	export_put(dump, "path", export_text(cursor, "dump_path"));
+	export_put_int(dump, "size", cursor, "dump_size");
+	export_put(dump, "sha256", export_text(cursor, "dump_sha256"));
+	export_put_object(own, "dump", dump);
+	if (export_int(cursor, "process_id") >= 0)
+		export_put(own, "peb_image_path", export_text(cursor, "peb_image_path"));
+	json_object_set_new(o, "memsieve", own);
 	return o;
 }
 
@@ -127,9 +129,10 @@ static bool write_findings(struct export *x, GError **error)
 	if (!cursor)
 		return false;
 	while (cursor_next(cursor, &failed)) {
-		json_t *o = document(cursor, "alert", "memsieve.findings"), *event = json_object_get(o, "event"), *rule = json_object(), *own = json_object();
-		g_autofree char *id = g_strdup_printf("%s/%" G_GINT64_FORMAT, export_text(cursor, "dump_sha256") ? export_text(cursor, "dump_sha256") : "",
-						      export_int(cursor, "finding_id"));
+		json_t *o = document(cursor, "alert", "memsieve.findings"), *event = json_object_get(o, "event"), *rule = json_object(), *own = json_object_get(o, "memsieve");
+		g_autofree char *key = export_finding_key(x, cursor);
+		char id[37];
+		export_uuid(EXPORT_NAMESPACE, key, id);
 		const char *severity = export_text(cursor, "severity"), *title = export_text(cursor, "title");
 		export_put(event, "id", id);
 		json_object_set_new(event, "category", json_pack("[s]", export_int(cursor, "process_id") < 0 ? "driver" : "malware"));
@@ -142,13 +145,11 @@ static bool write_findings(struct export *x, GError **error)
 		export_put(rule, "ruleset", "memsieve");
 		export_put_object(o, "rule", rule);
 		export_put_object(o, "threat", threat(export_text(cursor, "attack")));
-		/* What ECS has no field for stands under our name. */
 		export_put(own, "severity", severity);
 		export_put_int(own, "confidence", cursor, "confidence");
 		export_put(own, "address", export_text(cursor, "address"));
 		export_put_int(own, "length", cursor, "length");
 		export_put(own, "detail", export_text(cursor, "detail"));
-		export_put_object(o, "memsieve", own);
 		export_write(x, o, "\n");
 	}
 	return error_pass(error, &failed);
@@ -164,6 +165,10 @@ static bool write_processes(struct export *x, GError **error)
 	while (cursor_next(cursor, &failed)) {
 		json_t *o = document(cursor, "event", "memsieve.processes"), *event = json_object_get(o, "event");
 		const char *name = export_text(cursor, "process_name");
+		g_autofree char *key = export_process_key(cursor);
+		char id[37];
+		export_uuid(EXPORT_NAMESPACE, key, id);
+		export_put(event, "id", id);
 		g_autofree char *message = g_strdup_printf("process %s (%" G_GINT64_FORMAT ")", name ? name : "?", export_int(cursor, "pid"));
 		json_object_set_new(event, "category", json_pack("[s]", "process"));
 		json_object_set_new(event, "type", json_pack("[s]", "start"));

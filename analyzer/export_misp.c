@@ -14,14 +14,23 @@
 struct misp {
 	json_t *event, *objects, *tags;
 	GHashTable *known;	/* key → json_t *, of this event */
+	/* The event's. What is in two events has an id in each: MISP takes each id once. */
+	char uuid[37];
 };
+
+static void uuid_within(const struct misp *m, const char *key, char out[37])
+{
+	g_autofree char *name = g_strdup_printf("%s %s", m->uuid, key);
+
+	export_uuid(EXPORT_NAMESPACE, name, out);
+}
 
 static json_t *new_object(struct misp *m, const char *key, const char *name, const char *template, const char *version, const char *category)
 {
 	char uuid[37];
 	json_t *o = json_object();
 
-	export_uuid(EXPORT_NAMESPACE, key, uuid);
+	uuid_within(m, key, uuid);
 	export_put(o, "uuid", uuid);
 	export_put(o, "name", name);
 	export_put(o, "meta-category", category);
@@ -67,7 +76,7 @@ static void add_tag(struct misp *m, const char *name)
 static void dump_object(struct misp *m, const struct cursor *cursor)
 {
 	const char *path = export_text(cursor, "dump_path"), *hash = export_text(cursor, "dump_sha256");
-	g_autofree char *key = g_strdup_printf("dump %s %s", hash ? hash : "", path), *size = g_strdup_printf("%" G_GINT64_FORMAT, export_int(cursor, "dump_size"));
+	g_autofree char *key = g_strdup_printf("dump %s %s", export_text(cursor, "dump_key"), path), *size = g_strdup_printf("%" G_GINT64_FORMAT, export_int(cursor, "dump_size"));
 	g_autofree char *base = g_path_get_basename(path);
 
 	if (g_hash_table_contains(m->known, key))
@@ -81,9 +90,8 @@ static void dump_object(struct misp *m, const struct cursor *cursor)
 
 static json_t *process_object(struct misp *m, const struct cursor *cursor)
 {
-	const char *hash = export_text(cursor, "dump_sha256"), *path = export_text(cursor, "image_path"), *machine = export_text(cursor, "computer_name");
-	g_autofree char *key = g_strdup_printf("process %s %" G_GINT64_FORMAT, hash ? hash : export_text(cursor, "dump_path"), export_int(cursor, "process_id"));
-	g_autofree char *pid = g_strdup_printf("%" G_GINT64_FORMAT, export_int(cursor, "pid")), *ppid = g_strdup_printf("%" G_GINT64_FORMAT, export_int(cursor, "ppid"));
+	const char *path = export_text(cursor, "image_path"), *machine = export_text(cursor, "computer_name");
+	g_autofree char *key = export_process_key(cursor), *pid = g_strdup_printf("%" G_GINT64_FORMAT, export_int(cursor, "pid")), *ppid = g_strdup_printf("%" G_GINT64_FORMAT, export_int(cursor, "ppid"));
 	g_autofree char *born = NULL;
 	json_t *o = g_hash_table_lookup(m->known, key);
 
@@ -108,18 +116,19 @@ static json_t *process_object(struct misp *m, const struct cursor *cursor)
 }
 
 /* A finding: on its process, or of the event itself when it is of the kernel. */
-static void finding(struct misp *m, const struct cursor *cursor)
+static void finding(struct misp *m, const struct cursor *cursor, const char *key)
 {
-	const char *attack = export_text(cursor, "attack"), *severity = export_text(cursor, "severity"), *hash = export_text(cursor, "dump_sha256");
+	const char *attack = export_text(cursor, "attack"), *severity = export_text(cursor, "severity");
 	g_autofree char *value = g_strdup_printf("%s (%s, confidence %" G_GINT64_FORMAT ")", export_text(cursor, "title"), severity, export_int(cursor, "confidence"));
-	g_autofree char *key = g_strdup_printf("finding %s %" G_GINT64_FORMAT, hash ? hash : "", export_int(cursor, "finding_id"));
 	char uuid[37];
-	json_t *a = json_object();
 
+	if (!g_hash_table_insert(m->known, g_strdup(key), NULL))	/* a case may have a dump twice */
+		return;
+	json_t *a = json_object();
 	dump_object(m, cursor);
 	if (export_int(cursor, "process_id") >= 0)
 		process_object(m, cursor);
-	export_uuid(EXPORT_NAMESPACE, key, uuid);
+	uuid_within(m, key, uuid);
 	export_put(a, "uuid", uuid);
 	export_put(a, "type", "text");
 	export_put(a, "category", "External analysis");
@@ -134,30 +143,44 @@ static void finding(struct misp *m, const struct cursor *cursor)
 	json_array_append_new(json_object_get(m->event, "Attribute"), a);
 }
 
+/* The event is what was found in these dumps: exported again it is the same, of others it is another. */
+static bool name_event(struct misp *m, const struct export *x, GError **error)
+{
+	AUTO(cursor) cursor = export_query(x, export_dumps_sql, error);
+	g_autoptr(GChecksum) dumps = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autoptr(GError) failed = NULL;
+
+	while (cursor && cursor_next(cursor, &failed)) {
+		const char *key = export_text(cursor, "dump_key");
+		g_checksum_update(dumps, (const guchar *)key, (gssize)strlen(key) + 1);
+	}
+	g_autofree char *name = g_strdup_printf("event %s", g_checksum_get_string(dumps));
+	export_uuid(EXPORT_NAMESPACE, name, m->uuid);
+	return error_pass(error, &failed) && cursor;
+}
+
 static bool write_misp(struct export *x, GError **error)
 {
 	AUTO(cursor) cursor = export_query(x, export_findings_sql, error);
-	struct misp m = { json_object(), json_array(), json_array(), g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+	struct misp m = { json_object(), json_array(), json_array(), g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), "" };
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 	g_autofree char *date = g_date_time_format(now, "%Y-%m-%d"), *stamp = g_date_time_format(now, "%s");
 	g_autoptr(GError) failed = NULL;
-	bool critical = false;
-	char uuid[37];
+	bool critical = false, named = name_event(&m, x, &failed);
 
-	export_uuid(EXPORT_NAMESPACE, stamp, uuid);
-	export_put(m.event, "uuid", uuid);
+	export_put(m.event, "uuid", m.uuid);
 	export_put(m.event, "info", "Windows memory analysis");
 	export_put(m.event, "date", date);
 	export_put(m.event, "timestamp", stamp);
 	export_put(m.event, "analysis", "0");
 	export_put(m.event, "distribution", "0");	/* your organisation only */
 	json_object_set_new(m.event, "Attribute", json_array());
-	while (cursor && cursor_next(cursor, &failed)) {
-		const char *severity = export_text(cursor, "severity");
-		if (g_strcmp0(severity, "critical") && g_strcmp0(severity, "high") && g_strcmp0(severity, "medium"))
+	while (cursor && named && cursor_next(cursor, &failed)) {
+		g_autofree char *key = export_finding_key(x, cursor);
+		if (!export_severe(cursor))
 			continue;
-		critical |= !strcmp(severity, "critical");
-		finding(&m, cursor);
+		critical |= !strcmp(export_text(cursor, "severity"), "critical");
+		finding(&m, cursor, key);
 	}
 	export_put(m.event, "threat_level_id", critical ? "1" : json_array_size(m.objects) ? "2" : "4");
 	x->records += (int64_t)json_array_size(m.objects) + (int64_t)json_array_size(json_object_get(m.event, "Attribute"));

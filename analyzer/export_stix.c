@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A STIX 2.1 bundle: machines, their dumps, the processes that findings are of, techniques, and an indicator for each finding of
- * medium or above with a process.
+ * A STIX 2.1 bundle: machines, their dumps, the processes that findings are of, techniques, and for each finding of medium or above
+ * an indicator where it speaks against the program itself, else a sighting of its technique, or a note.
  *
  * The hash of an image as rebuilt from memory is no file's hash, so none is given as one; the dumps' are.
  */
 #include <string.h>
 #include "attack.h"
 #include "export.h"
-
-/* For observables, as the standard has it. */
-#define SCO_NAMESPACE "00abedb4-aa42-466c-9c01-fed23315a9b7"
 
 struct stix {
 	struct export *x;
@@ -19,11 +16,12 @@ struct stix {
 	char now[32];
 };
 
-static char *id_of(const char *type, const char *name_space, const char *name)
+/* The standard's namespace is for those that follow its rules of what observables are named by, which leave processes without a name. */
+static char *id_of(const char *type, const char *name)
 {
 	char uuid[37];
 
-	export_uuid(name_space, name, uuid);
+	export_uuid(EXPORT_NAMESPACE, name, uuid);
 	return g_strdup_printf("%s--%s", type, uuid);
 }
 
@@ -65,7 +63,7 @@ static void write_object(struct stix *s, json_t *o)
 
 static void relate(struct stix *s, const char *from, const char *type, const char *to)
 {
-	g_autofree char *name = g_strdup_printf("%s %s %s", from, type, to), *id = id_of("relationship", EXPORT_NAMESPACE, name);
+	g_autofree char *name = g_strdup_printf("%s %s %s", from, type, to), *id = id_of("relationship", name);
 	json_t *o = begin_domain(s, "relationship", id);
 
 	if (!o)
@@ -78,9 +76,10 @@ static void relate(struct stix *s, const char *from, const char *type, const cha
 
 static char *machine(struct stix *s, const struct cursor *cursor)
 {
-	const char *name = export_text(cursor, "computer_name"), *path = export_text(cursor, "dump_path"), *hash = export_text(cursor, "dump_sha256");
-	g_autofree char *key = g_strdup_printf("machine %s", name ? name : hash ? hash : path);
-	char *id = id_of("identity", EXPORT_NAMESPACE, key);
+	const char *name = export_text(cursor, "computer_name"), *path = export_text(cursor, "dump_path");
+	/* Any number of machines are called DESKTOP. */
+	g_autofree char *key = g_strdup_printf("machine %s %s", name ? name : "", export_text(cursor, "dump_key"));
+	char *id = id_of("identity", key);
 	json_t *o = begin_domain(s, "identity", id);
 
 	if (o) {
@@ -97,13 +96,13 @@ static char *machine(struct stix *s, const struct cursor *cursor)
 /* A file by its path; `hash` and size of the file itself, or NULL and -1. */
 static char *file(struct stix *s, const char *path, const char *hash, int64_t size)
 {
-	g_autofree char *key = g_strdup_printf("file %s %s", path, hash ? hash : "");
+	g_autofree char *key = g_strdup_printf("file %s %s %" G_GINT64_FORMAT, path, hash ? hash : "", size);
 	const char *slash = strrchr(path, '\\'), *other = strrchr(path, '/'), *name = slash > other ? slash + 1 : other ? other + 1 : path;
 	char *id;
 
 	if (!*name)
 		return NULL;
-	id = id_of("file", SCO_NAMESPACE, key);
+	id = id_of("file", key);
 	json_t *o = begin(s, "file", id);
 	if (!o)
 		return id;
@@ -113,7 +112,7 @@ static char *file(struct stix *s, const char *path, const char *hash, int64_t si
 	if (size >= 0)
 		json_object_set_new(o, "size", json_integer(size));
 	if (name > path + 1) {
-		g_autofree char *folder = g_strndup(path, (gsize)(name - path - 1)), *folder_id = id_of("directory", SCO_NAMESPACE, folder);
+		g_autofree char *folder = g_strndup(path, (gsize)(name - path - 1)), *folder_id = id_of("directory", folder);
 		json_t *d = begin(s, "directory", folder_id);
 		if (d) {
 			export_put(d, "path", folder);
@@ -127,11 +126,10 @@ static char *file(struct stix *s, const char *path, const char *hash, int64_t si
 
 static char *process(struct stix *s, const struct cursor *cursor)
 {
-	const char *path = export_text(cursor, "image_path"), *dump = export_text(cursor, "dump_sha256");
+	const char *path = export_text(cursor, "image_path");
 	g_autofree char *created = stix_time(export_text(cursor, "create_time")), *image = path && *path ? file(s, path, NULL, -1) : NULL;
-	g_autofree char *key = g_strdup_printf("process %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, dump ? dump : export_text(cursor, "dump_path"),
-					       export_int(cursor, "process_id"), export_int(cursor, "pid"));
-	char *id = id_of("process", SCO_NAMESPACE, key);
+	g_autofree char *key = export_process_key(cursor);
+	char *id = id_of("process", key);
 	json_t *o = begin(s, "process", id);
 
 	if (!o)
@@ -154,7 +152,7 @@ static char *process(struct stix *s, const struct cursor *cursor)
 static char *attack_pattern(struct stix *s, const char *attack)
 {
 	g_autofree char *key = g_strdup_printf("attack %s", attack), *under = g_strdup(attack);
-	char *id = id_of("attack-pattern", EXPORT_NAMESPACE, key);
+	char *id = id_of("attack-pattern", key);
 	json_t *o = begin_domain(s, "attack-pattern", id);
 
 	if (o) {
@@ -189,31 +187,69 @@ static char *pattern_string(const char *text)
 	return g_string_free(q, FALSE);
 }
 
-/* What to look for elsewhere: a process of this image with this command line. */
-static char *pattern(const struct cursor *cursor)
+/* What was seen, where, and when: its id, or NULL. */
+static char *observe(struct stix *s, const struct cursor *cursor, const char *seen_in, const char *process_id, const char *by)
 {
-	const char *path = export_text(cursor, "image_path"), *line = export_text(cursor, "command_line"), *name = path ? strrchr(path, '\\') : NULL;
-	g_autofree char *image = name && name[1] ? pattern_string(name + 1) : NULL, *command = line && *line ? pattern_string(line) : NULL;
+	g_autofree char *at = stix_time(export_text(cursor, "seen_at")), *key = NULL;
+	char *id;
 
-	if (image && command)
-		return g_strdup_printf("[process:image_ref.name = %s AND process:command_line = %s]", image, command);
-	if (image)
-		return g_strdup_printf("[process:image_ref.name = %s]", image);
-	return command ? g_strdup_printf("[process:command_line = %s]", command) : NULL;
+	if (!process_id)
+		return NULL;
+	key = g_strdup_printf("observed %s", process_id);
+	id = id_of("observed-data", key);
+	json_t *o = begin_domain(s, "observed-data", id);
+	if (!o)
+		return id;
+	export_put(o, "created_by_ref", by);
+	export_put(o, "first_observed", at ? at : s->now);
+	export_put(o, "last_observed", at ? at : s->now);
+	json_object_set_new(o, "number_observed", json_integer(1));
+	json_object_set_new(o, "object_refs", seen_in ? json_pack("[s,s]", process_id, seen_in) : json_pack("[s]", process_id));
+	write_object(s, o);
+	return id;
 }
 
-static void indicate(struct stix *s, const struct cursor *cursor, const char *attack)
-{
-	const char *severity = export_text(cursor, "severity"), *hash = export_text(cursor, "dump_sha256");
-	g_autofree char *what = pattern(cursor), *from = stix_time(export_text(cursor, "create_time"));
-	g_autofree char *key = g_strdup_printf("finding %s %" G_GINT64_FORMAT, hash ? hash : export_text(cursor, "dump_path"), export_int(cursor, "finding_id"));
-	g_autofree char *id = id_of("indicator", EXPORT_NAMESPACE, key);
+/*
+ * Rules that speak against the program that a process runs. What others find was done to the process, to which a healthy one looks
+ * alike by all that a pattern can say: nothing to look for elsewhere.
+ */
+static const struct { const char *rule; bool misplaced; /* Windows has it elsewhere */ } against_program[] = {
+	{ "hidden_process", false }, { "image_file_deleted", false }, { "masqueraded_process", true }, { "process_path_mismatch", false },
+	{ "process_without_id", false }, { "renamed_process", false },
+};
 
-	if (!what || (g_strcmp0(severity, "critical") && g_strcmp0(severity, "high") && g_strcmp0(severity, "medium")))
-		return;
-	json_t *o = begin_domain(s, "indicator", id);
+static bool speaks_against_program(const char *rule, const char *path)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(against_program); i++)
+		if (!g_strcmp0(rule, against_program[i].rule))	/* every machine has what lies in Windows' own folder */
+			return against_program[i].misplaced || g_ascii_strncasecmp(export_behind_volume(path), "\\Windows\\", 9);
+	return false;
+}
+
+/* What to look for elsewhere: a process of this file, by its whole path, in which the volume's number is this machine's. */
+static char *pattern(const struct cursor *cursor)
+{
+	const char *path = export_program(cursor), *tail = path ? export_behind_volume(path) : "", *name = strrchr(tail, '\\');
+	/* C:\, but C:\Users */
+	int length = name && name > tail ? (int)(name - tail) + (name[-1] == ':') : 0;
+	g_autofree char *folder = length ? g_strdup_printf("%s%.*s", path == tail ? "" : "%", length, tail) : NULL;
+	g_autofree char *file = name && name[1] ? pattern_string(name + 1) : NULL, *in = folder ? pattern_string(folder) : NULL;
+
+	return file && in ? g_strdup_printf("[process:image_ref.name = %s AND process:image_ref.parent_directory_ref.path %s %s]", file,
+					    path == tail ? "=" : "LIKE", in) : NULL;
+}
+
+/* False where there is nothing to look for. */
+static bool indicate(struct stix *s, const struct cursor *cursor, const char *finding, const char *attack, const char *seen)
+{
+	const char *path = export_text(cursor, "image_path");
+	g_autofree char *what = path && speaks_against_program(export_text(cursor, "rule"), path) ? pattern(cursor) : NULL;
+	g_autofree char *from = stix_time(export_text(cursor, "create_time"));
+	g_autofree char *id = id_of("indicator", finding);
+	json_t *o = what ? begin_domain(s, "indicator", id) : NULL;
+
 	if (!o)
-		return;
+		return what;
 	export_put(o, "name", export_text(cursor, "rule"));
 	export_put(o, "description", export_text(cursor, "title"));
 	json_object_set_new(o, "indicator_types", json_pack("[s]", "malicious-activity"));
@@ -221,30 +257,38 @@ static void indicate(struct stix *s, const struct cursor *cursor, const char *at
 	export_put(o, "pattern_type", "stix");
 	export_put(o, "valid_from", from ? from : s->now);
 	export_put_int(o, "confidence", cursor, "confidence");
-	json_object_set_new(o, "labels", json_pack("[s]", severity));
+	json_object_set_new(o, "labels", json_pack("[s]", export_text(cursor, "severity")));
 	write_object(s, o);
 	if (attack)
 		relate(s, id, "indicates", attack);
+	if (seen)
+		relate(s, id, "based-on", seen);
+	return true;
 }
 
-/* What was seen, where, and when. */
-static void observe(struct stix *s, const struct cursor *cursor, const char *seen_in, const char *process_id, const char *by)
+/* A finding: its technique was seen, on this machine, by what was observed. A rule without a technique leaves a note on that. */
+static void tell(struct stix *s, const struct cursor *cursor, const char *finding, const char *attack, const char *observed, const char *on)
 {
-	const char *hash = export_text(cursor, "dump_sha256");
-	g_autofree char *at = stix_time(export_text(cursor, "seen_at")), *key = NULL, *id = NULL;
+	const char *rule = export_text(cursor, "rule"), *type = attack ? "sighting" : "note";
+	g_autofree char *at = stix_time(export_text(cursor, "seen_at"));
+	g_autofree char *id = id_of(type, finding);
+	json_t *o = begin_domain(s, type, id);
 
-	if (!process_id)
-		return;
-	key = g_strdup_printf("observed %s %s", hash ? hash : "", process_id);
-	id = id_of("observed-data", EXPORT_NAMESPACE, key);
-	json_t *o = begin_domain(s, "observed-data", id);
 	if (!o)
 		return;
-	export_put(o, "created_by_ref", by);
-	export_put(o, "first_observed", at ? at : s->now);
-	export_put(o, "last_observed", at ? at : s->now);
-	json_object_set_new(o, "number_observed", json_integer(1));
-	json_object_set_new(o, "object_refs", seen_in ? json_pack("[s,s]", process_id, seen_in) : json_pack("[s]", process_id));
+	export_put(o, attack ? "description" : "content", export_text(cursor, "title"));
+	export_put_int(o, "confidence", cursor, "confidence");
+	json_object_set_new(o, "labels", json_pack("[s,o]", export_text(cursor, "severity"), export_string(rule ? rule : "")));
+	if (attack) {
+		export_put(o, "first_seen", at);
+		export_put(o, "last_seen", at);
+		export_put(o, "sighting_of_ref", attack);
+		if (observed)
+			json_object_set_new(o, "observed_data_refs", json_pack("[s]", observed));
+		json_object_set_new(o, "where_sighted_refs", json_pack("[s]", on));
+	} else {
+		json_object_set_new(o, "object_refs", json_pack("[s]", observed ? observed : on));
+	}
 	write_object(s, o);
 }
 
@@ -253,24 +297,26 @@ static bool write_stix(struct export *x, GError **error)
 	AUTO(cursor) cursor = export_query(x, export_findings_sql, error);
 	struct stix s = { .x = x, .comma = "", .written = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.000Z"), *id = id_of("bundle", EXPORT_NAMESPACE, time);
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.000Z"), *id = g_uuid_string_random();
 	g_autoptr(GError) failed = NULL;
 
 	g_strlcpy(s.now, time, sizeof(s.now));
-	fprintf(x->to, "{\"type\": \"bundle\", \"id\": \"%s\", \"objects\": [\n", id);
+	fprintf(x->to, "{\"type\": \"bundle\", \"id\": \"bundle--%s\", \"objects\": [\n", id);
 	while (cursor && cursor_next(cursor, &failed)) {
 		const char *attack = export_text(cursor, "attack"), *path = export_text(cursor, "dump_path");
 		g_autofree char *on = machine(&s, cursor), *in = path ? file(&s, path, export_text(cursor, "dump_sha256"), export_int(cursor, "dump_size")) : NULL;
 		g_autofree char *technique = attack && *attack ? attack_pattern(&s, attack) : NULL;
 		g_autofree char *seen = export_int(cursor, "process_id") >= 0 ? process(&s, cursor) : NULL;
-		observe(&s, cursor, in, seen, on);
-		indicate(&s, cursor, technique);
+		g_autofree char *observed = observe(&s, cursor, in, seen, on);
 		if (technique)
 			relate(&s, technique, "targets", on);
+		g_autofree char *finding = export_finding_key(x, cursor);
+		if (export_severe(cursor) && !indicate(&s, cursor, finding, technique, observed))
+			tell(&s, cursor, finding, technique, observed, on);
 	}
 	fputs("\n]}\n", x->to);
 	g_hash_table_destroy(s.written);
 	return error_pass(error, &failed) && cursor;
 }
 
-const struct export_format export_stix = { "stix", "a STIX 2.1 bundle: processes and files with findings, techniques, indicators", write_stix };
+const struct export_format export_stix = { "stix", "a STIX 2.1 bundle: processes and files with findings, techniques, sightings, indicators", write_stix };

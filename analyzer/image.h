@@ -84,6 +84,7 @@ struct image_facts {
 	uint32_t product_type, suite_mask;	/* as in OSVERSIONINFOEX; product 1 is a workstation */
 	uint32_t service_pack;
 	uint32_t dump_type, dump_attributes;	/* DUMP_HEADER.DumpType, .Attributes (DUMP_FILE_ATTRIBUTES) */
+#define DUMP_ATTRIBUTE_LIVE 0x10u		/* LiveDumpGeneratedDump */
 	uint64_t memory_total;		/* bytes of physical memory the machine had */
 	char *secondary_data;		/* JSON: [{"guid": …, "offset": …, "size": …}], owned */
 	char *comment;			/* owned */

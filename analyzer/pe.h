@@ -258,6 +258,8 @@ struct pe_debug {
 const GArray *pe_debug(struct pe *pe, enum fault *fault);
 /* The first CodeView record that could be read, or NULL. */
 const struct pe_debug *pe_codeview(struct pe *pe, enum fault *fault);
+/* Is TimeDateStamp a hash of what the linker wrote, and no time (link /Brepro)? With a fault that can't be told. */
+bool pe_reproducible(struct pe *pe, enum fault *fault);
 /* The name of a debug type as dumpbin has it ("cv", "pogo" …), or NULL. */
 const char *pe_debug_type_name(uint32_t type);
 

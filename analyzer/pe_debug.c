@@ -152,6 +152,24 @@ const GArray *pe_debug(struct pe *pe, enum fault *fault)
 	return pe_part(pe, PE_PART_DEBUG, parse_debug, fault);
 }
 
+bool pe_reproducible(struct pe *pe, enum fault *fault)
+{
+	const struct pe_directory *directory = &pe->directories[PE_DIRECTORY_DEBUG];
+	const GArray *entries = pe_debug(pe, fault);
+
+	for (guint i = 0; i < entries->len; i++)
+		if (g_array_index(entries, struct pe_debug, i).type == PE_DEBUG_REPRO) {
+			*fault = FAULT_NONE;
+			return true;
+		}
+	/* What an entry leads to may be missing, as long as all entries are there. */
+	if (pe->has_optional_header && (!directory->rva || entries->len == directory->size / DEBUG_ENTRY_SIZE))
+		*fault = FAULT_NONE;
+	else if (*fault == FAULT_NONE)
+		*fault = FAULT_IMPLAUSIBLE;
+	return false;
+}
+
 const struct pe_debug *pe_codeview(struct pe *pe, enum fault *fault)
 {
 	const GArray *entries = pe_debug(pe, fault);

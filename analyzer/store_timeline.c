@@ -10,8 +10,10 @@
 
 /* Unix seconds as the case writes times. */
 #define FROM_UNIX(column) "strftime('%Y-%m-%dT%H:%M:%S', " column ", 'unixepoch') || '.0000000Z'"
-/* A linker's stamp: 1990 to 2038. Reproducible builds put a hash there, most of which fall outside. */
-#define PLAUSIBLE(column) column " BETWEEN 631152000 AND 2147483647"
+/* A linker's stamp: 1990 to 2038, and none that is known to be the hash of a reproducible build. Windows itself is built so since 10
+ * (the kernel since 17763): where nobody knows, that is what it may be. */
+#define PLAUSIBLE(column, reproducible) \
+	column " BETWEEN 631152000 AND 2147483647 AND coalesce(" reproducible ", (SELECT os_build LIKE '10.%' FROM dumps o WHERE o.dump_id = x.dump_id)) = 0"
 #define PROCESS "coalesce(p.name, '?') || coalesce(' (' || p.pid || ')', '')"
 
 static const struct part {
@@ -33,14 +35,14 @@ static const struct part {
 	{ "modules", "load_time,path,base",
 	  "SELECT m.load_time, 'image loaded', " PROCESS ", coalesce(m.path, m.name, m.mapped_path) || printf(' at 0x%x', m.base),"
 	  " 'modules.load_time', p.dump_id, p.process_id FROM modules m JOIN processes p USING (process_id) WHERE m.load_time IS NOT NULL" },
-	{ "images", "timestamp,path,base,same_as",
-	  "SELECT " FROM_UNIX("i.timestamp") ", 'PE timestamp', coalesce(i.path, i.original_filename, '?'),"
-	  " coalesce('in ' || p.name || ' (' || p.pid || ')', 'in the kernel') || printf(' at 0x%x', i.base), 'images.timestamp: written by"
-	  " the linker, no event of this machine', i.dump_id, i.process_id FROM images i LEFT JOIN processes p USING (process_id)"
-	  " WHERE i.same_as IS NULL AND " PLAUSIBLE("i.timestamp") },
+	{ "images", "timestamp,reproducible,path,base,same_as",
+	  "SELECT " FROM_UNIX("x.timestamp") ", 'PE timestamp', coalesce(x.path, x.original_filename, '?'),"
+	  " coalesce('in ' || p.name || ' (' || p.pid || ')', 'in the kernel') || printf(' at 0x%x', x.base), 'images.timestamp: written by"
+	  " the linker, no event of this machine', x.dump_id, x.process_id FROM images x LEFT JOIN processes p USING (process_id)"
+	  " WHERE x.same_as IS NULL AND " PLAUSIBLE("x.timestamp", "x.reproducible") },
 	{ "drivers", "timestamp,name,path",
-	  "SELECT " FROM_UNIX("d.timestamp") ", 'PE timestamp', coalesce(d.name, '?'), d.path, 'drivers.timestamp: written by the linker,"
-	  " no event of this machine', d.dump_id, NULL FROM drivers d WHERE " PLAUSIBLE("d.timestamp") },
+	  "SELECT " FROM_UNIX("x.timestamp") ", 'PE timestamp', coalesce(x.name, '?'), x.path, 'drivers.timestamp: written by the linker,"
+	  " no event of this machine', x.dump_id, NULL FROM drivers x WHERE " PLAUSIBLE("x.timestamp", "NULL") },
 	{ "unloaded_drivers", "unload_time,name,start",
 	  "SELECT u.unload_time, 'driver unloaded', u.name, printf('was at 0x%x', u.start), 'unloaded_drivers.unload_time', u.dump_id, NULL"
 	  " FROM unloaded_drivers u WHERE u.unload_time IS NOT NULL" },
@@ -50,9 +52,11 @@ static const struct part {
 	{ "remnants", "exit_time,type",
 	  "SELECT r.exit_time, r.type || ' exited', coalesce(r.name, r.type) || coalesce(' (' || coalesce(r.tid, r.pid) || ')', ''),"
 	  " 'its memory was given back', 'remnants.exit_time', r.dump_id, NULL FROM remnants r WHERE r.exit_time IS NOT NULL" },
-	{ "crash", "bugcheck_code,bugcheck_name",
+	/* Nothing stopped where a live dump was taken, or a tool wrote the header. */
+	{ "crash", "bugcheck_code,bugcheck_name,live",
 	  "SELECT d.system_time, 'crash', coalesce(c.bugcheck_name, printf('bugcheck 0x%x', c.bugcheck_code)), d.path, 'dumps.system_time',"
-	  " d.dump_id, c.process_id FROM crash c JOIN dumps d USING (dump_id) WHERE d.system_time IS NOT NULL" },
+	  " d.dump_id, c.process_id FROM crash c JOIN dumps d USING (dump_id) WHERE d.system_time IS NOT NULL"
+	  " AND c.bugcheck_code <> 0 AND coalesce(c.live, d.format = 'windows-live') IS NOT 1" },
 	{ "crash", "uptime",
 	  "SELECT strftime('%Y-%m-%dT%H:%M:%f', d.system_time, '-' || c.uptime || ' seconds') || '0000Z', 'boot', coalesce(d.computer_name, d.path),"
 	  " NULL, 'dumps.system_time less crash.uptime', d.dump_id, NULL FROM crash c JOIN dumps d USING (dump_id)"

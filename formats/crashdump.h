@@ -11,7 +11,6 @@ enum dump_type {
 };
 
 /* DUMP_FILE_ATTRIBUTES */
-#define DUMP_ATTRIBUTE_LIVE 0x10u	/* LiveDumpGeneratedDump */
 #define DUMP_ATTRIBUTE_FILTER 0x40u	/* FilterDumpFile: an "active memory dump", free and guest pages left out */
 #define DUMP_ATTRIBUTE_ENCRYPTED 0x100u	/* EncryptedDumpData */
 

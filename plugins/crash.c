@@ -3,7 +3,7 @@
 #include "kobject.h"
 #include "processor.h"
 
-enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT, EXCEPTION_AT, EXCEPTION_INFORMATION };
+enum { DUMP, CODE, NAME, P1, P2, P3, P4, EXCEPTION, IP, THREAD, PROCESS, UPTIME, REGISTERS, SECONDARY, COMMENT, EXCEPTION_AT, EXCEPTION_INFORMATION, LIVE };
 
 static const struct table crash = {
 	.name = "crash", .doc = "why the machine stopped, as the dump's header says",
@@ -24,12 +24,13 @@ static const struct table crash = {
 		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
 		[COMMENT] = { "comment", COL_TEXT, "" },
 		[EXCEPTION_AT] = { "exception_address", COL_ADDRESS, "of the exception record" },
+		[LIVE] = { "live", COL_BOOL, "a live dump: the machine went on, and the code is why it was taken; NULL: there is no code" },
 		[EXCEPTION_INFORMATION] = { "exception_information", COL_JSON, "the exception record's ExceptionInformation, as far as it is used" },
 	},
 };
 
 /* bugcodes.h */
-static const struct { uint32_t code; const char *name; } names[] = {
+static const struct bugcheck { uint32_t code; const char *name; } names[] = {
 	{ 0x01, "APC_INDEX_MISMATCH" }, { 0x0a, "IRQL_NOT_LESS_OR_EQUAL" }, { 0x18, "REFERENCE_BY_POINTER" }, { 0x19, "BAD_POOL_HEADER" },
 	{ 0x1a, "MEMORY_MANAGEMENT" }, { 0x1e, "KMODE_EXCEPTION_NOT_HANDLED" }, { 0x24, "NTFS_FILE_SYSTEM" }, { 0x34, "CACHE_MANAGER" },
 	{ 0x3b, "SYSTEM_SERVICE_EXCEPTION" }, { 0x3d, "INTERRUPT_EXCEPTION_NOT_HANDLED" }, { 0x44, "MULTIPLE_IRP_COMPLETE_REQUESTS" },
@@ -47,26 +48,62 @@ static const struct { uint32_t code; const char *name; } names[] = {
 	{ 0xf4, "CRITICAL_OBJECT_TERMINATION" }, { 0xf7, "DRIVER_OVERRAN_STACK_BUFFER" }, { 0xfc, "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY" },
 	{ 0xfe, "BUGCODE_USB_DRIVER" }, { 0x101, "CLOCK_WATCHDOG_TIMEOUT" }, { 0x109, "CRITICAL_STRUCTURE_CORRUPTION" },
 	{ 0x10d, "WDF_VIOLATION" }, { 0x10e, "VIDEO_MEMORY_MANAGEMENT_INTERNAL" }, { 0x113, "VIDEO_DXGKRNL_FATAL_ERROR" },
-	{ 0x116, "VIDEO_TDR_FAILURE" }, { 0x117, "VIDEO_TDR_TIMEOUT_DETECTED" }, { 0x119, "VIDEO_SCHEDULER_INTERNAL_ERROR" },
+	{ 0x116, "VIDEO_TDR_FAILURE" }, { 0x119, "VIDEO_SCHEDULER_INTERNAL_ERROR" },
 	{ 0x124, "WHEA_UNCORRECTABLE_ERROR" }, { 0x12b, "FAULTY_HARDWARE_CORRUPTED_PAGE" }, { 0x133, "DPC_WATCHDOG_VIOLATION" },
 	{ 0x139, "KERNEL_SECURITY_CHECK_FAILURE" }, { 0x13a, "KERNEL_MODE_HEAP_CORRUPTION" }, { 0x144, "BUGCODE_USB3_DRIVER" },
 	{ 0x149, "REFS_FILE_SYSTEM" }, { 0x14f, "PDC_WATCHDOG_TIMEOUT" }, { 0x154, "UNEXPECTED_STORE_EXCEPTION" },
-	{ 0x15f, "CONNECTED_STANDBY_WATCHDOG_TIMEOUT_LIVEDUMP" }, { 0x161, "LIVE_SYSTEM_DUMP" }, { 0x162, "KERNEL_AUTO_BOOST_INVALID_LOCK_RELEASE" },
-	{ 0x18b, "SECURE_KERNEL_ERROR" }, { 0x193, "VIDEO_DXGKRNL_LIVEDUMP" }, { 0x19c, "WIN32K_POWER_WATCHDOG_TIMEOUT" }, { 0x1a8, "VIDEO_DXGKRNL_BLACK_SCREEN_LIVEDUMP" },
-	{ 0x1c7, "STORE_DATA_STRUCTURE_CORRUPTION" }, { 0x1c8, "MANUALLY_INITIATED_POWER_BUTTON_HOLD" }, { 0x1c9, "USER_MODE_HEALTH_MONITOR_LIVEDUMP" }, { 0x1ca, "SYNTHETIC_WATCHDOG_TIMEOUT" },
-	{ 0x1cc, "EXRESOURCE_TIMEOUT_LIVEDUMP" }, { 0x1d3, "WFP_INVALID_OPERATION" }, { 0xc0000218, "STATUS_CANNOT_LOAD_REGISTRY_FILE" },
+	{ 0x162, "KERNEL_AUTO_BOOST_INVALID_LOCK_RELEASE" }, { 0x18b, "SECURE_KERNEL_ERROR" }, { 0x19c, "WIN32K_POWER_WATCHDOG_TIMEOUT" },
+	{ 0x1c7, "STORE_DATA_STRUCTURE_CORRUPTION" }, { 0x1c8, "MANUALLY_INITIATED_POWER_BUTTON_HOLD" }, { 0x1ca, "SYNTHETIC_WATCHDOG_TIMEOUT" },
+	{ 0x1d3, "WFP_INVALID_OPERATION" }, { 0xc0000218, "STATUS_CANNOT_LOAD_REGISTRY_FILE" },
 	{ 0xc000021a, "WINLOGON_FATAL_ERROR" }, { 0xc0000221, "STATUS_IMAGE_CHECKSUM_MISMATCH" },
 	{ 0x1000007e, "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED_M" }, { 0x1000007f, "UNEXPECTED_KERNEL_MODE_TRAP_M" },
 	{ 0x1000008e, "KERNEL_MODE_EXCEPTION_NOT_HANDLED_M" }, { 0x100000ea, "THREAD_STUCK_IN_DEVICE_DRIVER_M" },
 	{ 0xdeaddead, "MANUALLY_INITIATED_CRASH1" },
 };
 
-static const char *bugcheck_name(uint32_t code)
+/* Those of live dumps: the machine goes on. The first three are used for nothing else, though their names don't say so. */
+static const struct bugcheck live_dumps[] = {
+	{ 0x117, "VIDEO_TDR_TIMEOUT_DETECTED" }, { 0x141, "VIDEO_ENGINE_TIMEOUT_DETECTED" }, { 0x142, "VIDEO_TDR_APPLICATION_BLOCKED" },
+	{ 0x156, "WINSOCK_DETECTED_HUNG_CLOSESOCKET_LIVEDUMP" }, { 0x15c, "PDC_WATCHDOG_TIMEOUT_LIVEDUMP" },
+	{ 0x15d, "SOC_SUBSYSTEM_FAILURE_LIVEDUMP" }, { 0x15e, "BUGCODE_NDIS_DRIVER_LIVE_DUMP" },
+	{ 0x15f, "CONNECTED_STANDBY_WATCHDOG_TIMEOUT_LIVEDUMP" }, { 0x161, "LIVE_SYSTEM_DUMP" },
+	{ 0x165, "CLUSTER_CSV_STATUS_IO_TIMEOUT_LIVEDUMP" }, { 0x166, "CLUSTER_RESOURCE_CALL_TIMEOUT_LIVEDUMP" },
+	{ 0x167, "CLUSTER_CSV_SNAPSHOT_DEVICE_INFO_TIMEOUT_LIVEDUMP" }, { 0x168, "CLUSTER_CSV_STATE_TRANSITION_TIMEOUT_LIVEDUMP" },
+	{ 0x169, "CLUSTER_CSV_VOLUME_ARRIVAL_LIVEDUMP" }, { 0x16a, "CLUSTER_CSV_VOLUME_REMOVAL_LIVEDUMP" },
+	{ 0x16b, "CLUSTER_CSV_CLUSTER_WATCHDOG_LIVEDUMP" }, { 0x16f, "CLUSTER_CSV_STATE_TRANSITION_INTERVAL_TIMEOUT_LIVEDUMP" },
+	{ 0x179, "CLUSTER_CLUSPORT_STATUS_IO_TIMEOUT_LIVEDUMP" }, { 0x17c, "PDC_LOCK_WATCHDOG_LIVEDUMP" },
+	{ 0x17d, "PDC_UNEXPECTED_REVOCATION_LIVEDUMP" }, { 0x180, "WVR_LIVEDUMP_REPLICATION_IOCONTEXT_TIMEOUT" },
+	{ 0x181, "WVR_LIVEDUMP_STATE_TRANSITION_TIMEOUT" }, { 0x182, "WVR_LIVEDUMP_RECOVERY_IOCONTEXT_TIMEOUT" },
+	{ 0x183, "WVR_LIVEDUMP_APP_IO_TIMEOUT" }, { 0x184, "WVR_LIVEDUMP_MANUALLY_INITIATED" }, { 0x185, "WVR_LIVEDUMP_STATE_FAILURE" },
+	{ 0x186, "WVR_LIVEDUMP_CRITICAL_ERROR" }, { 0x188, "CLUSTER_CSVFS_LIVEDUMP" }, { 0x190, "WIN32K_CRITICAL_FAILURE_LIVEDUMP" },
+	{ 0x193, "VIDEO_DXGKRNL_LIVEDUMP" }, { 0x195, "SMB_SERVER_LIVEDUMP" }, { 0x198, "UFX_LIVEDUMP" }, { 0x19d, "CLUSTER_SVHDX_LIVEDUMP" },
+	{ 0x19f, "PDC_PRIVILEGE_CHECK_LIVEDUMP" }, { 0x1a1, "WIN32K_CALLOUT_WATCHDOG_LIVEDUMP" },
+	{ 0x1a3, "CALL_HAS_NOT_RETURNED_WATCHDOG_TIMEOUT_LIVEDUMP" }, { 0x1a4, "DRIPS_SW_HW_DIVERGENCE_LIVEDUMP" },
+	{ 0x1a5, "USB_DRIPS_BLOCKER_SURPRISE_REMOVAL_LIVEDUMP" }, { 0x1a6, "BLUETOOTH_ERROR_RECOVERY_LIVEDUMP" },
+	{ 0x1a7, "SMB_REDIRECTOR_LIVEDUMP" }, { 0x1a8, "VIDEO_DXGKRNL_BLACK_SCREEN_LIVEDUMP" }, { 0x1a9, "DIRECTED_FX_TRANSITION_LIVEDUMP" },
+	{ 0x1b0, "VIDEO_MINIPORT_FAILED_LIVEDUMP" }, { 0x1b8, "VIDEO_MINIPORT_BLACK_SCREEN_LIVEDUMP" },
+	{ 0x1c4, "DRIVER_VERIFIER_DETECTED_VIOLATION_LIVEDUMP" }, { 0x1c5, "IO_THREADPOOL_DEADLOCK_LIVEDUMP" },
+	{ 0x1c9, "USER_MODE_HEALTH_MONITOR_LIVEDUMP" }, { 0x1cc, "EXRESOURCE_TIMEOUT_LIVEDUMP" }, { 0x1d1, "TELEMETRY_ASSERTS_LIVEDUMP" },
+	{ 0x1d4, "UCMUCSI_LIVEDUMP" },
+};
+
+static const char *name_of(const struct bugcheck *all, size_t n, uint32_t code)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (names[i].code == code)
-			return names[i].name;
+	for (size_t i = 0; i < n; i++)
+		if (all[i].code == code)
+			return all[i].name;
 	return NULL;
+}
+
+static void put_bugcheck(struct row *row, const struct image_facts *f)
+{
+	const char *why_live = name_of(live_dumps, G_N_ELEMENTS(live_dumps), f->bugcheck_code);
+
+	row_int(row, CODE, f->bugcheck_code);
+	row_text(row, NAME, why_live ? why_live : name_of(names, G_N_ELEMENTS(names), f->bugcheck_code));
+	row_int(row, LIVE, why_live || f->dump_attributes & DUMP_ATTRIBUTE_LIVE);
+	for (int i = 0; i < 4; i++)
+		row_address(row, P1 + i, f->bugcheck_parameters[i]);
 }
 
 static const struct process *process_of(struct context *c, va_t thread)
@@ -109,12 +146,8 @@ static bool run(struct context *c, GError **error)
 	if (c->image->minidump && !f->exception_code)
 		return true;
 	struct row *row = row_new(c, &crash);
-	if (f->is_crash) {
-		row_int(row, CODE, f->bugcheck_code);
-		row_text(row, NAME, bugcheck_name(f->bugcheck_code));
-		for (int i = 0; i < 4; i++)
-			row_address(row, P1 + i, f->bugcheck_parameters[i]);
-	}
+	if (f->is_crash)
+		put_bugcheck(row, f);
 	if (f->exception_code)
 		put_exception(row, f);
 	if (f->instruction_pointer)

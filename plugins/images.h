@@ -16,7 +16,7 @@ extern const struct table table_images, table_image_sections, table_image_import
 
 enum {
 	I_DUMP, I_PROCESS, I_VAD, I_SAME_AS, I_BASE, I_SIZE, I_PATH, I_FOUND_BY, I_HEADER_STATE, I_HEADER_DAMAGE, I_REBUILT_FROM, I_MACHINE, I_IS_64BIT,
-	I_TIMESTAMP, I_PREFERRED_BASE, I_ENTRY, I_SIZE_OF_IMAGE, I_CHECKSUM, I_SUBSYSTEM, I_CHARACTERISTICS, I_IS_DLL, I_IS_DOTNET,
+	I_TIMESTAMP, I_REPRODUCIBLE, I_PREFERRED_BASE, I_ENTRY, I_SIZE_OF_IMAGE, I_CHECKSUM, I_SUBSYSTEM, I_CHARACTERISTICS, I_IS_DLL, I_IS_DOTNET,
 	I_PDB_NAME, I_PDB_GUID_AGE, I_ORIGINAL_FILENAME, I_COMPANY, I_PRODUCT, I_FILE_VERSION, I_DESCRIPTION, I_IMPORT_HASH, I_SHA256,
 	I_IMPORTS_BOUND, I_RELOCATIONS_KNOWN, I_RELOCATIONS_FROM, I_DIRECT_CALLS, I_DYNAMIC_SITES, I_DYNAMIC_REWRITTEN, I_PAGES, I_PAGES_PRESENT, I_PAGES_PRIVATE, I_PAGES_MODIFIED,
 };
@@ -70,7 +70,8 @@ struct content {
 	GMutex lock;		/* over what follows */
 	bool known;
 	char *pdb_name, *pdb_guid_age, *original_filename, *company, *product, *file_version, *description, *import_hash;
-	bool is_dotnet;
+	bool is_dotnet, reproducible;
+	enum fault reproducible_fault;
 	enum fault dotnet_fault;	/* why that can't be told */
 	GArray *entropies;	/* double by section number, NAN: none */
 	GPtrArray *hashes_of_pages;	/* GByteArray * by section number, NULL: none */

@@ -153,6 +153,7 @@ static void learn(struct content *content, struct pe *pe)
 		content->description = g_strdup(version->file_description);
 	}
 	content->import_hash = g_strdup(pe_imphash(pe, NULL));
+	content->reproducible = pe_reproducible(pe, &content->reproducible_fault);
 	content->is_dotnet = pe_clr(pe, &content->dotnet_fault) != NULL;
 	content->fixups = image_fixups_create(pe);
 	content->hashes_of_pages = page_hashes(pe, content->fixups, &content->direct_calls);

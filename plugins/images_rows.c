@@ -95,6 +95,8 @@ static void put_content(struct subject *s, struct row *row)
 	row_text(row, I_FILE_VERSION, k->file_version);
 	row_text(row, I_DESCRIPTION, k->description);
 	row_text(row, I_IMPORT_HASH, k->import_hash);
+	if (!k->reproducible_fault)
+		row_int(row, I_REPRODUCIBLE, k->reproducible);
 	put_dotnet(s, row, k->is_dotnet, k->dotnet_fault);
 	put_relocations(row, k->fixups);
 }
@@ -103,8 +105,8 @@ static void put_own(struct subject *s, struct row *row)
 {
 	const struct pe_debug *debug = pe_codeview(s->facts, NULL);
 	const struct pe_version_info *version = pe_version_info(s->facts, NULL);
-	enum fault fault;
-	bool is_dotnet = pe_clr(s->facts, &fault) != NULL;
+	enum fault fault, repro_fault;
+	bool is_dotnet = pe_clr(s->facts, &fault) != NULL, reproducible = pe_reproducible(s->facts, &repro_fault);
 
 	if (debug) {
 		row_text(row, I_PDB_NAME, debug->pdb_name);
@@ -118,6 +120,8 @@ static void put_own(struct subject *s, struct row *row)
 		row_text(row, I_DESCRIPTION, version->file_description);
 	}
 	row_text(row, I_IMPORT_HASH, pe_imphash(s->facts, NULL));
+	if (!repro_fault)
+		row_int(row, I_REPRODUCIBLE, reproducible);
 	put_dotnet(s, row, is_dotnet, fault);
 }
 

@@ -25,6 +25,8 @@ const struct table table_images = {
 		[I_MACHINE] = { "machine", COL_INT, "34404 x64, 332 x86, 43620 ARM64" },
 		[I_IS_64BIT] = { "is_64bit", COL_BOOL, "PE32+" },
 		[I_TIMESTAMP] = { "timestamp", COL_INT, "TimeDateStamp" },
+		[I_REPRODUCIBLE] = { "reproducible", COL_BOOL, "its debug directory says that TimeDateStamp is a hash of what it was built of, and no time; NULL: "
+				     "not all of that directory is in memory" },
 		[I_PREFERRED_BASE] = { "preferred_base", COL_ADDRESS, "ImageBase of the header; Windows writes the actual one there" },
 		[I_ENTRY] = { "entry_point", COL_ADDRESS, "NULL: none" },
 		[I_SIZE_OF_IMAGE] = { "size_of_image", COL_INT, "" },

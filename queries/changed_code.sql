@@ -1,14 +1,15 @@
 -- query: changed_code
 -- about: code that differs from that of the same file elsewhere in the case, page by page
 -- Where no original of a page is in the dump (private copies whose section's page is gone, and drivers), the same file in another dump
--- has it: same path, time stamp, size, checksum and debug record. Pages are compared by their hashes, relocated to base 0; without
+-- has it: same path (but for the volume's number, which is the machine's own), time stamp, size, checksum and debug record. Pages are compared by their hashes, relocated to base 0; without
 -- relocations only where the base is the same. What most dumps have is taken for the original: which of the two was changed is not
 -- told. The kernel patches itself and drivers with dynamic relocations for the processor it runs on, so of those it says little.
 -- It is a question to a case, no finding of a dump: the answer depends on the dumps that are there.
 WITH RECURSIVE
 code AS MATERIALIZED (
   SELECT i.dump_id, i.process_id, i.image_id, i.path, i.base, s.number, s.name, s.virtual_address, s.page_hashes,
-         printf('%s|%d|%d|%d|%s|%d|%d|%d', lower(i.path), i.timestamp, i.size_of_image, i.checksum, i.pdb_guid_age, i.process_id IS NULL,
+         printf('%s|%d|%d|%d|%s|%d|%d|%d',
+                lower(iif(i.path LIKE '\Device\HarddiskVolume%', ltrim(substr(i.path, 23), '0123456789'), i.path)), i.timestamp, i.size_of_image, i.checksum, i.pdb_guid_age, i.process_id IS NULL,
                 iif(i.relocations_known, 0, i.base), s.number) AS file
   FROM images i JOIN image_sections s USING (image_id) WHERE s.page_hashes IS NOT NULL),
 variants AS MATERIALIZED (SELECT file, page_hashes, min(image_id) AS image_id, count(DISTINCT dump_id) AS dumps, min(dump_id) AS dump_id FROM code GROUP BY file, page_hashes),

@@ -1,5 +1,6 @@
 -- query: crashes
 -- about: why machines stopped: the bugcheck, what ran, which modules its parameters name, and the modules on the stack, the kernel left out
+-- Live dumps have a code too, but nothing stopped.
 WITH named AS (
   SELECT c.dump_id, d.name, p.n
   FROM crash c JOIN (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) p
@@ -20,5 +21,6 @@ SELECT coalesce(c.bugcheck_name, printf('0x%x', c.bugcheck_code)) AS bugcheck, p
         WHERE dump_id = c.dump_id ORDER BY first LIMIT 8)) AS on_stack,
        c.uptime, coalesce(d.computer_name, d.path) AS machine, d.system_time, d.path AS dump
 FROM crash c JOIN dumps d USING (dump_id) LEFT JOIN processes p ON p.process_id = c.process_id
-WHERE (:dump_id IS NULL OR c.dump_id = :dump_id) AND c.bugcheck_code IS NOT NULL
+WHERE (:dump_id IS NULL OR c.dump_id = :dump_id) AND c.bugcheck_code <> 0
+  AND coalesce(c.live, d.format = 'windows-live') IS NOT 1
 ORDER BY d.system_time, c.dump_id;

@@ -1,14 +1,16 @@
 -- query: process_tree
 -- about: processes under the processes that started them, with their findings and the sources that do not see them
 -- A pid is used again after its process is gone: a parent is the latest process of that pid that is older than the
--- child. Who has no such parent stands at the left. Both meet in the order in which they were made (`met`): a hostile dump's
+-- child, unless it had exited before the child was made. Who has no such parent stands at the left. Both meet in the order in which they were made (`met`): a hostile dump's
 -- processes may all have one pid, and each pair of them would take hours.
 WITH RECURSIVE
 p AS MATERIALIZED (SELECT *, coalesce(create_time, '') AS born FROM processes WHERE :dump_id IS NULL OR dump_id = :dump_id),
 met AS (
-  SELECT process_id, child, max(iif(child, NULL, born || printf('%012d', process_id))) OVER (PARTITION BY dump_id, number ORDER BY born, process_id, child DESC) AS latest
+  SELECT process_id, born, child, max(iif(child, NULL, born || printf('%012d', process_id))) OVER (PARTITION BY dump_id, number ORDER BY born, process_id, child DESC) AS latest
   FROM (SELECT process_id, dump_id, born, pid AS number, 0 AS child FROM p UNION ALL SELECT process_id, dump_id, born, ppid, 1 FROM p) WHERE number IS NOT NULL),
-pair AS MATERIALIZED (SELECT process_id AS child, CAST(substr(latest, -12) AS INTEGER) AS parent FROM met WHERE child AND latest IS NOT NULL),
+pair AS MATERIALIZED (
+  SELECT m.process_id AS child, q.process_id AS parent FROM met m CROSS JOIN processes q ON q.process_id = CAST(substr(m.latest, -12) AS INTEGER)
+  WHERE m.child AND m.latest IS NOT NULL AND coalesce(q.exit_time >= m.born, 1)),
 seen AS MATERIALIZED (
   SELECT process_id, count(*) AS findings, max(CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 END) AS worst
   FROM findings WHERE process_id IS NOT NULL GROUP BY process_id),

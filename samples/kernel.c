@@ -411,7 +411,7 @@ static void add_driver(struct sample *s, const char *name, const char *path, con
 			.name = name, .version = s->layout->version, .seed = s->seed, .text_pages = (uint32_t)item_number(item, "text", 1),
 			.base = item_number(item, "base", driver->session ? session_base : s->driver_space), .is_64bit = s->width == 8, .native = true, .dll = library,
 			.arm64 = s->memory->paging == PAGING_ARM64,
-			.timestamp = (uint32_t)item_number(item, "timestamp", 0),
+			.timestamp = (uint32_t)item_number(item, "timestamp", 0), .reproducible = item_flag(item, "reproducible"),
 			.company = item_text(item, "company", "Microsoft Corporation"),
 			.pointer = (uint32_t)item_number(item, "pointer", 0),
 			.imports = (const char *const *)import_list, .exports = (const char *const *)export_list,

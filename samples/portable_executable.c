@@ -283,9 +283,13 @@ static uint32_t write_debug(struct executable *x, const struct executable_spec *
 	const char *guid_age = spec->guid_age ? spec->guid_age : drawn, *dot = strrchr(spec->name, '.');
 	g_autofree char *pdb = spec->pdb ? g_strdup(spec->pdb) :
 			       g_strdup_printf("%.*s.pdb", dot ? (int)(dot - spec->name) : (int)strlen(spec->name), spec->name);
-	uint32_t record = at + 0x1c;
+	uint32_t size = spec->reproducible ? 2 * 0x1c : 0x1c, record = at + size;
 
-	write_directory(x, 6, at, 0x1c);
+	write_directory(x, 6, at, size);
+	if (spec->reproducible) {
+		put(x, at + 0x1c + 4, x->timestamp, 4);
+		put(x, at + 0x1c + 0xc, 16, 4);	/* IMAGE_DEBUG_TYPE_REPRO */
+	}
 	put(x, at + 4, x->timestamp, 4);
 	put(x, at + 0xc, 2, 4);		/* IMAGE_DEBUG_TYPE_CODEVIEW */
 	put(x, at + 0x10, 0x18 + strlen(pdb) + 1, 4);

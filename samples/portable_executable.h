@@ -40,6 +40,7 @@ struct executable_spec {
 	const char *company, *product, *version;	/* "10.0.19041.1466" */
 	uint64_t base, seed;
 	uint32_t timestamp;		/* 0: drawn */
+	bool reproducible;		/* a debug record says that it is a hash */
 	uint32_t text_pages;		/* 0: 2 */
 	/* The kernel's: where it ends, where its code and data begin, and where in what is read-only
 	 * there is room for two pages of what this file writes. */

@@ -131,7 +131,7 @@ static void create_executable(struct sample *s, struct sample_file *f, struct it
 		.text_pages = (uint32_t)item_number(item, "text", 0), .pointer = (uint32_t)item_number(item, "pointer", 0),
 		.guard = (uint32_t)item_number(item, "guard", 0), .stubs = item_text(item, "stubs", NULL),
 		.tls = item_number(item, "tls", 0), .entry = (uint32_t)item_number(item, "entry", 0), .code_name = item_text(item, "code-name", NULL),
-		.code_writable = item_flag(item, "code-writable"),
+		.code_writable = item_flag(item, "code-writable"), .reproducible = item_flag(item, "reproducible"),
 	};
 
 	/* Where it goes depends on what it is, and its header says where it went. */

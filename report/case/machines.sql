@@ -8,5 +8,5 @@ SELECT d.dump_id AS id, d.computer_name AS name, d.path, d.os_build AS build, d.
        (SELECT sum(g.occurrences) FROM diagnostics g WHERE g.dump_id = d.dump_id AND g.fault <> 'no_field') AS not_read,
        (SELECT iif(g.plugin = 'memsieve', '', coalesce(g.table_name || coalesce('.' || g.column_name, '') || ': ', '')) || g.message FROM diagnostics g WHERE g.dump_id = d.dump_id AND g.fault IN ('not_in_dump', 'implausible', 'limit', 'timeout', 'unmapped') AND g.message <> ''
         ORDER BY g.plugin = 'memsieve' DESC, g.fault IN ('not_in_dump', 'implausible', 'limit', 'timeout') DESC, g.occurrences DESC, g.rowid LIMIT 1) AS why,
-       (SELECT c.bugcheck_name FROM crash c WHERE c.dump_id = d.dump_id) AS bugcheck
+       (SELECT c.bugcheck_name FROM crash c WHERE c.dump_id = d.dump_id AND coalesce(c.live, d.format = 'windows-live') IS NOT 1) AS bugcheck
 FROM dumps d WHERE :dump_id IS NULL OR d.dump_id = :dump_id ORDER BY d.dump_id;

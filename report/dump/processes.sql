@@ -3,9 +3,11 @@
 WITH RECURSIVE
 p AS MATERIALIZED (SELECT *, coalesce(create_time, '') AS born FROM processes WHERE dump_id = :dump_id),
 met AS (
-  SELECT process_id, child, max(iif(child, NULL, born || printf('%012d', process_id))) OVER (PARTITION BY number ORDER BY born, process_id, child DESC) AS latest
+  SELECT process_id, born, child, max(iif(child, NULL, born || printf('%012d', process_id))) OVER (PARTITION BY number ORDER BY born, process_id, child DESC) AS latest
   FROM (SELECT process_id, born, pid AS number, 0 AS child FROM p UNION ALL SELECT process_id, born, ppid, 1 FROM p) WHERE number IS NOT NULL),
-pair AS MATERIALIZED (SELECT process_id AS child, CAST(substr(latest, -12) AS INTEGER) AS parent FROM met WHERE child AND latest IS NOT NULL),
+pair AS MATERIALIZED (
+  SELECT m.process_id AS child, q.process_id AS parent FROM met m CROSS JOIN processes q ON q.process_id = CAST(substr(m.latest, -12) AS INTEGER)
+  WHERE m.child AND m.latest IS NOT NULL AND coalesce(q.exit_time >= m.born, 1)),
 tree(process_id, depth, born) AS (
   SELECT process_id, 0, born FROM p WHERE process_id NOT IN (SELECT child FROM pair)
   UNION ALL

@@ -76,6 +76,8 @@ function techniques_section() {
 		], rows, {page: 20}));
 }
 
+/* A run is complete, too, where a value here and there could not be read. */
+const lacks_something = m => m.status !== 'complete' || m.not_read > 0;
 const badge_run = m => el('span', {class: m.status === 'complete' ? 'quiet' : 'badge medium', title: m.message || m.why}, m.status);
 
 function machine_table(list, page) {
@@ -94,7 +96,7 @@ function machine_table(list, page) {
 
 function overview() {
 	document.title = 'Overview · ' + plain(state.name);
-	const partial = state.machines.filter(m => m.status !== 'complete');
+	const partial = state.machines.filter(lacks_something);
 	return [
 		el('h1', null, state.name),
 		state.failed.length ? el('p', {class: 'notice'}, plural(state.failed.length, 'file'), ' could not be analysed at all: ', link('unread', 'which and why'), '.') : null,
@@ -126,7 +128,7 @@ function unread_columns(dumps) {
 
 function unread_page() {
 	document.title = 'Not read · ' + plain(state.name);
-	const partial = state.machines.filter(m => m.status !== 'complete');
+	const partial = state.machines.filter(lacks_something);
 	return [
 		el('h1', null, 'What could not be read'),
 		el('p', {class: 'quiet'}, 'What is absent here was not looked at or could not be: it does not mean that nothing was there.'),

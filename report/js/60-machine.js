@@ -60,15 +60,15 @@ function user_name(sid, names) {
 	return el('span', {title: sid + (name && !USERS[sid] ? '\nnamed as in its processes\u2019 environment' : '')}, name || (sid.length > 16 ? 'S-…' + sid.slice(-5) : sid));
 }
 
-/* Why it stopped, and the way there: without unwind information each value on the stack that lies in a module, with what speaks for it. */
+/* Why it stopped, or a live dump was taken of it, and the way there: without unwind information each value on the stack that lies in a module, with what speaks for it. */
 function crash_section(m, dump) {
 	const c = dump.crash[0];
 	if (!c)
 		return null;
 	const p = dump.process.get(c.process), registers = c.registers ? JSON.parse(c.registers) : {};
 	const file = path => (path || '').split('\\').pop();
-	return el('section', null, el('h2', null, 'The crash'), facts([
-		['Bugcheck', c.code === '0x0' ? null : (c.name ? c.name + ', ' : '') + c.code], ['Parameters', [c.parameter1, c.parameter2, c.parameter3, c.parameter4].join(', '), true],
+	return el('section', null, el('h2', null, c.live ? 'The live dump' : 'The crash'), facts([
+		[c.live ? 'Reason' : 'Bugcheck', c.code === '0x0' ? null : (c.name ? c.name + ', ' : '') + c.code], ['Parameters', [c.parameter1, c.parameter2, c.parameter3, c.parameter4].join(', '), true],
 		['Exception', c.exception === '0x0' ? null : c.exception, true], ['Process', p ? process_link(m.id, p.id, p.name, p.pid) : null],
 		['Thread', c.thread === '0x0' ? null : c.thread, true], ['Uptime', c.uptime ? Math.floor(c.uptime / 3600) + ' h ' + Math.floor(c.uptime / 60 % 60) + ' min' : null], ['Comment', c.comment]]),
 		dump.crash_stack.length ? el('details', {open: true}, el('summary', null, 'Where it was, and what its stack holds'), table([

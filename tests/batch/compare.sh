@@ -23,6 +23,9 @@ for n in first second third; do
 done
 "$memsieve" query "$work/case.db" changed_code --format csv >"$work/rows"
 cut -d, -f1-6 "$work/rows" | tr -d '"\r' | tail -n +2 >"$work/found"
+# The files lie on volumes of other numbers.
+sqlite3 "$work/case.db" "UPDATE images SET path = '\Device\HarddiskVolume' || (dump_id + 1) || '\' || substr(path, -11) WHERE path LIKE '%example.sys'"
+"$memsieve" query "$work/case.db" changed_code --format csv | cut -d, -f1-6 | cmp - <(cut -d, -f1-6 "$work/rows")
 grep -q 'second.raw' "$work/rows"
 cat >"$work/expected" <<'END'
 example.sys,kernel,,0xfffff80312342000,1,2

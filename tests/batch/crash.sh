@@ -3,7 +3,7 @@
 # Where a machine stopped: registers, the thread and process that ran, and which values on its stack stand behind a call, in all the
 # forms that calls have.
 . "$(dirname "$0")/common.sh"
-needs sqlite3
+needs sqlite3 python3
 [ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
 cd "$work" || exit 1
 
@@ -65,4 +65,26 @@ END
 "$mksample" xp.txt xp.dmp || die "sample of Windows XP"
 status 0 "$memsieve" analyze -q -o xp.db xp.dmp || die "analyze Windows XP"
 ok "the process that ran on Windows XP" [ "$(sqlite3 xp.db 'SELECT p.name, t.tid FROM crash c JOIN threads t ON t.ethread = c.thread LEFT JOIN processes p ON p.process_id = c.process_id')" = 'notepad.exe|1204' ]
+# Live dumps, by their header and by their code; and a header that a tool wrote, which has none. The machine went on.
+for output in 'bitmap-kernel live=0xd1' 'triage=0x193' 'full=0x161' 'full=0x117' 'full=0x0' 'full=0xd1'; do
+	sed "s/code=0xd1/code=${output#*=}/; s/format=full/format=${output%=*}/" xp.txt | sed 's/build=.*/build=10.0.19041.1466 ram=6M time=2024-03-01T09:15:27.1234567Z/; /current/d' >live.txt
+	rm -f live.db
+	"$mksample" live.txt live.dmp && { "$memsieve" analyze -q -o live.db live.dmp || [ $? = 3 ]; } || die "$output"
+	stops=$([ "$output" = full=0xd1 ]; echo $((!$?)))
+	ok "$output: in the timeline" [ "$(sqlite3 live.db "SELECT count(*) || '|' || (SELECT count(*) FROM timeline WHERE event = 'crash') FROM crash")" = "1|$stops" ]
+	ok "among the crashes" [ "$("$memsieve" query live.db crashes -f jsonl | wc -l)" = "$stops" ]
+	"$memsieve" report -q live.db -o live.html || die "report of $output"
+	ok "in a report" [ "$(python3 - <<-'EOF'
+	import base64, json, re, zlib
+	blocks = {i: json.loads(zlib.decompress(base64.b64decode(b))) for i, b in re.findall(r'<script type="text/plain" id="([^"]*)">([^<]*)</script>', open('live.html').read())}
+	value = lambda t, name: t['rows'][0][t['columns'].index(name)]
+	print(value(blocks['case']['machines'], 'bugcheck') is not None, value(blocks['dump-1']['crash'], 'live'))
+EOF
+	)" = "$(case $output in full=0xd1) echo True 0;; full=0x0) echo False 0;; *) echo False 1;; esac)" ]
+done
+# A case of before the column.
+sqlite3 live.db "DROP VIEW timeline; DROP VIEW v_crash; ALTER TABLE crash DROP COLUMN live"
+ok "a crash of an older case" [ "$("$memsieve" query live.db timeline -s event=crash -f jsonl | wc -l)" = 1 ]
+sqlite3 live.db "UPDATE dumps SET format = 'windows-live'"
+ok "and its live dump" [ "$("$memsieve" query live.db timeline -s event=crash -f jsonl | wc -l)" = 0 ]
 echo "$checks checks"

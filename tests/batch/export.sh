@@ -6,12 +6,34 @@ needs python3 sqlite3
 make_samples win10-19041 format-triage
 cd "$work" || exit 1
 "$memsieve" analyze -q -o case.db dumps/*.raw || [ $? = 3 ] || die "analyze"
+# The same dump in two cases, and its twin: another machine of the same name.
+"$mksample" "$srcdir/samples/tiny/win7-7601.txt" other.raw || die "sample"
+"$memsieve" analyze -q -o both.db other.raw dumps/win10-19041.raw || [ $? = 3 ] || die "analyze"
+"$memsieve" analyze -q -o alone.db dumps/win10-19041.raw || [ $? = 3 ] || die "analyze"
+sqlite3 alone.db "VACUUM INTO 'twin.db'"
+sqlite3 twin.db "UPDATE dumps SET sha256 = 'twin'"
+for case in both alone twin; do
+	for format in ecs stix misp; do
+		"$memsieve" export $case.db --format $format -o $case.$format >out || die "$format of $case"
+	done
+done
 sqlite3 case.db <<-'EOF'
 	UPDATE processes SET name = 'a|b' || char(10) || '''c\', command_line = '=cmd' || char(10) || '"x"' WHERE process_id = (SELECT max(process_id) FROM processes WHERE pid > 4);
 	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, attack, address, title, detail)
 		SELECT dump_id, process_id, 'test', 'high', 80, 'T1055.012', -4096, 'a "quoted" | title' || char(10), '{"x":1}' FROM processes;
 	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title) SELECT dump_id, NULL, 'kernel', 'critical', 90, 'in the kernel' FROM dumps;
+	-- The same again, as a rule may find it.
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, attack, address, title, detail)
+		SELECT dump_id, process_id, rule, severity, confidence, attack, address, title, detail FROM findings WHERE rule = 'test' ORDER BY finding_id LIMIT 1;
+	-- What speaks against the program itself; one that says it is another; Windows' own, which every machine has.
+	CREATE TEMP TABLE of AS SELECT process_id, dump_id, row_number() OVER (ORDER BY process_id) AS n FROM processes WHERE pid > 4 AND dump_id = 2 AND image_path NOT LIKE '%hidden.exe' LIMIT 3;
+	UPDATE processes SET image_path = '\Device\HarddiskVolume3\Users\it''s\svchost.exe', peb_image_path = 'C:\USERS\it''s\svchost.exe' WHERE process_id = (SELECT process_id FROM of WHERE n = 1);
+	UPDATE processes SET image_path = '\Device\HarddiskVolume3\x\System32\evil.exe', peb_image_path = 'C:\System32\evil.exe' WHERE process_id = (SELECT process_id FROM of WHERE n = 2);
+	UPDATE processes SET image_path = '\Device\HarddiskVolume3\Windows\notepad.exe', peb_image_path = NULL WHERE process_id = (SELECT process_id FROM of WHERE n = 3);
+	INSERT INTO findings(dump_id, process_id, rule, severity, confidence, title)
+		SELECT dump_id, process_id, CASE n WHEN 1 THEN 'masqueraded_process' WHEN 2 THEN 'process_path_mismatch' ELSE 'hidden_process' END, 'high', 80, 'not what it seems' FROM of;
 EOF
+"$memsieve" export alone.db --format misp | diff <(grep -v '"timestamp"\|"date"' alone.misp) <(grep -v '"timestamp"\|"date"' /dev/stdin) || die "MISP again"
 for format in timesketch bodyfile ecs stix misp; do
 	ok "$format" status 0 "$memsieve" export case.db --format $format -o case.$format
 	"$memsieve" export case.db --format $format --dump 1 >one.$format || die "$format of one dump"
@@ -104,12 +126,19 @@ python3 - <<-'EOF' || die "what was written"
 	assert len(ecs) == findings + one('SELECT count(*) FROM processes')
 	for d in ecs:
 	    assert d['@timestamp'] and d['ecs']['version'].startswith('8.') and d['event']['kind'] in ('alert', 'event') and isinstance(d['event']['category'], list)
+	assert len({d['event']['id'] for d in ecs}) == len(ecs)
+	# The program is the kernel's, by its drive where the process says nothing else; the dump is no file that an alert is about.
+	runs = {d['rule']['name']: d for d in ecs if d.get('rule', {}).get('name') in ('masqueraded_process', 'process_path_mismatch')}
+	assert runs['masqueraded_process']['process']['executable'] == "C:\\USERS\\it's\\svchost.exe"
+	assert runs['process_path_mismatch']['process']['executable'] == '\\Device\\HarddiskVolume3\\x\\System32\\evil.exe'
+	assert runs['process_path_mismatch']['memsieve']['peb_image_path'] == 'C:\\System32\\evil.exe'
+	assert all('file' not in d and d['memsieve']['dump']['path'] for d in ecs)
 	t = [d for d in ecs if d.get('rule', {}).get('name') == 'test'][0]['threat']['technique']
 	assert t['id'] == ['T1055'] and t['subtechnique']['id'] == ['T1055.012']
 	bundle = json.load(open('case.stix'))
 	assert bundle['type'] == 'bundle'
 	ids = [o['id'] for o in bundle['objects']]
-	assert len(ids) == len(set(ids)) and {'process', 'indicator', 'attack-pattern', 'file', 'identity', 'relationship', 'observed-data'} == {o['type'] for o in bundle['objects']} - {'directory'}
+	assert len(ids) == len(set(ids)) and {'process', 'indicator', 'sighting', 'note', 'attack-pattern', 'file', 'identity', 'relationship', 'observed-data'} == {o['type'] for o in bundle['objects']} - {'directory'}
 	for o in bundle['objects']:
 	    assert o['id'].startswith(o['type'] + '--') and uuid.UUID(o['id'].split('--')[1]) and o['spec_version'] == '2.1'
 	    for k, v in o.items():
@@ -117,8 +146,31 @@ python3 - <<-'EOF' || die "what was written"
 	            assert ref in ids, (o['id'], k)
 	        if k in ('created', 'modified', 'valid_from', 'first_observed'):
 	            assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', v), v
-	    if o['type'] == 'indicator':
-	        assert o['pattern'].startswith('[process:') and '\n' not in o['pattern']
+	# Only what tells a program from a healthy process is looked for elsewhere; all else that was found is what was seen, with its technique.
+	folder = 'process:image_ref.parent_directory_ref.path'
+	patterns = {o['name']: o['pattern'] for o in bundle['objects'] if o['type'] == 'indicator'}
+	assert patterns == {'hidden_process': r"[process:image_ref.name = 'hidden.exe' AND %s = 'C:\\Users\\user']" % folder,
+	                    'masqueraded_process': r"[process:image_ref.name = 'svchost.exe' AND %s = 'C:\\USERS\\it\'s']" % folder,
+	                    'process_path_mismatch': r"[process:image_ref.name = 'evil.exe' AND %s LIKE '%%\\x\\System32']" % folder}, patterns
+	told = {kind: [o for o in bundle['objects'] if o['type'] == kind] for kind in ('sighting', 'note')}
+	severe = one("SELECT count(*) FROM findings WHERE severity IN ('critical', 'high', 'medium')")
+	assert len(told['sighting']) + len(told['note']) == severe - len(patterns) and len(told['note']) == one('SELECT count(*) FROM dumps')
+	assert all(o['sighting_of_ref'].startswith('attack-pattern') and o['where_sighted_refs'] for o in told['sighting'])
+	assert any('observed_data_refs' in o for o in told['sighting']) and all(o['object_refs'][0].startswith('identity') for o in told['note'])
+	# An id is the same thing in every case, and of no other thing. What was written when isn't part of it.
+	def objects(case):
+	    of_run = ('created', 'modified')
+	    return {o['id']: {k: v for k, v in o.items() if k not in of_run} for o in json.load(open(case + '.stix'))['objects']}
+	both, alone, twin = objects('both'), objects('alone'), objects('twin')
+	assert len(alone) > 10 and all(both.get(k) == v for k, v in alone.items())
+	assert {twin[k]['type'] for k in twin if k in alone} <= {'attack-pattern', 'file', 'directory'} and all(twin[k] == alone[k] for k in twin if k in alone)
+	ids = lambda case: [(d['event'].get('id'), d['process'].get('entity_id') if 'process' in d else None, d['message']) for d in map(json.loads, open(case + '.ecs'))]
+	assert set(ids('alone')) < set(ids('both')) and len({i[0] for i in ids('both')}) == len(ids('both'))
+	assert not {i[0] for i in ids('twin')} & {i[0] for i in ids('alone')} and not {i[1] for i in ids('twin')} & {i[1] for i in ids('alone')} - {None}
+	def uuids_of(case):
+	    e = json.load(open(case + '.misp'))['Event']
+	    return [e['uuid']] + [a['uuid'] for a in e['Attribute']] + [o['uuid'] for o in e['Object']] + [a['uuid'] for o in e['Object'] for a in o['Attribute']]
+	assert not set(uuids_of('both')) & set(uuids_of('alone')) and not set(uuids_of('twin')) & set(uuids_of('alone'))
 	event = json.load(open('case.misp'))['Event']
 	uuids = [event['uuid']] + [a['uuid'] for a in event['Attribute']] + [o['uuid'] for o in event['Object']] + [a['uuid'] for o in event['Object'] for a in o['Attribute']]
 	assert len(uuids) == len(set(uuids)) and event['info'] and event['date'] and event['threat_level_id'] == '1'

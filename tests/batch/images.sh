@@ -118,3 +118,37 @@ END
 	echo "absent|section_object,imports,exports,protections|$machine|1|0x1000|0x1000 0x2000 0x1000 6, 0x3000 0x2000 0x3000 4, 0x5000 0x1000 0x5000 c, 0x6000 0x1000 0x6000 4, 0x7000 0x1000 0x7000 4|2|2" >"$work/expected"
 	diff -u "$work/expected" "$work/found" || { echo "FAIL build $build"; exit 1; }
 done
+
+# A time stamp that is a hash is no time: where the debug directory says so, and where nobody says but Windows is built like that.
+for build in 10.0.19041.1466 6.1.7601.24540; do
+	for output in full triage; do
+		cat >"$work/description" <<END
+# Times of linkers.
+machine build=$build ram=6M time=2024-03-01T09:15:27.1234567Z
+crash code=0xd1
+driver name=stamped.sys timestamp=0x60000000
+driver name=hashed.sys timestamp=0x61000000 reproducible
+file path=C:\\Users\\a\\stamped.dll exports=A timestamp=0x62000000
+file path=C:\\Users\\a\\hashed.dll exports=B timestamp=0x63000000 reproducible
+process name=host.exe pid=1000 ppid=4 path=C:\\Windows\\System32\\host.exe
+ image file=C:\\Users\\a\\stamped.dll
+ image file=C:\\Users\\a\\hashed.dll
+ thread tid=1004 current
+output format=$output
+END
+		"$mksample" "$work/description" "$work/dump"
+		rm -f "$work/case.db"
+		"$memsieve" analyze -q -o "$work/case.db" "$work/dump" || [ $? = 3 ]
+		sqlite3 "$work/case.db" "SELECT group_concat(subject || ' ' || substr(time, 1, 10), ', ') FROM (SELECT DISTINCT subject, time FROM timeline WHERE event = 'PE timestamp' AND
+			(subject LIKE '%stamped%' OR subject LIKE '%hashed%') ORDER BY time)" >"$work/found"
+		case $build-$output in
+		*-full) echo 'stamped.sys 2021-01-14, \Device\HarddiskVolume3\Users\a\stamped.dll 2022-02-06' ;;
+		10*) echo ;;
+		*) echo 'stamped.sys 2021-01-14, hashed.sys 2021-07-27' ;;	# nothing says what they are
+		esac >"$work/expected"
+		diff -u "$work/expected" "$work/found" || { echo "FAIL time stamps of $build, $output"; exit 1; }
+	done
+done
+# In a case of before the column, too.
+sqlite3 "$work/case.db" "DROP VIEW timeline; DROP VIEW v_images; ALTER TABLE images DROP COLUMN reproducible"
+[ "$("$memsieve" query "$work/case.db" timeline -s 'event=PE%' -f jsonl | grep -c stamped.sys)" = 1 ]

@@ -81,6 +81,25 @@ of_each() {	# QUERY COLUMN: of all dumps, of either
 ok "rare processes" [ "$(of_each rare_processes program '-s dumps=3')" = 'both 2,one 1,two 1;both 2,one 1;both 2,two 1;' ]
 ok "rare images" [ "$(of_each rare_images path '-s dumps=3')" = 'both dumps/win10-19041.raw,one dumps/win10-19041.raw,two dumps/format-triage.raw;both dumps/win10-19041.raw,one dumps/win10-19041.raw;both dumps/format-triage.raw,two dumps/format-triage.raw;' ]
 ok "names" [ "$(of_each name_persistence name)" = 'both 2,one 1,two 1;both 2,one 1;both 2,two 1;' ]
+# A parent that had exited before is none: its pid was another's by then.
+sqlite3 case.db "VACUUM INTO 'tree.db'"
+sqlite3 tree.db <<-'EOF'
+	DELETE FROM processes;
+	INSERT INTO processes(process_id, dump_id, pid, ppid, name, create_time, exit_time) VALUES (1, 1, 8, 4, 'gone', '2024-03-01T05:00:00.0000000Z', '2024-03-01T06:00:00.0000000Z'),
+		(2, 1, 12, 8, 'then', '2024-03-01T05:30:00.0000000Z', NULL), (3, 1, 16, 8, 'later', '2024-03-01T08:00:00.0000000Z', NULL), (4, 1, 20, 16, 'under', '2024-03-01T09:00:00.0000000Z', NULL);
+EOF
+ok "no child of a process that was gone" [ "$("$memsieve" query tree.db process_tree -f csv | cut -d, -f1 | paste -sd,)" = 'process,gone,  then,later,  under' ]
+"$memsieve" report -q tree.db -d 1 -o tree.html || die "a report"
+python3 - >out <<-'EOF'
+	import base64, json, re, zlib
+	t = json.loads(zlib.decompress(base64.b64decode(re.search(r'id="dump-1">([^<]*)', open('tree.html').read()).group(1))))['processes']
+	print(*('%s %s' % (r[t['columns'].index('name')], r[t['columns'].index('depth')]) for r in t['rows']), sep=',')
+EOF
+ok "nor in a report" [ "$(cat out)" = 'gone 0,then 1,later 0,under 1' ]
+# The volume's number is the machine's own.
+sqlite3 stack.db "UPDATE processes SET image_path = '\\Device\\HarddiskVolume' || (dump_id + 9) || '\\' || name || '.exe' WHERE name = 'both'"
+ok "rare processes of other volumes" [ "$(of_each rare_processes program '-s dumps=2')" = 'one 1,two 1;one 1;two 1;' ]
+ok "names on them" [ "$("$memsieve" query stack.db name_persistence -s name=%.exe -f csv | cut -d, -f1-3 | sed -n 2p)" = 'process,\both.exe,2' ]
 ok "a change that leads nowhere" [ "$("$memsieve" query stack.db hooks -f jsonl | grep 'patched data' | grep -c '"address": "0x1000", "leads_to": null')" = 1 ]
 ok "an unknown parameter too" status 2 "$memsieve" query case.db triage --set nonsense=1
 ok "what is no case fails" status 1 "$memsieve" query mine/a.sql triage

@@ -29,7 +29,9 @@ function stix() {
 		ajv.addSchema(schema);
 	}
 	const bundle = read(exported('case.stix'));
-	for (const o of [bundle, ...bundle.objects]) {
+	/* The bundle's schema forgets notes among what a bundle has; they have one of their own. */
+	const noteless = Object.assign({}, bundle, {objects: bundle.objects.filter(o => o.type !== 'note')});
+	for (const o of [noteless, ...bundle.objects]) {
 		const valid = ids[o.type] && ajv.getSchema(ids[o.type]);
 		if (!valid || !valid(o))
 			fail(o.type, o.id, JSON.stringify(valid ? valid.errors : 'has no schema').slice(0, 400));

@@ -418,6 +418,7 @@ void check_data(struct pe *pe, const struct made *m)
 	ck_assert_str_eq(ROW(debug, pe_debug, 1)->detail, "LTCG");
 	ck_assert_str_eq(ROW(debug, pe_debug, 2)->detail, "aabbccdd");
 	ck_assert_ptr_eq(pe_codeview(pe, NULL), ROW(debug, pe_debug, 0));
+	ck_assert(pe_reproducible(pe, &fault) && fault == FAULT_NONE);
 	tls = pe_tls(pe, &fault);
 	ck_assert_int_eq(fault, FAULT_NONE);
 	ck_assert_uint_eq(tls->index, m->base + DATA + 0x280);

@@ -138,6 +138,8 @@ START_TEST(test_hole)
 	} else if (_i == DATA / STEP) {
 		ck_assert_uint_eq(pe_debug(pe, &fault)->len, 0);
 		ck_assert_int_eq(fault, FAULT_PAGED_OUT);
+		ck_assert(!pe_reproducible(pe, &fault));
+		ck_assert_int_eq(fault, FAULT_PAGED_OUT);
 		ck_assert_ptr_null(pe_tls(pe, &fault));
 		ck_assert_int_eq(fault, FAULT_PAGED_OUT);
 		ck_assert_ptr_null(pe_load_config(pe, &fault));

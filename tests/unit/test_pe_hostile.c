@@ -333,6 +333,7 @@ START_TEST(test_directory_outside)
 		pe_functions(pe, &fault[3]);
 		pe_relocations(pe, &fault[4]);
 		pe_debug(pe, &fault[5]);
+		pe_reproducible(pe, &fault[5]);
 		pe_tls(pe, &fault[6]);
 		pe_load_config(pe, &fault[7]);
 		ck_assert_int_eq(fault[0] != FAULT_NONE, i == PE_DIRECTORY_EXPORT);
