@@ -22,13 +22,13 @@ looked AS (
                                AND d.copied AND EXISTS (SELECT 1 FROM redirected r WHERE r.process_id = d.process_id AND r.number = d.number)), 0) AS copies
   FROM code_regions c JOIN processes p USING (process_id) WHERE p.dump_id = :dump_id),
 seen AS (
-  SELECT *, NOT pico AND peb_access + getpc + syscalls > copies AS independent, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AS compiled,
+  SELECT *, NOT pico AND peb_access + getpc + syscalls > copies AS independent, copies > 0 AND copies * 128 >= sampled AS redirected, functions >= 4 AND invalid * 20 <= sampled AND entropy < 7 AS compiled,
          coalesce(stubs, 0) * 4 >= sampled * 3 AS runtime, coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AND process_id IN (SELECT process_id FROM hooked) AS trampolines
   FROM looked WHERE all_zero IS NOT 1 AND (sampled IS NOT NULL OR all_zero IS NULL) AND vad_id IS NOT NULL)
 SELECT c.process_id, c.name, c.pid, c.address, c.length,
        coalesce(v.type, 'private') AS kind,
-       CASE WHEN c.independent THEN 'high' WHEN v.file_object IS NOT NULL OR c.all_zero IS NULL OR c.pico OR c.copies > 0 OR c.compiled OR c.runtime OR c.trampolines THEN 'low' ELSE 'medium' END AS severity,
-       CASE WHEN c.independent THEN 85 WHEN v.file_object IS NOT NULL OR c.all_zero IS NULL OR c.pico OR c.copies > 0 OR c.compiled OR c.runtime OR c.trampolines THEN 30 ELSE 60 END AS confidence,
+       CASE WHEN c.independent THEN 'high' WHEN v.file_object IS NOT NULL OR c.all_zero IS NULL OR c.pico OR c.redirected OR c.compiled OR c.runtime OR c.trampolines THEN 'low' ELSE 'medium' END AS severity,
+       CASE WHEN c.independent THEN 85 WHEN v.file_object IS NOT NULL OR c.all_zero IS NULL OR c.pico OR c.redirected OR c.compiled OR c.runtime OR c.trampolines THEN 30 ELSE 60 END AS confidence,
        CASE WHEN c.all_zero IS NULL THEN 'what it holds can''t be read'
             WHEN c.pico THEN 'code of another system''s program'
             WHEN c.peb_access > 0 THEN 'its code reads the PEB to find modules by itself'
@@ -36,7 +36,7 @@ SELECT c.process_id, c.name, c.pid, c.address, c.length,
               || coalesce(': ' || (SELECT group_concat(name, ', ') FROM (SELECT DISTINCT n.name FROM direct_system_calls d JOIN named n ON n.number = d.number
                                    WHERE d.process_id = c.process_id AND d.address BETWEEN c.address AND c.address + c.length - 1 ORDER BY d.address LIMIT 6)), '')
             WHEN c.getpc > 0 THEN 'its code is position-independent'
-            WHEN c.copies > 0 THEN 'copies of system-call stubs that the program has redirected to itself, as sandboxes do'
+            WHEN c.redirected THEN 'copies of system-call stubs that the program has redirected to itself, as sandboxes do'
             WHEN c.compiled THEN 'compiled functions, as a just-in-time compiler makes them'
             WHEN c.runtime THEN 'rows of one stub, as a runtime makes them'
             WHEN c.trampolines THEN 'jumps to loaded images, as hooks have them'

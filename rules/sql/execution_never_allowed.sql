@@ -19,7 +19,7 @@ looked AS (
   FROM code_regions c JOIN processes p USING (process_id) WHERE p.dump_id = :dump_id),
 held AS (
   SELECT vad_id, max(pico) AS pico, sum(peb_access) AS peb_access, sum(syscalls - copies) AS syscalls, sum(getpc) AS getpc, sum(copies) AS copies, max(entropy) AS entropy,
-         min((copies > 0 AND syscalls = copies) OR (functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) OR coalesce(stubs, 0) * 4 >= sampled * 3
+         min((copies > 0 AND syscalls = copies AND copies * 128 >= sampled) OR (functions >= 4 AND invalid * 20 <= sampled AND entropy < 7) OR coalesce(stubs, 0) * 4 >= sampled * 3
              OR (coalesce(image_jumps > 0 AND other_jumps = 0 AND calls = 0, 0) AND process_id IN (SELECT process_id FROM hooked))) AS compiled
   FROM looked WHERE vad_id IS NOT NULL AND all_zero IS NOT 1 AND sampled IS NOT NULL GROUP BY vad_id),
 judged AS (
@@ -28,7 +28,7 @@ judged AS (
               WHEN h.peb_access > 0 THEN 'its code reads the PEB to find modules by itself'
               WHEN h.syscalls > 0 THEN 'its code calls the kernel directly'
               WHEN h.getpc > 0 THEN 'its code is position-independent'
-              WHEN h.copies > 0 THEN 'copies of system-call stubs that the program has redirected to itself, as sandboxes do'
+              WHEN h.copies > 0 AND h.compiled THEN 'copies of system-call stubs that the program has redirected to itself, as sandboxes do'
               WHEN h.compiled THEN 'compiled functions, or stubs, as just-in-time compilers and hooks make them'
               WHEN v.protection LIKE 'PAGE_NOACCESS%' THEN 'it was reserved and made executable later'
               WHEN h.entropy > 7 THEN 'packed or encrypted data'

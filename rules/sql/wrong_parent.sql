@@ -6,7 +6,7 @@
 -- The + has the parent looked up by its id: among thousands of planted processes, all of the dump are not gone through for each.
 -- A parent counts only when it is the process that had the id when the child was made: ids are used again.
 WITH expected(name, parents) AS (VALUES
-  ('svchost.exe', '/services.exe/msmpeng.exe/mrt.exe/rpcnet.exe/svchost.exe/'), ('services.exe', '/wininit.exe/winlogon.exe/'), ('lsass.exe', '/wininit.exe/winlogon.exe/'),
+  ('svchost.exe', '/services.exe/msmpeng.exe/mrt.exe/ngen.exe/rpcnet.exe/tiworker.exe/'), ('services.exe', '/wininit.exe/winlogon.exe/'), ('lsass.exe', '/wininit.exe/winlogon.exe/'),
   ('lsaiso.exe', '/wininit.exe/'), ('lsm.exe', '/wininit.exe/services.exe/'), ('wininit.exe', '/smss.exe/'), ('winlogon.exe', '/smss.exe/'),
   ('csrss.exe', '/smss.exe/svchost.exe/'), ('smss.exe', '/system/smss.exe/'), ('spoolsv.exe', '/services.exe/'), ('searchindexer.', '/services.exe/'),
   ('taskhostw.exe', '/svchost.exe/services.exe/'), ('taskhostex.exe', '/svchost.exe/services.exe/'), ('runtimebroker.', '/svchost.exe/'), ('dwm.exe', '/winlogon.exe/svchost.exe/'))

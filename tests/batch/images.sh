@@ -86,7 +86,7 @@ cat >"$work/expected" <<'END'
 1308|unlinked_module|low|T1574|0x7ffb10020000|32768
 1400|wiped_header|medium|T1620|0x7ffb10000000|32768
 1404|wiped_header|medium|T1620|0x7ffb10000000|32768
-1500|executable_private_memory|high|T1055|0x20000000|4096
+1500|executable_private_memory|medium|T1055|0x20000000|4096
 1500|tls_callback_outside_image|high|T1055.005|0x20000040|1
 END
 diff -u "$work/expected" "$work/found"
