@@ -9,7 +9,11 @@
 --   memory = "private"   in memory that may be executed and is no mapped image and no driver
 --   memory = "unshared"  there, and in an image that has executable pages of its own
 --   module = "x.dll"     in the mapping of that file
-WITH placed AS (
+--   stub = "system call" but in a copy of a stub that the process has redirected to its own program, as the sandbox of browsers does
+WITH redirected AS MATERIALIZED (
+	SELECT DISTINCT i.process_id, s.number FROM system_call_stubs s JOIN images i USING (image_id) JOIN processes p USING (process_id)
+	WHERE p.dump_id = :dump_id AND s.hooked AND lower(s.target_module) = lower(json_extract('[' || replace(json_quote(p.image_path), '\\', '","') || ']', '$[#-1]'))
+), placed AS (
 	SELECT m.match_id, m.process_id, m.vad_id, m.region_base, m.address, m.length, m.rule, m.namespace,
 		m.tags, m.meta, m.string_identifier, m.data, v.type, v.protection, v.start_address, v.end_address, v.file_path,
 		v.pages_present, v.pages_executable, v.pages_executable_private_image,
@@ -32,6 +36,8 @@ WITH placed AS (
 			WHEN 'unshared' THEN (injected OR pages_executable_private_image > 0) AND driver IS NULL
 			ELSE 1 END
 		AND (module IS NULL OR lower(file_path) LIKE '%\' || module)
+		AND NOT (json_extract(meta, '$.stub') IS 'system call' AND EXISTS (SELECT 1 FROM direct_system_calls d JOIN redirected r ON r.process_id = d.process_id AND r.number = d.number
+			WHERE d.process_id = placed.process_id AND d.address BETWEEN placed.address AND placed.address + placed.length - 1 AND d.copied))
 	WINDOW same AS (PARTITION BY process_id, namespace, rule, region_base)
 ), strings AS (
 	SELECT process_id, namespace, rule, region_base, json_group_object(string_identifier, n) AS strings

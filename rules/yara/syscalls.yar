@@ -8,6 +8,7 @@ rule direct_system_call
 		severity = "medium"
 		attack = "T1106"
 		memory = "private"
+		stub = "system call"
 		reference = "https://attack.mitre.org/techniques/T1106/"
 	strings:
 		/* mov r10, rcx; mov eax, number; syscall; ret: as in ntdll, and in the encoding that assemblers choose */

@@ -72,12 +72,14 @@ ok "their numbers" asked '3|1
 12|1' "SELECT number, copied FROM direct_system_calls d JOIN processes p USING (process_id) WHERE p.name = 'direct.exe' ORDER BY address"
 ok "in memory made for data" found late.exe execution_never_allowed 'high: its code calls the kernel directly'
 ok "copies of stubs that lead elsewhere" found msedge.exe executable_private_memory 'high: its code calls the kernel directly: NtClose'
+ok "YARA's word on it" asked 1 "SELECT count(*) FROM findings f JOIN processes p USING (process_id) WHERE p.name = 'msedge.exe' AND rule = 'yara_hit'"
 ok "a thread there" found msedge.exe thread_runs_outside_image 'high: in private memory'
 ok "a program of WSL 1" found bash executable_private_memory "low: code of another system's program"
 edge "$(sqlite3 case.db "SELECT image_base + 0x1000 FROM processes WHERE name = 'msedge.exe'")"
 redirected='copies of system-call stubs that the program has redirected to itself, as sandboxes do'
 ok "copies of stubs that lead to the program" found msedge.exe executable_private_memory "low: $redirected"
 ok "in memory reserved first" found msedge.exe execution_never_allowed "low: $redirected"
+ok "nor has YARA a word on it" asked 0 "SELECT count(*) FROM findings f JOIN processes p USING (process_id) WHERE p.name = 'msedge.exe' AND rule = 'yara_hit'"
 ok "a thread that waits in one" found msedge.exe thread_runs_outside_image 'low: in private memory'
 
 # Where the sample's bytes begin.
