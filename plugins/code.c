@@ -78,6 +78,7 @@ struct looker {
 	csh engines[3];		/* x86, x64, ARM64: opened when there is something to look at; 0 before */
 	size_t budget;
 	bool spent, failed;
+	uint64_t listed;	/* direct system calls */
 	const struct vad *vad;
 	int vad_index;
 };
@@ -94,8 +95,14 @@ static bool has_pe_header(const uint8_t *p, size_t n)
 
 static void put_call(struct looker *l, const struct system_call *call)
 {
+	if (l->listed >= limit(code_calls)) {
+		if (l->listed++ == limit(code_calls))
+			context_note(l->c, FAULT_LIMIT, (va_t){ call->address }, "direct_system_calls", "more than %" G_GUINT64_FORMAT " direct system calls (code_calls): the others are counted alone",
+				     limit(code_calls));
+		return;
+	}
+	l->listed++;
 	struct row *row = row_new(l->c, &direct_system_calls);
-
 	if (l->vad)
 		row_ref(row, D_VAD, l->vad_index);
 	row_address(row, D_ADDRESS, call->address);

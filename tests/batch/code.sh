@@ -76,6 +76,9 @@ ok "YARA's word on it" asked 1 "SELECT count(*) FROM findings f JOIN processes p
 ok "a thread there" found msedge.exe thread_runs_outside_image 'high: in private memory'
 ok "a program of WSL 1" found bash executable_private_memory "low: code of another system's program"
 edge "$(sqlite3 case.db "SELECT image_base + 0x1000 FROM processes WHERE name = 'msedge.exe'")"
+few() { status 3 "$memsieve" analyze -q --limit code_calls=1 -o few.db dump && [ "$(sqlite3 few.db "SELECT (SELECT count(*) FROM direct_system_calls JOIN processes USING (process_id) WHERE name = 'direct.exe'),
+	(SELECT sum(syscalls) FROM code_regions JOIN processes USING (process_id) WHERE name = 'direct.exe'), (SELECT count(*) FROM diagnostics WHERE message LIKE '%code_calls%')")" = '1|2|3' ]; }
+ok "calls that are counted, not listed" few
 redirected='copies of system-call stubs that the program has redirected to itself, as sandboxes do'
 ok "copies of stubs that lead to the program" found msedge.exe executable_private_memory "low: $redirected"
 ok "in memory reserved first" found msedge.exe execution_never_allowed "low: $redirected"

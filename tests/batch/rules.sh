@@ -107,7 +107,9 @@ crowd() {
 	INSERT INTO image_exports(image_id, ordinal, name, rva) SELECT 1000001 + i % 100, i, 'e' || i, i FROM n;
 	INSERT INTO apcs(process_id, address, tid, mode, normal_routine, normal_module, normal_context, kernel_routine)
 		SELECT p, -i, i, 'user', 0x10000000000 + i * 65536, iif(i % 2, NULL, 'ntdll.dll'), 0x10000000000 + i * 131072, -5 FROM n, v WHERE i <= 20000;
-	INSERT INTO code_regions(process_id, address, length, functions, invalid, sampled, entropy, peb_access, syscalls, getpc) SELECT p, 0x10000000000 + i * 65536, 4096, 5, 0, 100, 6, 0, 0, 0 FROM n, v WHERE i <= 16000;
+	INSERT INTO code_regions(process_id, address, length, functions, invalid, sampled, entropy, peb_access, syscalls, getpc) SELECT p, 0x10000000000 + i * 65536, 4096, 5, 0, 100, 6, 0, i % 2, 0 FROM n, v WHERE i <= 16000;
+	INSERT INTO direct_system_calls(process_id, address, number, copied) SELECT p, 0x10000000002 + i * 65536 * 2, i % 500, 1 FROM n, v WHERE i <= 8000;
+	INSERT INTO system_call_stubs(image_id, name, number, hooked, target_module) SELECT 1000001, 'Nt' || i, i, 1, 'hijacked.exe' FROM n WHERE i <= 400;
 	COMMIT;
 	EOF
 }
