@@ -422,6 +422,14 @@ static void big_pool(struct sample *s)
 		if (block->va != at)
 			item_fail(item, "size: more than a page");
 		block->freed = item_flag(item, "freed");
+		if (item_has(item, "hex")) {
+			g_autoptr(GByteArray) content = parse_hex(item, item_text(item, "hex", ""));
+			if (content->len > block->size)
+				item_fail(item, "hex: more than the block has");
+			memory_write(s->memory, ROOT(s), at, content->data, content->len);
+		}
+		for (uint64_t n = 0; item_flag(item, "executable") && n < block->size; n += PAGE_SIZE)
+			memory_map(s->memory, ROOT(s), at + n, memory_pte(s->memory, ROOT(s), at + n) & ~PTE_NX);
 	}
 	while (slots < 2 * s->big->len)		/* it doubles when it is half full */
 		slots *= 2;

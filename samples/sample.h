@@ -205,6 +205,8 @@ uint64_t prototype_pte(const struct sample *sample, uint64_t at, uint8_t protect
 uint64_t subsection_pte(const struct sample *sample, uint64_t at, uint8_t protection);
 uint64_t page_file_pte(const struct sample *sample, uint64_t page, uint8_t protection);
 uint64_t lookup_needed_pte(const struct sample *sample, uint8_t protection);
+/* Two digits a byte. */
+GByteArray *parse_hex(struct item *item, const char *text);
 uint8_t protection_parse(struct item *item, const char *key, const char *otherwise);
 
 /* -- processes.c, tokens.c, threads.c, user.c */

@@ -205,7 +205,7 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 
 /* ---- `vad` lines */
 
-static GByteArray *parse_hex(struct item *item, const char *text)
+GByteArray *parse_hex(struct item *item, const char *text)
 {
 	GByteArray *bytes = g_byte_array_new();
 

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What differs from kernel to kernel is read where it is: small machines, one a difference.
+. "$(dirname "$0")/common.sh"
+needs sqlite3 python3
+[ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
+cd "$work" || exit 1
+
+# machine NAME LINE…: it, analysed into NAME.db
+machine() {
+	local name=$1
+	shift
+	printf '%s\n' '# A machine.' "$@" 'process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare' >"$name.txt"
+	"$mksample" "$name.txt" "$name.dmp" || die "sample $name"
+	analyse "$name"
+}
+
+analyse() {
+	rm -f "$1.db"
+	"$memsieve" analyze -q -o "$1.db" "$1.dmp" >out 2>err || [ $? = 3 ] || die "analyze $1"
+}
+
+sql() {	# NAME QUERY
+	sqlite3 "$1.db" "$2"
+}
+
+# ---- drivers in memory that may be run anyway
+
+# driver_file file|image WIDTH SLOT: a driver of a code section and an import slot, as its file has it or as it is mapped, in hexadecimal.
+driver_file() {
+	python3 - "$@" <<-'END'
+		import struct, sys
+		image, width, slot = sys.argv[1] == 'image', int(sys.argv[2]), int(sys.argv[3], 0)
+		d = bytearray(0x3000 if image else 0x1600)
+		struct.pack_into('<2s58xI', d, 0, b'MZ', 0x80)
+		wide = width == 8
+		struct.pack_into('<4sHHIIIHH', d, 0x80, b'PE\0\0', 0x8664 if wide else 0x14c, 2, 0x4d000000, 0, 0, 0xf0 if wide else 0xe0, 0x22)
+		struct.pack_into('<HBBIIIII', d, 0x98, 0x20b if wide else 0x10b, 8, 0, 0x1000, 0x200, 0, 0x1000, 0x1000)
+		struct.pack_into('<QII' if wide else '<III', d, 0x98 + (24 if wide else 28), 0x10000, 0x1000, 0x200)
+		struct.pack_into('<HHHHHHIIIIHH', d, 0x98 + 40, 6, 1, 6, 1, 6, 1, 0, 0x3000, 0x400, 0, 1, 0)
+		directories = 0x98 + (112 if wide else 96)
+		struct.pack_into('<I', d, directories - 4, 16)
+		struct.pack_into('<II', d, directories + 8 * 12, 0x2000, width)
+		for n, (name, rva, raw, flags) in enumerate(((b'.text', 0x1000, 0x400, 0x68000020), (b'.rdata', 0x2000, 0x1400, 0x48000040))):
+		    struct.pack_into('<8sIIII12xI', d, directories + 128 + 40 * n, name, 0x1000 if rva == 0x1000 else 0x200, rva, 0x1000 if rva == 0x1000 else 0x200, raw, flags)
+		code = 0x1000 if image else 0x400
+		d[code:code + 0x1000] = b'\xcc' * 0x1000
+		struct.pack_into('<Q' if wide else '<I', d, 0x2000 if image else 0x1400, slot % (1 << 8 * width))
+		print(d.hex())
+	END
+}
+
+unlinked() {	# NAME
+	sql "$1" "SELECT count(*) FROM findings WHERE rule = 'unlinked_driver'"
+}
+
+for kernel in 6.1.7601.24540:8: 5.1.2600.5512-x86:4:paging=x86 10.0.19041.1466:8:; do
+	IFS=: read -r build width paging <<<"$kernel"
+	pool() { machine "$1" "machine build=$build $paging ram=6M big-pool" 'driver name=example.sys' "pool tag=CcFi size=0x4000 executable hex=$2"; }
+	pool file "$(driver_file file "$width" 0x2200)"
+	ok "$build: a driver's file that was read into pool that may be run isn't loaded" [ "$(unlinked file)" = 0 ]
+	pool mapped "$(driver_file image "$width" "$(sql file "SELECT base + 0x1000 FROM drivers WHERE name = 'example.sys'")")"
+	ok "$build: a driver that was mapped there is" [ "$(unlinked mapped)" = 1 ]
+done
+echo "$checks checks"
