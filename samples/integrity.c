@@ -242,7 +242,8 @@ static void apcs(struct sample *s, struct sample_process *p)
 		SET(s, at, kapc.Type, 18);		/* ApcObject */
 		SET(s, at, kapc.Thread, thread);
 		SET(s, at, kapc.KernelRoutine, address(s, item, "kernel", "ntoskrnl.exe+0x101080"));
-		SET(s, at, kapc.NormalRoutine, process_address(s, p, item, item_text(item, "normal", "0x0")));
+		uint64_t normal = process_address(s, p, item, item_text(item, "normal", "0x0"));
+		SET(s, at, kapc.NormalRoutine, user && p->wow64 && !(normal >> 32) ? (0 - normal) << 2 : normal);	/* Wow64EncodeApcRoutine */
 		SET(s, at, kapc.NormalContext, process_address(s, p, item, item_text(item, "context", "0x0")));
 		SET(s, at, kapc.ApcMode, user);
 		SET(s, at, kapc.Inserted, 1);

@@ -62,4 +62,14 @@ for kernel in 6.1.7601.24540:8: 5.1.2600.5512-x86:4:paging=x86 10.0.19041.1466:8
 	pool mapped "$(driver_file image "$width" "$(sql file "SELECT base + 0x1000 FROM drivers WHERE name = 'example.sys'")")"
 	ok "$build: a driver that was mapped there is" [ "$(unlinked mapped)" = 1 ]
 done
+
+# ---- APCs of 32-bit processes, which are encoded
+
+machine apcs 'machine build=10.0.19041.1466 ram=8M' \
+	'process name=narrow.exe pid=1200 ppid=4 session=1 path=C:\narrow.exe wow64' ' thread tid=1204' \
+	' vad start=0x10000000 pages=2 protect=PAGE_EXECUTE_READWRITE content=shellcode' ' apc tid=1204 normal=0x10000000 context=0x1234' \
+	' apc tid=1204 normal=ntdll.dll!RtlUserThreadStart context=0x5678'
+ok "where an encoded APC leads" [ "$(sql apcs "SELECT normal_routine = 0x10000000 FROM apcs WHERE normal_context = 0x1234")" = 1 ]
+ok "is told where that is outside of images" [ "$(sql apcs "SELECT severity FROM findings WHERE rule = 'apc_outside_image'")" = high ]
+ok "one of 64-bit code in the same process isn't decoded" [ "$(sql apcs "SELECT normal_module FROM apcs WHERE normal_context = 0x5678")" = ntdll.dll ]
 echo "$checks checks"
