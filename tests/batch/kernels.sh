@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What differs from kernel to kernel is read where it is: small machines, one a difference.
+# What differs from one kernel to the next, or between processes of 32 and 64 bits, is told as it is there.
 . "$(dirname "$0")/common.sh"
 needs sqlite3 python3
 [ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
@@ -72,4 +72,31 @@ machine apcs 'machine build=10.0.19041.1466 ram=8M' \
 ok "where an encoded APC leads" [ "$(sql apcs "SELECT normal_routine = 0x10000000 FROM apcs WHERE normal_context = 0x1234")" = 1 ]
 ok "is told where that is outside of images" [ "$(sql apcs "SELECT severity FROM findings WHERE rule = 'apc_outside_image'")" = high ]
 ok "one of 64-bit code in the same process isn't decoded" [ "$(sql apcs "SELECT normal_module FROM apcs WHERE normal_context = 0x5678")" = ntdll.dll ]
+
+# ---- minidumps of 32-bit processes, by tools of both widths
+
+# minidump ARCHITECTURE MODULE…: of a process with these modules; its processes.wow64.
+minidump() {
+	python3 - process.dmp "$@" <<-'END'
+		import struct, sys
+		streams, body, at = [], b'', 32 + 12 * 2
+		def add(data):
+		    global body
+		    body += data
+		    return at + len(body) - len(data)
+		names = [add(struct.pack('<I', 2 * len(n)) + n.encode('utf-16-le') + b'\0\0') for n in sys.argv[3:]]
+		system = struct.pack('<HHHBBIII', int(sys.argv[2]), 0, 0, 1, 1, 10, 0, 19041).ljust(56, b'\0')
+		modules = b''.join(struct.pack('<QIIII', 0x400000 * (n + 1), 0x5000, 0, 0x5f000000, name).ljust(108, b'\0') for n, name in enumerate(names))
+		for kind, data in ((7, system), (4, struct.pack('<I', len(names)) + modules)):
+		    streams.append(struct.pack('<III', kind, len(data), add(data)))
+		open(sys.argv[1], 'wb').write(b'MDMP' + struct.pack('<IIIIIQ', 0xa793, len(streams), 32, 0, 1700000000, 2) + b''.join(streams) + body)
+	END
+	analyse process
+	sql process "SELECT coalesce(wow64, 'unknown') FROM processes"
+}
+
+ok "a 64-bit tool's dump of a 32-bit process" [ "$(minidump 9 'C:\a.exe' 'C:\Windows\System32\ntdll.dll' 'C:\Windows\System32\wow64.dll')" = 1 ]
+ok "of a 64-bit process" [ "$(minidump 9 'C:\a.exe' 'C:\Windows\System32\ntdll.dll')" = 0 ]
+ok "a 32-bit tool's dump doesn't tell which Windows it was" [ "$(minidump 0 'C:\a.exe' 'C:\Windows\System32\ntdll.dll')" = unknown ]
+ok "but by what 32-bit Windows has not" [ "$(minidump 0 'C:\a.exe' 'C:\Windows\SysWOW64\ntdll.dll')" = 1 ]
 echo "$checks checks"
