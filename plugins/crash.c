@@ -15,7 +15,8 @@ static const struct table crash = {
 		[P2] = { "parameter2", COL_ADDRESS, "" },
 		[P3] = { "parameter3", COL_ADDRESS, "" },
 		[P4] = { "parameter4", COL_ADDRESS, "" },
-		[EXCEPTION] = { "exception_code", COL_INT, "" },
+		[EXCEPTION] = { "exception_code", COL_INT, "of the exception record; NULL: it holds what the kernel puts there at every bugcheck, a breakpoint: what was raised "
+				"before stands in the parameters of some codes then" },
 		[IP] = { "instruction_pointer", COL_ADDRESS, "of the context record" },
 		[THREAD] = { "thread", COL_ADDRESS, "_ETHREAD that ran" },
 		[PROCESS] = { "process_id", COL_PROCESS, "that ran" },

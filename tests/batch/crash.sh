@@ -26,6 +26,9 @@ process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\
 output format=full
 END
 "$mksample" crash.txt crash.dmp || die "sample"
+# As kernels write it, whatever led to the bugcheck: a breakpoint without parameters.
+status 0 "$memsieve" analyze -q -o none.db crash.dmp || die "analyze"
+ok "a breakpoint of every bugcheck is no exception" [ "$(sqlite3 none.db 'SELECT count(exception_code) + count(exception_address), count(instruction_pointer) FROM crash')" = '0|1' ]
 # EXCEPTION_RECORD64: NumberParameters and two words of ExceptionInformation
 put() { printf "$2" | dd of=crash.dmp bs=1 seek=$(($1)) conv=notrunc status=none; }
 put 0xf18 '\2' && put 0xf20 '\1' && put 0xf28 '\50' || die "exception record"
