@@ -19,7 +19,7 @@ static const struct table crash = {
 				"before stands in the parameters of some codes then" },
 		[IP] = { "instruction_pointer", COL_ADDRESS, "of the context record" },
 		[THREAD] = { "thread", COL_ADDRESS, "_ETHREAD that ran" },
-		[PROCESS] = { "process_id", COL_PROCESS, "that ran" },
+		[PROCESS] = { "process_id", COL_PROCESS, "in whose memory it ran: the thread's own, or the one it was attached to" },
 		[UPTIME] = { "uptime", COL_REAL, "seconds" },
 		[REGISTERS] = { "registers", COL_JSON, "of the context record, by name" },
 		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
@@ -70,19 +70,24 @@ static const char *bugcheck_name(uint32_t code)
 	return NULL;
 }
 
-static const struct process *process_of(struct context *c, va_t thread)
+static const struct process *process_at(const struct context *c, uint64_t eprocess)
 {
-	struct object ethread = object_at(c->space, thread.v);
-	uint64_t eprocess = 0;
-
-	if (read_thread_process(&ethread, &eprocess))
-		return NULL;
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
 		if (process->eprocess.v == eprocess)
 			return process;
 	}
 	return NULL;
+}
+
+/* KTHREAD.ApcState names the process that a thread is attached to (KeStackAttachProcess), else its own: what small dumps hold, too. */
+static const struct process *process_of(struct context *c, va_t thread)
+{
+	struct object ethread = object_at(c->space, thread.v), tcb = MEMBER(ethread, ethread.Tcb), state = MEMBER(tcb, kthread.ApcState);
+	uint64_t eprocess = 0;
+	const struct process *process = READ(state, kapc_state.Process, &eprocess) ? NULL : process_at(c, eprocess);
+
+	return process || read_thread_process(&ethread, &eprocess) ? process : process_at(c, eprocess);
 }
 
 static void put_exception(struct row *row, const struct image_facts *f)

@@ -68,4 +68,24 @@ END
 "$mksample" xp.txt xp.dmp || die "sample of Windows XP"
 status 0 "$memsieve" analyze -q -o xp.db xp.dmp || die "analyze Windows XP"
 ok "the process that ran on Windows XP" [ "$(sqlite3 xp.db 'SELECT p.name, t.tid FROM crash c JOIN threads t ON t.ethread = c.thread LEFT JOIN processes p ON p.process_id = c.process_id')" = 'notepad.exe|1204' ]
+
+# A thread that was attached to another process: the same process is named by a whole dump and a small one, and the thread is nobody's there.
+for build in 10.0.19041.1466 6.1.7601.17514-x86; do
+	for format in full triage; do
+		cat >attached.txt <<-END
+			machine build=$build ram=6M
+			crash code=0xd1 p1=0x28
+			process name=smss.exe pid=300 ppid=4 path=C:\\Windows\\System32\\smss.exe bare
+			process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\\notepad.exe
+			 thread tid=1204 current attached=300
+			output format=$format
+		END
+		"$mksample" attached.txt attached.dmp || die "sample of an attached thread"
+		rm -f attached.db
+		"$memsieve" analyze -q -o attached.db attached.dmp >out 2>err || [ $? = 3 ] || die "analyze an attached thread"
+		ok "$build, $format: whose memory an attached thread had" [ "$(sqlite3 attached.db 'SELECT p.name FROM crash JOIN processes p USING (process_id)')" = smss.exe ]
+		ok "$build, $format: and whose it is" [ "$(sqlite3 attached.db 'SELECT t.owner_pid, p.pid FROM threads t LEFT JOIN processes p USING (process_id) WHERE t.tid = 1204')" = \
+			"1200|$([ $format = triage ] || echo 1200)" ]
+	done
+done
 echo "$checks checks"
