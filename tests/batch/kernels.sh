@@ -10,7 +10,7 @@ cd "$work" || exit 1
 machine() {
 	local name=$1
 	shift
-	printf '%s\n' '# A machine.' "$@" 'process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare' >"$name.txt"
+	printf '%s\n' '# A machine.' "$@" 'process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe user=S-1-5-18 bare' >"$name.txt"
 	"$mksample" "$name.txt" "$name.dmp" || die "sample $name"
 	analyse "$name"
 }
@@ -99,4 +99,15 @@ ok "a 64-bit tool's dump of a 32-bit process" [ "$(minidump 9 'C:\a.exe' 'C:\Win
 ok "of a 64-bit process" [ "$(minidump 9 'C:\a.exe' 'C:\Windows\System32\ntdll.dll')" = 0 ]
 ok "a 32-bit tool's dump doesn't tell which Windows it was" [ "$(minidump 0 'C:\a.exe' 'C:\Windows\System32\ntdll.dll')" = unknown ]
 ok "but by what 32-bit Windows has not" [ "$(minidump 0 'C:\a.exe' 'C:\Windows\SysWOW64\ntdll.dll')" = 1 ]
+
+# ---- who was logged on in a hibernated machine: not a service, whoever's account it has
+
+logged_on() {	# SESSION
+	machine hibernation 'machine build=10.0.19041.1466 ram=8M' \
+		"process name=sqlservr.exe pid=1200 ppid=4 session=$1 path=C:\\sql\\sqlservr.exe user=S-1-5-21-1-2-3-1105 groups=S-1-5-6,S-1-5-11" 'output format=hibernation'
+	sql hibernation "SELECT substr(format_detail, instr(format_detail, '0x0, ') + 5, 18) FROM dumps"
+}
+
+ok "a service of a user's account" [ "$(logged_on 0)" = 'nobody was logged ' ]
+ok "a user's process" [ "$(logged_on 1)" = 'users were logged ' ]
 echo "$checks checks"
