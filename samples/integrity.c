@@ -29,10 +29,6 @@ static char *place(const struct sample *s, uint64_t va)
 	return g_strdup_printf("0x%" X, va);
 }
 
-#define EACH_ITEM(s, it, kind) \
-	struct item *it = NULL; \
-	for (guint i_##it = 0; (it = description_next((s)->description, &i_##it, (kind))); )
-
 static void need(struct item *item, bool there, const char *what)
 {
 	if (!there)

@@ -110,4 +110,46 @@ logged_on() {	# SESSION
 
 ok "a service of a user's account" [ "$(logged_on 0)" = 'nobody was logged ' ]
 ok "a user's process" [ "$(logged_on 1)" = 'users were logged ' ]
+
+# ---- callbacks
+
+# with_symbols NAME SYMBOLS LINE…: a kernel with these globals (NAME:RVA,…), analysed with symbols that say so.
+with_symbols() {
+	local name=$1 symbols=$2 file
+	shift 2
+	machine "$name" "$@" "kernel symbols=$symbols"
+	"$memsieve" symbols show "$name.dmp" >"$name.layout" || die "$name: symbols show"
+	tr , '\n' <<<"$symbols" | sed 's/^/ /; s/:/ /' >>"$name.layout"
+	file=$(python3 "$srcdir/tests/batch/make_isf.py" "$name.layout" .) || die "$name: no symbol file made"
+	rm "$name.db"
+	"$memsieve" analyze -q --layout "$file" -o "$name.db" "$name.dmp" >out 2>err || [ $? = 3 ] || die "analyze $name with symbols"
+}
+
+rows() {	# NAME TYPE
+	sql "$1" "SELECT group_concat(coalesce(c.module || '+' || (c.address - d.base), '?') || coalesce(' ' || json_extract(detail, '\$.altitude'), ''))
+		FROM callbacks c LEFT JOIN drivers d ON d.name = c.module WHERE c.type = '$2'"
+}
+
+# Their entries have members of 32 and 64 bits between pointers of both widths, and the registry's of Vista's x64 a pointer more.
+registered=('driver name=example.sys' 'callback type=object function=example.sys+0x1100 altitude=4321'
+	'callback type=registry function=example.sys+0x1040 altitude=1234.5' 'callback type=registry function=example.sys+0x1080')
+for kernel in 6.0.6001.18000-x86 6.0.6001.18000 6.1.7601.17514-x86 6.1.7601.17514 10.0.19041.264-x86 10.0.22000.194-arm64; do
+	with_symbols callbacks CallbackListHead:0x125000 "machine build=$kernel ram=6M" "${registered[@]}"
+	ok "$kernel: whom the registry calls" [ "$(rows callbacks registry)" = 'example.sys+4160 1234.5,example.sys+4224 320000' ]
+	ok "$kernel: whom processes' handles do" [ "$(rows callbacks object)" = 'example.sys+4352 4321' ]
+	ok "$kernel: all by drivers" [ "$(sql callbacks "SELECT count(*) FROM findings WHERE rule = 'callback_outside_driver'")" = 0 ]
+done
+
+# Until Vista each array has 8 slots, behind which other things lie, and the registry's is an array, too.
+vector() { printf "PspCreateProcessNotifyRoutine:0x125000,PspCreateThreadNotifyRoutine:0x%x,PspLoadImageNotifyRoutine:0x%x,CmpCallBackVector:0x%x" $((0x125000 + 8 * $1)) $((0x125000 + 16 * $1)) $((0x125000 + 24 * $1)); }
+for kernel in 5.1.2600.5512-x86 5.2.3790.3959-x86 5.2.3790.3959; do
+	case $kernel in *-x86) width=4 ;; *) width=8 ;; esac
+	with_symbols arrays "$(vector $width)" "machine build=$kernel ram=6M" 'driver name=example.sys' \
+		'callback type=process function=example.sys+0x1040' 'callback type=thread function=example.sys+0x1080' 'callback type=image function=example.sys+0x10c0' \
+		'callback type=registry function=example.sys+0x1100' 'callback type=registry function=example.sys+0x1140'
+	ok "$kernel: each array's own" [ "$(rows arrays process) $(rows arrays thread) $(rows arrays image)" = 'example.sys+4160 example.sys+4224 example.sys+4288' ]
+	ok "$kernel: the registry's" [ "$(rows arrays registry)" = 'example.sys+4352,example.sys+4416' ]
+	machine unknown "machine build=$kernel ram=6M" 'driver name=example.sys'
+	ok "$kernel: or that it can't be found" [ "$(sql unknown "SELECT count(*) FROM diagnostics WHERE table_name = 'callbacks' AND message LIKE '%CmpCallBackVector%'")" = 1 ]
+done
 echo "$checks checks"
