@@ -494,9 +494,19 @@ static void unloaded_drivers(struct sample *s)
 /* ---- system services */
 
 /*
- * Numbers are those that ntdll's stubs load: each function's place among its exports. An
- * entry is the routine's distance from the table, shifted left by four.
+ * Numbers are those that ntdll's stubs load: each function's place among its exports. An entry is the routine's distance from the table,
+ * shifted left by four; until Vista its address, of which bit 0 says that arguments are on the stack.
  */
+static void set_service(struct sample *s, unsigned number, int64_t routine)
+{
+	const uint64_t table = s->layout->symbol.KiServiceTable;
+
+	if (s->width == 8 && s->build < 6000)
+		kernel_set(s, table + 8 * number, (s->kernel_base + (uint64_t)routine) | (number & 1), 8);
+	else
+		kernel_set(s, table + 4 * number, (uint64_t)(routine - (int64_t)table) << 4 & 0xffffffff, 4);
+}
+
 static void services_init(struct sample *s)
 {
 	const uint64_t table = s->layout->symbol.KiServiceTable, descriptor = s->layout->symbol.KeServiceDescriptorTable;
@@ -504,12 +514,11 @@ static void services_init(struct sample *s)
 
 	for (; table && ntdll_exports[count]; count++) {
 		uint32_t exported = executable_export(s->kernel, ntdll_exports[count]);
-		int64_t routine = exported ? exported : s->kernel->entry_point + 64 * (count + 0x40);
-		kernel_set(s, table + 4 * (count + 1), (uint64_t)(routine - (int64_t)table) << 4 & 0xffffffff, 4);
+		set_service(s, count + 1, exported ? exported : s->kernel->entry_point + 64 * (count + 0x40));
 	}
 	if (!table)
 		return;
-	kernel_set(s, table, (uint64_t)(s->kernel->entry_point - (int64_t)table) << 4 & 0xffffffff, 4);
+	set_service(s, 0, s->kernel->entry_point);
 	kernel_set(s, s->layout->symbol.KiServiceLimit, count + 1, 4);
 	kernel_set(s, descriptor, s->kernel_base + table, 8);
 	kernel_set(s, descriptor ? descriptor + 0x10 : 0, count + 1, 8);

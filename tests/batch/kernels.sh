@@ -152,4 +152,12 @@ for kernel in 5.1.2600.5512-x86 5.2.3790.3959-x86 5.2.3790.3959; do
 	machine unknown "machine build=$kernel ram=6M" 'driver name=example.sys'
 	ok "$kernel: or that it can't be found" [ "$(sql unknown "SELECT count(*) FROM diagnostics WHERE table_name = 'callbacks' AND message LIKE '%CmpCallBackVector%'")" = 1 ]
 done
+
+# ---- system services of 64-bit Windows XP and 2003: addresses, not offsets
+
+with_symbols services KiServiceTable:0x125000,KiServiceLimit:0x127000,KeServiceDescriptorTable:0x127040 'machine build=5.2.3790.3959 ram=6M' \
+	'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe'
+ok "each in the kernel" [ "$(sql services "SELECT count(*) > 10, group_concat(DISTINCT module), sum(placement = 'expected') = count(*) FROM ssdt")" = '1|ntoskrnl.exe|1' ]
+ok "of the names that the kernel exports" [ "$(sql services "SELECT count(DISTINCT address) = count(*) FROM ssdt WHERE function IS NOT NULL")" = 1 ]
+ok "none redirected" [ "$(sql services "SELECT count(*) FROM findings WHERE rule = 'system_call_redirected'")" = 0 ]
 echo "$checks checks"
