@@ -160,4 +160,10 @@ with_symbols services KiServiceTable:0x125000,KiServiceLimit:0x127000,KeServiceD
 ok "each in the kernel" [ "$(sql services "SELECT count(*) > 10, group_concat(DISTINCT module), sum(placement = 'expected') = count(*) FROM ssdt")" = '1|ntoskrnl.exe|1' ]
 ok "of the names that the kernel exports" [ "$(sql services "SELECT count(DISTINCT address) = count(*) FROM ssdt WHERE function IS NOT NULL")" = 1 ]
 ok "none redirected" [ "$(sql services "SELECT count(*) FROM findings WHERE rule = 'system_call_redirected'")" = 0 ]
+
+# ---- wait reasons of Windows 11
+
+machine waits 'machine build=10.0.22621.382 ram=8M' 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+	' thread tid=1204 wait=40' ' thread tid=1208 wait=41' ' thread tid=1212 wait=42' ' thread tid=1216 wait=43'
+ok "have names" [ "$(sql waits "SELECT group_concat(wait_reason) FROM (SELECT wait_reason FROM threads WHERE tid BETWEEN 1204 AND 1216 ORDER BY tid)")" = WrIoRing,WrMdlCache,WrRcu,43 ]
 echo "$checks checks"
