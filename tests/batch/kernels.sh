@@ -166,4 +166,14 @@ ok "none redirected" [ "$(sql services "SELECT count(*) FROM findings WHERE rule
 machine waits 'machine build=10.0.22621.382 ram=8M' 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
 	' thread tid=1204 wait=40' ' thread tid=1208 wait=41' ' thread tid=1212 wait=42' ' thread tid=1216 wait=43'
 ok "have names" [ "$(sql waits "SELECT group_concat(wait_reason) FROM (SELECT wait_reason FROM threads WHERE tid BETWEEN 1204 AND 1216 ORDER BY tid)")" = WrIoRing,WrMdlCache,WrRcu,43 ]
+
+# ---- sections of the page file that are reserved, and committed bit by bit
+
+for kernel in 10.0.19041.1466 '5.1.2600.5512-x86 paging=x86'; do
+	machine sections "machine build=$kernel ram=8M" 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+		' vad start=0x10000000 pages=0x400 type=mapped protect=PAGE_READWRITE reserve commit=5' ' vad start=0x20000000 pages=16 type=mapped protect=PAGE_READWRITE content=text:all'
+	ok "${kernel%% *}: what isn't committed is reserved" [ "$(sql sections "SELECT group_concat(state || ' ' || (region_size / 4096) || ' ' || coalesce(protect, 'none'))
+		FROM (SELECT * FROM regions WHERE allocation_base = 0x10000000 ORDER BY base_address)")" = 'MEM_COMMIT 5 PAGE_READWRITE,MEM_RESERVE 1019 none' ]
+	ok "${kernel%% *}: a section that is, is" [ "$(sql sections "SELECT group_concat(DISTINCT state) FROM regions WHERE allocation_base = 0x20000000")" = MEM_COMMIT ]
+done
 echo "$checks checks"
