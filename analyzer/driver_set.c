@@ -33,6 +33,8 @@ const struct sweep_pattern *const driver_set_sweeps[] = { &pool_driver, &pool_lo
 
 #define IO_TYPE_DRIVER 4	/* ntddk.h: the first word of a _DRIVER_OBJECT */
 #define MAX_IMAGE (UINT64_C(1) << 30)
+#define WINDOWS_8 9200u
+#define LAYOUT_SLOTS 64u	/* addresses that are looked at to tell whether an image was loaded */
 /* Windows has some hundreds: what has more was written by somebody. */
 #define MAX_DRIVERS limit32(drivers)
 
@@ -169,7 +171,7 @@ static void read_entry(struct context *c, va_t at, struct loaded_driver *d)
 		d->path = NULL;
 }
 
-/* Is the code there to run? A driver file that is read, not loaded, lies in memory that isn't executable. */
+/* Is the code there to run? */
 static bool runs(struct context *c, const struct pe *pe)
 {
 	for (guint i = 0; i < pe->sections->len; i++) {
@@ -184,6 +186,74 @@ static bool runs(struct context *c, const struct pe *pe)
 				return true;
 	}
 	return false;
+}
+
+static bool mapped(struct context *c, uint64_t va, struct page *page)
+{
+	return space_is_kernel(c->space, (va_t){ va }) && !space_page(c->space, (va_t){ va }, page) && page->state != PAGE_ABSENT;
+}
+
+/* The large allocation that the address lies in; NULL: none. They are sorted, and don't overlap but for what is left of freed ones. */
+static const struct big_allocation *allocation_at(const GArray *big, va_t at)
+{
+	guint low = 0, high = big->len;
+
+	while (low < high) {
+		guint mid = low + (high - low) / 2;
+		if (g_array_index(big, struct big_allocation, mid).va.v <= at.v)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (guint n = 0; low && n < 4; n++) {
+		const struct big_allocation *b = &g_array_index(big, struct big_allocation, --low);
+		if (!b->freed && at.v - b->va.v < b->size)
+			return b;
+	}
+	return NULL;
+}
+
+/*
+ * Does it say nothing that a page may be run? Without NX all may; up to Windows 7 all nonpaged pool may, and what drivers made for it allocate
+ * later (learn.microsoft.com, "No-Execute (NX) Nonpaged Pool"). `big`: as of big_pool_list, or NULL.
+ */
+static bool runs_anyway(struct context *c, const GArray *big, va_t at)
+{
+	return c->space->without_nx || c->kernel->build < WINDOWS_8 || (big && allocation_at(big, at));
+}
+
+/* An address of the image's width; false: it can't be read, or is zero. */
+static bool read_slot(struct pe *pe, uint64_t rva, uint64_t *value)
+{
+	*value = 0;
+	return rva < UINT32_MAX && !pe_read(pe, (uint32_t)rva, value, pe_slot_size(pe)) && *value;
+}
+
+/*
+ * Was it loaded, rather than read as a file is? Then import slots hold addresses in the kernel instead of RVAs. Without any that tell, where a file has its
+ * sections closer together than memory: then zeros follow the headers on their page, and in the file the first section.
+ */
+static bool is_loaded(struct context *c, struct pe *pe)
+{
+	const struct pe_directory *iat = &pe->directories[PE_DIRECTORY_IAT];
+	const GArray *imports = iat->rva ? NULL : pe_imports(pe, NULL);
+	const guint width = pe_slot_size(pe), slots = iat->rva ? iat->size / width : imports ? imports->len : 0;
+	const struct pe_section *first = pe->sections->len ? &g_array_index(pe->sections, struct pe_section, 0) : NULL;
+	uint8_t header[PAGE_SIZE];
+	unsigned looked = 0, fit = 0;
+	struct page page;
+	uint64_t value;
+
+	for (guint i = 0; i < MIN(slots, LAYOUT_SLOTS); i++)
+		if (read_slot(pe, iat->rva ? iat->rva + (uint64_t)i * width : g_array_index(imports, struct pe_import, i).iat_rva, &value)) {
+			looked++;
+			fit += mapped(c, value, &page);
+		}
+	if (looked)
+		return fit == looked;
+	if (!first || first->virtual_address < PAGE_SIZE || first->raw_offset >= PAGE_SIZE || pe_read(pe, 0, header, sizeof(header)))
+		return false;
+	return pe->size_of_headers < PAGE_SIZE && bytes_are_zero(header + pe->size_of_headers, PAGE_SIZE - pe->size_of_headers);
 }
 
 /* Addresses of a hit; of a page that is mapped more often than is looked at that is said, once. */
@@ -205,7 +275,10 @@ static unsigned addresses_of(struct context *c, const struct sweep_hit *hit, va_
 static void add_headers(struct context *c, GArray *out, const char *table)
 {
 	const GArray *hits = sweep_hits(c->sweep, &native_images);
-	bool cut = false;
+	enum fault fault;
+	va_t big_at;
+	bool missing, cut = false;
+	g_autoptr(GArray) big = big_pool_list(c, NULL, &fault, &big_at, &missing);
 
 	for (guint i = 0; i < hits->len && out->len < MAX_DRIVERS && !context_cancelled(c); i++) {
 		va_t at[FIXED_frame_addresses];
@@ -217,6 +290,7 @@ static void add_headers(struct context *c, GArray *out, const char *table)
 			d.size = (d.size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 			if (!pe->has_section_table || !image_at(c, d.base, d.size, NULL) || !runs(c, pe))
 				continue;
+			d.maybe_file = runs_anyway(c, big, at[k]) && !is_loaded(c, pe);
 			d.entry_point = pe->entry_point ? d.base + pe->entry_point : 0;
 			d.name = g_strdup(pe_export_dll(pe));
 			g_array_append_val(out, d);
@@ -295,31 +369,6 @@ static bool read_record(struct context *c, va_t at, struct loaded_driver *d)
 	d->pdb_guid_age = g_strdup_printf("%08X%04X%04X%02X%02X%02X%02X%02X%02X%02X%02X%X", (unsigned)bytes_at(&b, 4, 4), (unsigned)bytes_at(&b, 8, 2),
 					  (unsigned)bytes_at(&b, 10, 2), raw[12], raw[13], raw[14], raw[15], raw[16], raw[17], raw[18], raw[19], (unsigned)age);
 	return true;
-}
-
-static bool mapped(struct context *c, uint64_t va, struct page *page)
-{
-	return space_is_kernel(c->space, (va_t){ va }) && !space_page(c->space, (va_t){ va }, page) && page->state != PAGE_ABSENT;
-}
-
-/* The large allocation that the address lies in; NULL: none. They are sorted, and don't overlap but for what is left of freed ones. */
-static const struct big_allocation *allocation_at(const GArray *big, va_t at)
-{
-	guint low = 0, high = big->len;
-
-	while (low < high) {
-		guint mid = low + (high - low) / 2;
-		if (g_array_index(big, struct big_allocation, mid).va.v <= at.v)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (guint n = 0; low && n < 4; n++) {
-		const struct big_allocation *b = &g_array_index(big, struct big_allocation, --low);
-		if (!b->freed && at.v - b->va.v < b->size)
-			return b;
-	}
-	return NULL;
 }
 
 /* What is mapped around the record without a gap. False: none of it runs. */

@@ -31,6 +31,7 @@ struct loaded_driver {
 	bool in_driver_objects;	/* a driver object says that its image is there */
 	bool listed;		/* for the caller's use */
 	bool in_image_scan;	/* its header was found in memory, and its code is mapped to run */
+	bool maybe_file;	/* … as all memory there is, and nothing tells that it was loaded, rather than read as a file */
 	bool in_debug_scan;	/* its debug record was, and its code is */
 };
 

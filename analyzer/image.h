@@ -121,6 +121,7 @@ struct image_triage {
 	 * the process fields are not to be believed. */
 	bool identified;
 	uint32_t pid, ppid, tid;
+	uint32_t owner_pid;		/* the thread's process: another than pid where it was attached to that one */
 	char *process_name;		/* ImageFileName, or NULL */
 	pa_t process_dtb;
 	uint32_t pid_offset, ppid_offset, name_offset, peb_offset;	/* within the _EPROCESS */

@@ -10,18 +10,32 @@ static bool is_person(const char *sid)
 	return g_str_has_prefix(sid, "S-1-5-21-") || g_str_has_prefix(sid, "S-1-12-1-");
 }
 
-/* Has the process not exited? Then its user, whom the caller frees, or NULL: that can't be read. */
-static bool is_running(struct space *space, va_t eprocess, char **user)
+#define VISTA 6000u
+
+enum presence { NOBODYS, SYSTEMS, PERSONS, UNKNOWN };	/* of a process: it has exited; … */
+
+/*
+ * Who a process tells of. Session 0 has services alone since Vista (learn.microsoft.com, "Session Zero Guidelines for UMDF Drivers"), some under
+ * accounts as persons have: they run on when all users have logged off.
+ */
+static enum presence presence_of(const struct kernel *k, va_t eprocess)
 {
-	struct object process = object_at(space, eprocess.v);
+	struct object process = object_at(k->space, eprocess.v), token;
 	uint64_t exited = 0;
+	uint32_t session = 0;
+	g_autofree char *user = NULL;
 	va_t at;
 
-	*user = NULL;
 	if (!READ(process, eprocess.ExitTime, &exited) && exited)
-		return false;
-	(void)(process_token(space, eprocess, &at) || token_user(space, at, user));
-	return true;
+		return NOBODYS;
+	if (process_token(k->space, eprocess, &at) || token_user(k->space, at, &user))
+		return UNKNOWN;
+	if (!is_person(user))
+		return SYSTEMS;
+	token = object_at(k->space, at.v);
+	if (k->build < VISTA)
+		return PERSONS;
+	return READ(token, token.SessionId, &session) ? UNKNOWN : session ? PERSONS : SYSTEMS;
 }
 
 /* NULL: it can't be told. */
@@ -32,23 +46,22 @@ static const char *logon_words(const struct kernel *k)
 	const uint64_t head = kernel_symbol(k, PsActiveProcessHead).v, links = k->layout->eprocess.ActiveProcessLinks.offset;
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	uint64_t at = head, next = 0;
-	unsigned users = 0, unknown = 0;	/* one of these may be a person's */
+	unsigned systems = 0, unknown = 0;	/* one of these may be a person's */
 
 	if (!head)
 		return NULL;
 	for (uint64_t n = 0; n < limit(list_entries); n++, at = next) {
 		if (at != head) {
-			g_autofree char *user = NULL;
-			bool running = is_running(k->space, (va_t){ at - links }, &user);
-			if (user && is_person(user))
+			enum presence presence = presence_of(k, (va_t){ at - links });
+			if (presence == PERSONS)
 				return "users were logged on";
-			users += user != NULL;
-			unknown += running && !user;
+			systems += presence == SYSTEMS;
+			unknown += presence == UNKNOWN;
 		}
 		if (read_pointer(k->space, (va_t){ at }, &next))
 			return NULL;
 		if (next == head)
-			return users && !unknown ? "nobody was logged on: as fast startup writes it" : NULL;
+			return systems && !unknown ? "nobody was logged on: as fast startup writes it" : NULL;
 		if (!g_hash_table_add(seen, g_memdup2(&next, sizeof(next))))	/* it goes round without its head */
 			return NULL;
 	}

@@ -40,6 +40,7 @@ static const struct { uint16_t offset, width; } fields[2][FIELDS] = {
 };
 
 #define COMMENT_SIZE 128
+#define STATUS_BREAKPOINT 0x80000003u
 
 static bool crashdump_match(const struct file *file)
 {
@@ -176,6 +177,12 @@ static void read_header(struct crashdump *dump)
 		facts->exception_information[i] = dump->is_64bit ? bytes_at(&dump->header, 0xf20 + 8 * i, 8) : bytes_at(&dump->header, 0x7e4 + 4 * i, 4);
 	if (!facts->instruction_pointer)
 		facts->instruction_pointer = facts->exception_address;
+	/*
+	 * Where nothing was raised, and where something was that led to the bugcheck, the kernel puts a breakpoint at the context's instruction pointer
+	 * there (all small dumps of Windows 10 and 11 have it), and so do debuggers (dbgeng). One that was raised has parameters.
+	 */
+	if (facts->exception_code == STATUS_BREAKPOINT && !facts->exception_parameters)
+		facts->exception_code = 0;
 	facts->system_time = get(dump, SYSTEM_TIME);
 	facts->uptime = get(dump, UPTIME);
 	facts->product_type = (uint32_t)get(dump, PRODUCT);

@@ -305,13 +305,19 @@ static void read_kdbg(struct triage *t)
 		facts->kernel_base.v = (uint32_t)facts->kernel_base.v;
 }
 
+static struct layout *family(const struct triage *t)
+{
+	const struct image_facts *facts = &t->image->facts;
+
+	return layout_family(facts->os_build, 0, !t->dump->is_64bit ? LAYOUT_X86 : facts->architecture == ARCH_ARM64 ? LAYOUT_ARM64 : LAYOUT_X64);
+}
+
 /*
  * What the debugger data block says, which is right for builds nobody knows; where it ends before that (until Windows XP) or is
  * lost, what is known of the build.
  */
 static void find_offsets(struct triage *t)
 {
-	const struct image_facts *facts = &t->image->facts;
 	struct object_offsets *o = &t->offsets;
 
 	if (t->out->kdbg.length >= KDBG_ETHREAD_SIZE + 2) {
@@ -324,7 +330,7 @@ static void find_offsets(struct triage *t)
 		};
 		return;
 	}
-	AUTO(layout) l = layout_family(facts->os_build, 0, !t->dump->is_64bit ? LAYOUT_X86 : facts->architecture == ARCH_ARM64 ? LAYOUT_ARM64 : LAYOUT_X64);
+	AUTO(layout) l = family(t);
 	if (!l)
 		return;
 	*o = (struct object_offsets){
@@ -336,6 +342,41 @@ static void find_offsets(struct triage *t)
 }
 
 enum { PROCESS_OBJECT = 3, THREAD_OBJECT = 6 };		/* _DISPATCHER_HEADER.Type, of KOBJECTS */
+
+/* Is there an id of a process, followed by two pointers into the kernel, ActiveProcessLinks? */
+static uint64_t process_id_at(struct triage *t, struct bytes *process, uint32_t o)
+{
+	unsigned w = t->word;
+	uint64_t pid = bytes_at(process, o, w);
+
+	return pid & 3 || pid > G_MAXUINT32 || !is_kernel_address(t, bytes_at(process, o + w, w)) || !is_kernel_address(t, bytes_at(process, o + 2 * w, w)) ? 0 : pid;
+}
+
+/*
+ * Attached (KeStackAttachProcess), a thread has another process's memory, which is the one that is copied, and its Cid still names its own. That
+ * they belong together the process's ProfileListHead tells, which leads to itself unless somebody profiles: by where the thread says that the process
+ * is. Where the ids are only the build's layout says.
+ */
+static bool identify_attached(struct triage *t, struct bytes *process, struct bytes *thread)
+{
+	const unsigned w = t->word;
+	const uint64_t at = bytes_at(thread, t->offsets.thread_process, w);
+	AUTO(layout) l = family(t);
+	const uint32_t head = l ? l->kprocess.ProfileListHead.offset : 0;
+
+	if (!head || l->eprocess.InheritedFromUniqueProcessId.offset != t->offsets.process_parent || !is_kernel_address(t, at) ||
+	    bytes_at(process, head, w) != at + head || bytes_at(process, head + w, w) != at + head)
+		return false;
+	const uint32_t cid = l->ethread.Cid.offset;
+	const uint64_t pid = process_id_at(t, process, l->eprocess.UniqueProcessId.offset), owner = bytes_at(thread, cid, w), tid = bytes_at(thread, cid + w, w);
+	if (!pid || !owner || !tid || (owner | tid) & 3 || owner > G_MAXUINT32 || tid > G_MAXUINT32)
+		return false;
+	t->out->pid = (uint32_t)pid;
+	t->out->owner_pid = (uint32_t)owner;
+	t->out->tid = (uint32_t)tid;
+	t->out->pid_offset = l->eprocess.UniqueProcessId.offset;
+	return true;
+}
 
 /*
  * UniqueProcessId stands right before ActiveProcessLinks in every build, and the
@@ -356,22 +397,19 @@ static bool identify_copies(struct triage *t, bool typed)
 	if (typed && (process.p[0] != PROCESS_OBJECT || thread.p[0] != THREAD_OBJECT))
 		return false;
 	for (uint32_t o = 4 * w; o + 3 * w <= parent && !out->identified; o += w) {
-		uint64_t pid = bytes_at(&process, o, w);
-		if (!pid || pid & 3 || pid > G_MAXUINT32 || !is_kernel_address(t, bytes_at(&process, o + w, w)) ||
-		    !is_kernel_address(t, bytes_at(&process, o + 2 * w, w)))
-			continue;
-		for (uint32_t c = 0; c + 2 * w <= thread.n; c += w) {
+		uint64_t pid = process_id_at(t, &process, o);
+		for (uint32_t c = 0; pid && c + 2 * w <= thread.n; c += w) {
 			uint64_t tid = bytes_at(&thread, c + w, w);
 			if (bytes_at(&thread, c, w) != pid || !tid || tid & 3 || tid > G_MAXUINT32)
 				continue;
 			out->identified = true;
-			out->pid = (uint32_t)pid;
+			out->pid = out->owner_pid = (uint32_t)pid;
 			out->tid = (uint32_t)tid;
 			out->pid_offset = o;
 			break;
 		}
 	}
-	if (!out->identified)
+	if (!out->identified && !(out->identified = identify_attached(t, &process, &thread)))
 		return false;
 	out->ppid = (uint32_t)bytes_at(&process, parent, w);
 	out->ppid_offset = parent;

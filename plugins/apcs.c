@@ -22,7 +22,7 @@ static const struct table apcs = {
 		[KERNEL_ROUTINE] = { "kernel_routine", COL_ADDRESS, "" },
 		[KERNEL_MODULE] = { "kernel_module", COL_TEXT, "kernel module it lies in; NULL: in none" },
 		[RUNDOWN_ROUTINE] = { "rundown_routine", COL_ADDRESS, "" },
-		[NORMAL_ROUTINE] = { "normal_routine", COL_ADDRESS, "what is called, in user mode for user APCs" },
+		[NORMAL_ROUTINE] = { "normal_routine", COL_ADDRESS, "what is called, in user mode for user APCs; of 32-bit code on 64-bit Windows, as it is decoded" },
 		[NORMAL_MODULE] = { "normal_module", COL_TEXT, "module it lies in; NULL: in none" },
 		[NORMAL_CONTEXT] = { "normal_context", COL_ADDRESS, "" },
 		[ARGUMENT1] = { "system_argument1", COL_ADDRESS, "" },
@@ -39,6 +39,17 @@ static const char *module_at(const struct context *c, uint64_t va)
 		return context_driver_at(c, (va_t){ va });
 	const struct module *m = process_module_at(c->process, (va_t){ va });
 	return !m ? NULL : m->name ? m->name : m->mapped_path;
+}
+
+/*
+ * User APCs of 32-bit code on 64-bit Windows have their routine encoded, which tells them from those of the 64-bit code in the same
+ * process: as Wow64EncodeApcRoutine and RtlQueueApcWow64Thread do (phnt, ntpsapi.h), its negative shifted left by two.
+ */
+static uint64_t decode_routine(uint64_t routine)
+{
+	uint64_t address = 0 - (routine >> 2 | UINT64_C(3) << 62);
+
+	return routine >> 63 && !(routine & 3) && address <= UINT32_MAX ? address : routine;
 }
 
 static void put_apc(struct context *c, const struct object *apc, const struct object *thread, bool user, bool saved)
@@ -60,8 +71,11 @@ static void put_apc(struct context *c, const struct object *apc, const struct ob
 	if (PUT_READ(row, KERNEL_ROUTINE, *apc, kapc.KernelRoutine, &routine))
 		row_text(row, KERNEL_MODULE, context_driver_at(c, (va_t){ routine }));
 	PUT(row, RUNDOWN_ROUTINE, *apc, kapc.RundownRoutine);
-	if (PUT_READ(row, NORMAL_ROUTINE, *apc, kapc.NormalRoutine, &routine) && routine)
+	if (PUT_READ(row, NORMAL_ROUTINE, *apc, kapc.NormalRoutine, &routine) && routine) {
+		if (user && c->process->wow64)
+			row_address(row, NORMAL_ROUTINE, routine = decode_routine(routine));
 		row_text(row, NORMAL_MODULE, module_at(c, routine));
+	}
 	PUT(row, NORMAL_CONTEXT, *apc, kapc.NormalContext);
 	PUT(row, ARGUMENT1, *apc, kapc.SystemArgument1);
 	PUT(row, ARGUMENT2, *apc, kapc.SystemArgument2);

@@ -37,6 +37,7 @@ static const struct table callbacks = {
 /* PSP_MAX_CREATE_PROCESS_NOTIFY and its like: 64 since Vista, of images since Windows 10 and updates of 8.1 (PsSetLoadImageNotifyRoutine). */
 #define NOTIFY_SLOTS 64
 #define NOTIFY_SLOTS_ONCE 8
+#define REGISTRY_SLOTS 100	/* of CmpCallBackVector: CM_REG_MAX_CALLBACKS (mimidrv, kkll_m_notify.h) */
 #define MAX_CHAIN limit32(callback_chain)
 #define SERVER_2003 3790u
 #define VISTA 6000u
@@ -91,6 +92,8 @@ static void set_text(json_t *detail, const char *key, const char *text)
 static unsigned slots_of(struct context *c, va_t array)
 {
 	const struct kernel *k = c->kernel;
+	if (array.v == kernel_symbol(k, CmpCallBackVector).v)
+		return REGISTRY_SLOTS;
 	const va_t all[] = { kernel_symbol(k, PspCreateProcessNotifyRoutine), kernel_symbol(k, PspCreateThreadNotifyRoutine), kernel_symbol(k, PspLoadImageNotifyRoutine) };
 	uint64_t slots = k->build && k->build < VISTA ? NOTIFY_SLOTS_ONCE : NOTIFY_SLOTS;
 
@@ -178,13 +181,17 @@ static char *text_at(struct context *c, uint64_t va)
 	return read_unicode_string(&string, 512, &text) ? NULL : text;
 }
 
-/* CallbackListHead: {list, two 32-bit counts, 64-bit cookie, context, function, altitude}; of Vista's x64 they lie a pointer farther on. */
+/*
+ * Since Vista CallbackListHead: {list, two 32-bit counts, 64-bit cookie, context, function, altitude}; of Vista's x64 they lie a pointer farther on.
+ * Before it CmpCallBackVector, an array as those of processes (Volatility 3, _list_registry_callbacks_legacy).
+ */
 static void registry(struct context *c)
 {
 	static const char what[] = "CallbackListHead";
 	const unsigned width = space_pointer_size(c->space), at = 3 * width + 16 + (width == 8 && c->kernel->build && c->kernel->build < WINDOWS_7 ? width : 0);
 	struct object entry;
 
+	notify_routines(c, kernel_symbol(c->kernel, CmpCallBackVector), "registry", "CmpCallBackVector");
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, CallbackListHead)) {
 		uint64_t function = pointer_in(c, &entry, at, what);
 		g_autofree char *altitude = text_at(c, entry.va.v + at + width);
@@ -416,11 +423,11 @@ static void note_unknown(struct context *c)
 {
 	const struct kernel *k = c->kernel;
 	const bool guessed = k->layout->source == LAYOUT_FAMILY || k->layout->source == LAYOUT_DERIVED, vista = !k->build || k->build >= VISTA;
-	/* KiNmiCallbackListHead came with 2003, the registry's list and those of power settings and debug prints with Vista. */
+	/* KiNmiCallbackListHead came with 2003, the registry's list, in place of its array, and those of power settings and debug prints with Vista. */
 	const struct { const char *name; va_t at; bool has; } lists[] = {
 #define LIST(s, has) { #s, kernel_symbol(k, s), has }
 		LIST(PspCreateProcessNotifyRoutine, true), LIST(PspCreateThreadNotifyRoutine, true), LIST(PspLoadImageNotifyRoutine, true),
-		LIST(CallbackListHead, guessed && vista), LIST(KeBugCheckCallbackListHead, guessed), LIST(KeBugCheckReasonCallbackListHead, guessed),
+		LIST(CmpCallBackVector, guessed && !vista), LIST(CallbackListHead, guessed && vista), LIST(KeBugCheckCallbackListHead, guessed), LIST(KeBugCheckReasonCallbackListHead, guessed),
 		LIST(IopNotifyShutdownQueueHead, guessed), LIST(IopNotifyLastChanceShutdownQueueHead, guessed),
 		LIST(IopFsNotifyChangeQueueHead, guessed), LIST(PopRegisteredPowerSettingCallbacks, guessed && vista),
 		LIST(RtlpDebugPrintCallbackList, guessed && vista), LIST(SeFileSystemNotifyRoutinesHead, guessed),

@@ -15,10 +15,11 @@ static const struct table crash = {
 		[P2] = { "parameter2", COL_ADDRESS, "" },
 		[P3] = { "parameter3", COL_ADDRESS, "" },
 		[P4] = { "parameter4", COL_ADDRESS, "" },
-		[EXCEPTION] = { "exception_code", COL_INT, "" },
+		[EXCEPTION] = { "exception_code", COL_INT, "of the exception record; NULL: it holds what the kernel puts there at every bugcheck, a breakpoint: what was raised "
+				"before stands in the parameters of some codes then" },
 		[IP] = { "instruction_pointer", COL_ADDRESS, "of the context record" },
 		[THREAD] = { "thread", COL_ADDRESS, "_ETHREAD that ran" },
-		[PROCESS] = { "process_id", COL_PROCESS, "that ran" },
+		[PROCESS] = { "process_id", COL_PROCESS, "in whose memory it ran: the thread's own, or the one it was attached to" },
 		[UPTIME] = { "uptime", COL_REAL, "seconds" },
 		[REGISTERS] = { "registers", COL_JSON, "of the context record, by name" },
 		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
@@ -106,19 +107,24 @@ static void put_bugcheck(struct row *row, const struct image_facts *f)
 		row_address(row, P1 + i, f->bugcheck_parameters[i]);
 }
 
-static const struct process *process_of(struct context *c, va_t thread)
+static const struct process *process_at(const struct context *c, uint64_t eprocess)
 {
-	struct object ethread = object_at(c->space, thread.v);
-	uint64_t eprocess = 0;
-
-	if (read_thread_process(&ethread, &eprocess))
-		return NULL;
 	for (guint i = 0; i < c->processes->len; i++) {
 		const struct process *process = g_ptr_array_index(c->processes, i);
 		if (process->eprocess.v == eprocess)
 			return process;
 	}
 	return NULL;
+}
+
+/* KTHREAD.ApcState names the process that a thread is attached to (KeStackAttachProcess), else its own: what small dumps hold, too. */
+static const struct process *process_of(struct context *c, va_t thread)
+{
+	struct object ethread = object_at(c->space, thread.v), tcb = MEMBER(ethread, ethread.Tcb), state = MEMBER(tcb, kthread.ApcState);
+	uint64_t eprocess = 0;
+	const struct process *process = READ(state, kapc_state.Process, &eprocess) ? NULL : process_at(c, eprocess);
+
+	return process || read_thread_process(&ethread, &eprocess) ? process : process_at(c, eprocess);
 }
 
 static void put_exception(struct row *row, const struct image_facts *f)

@@ -174,9 +174,10 @@ static bool run(struct context *c, GError **error)
 	driver_set_records(c, ranges, images, "drivers");
 	for (guint i = 0, n; i < images->len; i += n) {
 		const struct loaded_driver *image = &g_array_index(images, struct loaded_driver, i);
+		bool maybe_file = image->maybe_file;
 		for (n = 1; i + n < images->len && image[n].base == image->base; n++)
-			;
-		if (!image->listed)
+			maybe_file &= image[n].maybe_file;
+		if (!image->listed && !maybe_file)
 			put_unlisted(c, image, n, sessions, whole);
 	}
 	return true;

@@ -149,6 +149,22 @@ static void put_handles(struct context *c, const struct image_minidump *m, struc
 	}
 }
 
+/*
+ * 1: a 32-bit process on 64-bit Windows; -1: it can't be told. What a 64-bit tool dumps of one has the 64-bit modules that run it, wow64.dll among them; what a
+ * 32-bit tool dumps looks the same on 32-bit Windows, which has no SysWOW64 (learn.microsoft.com, "File System Redirector").
+ */
+static int is_wow64(const struct image_minidump *m, enum architecture architecture)
+{
+	for (guint i = 0; i < m->modules->len; i++) {
+		const char *path = g_array_index(m->modules, struct minidump_module, i).name, *name = base_name(path);
+		g_autofree char *lower = path ? g_ascii_strdown(path, -1) : NULL;
+		if (lower && (!g_ascii_strcasecmp(name, "wow64.dll") || (architecture == ARCH_X86 && strstr(lower, "\\syswow64\\"))))
+			return 1;
+	}
+	/* Without a list of modules no dump tells. */
+	return architecture == ARCH_X86 || !m->modules->len ? -1 : 0;
+}
+
 static bool run(struct context *c, GError **error)
 {
 	const struct image_minidump *m = c->image->minidump;
@@ -158,7 +174,8 @@ static bool run(struct context *c, GError **error)
 
 	(void)error;
 	process->pid = m->pid;
-	process->wow64 = c->image->facts.architecture == ARCH_X86;
+	const int wow64 = is_wow64(m, c->image->facts.architecture);
+	process->wow64 = wow64 > 0;
 	process->user_readable = true;
 	context_add_process(c, process, row);
 	if (m->pid)
@@ -172,7 +189,8 @@ static bool run(struct context *c, GError **error)
 		row_text_named(row, "peb_image_path", first->name);
 		row_int_named(row, "image_base", (int64_t)first->base);
 	}
-	row_int_named(row, "wow64", process->wow64);
+	if (wow64 >= 0)
+		row_int_named(row, "wow64", wow64);
 	row_time(row, table_column(p, "create_time"), filetime(m->create_time));
 	put_memory(c, m, process);
 	put_modules(c, m, process);

@@ -68,7 +68,7 @@ static const char *const wait_reasons[] = {
 	"WrQueue", "WrLpcReceive", "WrLpcReply", "WrVirtualMemory", "WrPageOut", "WrRendezvous", "WrKeyedEvent", "WrTerminated",
 	"WrProcessInSwap", "WrCpuRateControl", "WrCalloutStack", "WrKernel", "WrResource", "WrPushLock", "WrMutex",
 	"WrQuantumEnd", "WrDispatchInt", "WrPreempted", "WrYieldExecution", "WrFastMutex", "WrGuardedMutex", "WrRundown",
-	"WrAlertByThreadId", "WrDeferredPreempt", "WrPhysicalFault",
+	"WrAlertByThreadId", "WrDeferredPreempt", "WrPhysicalFault", "WrIoRing", "WrMdlCache", "WrRcu",
 };
 
 static void put_name(struct row *row, int column, const char *const *names, unsigned n, unsigned value)

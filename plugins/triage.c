@@ -54,7 +54,9 @@ static void put_process(struct context *c, const struct image_triage *triage)
 	if (!triage->thread.length)
 		return;
 	row = row_new(c, t);
-	row_process(row, process);
+	if (triage->owner_pid == triage->pid)
+		row_process(row, process);
+	row_int_named(row, "owner_pid", triage->owner_pid);
 	if (triage->thread.va)
 		row_int_named(row, "ethread", (int64_t)triage->thread.va);
 	if (triage->tid)

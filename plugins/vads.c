@@ -62,19 +62,21 @@ static const struct table regions = {
 		[R_ALLOCATION_BASE] = { "allocation_base", COL_ADDRESS, "" },
 		[R_ALLOCATION_PROTECT] = { "allocation_protect", COL_TEXT, "" },
 		[R_SIZE] = { "region_size", COL_INT, "bytes" },
-		[R_STATE] = { "state", COL_TEXT, "MEM_COMMIT, MEM_RESERVE" },
+		[R_STATE] = { "state", COL_TEXT, "MEM_COMMIT, MEM_RESERVE; NULL: whether a page of a section is committed can't be read" },
 		[R_PROTECT] = { "protect", COL_TEXT, "by the page-table entries; NULL when reserved, or where an entry can't be read" },
 		[R_TYPE] = { "type", COL_TEXT, "MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE" },
 		[R_PRESENT] = { "pages_present", COL_INT, "in physical memory" },
 	},
 };
 
+enum state { RESERVED, COMMITTED, UNKNOWN };
+
 struct run {		/* pages alike, not yet a row */
 	uint64_t start, end;	/* end: past the last byte */
-	bool commit;
+	enum state state;
 	uint32_t protect;	/* 0: not known */
 	uint64_t present;
-	enum fault fault;	/* why it is not known */
+	enum fault fault;	/* why that, or the state, is not known */
 };
 
 struct walker {
@@ -139,29 +141,66 @@ static void flush_run(struct walker *w)
 	row_address(row, R_ALLOCATION_BASE, w->vad->start.v);
 	row_text(row, R_ALLOCATION_PROTECT, w->protection);
 	row_int(row, R_SIZE, (int64_t)(r->end - r->start));
-	row_text(row, R_STATE, r->commit ? "MEM_COMMIT" : "MEM_RESERVE");
-	if (r->commit && r->protect) {
+	if (r->state == UNKNOWN)
+		row_fault(row, R_STATE, r->fault, (va_t){ r->start }, "a prototype PTE");
+	else
+		row_text(row, R_STATE, r->state == COMMITTED ? "MEM_COMMIT" : "MEM_RESERVE");
+	if (r->state == COMMITTED && r->protect) {
 		g_autofree char *name = protection_name(r->protect);
 		row_text(row, R_PROTECT, name);
-	} else if (r->fault) {
+	} else if (r->state == COMMITTED && r->fault) {
 		row_fault(row, R_PROTECT, r->fault, (va_t){ r->start }, "a page-table entry");
 	}
 	row_text(row, R_TYPE, w->vad->type == VAD_IMAGE_MAP ? "MEM_IMAGE" : w->vad->is_private ? "MEM_PRIVATE" : "MEM_MAPPED");
 	row_int(row, R_PRESENT, (int64_t)r->present);
 }
 
-static void add_to_run(struct walker *w, uint64_t start, uint64_t end, bool commit, uint32_t protect, uint64_t present, enum fault fault)
+static void add_to_run(struct walker *w, uint64_t start, uint64_t end, enum state state, uint32_t protect, uint64_t present, enum fault fault)
 {
 	struct run *r = &w->run;
 
-	if (!commit)
+	if (state != COMMITTED)
 		protect = 0;
-	if (r->end != start || r->commit != commit || r->protect != protect) {
+	if (r->end != start || r->state != state || r->protect != protect) {
 		flush_run(w);
-		*r = (struct run){ start, start, commit, protect, 0, commit && !protect ? fault : FAULT_NONE };
+		*r = (struct run){ start, start, state, protect, 0, state != RESERVED && !protect ? fault : FAULT_NONE };
 	}
 	r->end = end;
 	r->present += present;
+}
+
+#define ENTRIES_STEP 64	/* as many are looked at in the time of a step */
+
+/*
+ * Pages without an entry of their own where a section of the page file is mapped: one is committed if its prototype PTE is not zero, as VirtualQuery
+ * tells it (Windows Research Kernel, queryvm.c); those of SEC_RESERVE are zero until somebody commits them.
+ */
+static void section_gap(struct walker *w, uint64_t start, uint64_t end)
+{
+	static const uint8_t zeros[8];
+	const struct vad *vad = w->vad;
+	const unsigned width = w->c->kernel->paging == PAGING_X86 ? 4 : 8;
+	uint8_t entries[PAGE_SIZE];
+
+	for (uint64_t va = start, n; va < end && *w->regions <= limit(regions); va += n * PAGE_SIZE) {
+		const va_t at = { vad->first_prototype_pte.v + (va - vad->start.v) / PAGE_SIZE * width };
+		/* Nothing says where the tables of further subsections are. */
+		const bool bounded = vad->last_prototype_pte.v >= vad->first_prototype_pte.v, beyond = bounded && at.v > vad->last_prototype_pte.v;
+		n = MIN((end - va + PAGE_MASK) / PAGE_SIZE, MAX((PAGE_SIZE - (at.v & PAGE_MASK)) / width, 1));
+		n = bounded && !beyond ? MIN(n, (vad->last_prototype_pte.v - at.v) / width + 1) : n;
+		if (beyond || !space_spend(w->c->user, 1 + n / ENTRIES_STEP)) {
+			add_to_run(w, va, end, UNKNOWN, 0, 0, beyond ? FAULT_NO_FIELD : FAULT_LIMIT);
+			return;
+		}
+		enum fault fault = space_read(w->c->space, at, entries, n * width, NULL);
+		if (fault) {
+			add_to_run(w, va, va + n * PAGE_SIZE, UNKNOWN, 0, 0, fault);
+			continue;
+		}
+		for (uint64_t i = 0; i < n; i++)
+			add_to_run(w, va + i * PAGE_SIZE, va + (i + 1) * PAGE_SIZE, memcmp(entries + i * width, zeros, width) ? COMMITTED : RESERVED,
+				   vad->protection, 0, FAULT_NONE);
+	}
 }
 
 /* Pages without an entry of their own: what the VAD, or its prototype PTEs, say. */
@@ -171,9 +210,13 @@ static void gap(struct walker *w, uint64_t start, uint64_t end)
 
 	if (start >= end)
 		return;
+	if (vad->type == VAD_NONE && !vad->is_private && !vad->file_object.v && !vad->file_fault && vad->first_prototype_pte.v) {
+		section_gap(w, start, end);
+		return;
+	}
 	if (vad->type != VAD_IMAGE_MAP || !vad->first_prototype_pte.v) {
 		bool commit = !vad->is_private || vad->mem_commit;
-		add_to_run(w, start, end, commit, vad->protection, 0, FAULT_NONE);
+		add_to_run(w, start, end, commit ? COMMITTED : RESERVED, vad->protection, 0, FAULT_NONE);
 		return;
 	}
 	for (uint64_t va = start; va < end; va += PAGE_SIZE) {
@@ -181,7 +224,7 @@ static void gap(struct walker *w, uint64_t start, uint64_t end)
 		if (!space_spend(w->c->user, 1))
 			return;
 		enum fault fault = space_page(w->c->user, (va_t){ va }, &page);
-		add_to_run(w, va, va + PAGE_SIZE, true, page.by_prototype || page.state == PAGE_UNKNOWN ? protection_of(w, &page) : vad->protection, 0, fault);
+		add_to_run(w, va, va + PAGE_SIZE, COMMITTED, page.by_prototype || page.state == PAGE_UNKNOWN ? protection_of(w, &page) : vad->protection, 0, fault);
 		if (*w->regions > limit(regions))
 			return;
 	}
@@ -251,7 +294,7 @@ static void walk_pages(struct walker *w, struct vad *vad)
 		count(w, vad, &page);
 		bool decommitted = page.state == PAGE_DEMAND_ZERO && page.protection == 0x10;
 		bool reserved = page.state == PAGE_DEMAND_ZERO && !page.protection && vad->is_private && !vad->mem_commit;
-		add_to_run(w, start, end, !decommitted && !reserved, protection_of(w, &page), page_resident(&page) ? page.size / PAGE_SIZE : 0,
+		add_to_run(w, start, end, decommitted || reserved ? RESERVED : COMMITTED, protection_of(w, &page), page_resident(&page) ? page.size / PAGE_SIZE : 0,
 			   page_fault(&page));
 		at = end;
 		if (context_cancelled(w->c))	/* what comes after is no gap */

@@ -29,10 +29,6 @@ static char *place(const struct sample *s, uint64_t va)
 	return g_strdup_printf("0x%" X, va);
 }
 
-#define EACH_ITEM(s, it, kind) \
-	struct item *it = NULL; \
-	for (guint i_##it = 0; (it = description_next((s)->description, &i_##it, (kind))); )
-
 static void need(struct item *item, bool there, const char *what)
 {
 	if (!there)
@@ -242,7 +238,8 @@ static void apcs(struct sample *s, struct sample_process *p)
 		SET(s, at, kapc.Type, 18);		/* ApcObject */
 		SET(s, at, kapc.Thread, thread);
 		SET(s, at, kapc.KernelRoutine, address(s, item, "kernel", "ntoskrnl.exe+0x101080"));
-		SET(s, at, kapc.NormalRoutine, process_address(s, p, item, item_text(item, "normal", "0x0")));
+		uint64_t normal = process_address(s, p, item, item_text(item, "normal", "0x0"));
+		SET(s, at, kapc.NormalRoutine, user && p->wow64 && !(normal >> 32) ? (0 - normal) << 2 : normal);	/* Wow64EncodeApcRoutine */
 		SET(s, at, kapc.NormalContext, process_address(s, p, item, item_text(item, "context", "0x0")));
 		SET(s, at, kapc.ApcMode, user);
 		SET(s, at, kapc.Inserted, 1);
@@ -422,6 +419,14 @@ static void big_pool(struct sample *s)
 		if (block->va != at)
 			item_fail(item, "size: more than a page");
 		block->freed = item_flag(item, "freed");
+		if (item_has(item, "hex")) {
+			g_autoptr(GByteArray) content = parse_hex(item, item_text(item, "hex", ""));
+			if (content->len > block->size)
+				item_fail(item, "hex: more than the block has");
+			memory_write(s->memory, ROOT(s), at, content->data, content->len);
+		}
+		for (uint64_t n = 0; item_flag(item, "executable") && n < block->size; n += PAGE_SIZE)
+			memory_map(s->memory, ROOT(s), at + n, memory_pte(s->memory, ROOT(s), at + n) & ~PTE_NX);
 	}
 	while (slots < 2 * s->big->len)		/* it doubles when it is half full */
 		slots *= 2;

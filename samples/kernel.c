@@ -137,6 +137,21 @@ static void list_heads(struct sample *s)
 			list_init(s, ROOT(s), kernel_global(s, heads[i]));
 }
 
+/* symbols=NAME:RVA,…: globals that a family has no symbols of. */
+void kernel_place(struct sample *s)
+{
+	struct item *item = description_item(s->description, "kernel");
+	g_auto(GStrv) list = g_strsplit(item_text(item, "symbols", ""), ",", -1);
+
+	for (unsigned i = 0; list[i]; i++) {
+		char *colon = strchr(list[i], ':');
+		if (colon)
+			*colon++ = '\0';
+		if (!colon || !layout_set_symbol(s->layout, list[i], g_ascii_strtoull(colon, NULL, 0)))
+			item_fail(item, "symbols: NAME:RVA");
+	}
+}
+
 /* bytes=RVA:HEX: something of the kernel's that nothing here knows of. */
 static void kernel_bytes(struct sample *s, struct item *item)
 {
@@ -479,9 +494,19 @@ static void unloaded_drivers(struct sample *s)
 /* ---- system services */
 
 /*
- * Numbers are those that ntdll's stubs load: each function's place among its exports. An
- * entry is the routine's distance from the table, shifted left by four.
+ * Numbers are those that ntdll's stubs load: each function's place among its exports. An entry is the routine's distance from the table,
+ * shifted left by four; until Vista its address, of which bit 0 says that arguments are on the stack.
  */
+static void set_service(struct sample *s, unsigned number, int64_t routine)
+{
+	const uint64_t table = s->layout->symbol.KiServiceTable;
+
+	if (s->width == 8 && s->build < 6000)
+		kernel_set(s, table + 8 * number, (s->kernel_base + (uint64_t)routine) | (number & 1), 8);
+	else
+		kernel_set(s, table + 4 * number, (uint64_t)(routine - (int64_t)table) << 4 & 0xffffffff, 4);
+}
+
 static void services_init(struct sample *s)
 {
 	const uint64_t table = s->layout->symbol.KiServiceTable, descriptor = s->layout->symbol.KeServiceDescriptorTable;
@@ -489,12 +514,11 @@ static void services_init(struct sample *s)
 
 	for (; table && ntdll_exports[count]; count++) {
 		uint32_t exported = executable_export(s->kernel, ntdll_exports[count]);
-		int64_t routine = exported ? exported : s->kernel->entry_point + 64 * (count + 0x40);
-		kernel_set(s, table + 4 * (count + 1), (uint64_t)(routine - (int64_t)table) << 4 & 0xffffffff, 4);
+		set_service(s, count + 1, exported ? exported : s->kernel->entry_point + 64 * (count + 0x40));
 	}
 	if (!table)
 		return;
-	kernel_set(s, table, (uint64_t)(s->kernel->entry_point - (int64_t)table) << 4 & 0xffffffff, 4);
+	set_service(s, 0, s->kernel->entry_point);
 	kernel_set(s, s->layout->symbol.KiServiceLimit, count + 1, 4);
 	kernel_set(s, descriptor, s->kernel_base + table, 8);
 	kernel_set(s, descriptor ? descriptor + 0x10 : 0, count + 1, 8);
@@ -533,14 +557,56 @@ uint64_t sample_address(struct sample *s, struct item *item, const char *where)
 	item_fail(item, "\"%s\" is no driver of this machine, and no 0x… address", where);
 }
 
+/* Entries as plugins/callbacks.c describes them. */
+static void add_registry_callback(struct sample *s, struct item *item)
+{
+	const unsigned w = s->width, at = 3 * w + 16 + (w == 8 && s->build < 7600 ? w : 0);
+	const uint64_t head = s->layout->symbol.CallbackListHead, entry = pool_alloc(s, at + 3 * w, "CMcb", true);
+
+	if (!head)
+		item_fail(item, "type: this kernel's symbols don't say where the registry's are");
+	list_append(s, ROOT(s), kernel_global(s, head), entry);
+	memory_put(s->memory, ROOT(s), entry + 2 * w + 8, 0x1d0000000000001, 8);		/* the cookie */
+	memory_put(s->memory, ROOT(s), entry + at, sample_address(s, item, item_required(item, "function")), w);
+	put_string(s, entry + at + w, item_text(item, "altitude", "320000"));
+}
+
+static void add_object_callback(struct sample *s, struct item *item)
+{
+	const unsigned w = s->width;
+	const uint64_t type = s->types[OBJECT_PROCESS], head = type + OFFSET(s, object_type.CallbackList);
+	const uint64_t entry = pool_alloc(s, 6 * w + 8, "ObCa", false), registration = pool_alloc(s, 4 * w, "ObRg", false);
+
+	if (!HAS_FIELD(s, object_type.CallbackList))
+		item_fail(item, "type: this kernel has none");
+	if (!get_field(s, ROOT(s), head, s->layout->list_entry.Flink))
+		list_init(s, ROOT(s), head);
+	list_append(s, ROOT(s), head, entry);
+	memory_put(s->memory, ROOT(s), entry + 2 * w, 3, 4);		/* handles that are made, and duplicated */
+	memory_put(s->memory, ROOT(s), entry + 2 * w + 4, 1, 4);
+	memory_put(s->memory, ROOT(s), entry + 2 * w + 8, registration, w);
+	memory_put(s->memory, ROOT(s), entry + 3 * w + 8, type, w);
+	memory_put(s->memory, ROOT(s), entry + 4 * w + 8, sample_address(s, item, item_required(item, "function")), w);
+	memory_put(s->memory, ROOT(s), registration, 0x10100, 4);	/* version, and one operation */
+	put_string(s, registration + 2 * w, item_text(item, "altitude", "320000"));
+}
+
 void callbacks_init(struct sample *s)
 {
 	const struct { const char *type; uint64_t array, count; } arrays[] = {
 		{ "process", s->layout->symbol.PspCreateProcessNotifyRoutine, s->layout->symbol.PspCreateProcessNotifyRoutineCount },
 		{ "thread", s->layout->symbol.PspCreateThreadNotifyRoutine, s->layout->symbol.PspCreateThreadNotifyRoutineCount },
 		{ "image", s->layout->symbol.PspLoadImageNotifyRoutine, s->layout->symbol.PspLoadImageNotifyRoutineCount },
+		{ "registry", s->layout->symbol.CmpCallBackVector, 0 },
 	};
 
+	EACH_ITEM(s, one, "callback") {
+		const char *type = item_required(one, "type");
+		if (!strcmp(type, "object"))
+			add_object_callback(s, one);
+		else if (!strcmp(type, "registry") && s->build >= 6000)
+			add_registry_callback(s, one);
+	}
 	for (size_t t = 0; t < G_N_ELEMENTS(arrays); t++) {
 		unsigned n = 0;
 		for (unsigned i = 0; arrays[t].array && i < 64; i++)

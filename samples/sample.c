@@ -176,6 +176,7 @@ struct sample *sample_create(struct description *description)
 	complete_layout(s->layout);
 	s->width = s->layout->pointer_size;
 	integrity_place(s);
+	kernel_place(s);
 	changes_apply(s);
 	create_memory(s);
 	kernel_init(s);

@@ -142,6 +142,10 @@ uint64_t get_field(struct sample *sample, uint64_t root, uint64_t at, struct fie
 #define SET(s, at, field, value) put_field((s), ROOT(s), (at), (s)->layout->field, (value))
 #define SET_USER(s, root, at, field, value) put_field((s), (root), (at), (s)->layout->field, (value))
 #define GET(s, at, field) get_field((s), ROOT(s), (at), (s)->layout->field)
+#define EACH_ITEM(s, it, kind) \
+	struct item *it = NULL; \
+	for (guint i_##it = 0; (it = description_next((s)->description, &i_##it, (kind))); )
+
 #define HAS_FIELD(s, field) ((s)->layout->field.size != 0)
 #define OFFSET(s, field) ((s)->layout->field.offset)
 /* A _UNICODE_STRING whose text is in paged pool. */
@@ -153,6 +157,8 @@ void list_append(struct sample *sample, uint64_t root, uint64_t head, uint64_t e
 void list_remove(struct sample *sample, uint64_t root, uint64_t entry);
 
 /* -- kernel.c: the kernel's image and globals; processors.c: low stub, shared data, PCR, KDBG */
+/* Before the kernel is made. */
+void kernel_place(struct sample *sample);
 void kernel_init(struct sample *sample);
 /* The address of a global, its page mapped; 0 when the build lacks it. */
 #define GLOBAL(s, name) kernel_global((s), (s)->layout->symbol.name)
@@ -205,6 +211,8 @@ uint64_t prototype_pte(const struct sample *sample, uint64_t at, uint8_t protect
 uint64_t subsection_pte(const struct sample *sample, uint64_t at, uint8_t protection);
 uint64_t page_file_pte(const struct sample *sample, uint64_t page, uint8_t protection);
 uint64_t lookup_needed_pte(const struct sample *sample, uint8_t protection);
+/* Two digits a byte. */
+GByteArray *parse_hex(struct item *item, const char *text);
 uint8_t protection_parse(struct item *item, const char *key, const char *otherwise);
 
 /* -- processes.c, tokens.c, threads.c, user.c */

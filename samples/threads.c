@@ -39,6 +39,19 @@ static uint64_t user_thread_start(const struct sample_process *p, unsigned width
 	return 0;
 }
 
+/* Whose memory it has: the process of that pid, which was described before, or its own. */
+static uint64_t attached_to(struct sample *s, const struct sample_process *p, struct item *item)
+{
+	if (!item_has(item, "attached"))
+		return p->eprocess;
+	for (guint i = 0; i < s->processes->len; i++) {
+		const struct sample_process *other = s->processes->pdata[i];
+		if (other->pid == item_number(item, "attached", 0))
+			return other->eprocess;
+	}
+	item_fail(item, "attached: no process before this one has that pid");
+}
+
 static void thread_create(struct sample *s, struct sample_process *p, struct item *item, unsigned number)
 {
 	const struct layout *l = s->layout;
@@ -83,7 +96,8 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	uint64_t apc = at + OFFSET(s, kthread.ApcState);
 	list_init(s, ROOT(s), apc + OFFSET(s, kapc_state.ApcListHead));
 	list_init(s, ROOT(s), apc + OFFSET(s, kapc_state.ApcListHead) + 2 * s->width);
-	SET(s, apc, kapc_state.Process, p->eprocess);
+	const uint64_t attached = attached_to(s, p, item);
+	SET(s, apc, kapc_state.Process, attached);
 	list_append(s, ROOT(s), p->eprocess + OFFSET(s, kprocess.ThreadListHead), at + OFFSET(s, kthread.ThreadListEntry));
 	SET(s, at, ethread.CreateTime, item_time(item, "create", created) << (HAS_FIELD(s, ethread.NestedFaultCount) ? 3 : 0));
 	SET(s, at, ethread.ExitStatus, 0x103);
@@ -114,7 +128,7 @@ static void thread_create(struct sample *s, struct sample_process *p, struct ite
 	g_array_append_val(p->threads, thread);
 	if (!s->current_thread || (item && item_flag(item, "current"))) {
 		s->current_thread = at;
-		s->current_process = p->eprocess;
+		s->current_process = attached;
 	}
 }
 

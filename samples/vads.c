@@ -205,7 +205,7 @@ void vad_map_image(struct sample *s, struct sample_process *p, const struct samp
 
 /* ---- `vad` lines */
 
-static GByteArray *parse_hex(struct item *item, const char *text)
+GByteArray *parse_hex(struct item *item, const char *text)
 {
 	GByteArray *bytes = g_byte_array_new();
 
@@ -315,6 +315,13 @@ static void fill_private(struct sample *s, struct sample_process *p, struct item
 		memory_map(s->memory, p->root, vad->start + n * PAGE_SIZE, software_protection(s, mm));
 }
 
+/* SEC_RESERVE: from the page on nothing of the section is committed. */
+static void reserve_section(struct sample *s, const struct sample_file *f, uint64_t from)
+{
+	for (uint64_t n = from; n < f->pages; n++)
+		memory_put(s->memory, ROOT(s), f->prototypes + s->pte_width * n, 0, s->pte_width);
+}
+
 /* Views of data: the first page is mapped, the others are told by prototype PTEs in both ways or not yet at all. */
 static void fill_mapped(struct sample *s, struct sample_process *p, const struct sample_vad *vad, GByteArray *bytes)
 {
@@ -356,7 +363,10 @@ static void vad_from_item(struct sample *s, struct sample_process *p, struct ite
 	struct sample_vad *vad = vad_add(s, p, start, pages, protection, file);
 	g_autoptr(GByteArray) bytes = content(s, item, start, pages);
 	if (file) {
-		fill_mapped(s, p, vad, bytes);
+		if (!path && item_flag(item, "reserve"))
+			reserve_section(s, file, item_number(item, "commit", 0));
+		else
+			fill_mapped(s, p, vad, bytes);
 		return;
 	}
 	vad->mem_commit = !item_flag(item, "reserve");

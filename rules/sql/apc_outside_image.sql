@@ -4,7 +4,7 @@
 -- attack: T1055.004
 -- title: An APC waits to run {address} in {name} ({pid}), in {type} memory
 -- QueueUserAPC has ntdll call the function: that is the context then. A context is usually data, so only executable memory counts; the functions of
--- a just-in-time compiler may be called in this way. User APCs of a 32-bit process have their routine encoded: it points into no VAD, and is left alone.
+-- a just-in-time compiler may be called in this way.
 WITH called AS (
   SELECT *, normal_routine AS target, 0 AS dispatched FROM apcs WHERE mode = 'user'
   UNION ALL SELECT *, normal_context, 1 FROM apcs WHERE mode = 'user' AND normal_module IS NOT NULL)

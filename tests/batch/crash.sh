@@ -26,6 +26,9 @@ process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\
 output format=full
 END
 "$mksample" crash.txt crash.dmp || die "sample"
+# As kernels write it, whatever led to the bugcheck: a breakpoint without parameters.
+status 0 "$memsieve" analyze -q -o none.db crash.dmp || die "analyze"
+ok "a breakpoint of every bugcheck is no exception" [ "$(sqlite3 none.db 'SELECT count(exception_code) + count(exception_address), count(instruction_pointer) FROM crash')" = '0|1' ]
 # EXCEPTION_RECORD64: NumberParameters and two words of ExceptionInformation
 put() { printf "$2" | dd of=crash.dmp bs=1 seek=$(($1)) conv=notrunc status=none; }
 put 0xf18 '\2' && put 0xf20 '\1' && put 0xf28 '\50' || die "exception record"
@@ -87,4 +90,24 @@ sqlite3 live.db "DROP VIEW timeline; DROP VIEW v_crash; ALTER TABLE crash DROP C
 ok "a crash of an older case" [ "$("$memsieve" query live.db timeline -s event=crash -f jsonl | wc -l)" = 1 ]
 sqlite3 live.db "UPDATE dumps SET format = 'windows-live'"
 ok "and its live dump" [ "$("$memsieve" query live.db timeline -s event=crash -f jsonl | wc -l)" = 0 ]
+
+# A thread that was attached to another process: the same process is named by a whole dump and a small one, and the thread is nobody's there.
+for build in 10.0.19041.1466 6.1.7601.17514-x86; do
+	for format in full triage; do
+		cat >attached.txt <<-END
+			machine build=$build ram=6M
+			crash code=0xd1 p1=0x28
+			process name=smss.exe pid=300 ppid=4 path=C:\\Windows\\System32\\smss.exe bare
+			process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\\Windows\\System32\\notepad.exe
+			 thread tid=1204 current attached=300
+			output format=$format
+		END
+		"$mksample" attached.txt attached.dmp || die "sample of an attached thread"
+		rm -f attached.db
+		"$memsieve" analyze -q -o attached.db attached.dmp >out 2>err || [ $? = 3 ] || die "analyze an attached thread"
+		ok "$build, $format: whose memory an attached thread had" [ "$(sqlite3 attached.db 'SELECT p.name FROM crash JOIN processes p USING (process_id)')" = smss.exe ]
+		ok "$build, $format: and whose it is" [ "$(sqlite3 attached.db 'SELECT t.owner_pid, p.pid FROM threads t LEFT JOIN processes p USING (process_id) WHERE t.tid = 1204')" = \
+			"1200|$([ $format = triage ] || echo 1200)" ]
+	done
+done
 echo "$checks checks"

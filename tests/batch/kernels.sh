@@ -1,0 +1,179 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What differs from one kernel to the next, or between processes of 32 and 64 bits, is told as it is there.
+. "$(dirname "$0")/common.sh"
+needs sqlite3 python3
+[ -x "$mksample" ] || { echo "mksample is not built"; exit 77; }
+cd "$work" || exit 1
+
+# machine NAME LINE…: it, analysed into NAME.db
+machine() {
+	local name=$1
+	shift
+	printf '%s\n' '# A machine.' "$@" 'process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe user=S-1-5-18 bare' >"$name.txt"
+	"$mksample" "$name.txt" "$name.dmp" || die "sample $name"
+	analyse "$name"
+}
+
+analyse() {
+	rm -f "$1.db"
+	"$memsieve" analyze -q -o "$1.db" "$1.dmp" >out 2>err || [ $? = 3 ] || die "analyze $1"
+}
+
+sql() {	# NAME QUERY
+	sqlite3 "$1.db" "$2"
+}
+
+# ---- drivers in memory that may be run anyway
+
+# driver_file file|image WIDTH SLOT: a driver of a code section and an import slot, as its file has it or as it is mapped, in hexadecimal.
+driver_file() {
+	python3 - "$@" <<-'END'
+		import struct, sys
+		image, width, slot = sys.argv[1] == 'image', int(sys.argv[2]), int(sys.argv[3], 0)
+		d = bytearray(0x3000 if image else 0x1600)
+		struct.pack_into('<2s58xI', d, 0, b'MZ', 0x80)
+		wide = width == 8
+		struct.pack_into('<4sHHIIIHH', d, 0x80, b'PE\0\0', 0x8664 if wide else 0x14c, 2, 0x4d000000, 0, 0, 0xf0 if wide else 0xe0, 0x22)
+		struct.pack_into('<HBBIIIII', d, 0x98, 0x20b if wide else 0x10b, 8, 0, 0x1000, 0x200, 0, 0x1000, 0x1000)
+		struct.pack_into('<QII' if wide else '<III', d, 0x98 + (24 if wide else 28), 0x10000, 0x1000, 0x200)
+		struct.pack_into('<HHHHHHIIIIHH', d, 0x98 + 40, 6, 1, 6, 1, 6, 1, 0, 0x3000, 0x400, 0, 1, 0)
+		directories = 0x98 + (112 if wide else 96)
+		struct.pack_into('<I', d, directories - 4, 16)
+		struct.pack_into('<II', d, directories + 8 * 12, 0x2000, width)
+		for n, (name, rva, raw, flags) in enumerate(((b'.text', 0x1000, 0x400, 0x68000020), (b'.rdata', 0x2000, 0x1400, 0x48000040))):
+		    struct.pack_into('<8sIIII12xI', d, directories + 128 + 40 * n, name, 0x1000 if rva == 0x1000 else 0x200, rva, 0x1000 if rva == 0x1000 else 0x200, raw, flags)
+		code = 0x1000 if image else 0x400
+		d[code:code + 0x1000] = b'\xcc' * 0x1000
+		struct.pack_into('<Q' if wide else '<I', d, 0x2000 if image else 0x1400, slot % (1 << 8 * width))
+		print(d.hex())
+	END
+}
+
+unlinked() {	# NAME
+	sql "$1" "SELECT count(*) FROM findings WHERE rule = 'unlinked_driver'"
+}
+
+for kernel in 6.1.7601.24540:8: 5.1.2600.5512-x86:4:paging=x86 10.0.19041.1466:8:; do
+	IFS=: read -r build width paging <<<"$kernel"
+	pool() { machine "$1" "machine build=$build $paging ram=6M big-pool" 'driver name=example.sys' "pool tag=CcFi size=0x4000 executable hex=$2"; }
+	pool file "$(driver_file file "$width" 0x2200)"
+	ok "$build: a driver's file that was read into pool that may be run isn't loaded" [ "$(unlinked file)" = 0 ]
+	pool mapped "$(driver_file image "$width" "$(sql file "SELECT base + 0x1000 FROM drivers WHERE name = 'example.sys'")")"
+	ok "$build: a driver that was mapped there is" [ "$(unlinked mapped)" = 1 ]
+done
+
+# ---- APCs of 32-bit processes, which are encoded
+
+machine apcs 'machine build=10.0.19041.1466 ram=8M' \
+	'process name=narrow.exe pid=1200 ppid=4 session=1 path=C:\narrow.exe wow64' ' thread tid=1204' \
+	' vad start=0x10000000 pages=2 protect=PAGE_EXECUTE_READWRITE content=shellcode' ' apc tid=1204 normal=0x10000000 context=0x1234' \
+	' apc tid=1204 normal=ntdll.dll!RtlUserThreadStart context=0x5678'
+ok "where an encoded APC leads" [ "$(sql apcs "SELECT normal_routine = 0x10000000 FROM apcs WHERE normal_context = 0x1234")" = 1 ]
+ok "is told where that is outside of images" [ "$(sql apcs "SELECT severity FROM findings WHERE rule = 'apc_outside_image'")" = high ]
+ok "one of 64-bit code in the same process isn't decoded" [ "$(sql apcs "SELECT normal_module FROM apcs WHERE normal_context = 0x5678")" = ntdll.dll ]
+
+# ---- minidumps of 32-bit processes, by tools of both widths
+
+# minidump ARCHITECTURE MODULE…: of a process with these modules; its processes.wow64.
+minidump() {
+	python3 - process.dmp "$@" <<-'END'
+		import struct, sys
+		streams, body, at = [], b'', 32 + 12 * 2
+		def add(data):
+		    global body
+		    body += data
+		    return at + len(body) - len(data)
+		names = [add(struct.pack('<I', 2 * len(n)) + n.encode('utf-16-le') + b'\0\0') for n in sys.argv[3:]]
+		system = struct.pack('<HHHBBIII', int(sys.argv[2]), 0, 0, 1, 1, 10, 0, 19041).ljust(56, b'\0')
+		modules = b''.join(struct.pack('<QIIII', 0x400000 * (n + 1), 0x5000, 0, 0x5f000000, name).ljust(108, b'\0') for n, name in enumerate(names))
+		for kind, data in ((7, system), (4, struct.pack('<I', len(names)) + modules)):
+		    streams.append(struct.pack('<III', kind, len(data), add(data)))
+		open(sys.argv[1], 'wb').write(b'MDMP' + struct.pack('<IIIIIQ', 0xa793, len(streams), 32, 0, 1700000000, 2) + b''.join(streams) + body)
+	END
+	analyse process
+	sql process "SELECT coalesce(wow64, 'unknown') FROM processes"
+}
+
+ok "a 64-bit tool's dump of a 32-bit process" [ "$(minidump 9 'C:\a.exe' 'C:\Windows\System32\ntdll.dll' 'C:\Windows\System32\wow64.dll')" = 1 ]
+ok "of a 64-bit process" [ "$(minidump 9 'C:\a.exe' 'C:\Windows\System32\ntdll.dll')" = 0 ]
+ok "a 32-bit tool's dump doesn't tell which Windows it was" [ "$(minidump 0 'C:\a.exe' 'C:\Windows\System32\ntdll.dll')" = unknown ]
+ok "but by what 32-bit Windows has not" [ "$(minidump 0 'C:\a.exe' 'C:\Windows\SysWOW64\ntdll.dll')" = 1 ]
+
+# ---- who was logged on in a hibernated machine: not a service, whoever's account it has
+
+logged_on() {	# SESSION
+	machine hibernation 'machine build=10.0.19041.1466 ram=8M' \
+		"process name=sqlservr.exe pid=1200 ppid=4 session=$1 path=C:\\sql\\sqlservr.exe user=S-1-5-21-1-2-3-1105 groups=S-1-5-6,S-1-5-11" 'output format=hibernation'
+	sql hibernation "SELECT substr(format_detail, instr(format_detail, '0x0, ') + 5, 18) FROM dumps"
+}
+
+ok "a service of a user's account" [ "$(logged_on 0)" = 'nobody was logged ' ]
+ok "a user's process" [ "$(logged_on 1)" = 'users were logged ' ]
+
+# ---- callbacks
+
+# with_symbols NAME SYMBOLS LINE…: a kernel with these globals (NAME:RVA,…), analysed with symbols that say so.
+with_symbols() {
+	local name=$1 symbols=$2 file
+	shift 2
+	machine "$name" "$@" "kernel symbols=$symbols"
+	"$memsieve" symbols show "$name.dmp" >"$name.layout" || die "$name: symbols show"
+	tr , '\n' <<<"$symbols" | sed 's/^/ /; s/:/ /' >>"$name.layout"
+	file=$(python3 "$srcdir/tests/batch/make_isf.py" "$name.layout" .) || die "$name: no symbol file made"
+	rm "$name.db"
+	"$memsieve" analyze -q --layout "$file" -o "$name.db" "$name.dmp" >out 2>err || [ $? = 3 ] || die "analyze $name with symbols"
+}
+
+rows() {	# NAME TYPE
+	sql "$1" "SELECT group_concat(coalesce(c.module || '+' || (c.address - d.base), '?') || coalesce(' ' || json_extract(detail, '\$.altitude'), ''))
+		FROM callbacks c LEFT JOIN drivers d ON d.name = c.module WHERE c.type = '$2'"
+}
+
+# Their entries have members of 32 and 64 bits between pointers of both widths, and the registry's of Vista's x64 a pointer more.
+registered=('driver name=example.sys' 'callback type=object function=example.sys+0x1100 altitude=4321'
+	'callback type=registry function=example.sys+0x1040 altitude=1234.5' 'callback type=registry function=example.sys+0x1080')
+for kernel in 6.0.6001.18000-x86 6.0.6001.18000 6.1.7601.17514-x86 6.1.7601.17514 10.0.19041.264-x86 10.0.22000.194-arm64; do
+	with_symbols callbacks CallbackListHead:0x125000 "machine build=$kernel ram=6M" "${registered[@]}"
+	ok "$kernel: whom the registry calls" [ "$(rows callbacks registry)" = 'example.sys+4160 1234.5,example.sys+4224 320000' ]
+	ok "$kernel: whom processes' handles do" [ "$(rows callbacks object)" = 'example.sys+4352 4321' ]
+	ok "$kernel: all by drivers" [ "$(sql callbacks "SELECT count(*) FROM findings WHERE rule = 'callback_outside_driver'")" = 0 ]
+done
+
+# Until Vista each array has 8 slots, behind which other things lie, and the registry's is an array, too.
+vector() { printf "PspCreateProcessNotifyRoutine:0x125000,PspCreateThreadNotifyRoutine:0x%x,PspLoadImageNotifyRoutine:0x%x,CmpCallBackVector:0x%x" $((0x125000 + 8 * $1)) $((0x125000 + 16 * $1)) $((0x125000 + 24 * $1)); }
+for kernel in 5.1.2600.5512-x86 5.2.3790.3959-x86 5.2.3790.3959; do
+	case $kernel in *-x86) width=4 ;; *) width=8 ;; esac
+	with_symbols arrays "$(vector $width)" "machine build=$kernel ram=6M" 'driver name=example.sys' \
+		'callback type=process function=example.sys+0x1040' 'callback type=thread function=example.sys+0x1080' 'callback type=image function=example.sys+0x10c0' \
+		'callback type=registry function=example.sys+0x1100' 'callback type=registry function=example.sys+0x1140'
+	ok "$kernel: each array's own" [ "$(rows arrays process) $(rows arrays thread) $(rows arrays image)" = 'example.sys+4160 example.sys+4224 example.sys+4288' ]
+	ok "$kernel: the registry's" [ "$(rows arrays registry)" = 'example.sys+4352,example.sys+4416' ]
+	machine unknown "machine build=$kernel ram=6M" 'driver name=example.sys'
+	ok "$kernel: or that it can't be found" [ "$(sql unknown "SELECT count(*) FROM diagnostics WHERE table_name = 'callbacks' AND message LIKE '%CmpCallBackVector%'")" = 1 ]
+done
+
+# ---- system services of 64-bit Windows XP and 2003: addresses, not offsets
+
+with_symbols services KiServiceTable:0x125000,KiServiceLimit:0x127000,KeServiceDescriptorTable:0x127040 'machine build=5.2.3790.3959 ram=6M' \
+	'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe'
+ok "each in the kernel" [ "$(sql services "SELECT count(*) > 10, group_concat(DISTINCT module), sum(placement = 'expected') = count(*) FROM ssdt")" = '1|ntoskrnl.exe|1' ]
+ok "of the names that the kernel exports" [ "$(sql services "SELECT count(DISTINCT address) = count(*) FROM ssdt WHERE function IS NOT NULL")" = 1 ]
+ok "none redirected" [ "$(sql services "SELECT count(*) FROM findings WHERE rule = 'system_call_redirected'")" = 0 ]
+
+# ---- wait reasons of Windows 11
+
+machine waits 'machine build=10.0.22621.382 ram=8M' 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+	' thread tid=1204 wait=40' ' thread tid=1208 wait=41' ' thread tid=1212 wait=42' ' thread tid=1216 wait=43'
+ok "have names" [ "$(sql waits "SELECT group_concat(wait_reason) FROM (SELECT wait_reason FROM threads WHERE tid BETWEEN 1204 AND 1216 ORDER BY tid)")" = WrIoRing,WrMdlCache,WrRcu,43 ]
+
+# ---- sections of the page file that are reserved, and committed bit by bit
+
+for kernel in 10.0.19041.1466 '5.1.2600.5512-x86 paging=x86'; do
+	machine sections "machine build=$kernel ram=8M" 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+		' vad start=0x10000000 pages=0x400 type=mapped protect=PAGE_READWRITE reserve commit=5' ' vad start=0x20000000 pages=16 type=mapped protect=PAGE_READWRITE content=text:all'
+	ok "${kernel%% *}: what isn't committed is reserved" [ "$(sql sections "SELECT group_concat(state || ' ' || (region_size / 4096) || ' ' || coalesce(protect, 'none'))
+		FROM (SELECT * FROM regions WHERE allocation_base = 0x10000000 ORDER BY base_address)")" = 'MEM_COMMIT 5 PAGE_READWRITE,MEM_RESERVE 1019 none' ]
+	ok "${kernel%% *}: a section that is, is" [ "$(sql sections "SELECT group_concat(DISTINCT state) FROM regions WHERE allocation_base = 0x20000000")" = MEM_COMMIT ]
+done
+echo "$checks checks"
