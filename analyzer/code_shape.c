@@ -15,6 +15,7 @@ enum { SLOTS = 64 };
 /* What the instructions before lead to expect: for how many more, 0: not at all. */
 struct trail {
 	unsigned called, stored;	/* a call of the next instruction, the FPU's state on the stack: an address may be taken from there */
+	unsigned adjusted;		/* that call's address was changed on the stack: to be returned to */
 	unsigned arguments;		/* the register that the kernel finds the arguments by was loaded */
 	unsigned numbered;
 	uint32_t number;		/* in eax */
@@ -22,7 +23,7 @@ struct trail {
 	int teb;			/* the register that holds the TEB's address */
 };
 
-enum { TAKES = 4, STORES = 8, LOADS = 32 };
+enum { TAKES = 16, STORES = 16, LOADS = 32, NEAR = 16 /* bytes that a jump over garbage skips */ };
 
 struct sweep {
 	const struct code *code;
@@ -139,9 +140,28 @@ static void enter_kernel(struct sweep *w, const cs_insn *insn)
 		put_call(w, insn->address, w->trail.numbered != 0, w->trail.number, w->width == 8 && is_copied_stub(w->code->bytes + before, before, w->code->length - before));
 }
 
-static void count_down(unsigned *left)
+static void count_down(struct trail *t)
 {
-	*left -= *left != 0;
+	unsigned *const left[] = { &t->called, &t->stored, &t->adjusted, &t->arguments, &t->numbered, &t->in_teb };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(left); i++)
+		*left[i] -= *left[i] != 0;
+}
+
+/* The return address as a call left it is changed, and taken by a return: push and pop in other words. */
+static bool changes_stack(const cs_insn *insn)
+{
+	const cs_x86_op *op = &insn->detail->x86.operands[0];
+
+	return insn->detail->x86.op_count == 2 && op->type == X86_OP_MEM && op->access & CS_AC_WRITE && number_of(op->mem.base) == RSP && op->mem.index == X86_REG_INVALID &&
+	       (op->mem.disp == 0 || op->mem.disp == 4 || op->mem.disp == 8);
+}
+
+static bool jumps_near(const cs_insn *insn)
+{
+	const cs_x86_op *op = &insn->detail->x86.operands[0];
+
+	return op->type == X86_OP_IMM && (uint64_t)op->imm - insn->address - insn->size <= NEAR;
 }
 
 /* What this instruction is by those before it, then what it leads to expect. */
@@ -153,17 +173,21 @@ static void follow_trail(struct sweep *w, const cs_insn *insn)
 
 	if ((t->called || t->stored) && takes_from_stack(insn, w->width)) {
 		w->shape->getpc++;
-		t->called = t->stored = 0;
+		t->called = t->stored = t->adjusted = 0;
+	}
+	bool returns = insn->id == X86_INS_RET || insn->id == X86_INS_RETF || insn->id == X86_INS_RETFQ;
+	if (t->adjusted && returns) {
+		w->shape->getpc++;
+		t->adjusted = 0;
 	}
 	w->shape->peb_access += loads_peb(insn, w->width) || loads_peb_of_teb(t, insn, w->width);
 	if (insn->id == X86_INS_SYSCALL || insn->id == X86_INS_SYSENTER || (insn->id == X86_INS_INT && x->operands[0].imm == 0x2e))
 		enter_kernel(w, insn);
 
-	count_down(&t->called);
-	count_down(&t->stored);
-	count_down(&t->arguments);
-	count_down(&t->numbered);
-	count_down(&t->in_teb);
+	if (insn->id != X86_INS_NOP)
+		count_down(t);
+	if (t->called && changes_stack(insn))
+		t->adjusted = TAKES;
 	for (unsigned i = 0; i < x->op_count; i++) {
 		int reg = x->operands[i].type == X86_OP_REG && x->operands[i].access & CS_AC_WRITE ? number_of(x->operands[i].reg) : -1;
 		if (reg == arguments)
@@ -183,8 +207,8 @@ static void follow_trail(struct sweep *w, const cs_insn *insn)
 	}
 	if (insn->id == X86_INS_FNSTENV && is_on_stack(insn))
 		t->stored = STORES;
-	if (insn->id == X86_INS_JMP || insn->id == X86_INS_RET || insn->id == X86_INS_CALL)
-		t->called = 0;
+	if (returns || insn->id == X86_INS_CALL || (insn->id == X86_INS_JMP && !jumps_near(insn)))
+		t->called = t->adjusted = 0;
 	if (insn->id == X86_INS_CALL && x->operands[0].type == X86_OP_IMM && (uint64_t)x->operands[0].imm == insn->address + insn->size)
 		t->called = TAKES;
 }
@@ -318,7 +342,7 @@ static void look_x86(struct sweep *w)
 			continue;
 		}
 		if (!cs_disasm_iter(w->handle, &at, &left, &va, insn)) {
-			w->trail = (struct trail){ 0 };
+			count_down(&w->trail);
 			s->invalid++;
 			at++;
 			left--;

@@ -35,7 +35,7 @@ struct code {
 /* A disassembler for that code; false: none can be had. The caller closes it. */
 bool code_engine(enum architecture architecture, csh *handle);
 
-/* Fills in shape; appends to calls, an array of struct system_call. */
+/* Fills in shape, and calls, an empty array of struct system_call. */
 void code_look(csh handle, const struct code *code, struct code_shape *shape, GArray *calls);
 
 #endif

@@ -123,19 +123,28 @@ static bool look_as(struct looker *l, struct code *code, enum architecture as, s
 	return true;
 }
 
-/* As what it is: seven words in ten of code for x86, and of noise, are no instructions of ARM64, while x86 makes something of nearly all. */
+/*
+ * As what it is: seven words in ten of code for x86, and of noise, are no instructions of ARM64, while x86 makes something of nearly all. What is
+ * seen by the other that noise doesn't have counts all the same: no padding hides it.
+ */
 static bool look(struct looker *l, struct code *code, struct code_shape *shape, GArray *calls)
 {
 	enum architecture kernel = kernel_architecture(l->c->kernel);
 	enum architecture theirs = l->c->process->wow64 || kernel == ARCH_X86 || kernel == ARCH_X86_PAE ? ARCH_X86 : ARCH_X64;
+	struct code_shape other;
 
-	if (kernel == ARCH_ARM64) {
-		if (!look_as(l, code, ARCH_ARM64, shape, calls))
-			return false;
-		if ((size_t)shape->invalid * 4 <= code->length)
-			return true;
-	}
-	return look_as(l, code, theirs, shape, calls);
+	if (!look_as(l, code, theirs, shape, calls))
+		return false;
+	if (kernel != ARCH_ARM64)
+		return true;
+	other = *shape;
+	if (!look_as(l, code, ARCH_ARM64, shape, calls))
+		return false;
+	if ((size_t)shape->invalid * 4 > code->length)
+		return look_as(l, code, theirs, shape, calls);
+	shape->peb_access += other.peb_access;
+	shape->getpc += other.getpc;
+	return true;
 }
 
 static void put_run(struct looker *l, const struct run *r)

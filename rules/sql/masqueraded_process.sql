@@ -3,9 +3,9 @@
 -- confidence: 85
 -- attack: T1036.005
 -- title: {name} ({pid}) has the name of a Windows process but was started from {image_path}
--- Where each of these files lies is a property of Windows; the path is the kernel's own (the section's file), not the PEB's. It begins with the
--- volume of ntdll, which the kernel maps into each process itself: C:\Users\Public\Windows is another folder. In a container ntdll is the
--- container's.
+-- Where each of these files lies is a property of Windows; the path is the kernel's own (the section's file), not the PEB's. A folder like
+-- C:\Users\Public\Windows is another: the path begins with the volume of ntdll, which the kernel maps into each process itself. In a container
+-- ntdll is the container's, and files are in its layers.
 WITH home(name, folder) AS (VALUES
   ('smss.exe', '\system32'), ('csrss.exe', '\system32'), ('wininit.exe', '\system32'), ('winlogon.exe', '\system32'),
   ('services.exe', '\system32'), ('lsass.exe', '\system32'), ('lsaiso.exe', '\system32'), ('lsm.exe', '\system32'),
@@ -16,10 +16,12 @@ WITH home(name, folder) AS (VALUES
   ('searchindexer.', '\system32'), ('audiodg.exe', '\system32'), ('explorer.exe', '')),
 root(dump_id, path) AS (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) FROM dumps WHERE dump_id = :dump_id),
 ntdll AS MATERIALIZED (
-  SELECT v.process_id, substr(lower(v.file_path), 1, length(v.file_path) - length(r.path || '\system32\ntdll.dll')) AS volume
+  SELECT DISTINCT v.process_id, substr(lower(v.file_path), 1, length(v.file_path) - length(r.path || '\system32\ntdll.dll')) AS volume
   FROM vads v JOIN processes p USING (process_id) JOIN root r USING (dump_id)
   WHERE v.type = 'image' AND substr(lower(v.file_path), -length(r.path || '\system32\ntdll.dll')) = r.path || '\system32\ntdll.dll'),
-machine AS MATERIALIZED (SELECT volume FROM ntdll GROUP BY volume ORDER BY count(DISTINCT process_id) DESC, volume LIMIT 1),
+-- a device, nothing below it: not a container's folder, and not nothing (a device object that isn't in the dump)
+machine AS MATERIALIZED (
+  SELECT volume FROM ntdll WHERE volume LIKE '\device\%' AND instr(substr(volume, 9), '\') = 0 GROUP BY volume ORDER BY count(*) DESC, volume LIMIT 1),
 -- where 32-bit programs are, those for ARM and for x86 on ARM64 too
 wow64(folder) AS (VALUES ('\syswow64'), ('\sysarm32'), ('\sychpe32')),
 named AS (
@@ -31,12 +33,14 @@ placed AS (
                  WHEN wow64 THEN (SELECT substr(path, 1, length(path) - length(root || w.folder || file)) FROM wow64 w WHERE substr(path, -length(root || w.folder || file)) = root || w.folder || file) END AS volume
   FROM named)
 SELECT p.process_id, p.name, p.pid, p.image_path, p.image_base AS address,
+       iif(p.volume IS NULL OR n.volume IS NOT NULL, 'high', 'low') AS severity, iif(p.volume IS NULL OR n.volume IS NOT NULL, 85, 30) AS confidence,
        json_object('image_path', p.image_path, 'peb_image_path', p.peb_image_path, 'command_line', p.command_line, 'expected_folder', p.expected,
-                   'expected_volume', (SELECT volume FROM machine), 'ppid', p.ppid, 'create_time', p.create_time) AS detail
+                   'expected_volume', m.volume, 'ppid', p.ppid, 'create_time', p.create_time) AS detail
 FROM placed p
--- a volume that can't be named (its device object isn't in the dump) is none
-WHERE volume IS NULL OR (volume <> '' AND CASE
-  WHEN NOT EXISTS (SELECT 1 FROM machine) THEN volume NOT LIKE '\device\%' OR instr(substr(volume, 9), '\') > 0
-  ELSE volume <> (SELECT volume FROM machine) AND NOT (EXISTS (SELECT 1 FROM ntdll n WHERE n.process_id = p.process_id AND n.volume = p.volume)
-                                                       AND NOT EXISTS (SELECT 1 FROM ntdll n WHERE n.process_id = p.process_id AND n.volume = (SELECT volume FROM machine))) END)
+LEFT JOIN machine m
+LEFT JOIN ntdll n ON n.process_id = p.process_id AND n.volume = m.volume
+WHERE p.volume IS NULL
+   -- below a folder of that volume; or on another, of a process that has the machine's ntdll (volumes of mirrored disks have a longer name, too)
+   OR (substr(p.volume, 1, length(m.volume) + 1) = m.volume || '\' AND (n.volume IS NOT NULL OR NOT EXISTS (SELECT 1 FROM ntdll x WHERE x.process_id = p.process_id)))
+   OR (n.volume IS NOT NULL AND p.volume <> '' AND p.volume <> m.volume AND substr(p.volume, -length(m.volume) + 7) <> substr(m.volume, 8))
 ORDER BY p.process_id;

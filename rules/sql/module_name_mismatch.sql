@@ -19,14 +19,14 @@ WITH paths AS (
   FROM modules m JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE p.dump_id = :dump_id AND m.path <> '' AND m.mapped_path <> ''),
 different AS (SELECT * FROM paths WHERE substr(lower(mapped_path), -length(tail)) <> lower(tail) OR substr(lower(tail), 1, length(root)) = root),
+-- the machine's ntdll is directly on its volume; a process that has another is in a container, whose files lie in folders
 ntdll AS MATERIALIZED (
-  SELECT v.process_id, group_concat(DISTINCT lower(v.file_path)) AS files
+  SELECT v.process_id, max(lower(v.file_path) LIKE '\device\%' AND instr(substr(lower(v.file_path), 9), '\') + 8 = length(v.file_path) - length(ending) + 1) AS of_machine
   FROM vads v JOIN processes p USING (process_id) JOIN (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) || '\system32\ntdll.dll' AS ending FROM dumps) USING (dump_id)
   WHERE p.dump_id = :dump_id AND v.type = 'image' AND substr(lower(v.file_path), -length(ending)) = ending GROUP BY v.process_id),
 placed AS (
   SELECT different.*, replace(replace(lower(mapped_path), '\sysarm32\', '\syswow64\'), '\sychpe32\', '\syswow64\') AS mapped,
-         instr(lower(mapped_path), root) = 1 OR (lower(mapped_path) LIKE '\device\%' AND instr(substr(lower(mapped_path), 9), '\') + 8 = instr(lower(mapped_path), root))
-           OR substr(lower(mapped_path), 1, instr(lower(mapped_path), root) - 1) || root || 'system32\ntdll.dll' IS n.files AS in_windows
+         instr(lower(mapped_path), root) > 0 AND (instr(lower(mapped_path), root) = 1 OR (lower(mapped_path) LIKE '\device\%' AND instr(substr(lower(mapped_path), 9), '\') + 8 = instr(lower(mapped_path), root)) OR n.of_machine IS NOT TRUE) AS in_windows
   FROM different LEFT JOIN ntdll n USING (process_id))
 SELECT process_id, process_name AS name, pid, base AS address, size AS length, path AS shown, mapped_path, iif(doubtful, 'low', 'high') AS severity,
        iif(doubtful, 30, 85) AS confidence,
@@ -38,5 +38,5 @@ WHERE NOT (substr(lower(mapped_path), -length(tail)) = lower(tail) AND (in_windo
   AND NOT (wow64 AND in_windows AND substr(mapped, -length(replace(lower(tail), '\system32\', '\syswow64\'))) = replace(lower(tail), '\system32\', '\syswow64\'))
   -- the component store has the files of Windows under a second name (hard links)
   AND NOT (lower(shown_file) = lower(mapped_file) AND in_windows AND mapped_path LIKE '%\WinSxS\%')
-  AND NOT (base = section_base AND substr(lower(image_path), -length(tail)) = lower(tail) AND section_control_area = (SELECT v.control_area FROM vads v WHERE v.vad_id = vad))
+  AND NOT coalesce(base = section_base AND substr(lower(image_path), -length(tail)) = lower(tail) AND section_control_area = (SELECT v.control_area FROM vads v WHERE v.vad_id = vad), FALSE)
 ORDER BY module_id;

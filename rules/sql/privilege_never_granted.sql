@@ -6,7 +6,7 @@
 -- AdjustTokenPrivileges enables only what a token holds, and no token holds what does not exist: the bits were written into kernel memory. Exploits
 -- set all of them (privileges are numbered from 2; the last in use is 36).
 WITH written AS (
-  SELECT r.*, coalesce(r.name, 'privilege ' || r.luid) AS shown, r.luid < 2 OR r.luid > 47 AS no_such
+  SELECT r.*, coalesce(r.name, 'privilege ' || r.luid, 'a privilege') AS shown, coalesce(r.luid < 2 OR r.luid > 47, FALSE) AS no_such
   FROM privileges r JOIN processes p USING (process_id) WHERE p.dump_id = :dump_id),
 held AS (
   SELECT process_id, group_concat(shown, ', ') FILTER (WHERE NOT no_such) AS granted, sum(no_such) AS no_such, json_group_array(shown) AS all_shown

@@ -5,7 +5,7 @@
 -- title: {name} ({pid}) says it runs {shown}, but was made from {image_path}
 -- What the PEB says is the process's to write; the section's file is the kernel's. They differ when the PEB was written over, and where a section
 -- of one file was made a process with the parameters of another. A path that differs in its folder alone may be a link, a substituted drive or a
--- short name. A 32-bit process has two PEBs; below a folder that is the volume of its ntdll, in a container, are Windows' own files.
+-- short name. A 32-bit process has two PEBs.
 WITH told AS (
   SELECT process_id, peb_image_path AS shown FROM processes WHERE dump_id = :dump_id
   UNION SELECT process_id, peb32_image_path FROM processes WHERE dump_id = :dump_id AND wow64),
@@ -20,14 +20,14 @@ paths AS (
          lower(substr(coalesce(d.system_root, 'C:\Windows'), 3)) || '\' AS root
   FROM told t JOIN processes p USING (process_id) JOIN dumps d USING (dump_id)
   WHERE t.shown <> '' AND p.image_path <> '' AND p.exit_time IS NULL),
+-- the machine's ntdll is directly on its volume; a process that has another is in a container, whose files lie in folders
 ntdll AS MATERIALIZED (
-  SELECT v.process_id, group_concat(DISTINCT lower(v.file_path)) AS files
+  SELECT v.process_id, max(lower(v.file_path) LIKE '\device\%' AND instr(substr(lower(v.file_path), 9), '\') + 8 = length(v.file_path) - length(ending) + 1) AS of_machine
   FROM vads v JOIN processes p USING (process_id) JOIN (SELECT dump_id, lower(substr(coalesce(system_root, 'C:\Windows'), 3)) || '\system32\ntdll.dll' AS ending FROM dumps) USING (dump_id)
   WHERE p.dump_id = :dump_id AND v.type = 'image' AND substr(lower(v.file_path), -length(ending)) = ending GROUP BY v.process_id),
 placed AS (
   SELECT paths.*, replace(replace(lower(image_path), '\sysarm32\', '\syswow64\'), '\sychpe32\', '\syswow64\') AS path,
-         instr(lower(image_path), root) = 1 OR (lower(image_path) LIKE '\device\%' AND instr(substr(lower(image_path), 9), '\') + 8 = instr(lower(image_path), root))
-           OR substr(lower(image_path), 1, instr(lower(image_path), root) - 1) || root || 'system32\ntdll.dll' IS n.files AS in_windows
+         instr(lower(image_path), root) > 0 AND (instr(lower(image_path), root) = 1 OR (lower(image_path) LIKE '\device\%' AND instr(substr(lower(image_path), 9), '\') + 8 = instr(lower(image_path), root)) OR n.of_machine IS NOT TRUE) AS in_windows
   FROM paths LEFT JOIN ntdll n USING (process_id)),
 judged AS (
   SELECT *, CASE WHEN shown_file LIKE '%~%' THEN 'low' WHEN lower(shown_file) <> lower(real_file) THEN 'high'

@@ -11,8 +11,10 @@
 --   module = "x.dll"     in the mapping of that file
 --   stub = "system call" but in a copy of a stub that the process has redirected to its own program, as the sandbox of browsers does
 WITH redirected AS MATERIALIZED (
-	SELECT DISTINCT i.process_id, s.number FROM system_call_stubs s JOIN images i USING (image_id) JOIN processes p USING (process_id)
-	WHERE p.dump_id = :dump_id AND s.hooked AND lower(s.target_module) = lower(json_extract('[' || replace(json_quote(p.image_path), '\\', '","') || ']', '$[#-1]'))
+	SELECT DISTINCT i.process_id, s.number
+	FROM system_call_stubs s JOIN images i USING (image_id) JOIN processes p USING (process_id) JOIN vads v ON v.process_id = p.process_id AND v.start_address = p.section_base
+	WHERE p.dump_id = :dump_id AND s.hooked AND v.type = 'image' AND s.target BETWEEN v.start_address AND v.end_address
+		AND (substr(p.image_path, 8 + instr(substr(p.image_path, 9), '\')) LIKE '\Program Files%' OR substr(p.image_path, 8 + instr(substr(p.image_path, 9), '\')) LIKE '\Windows\%')
 ), placed AS (
 	SELECT m.match_id, m.process_id, m.vad_id, m.region_base, m.address, m.length, m.rule, m.namespace,
 		m.tags, m.meta, m.string_identifier, m.data, v.type, v.protection, v.start_address, v.end_address, v.file_path,

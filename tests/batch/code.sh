@@ -35,12 +35,18 @@ functions=$f$f$f$f$f$f
 vad() { echo " vad start=$1 pages=2 protect=${3:-PAGE_EXECUTE_READWRITE} content=hex:$2 valid=1"; }
 copies=4c8bd1b804000000f604250803fe7f0175030f05c3cd2ec30000000000000000		# ntdll's own stub of NtClose
 calls=4c8bd1b8030000000f05c34c8bd1b80c0000000f05c3
-edge() {	# edge TARGET: NtClose of ntdll leads there
+edge() {	# edge TARGET [FOLDER]: NtClose of ntdll leads there
 	machine 10.0.19041.1466 \
 		'process name=java.exe pid=1000 ppid=300 path=C:\java.exe' \
 		"$(vad 0x20000000 "${functions}e80000000048832c2405e900100000")" \
 		'process name=pop.exe pid=1100 ppid=300 path=C:\pop.exe' \
 		"$(vad 0x20000000 "${functions}e8000000005b")" \
+		'process name=garbage.exe pid=1120 ppid=300 path=C:\garbage.exe' \
+		"$(vad 0x20000000 "${functions}e8000000009090909090eb0106e900000000585bc3")" \
+		'process name=gate.exe pid=1140 ppid=300 path=C:\gate.exe wow64' \
+		"$(vad 0x20000000 "${functions//48/}6a33e80000000083042405cb4831c0c3")" \
+		'process name=hidden.exe pid=1160 ppid=300 path=C:\hidden.exe' \
+		"$(vad 0x20000000 "${functions}4c8bd1b803000000eb01060f05c3")" \
 		'process name=fpu.exe pid=1200 ppid=300 path=C:\fpu.exe' \
 		"$(vad 0x20000000 "${functions}d9eed97424f4b9100000005b")" \
 		'process name=noise.exe pid=1300 ppid=300 path=C:\noise.exe' \
@@ -51,7 +57,7 @@ edge() {	# edge TARGET: NtClose of ntdll leads there
 		"$(vad 0x20000000 "$calls")" \
 		'process name=late.exe pid=1600 ppid=300 path=C:\late.exe' \
 		"$(vad 0x20000000 "$calls" PAGE_READWRITE) pte=PAGE_EXECUTE_READWRITE" \
-		"process name=msedge.exe pid=1700 ppid=300 path=C:\\msedge.exe ntdll-patch=NtClose:48b8$(printf '%016x' "$1" | fold -w2 | tac | tr -d '\n')ffe0" \
+		"process name=msedge.exe pid=1700 ppid=300 path=\"C:\\${2-Program Files}\\msedge.exe\" ntdll-patch=NtClose:48b8$(printf '%016x' "$1" | fold -w2 | tac | tr -d '\n')ffe0" \
 		"$(vad 0x20000000 "$copies" PAGE_NOACCESS) pte=PAGE_EXECUTE_READ" \
 		' thread tid=1704 rip=0x20000014' \
 		'process name=bash pid=1800 ppid=300 pico' \
@@ -63,6 +69,9 @@ ok "HotSpot's deoptimisation handler" counts java.exe '0|0|0'
 ok "functions of a runtime" found java.exe executable_private_memory 'low: compiled functions, as a just-in-time compiler makes them'
 ok "call and pop" counts pop.exe '0|1|0'
 ok "it outranks functions" found pop.exe executable_private_memory 'high: its code is position-independent'
+ok "with garbage between" counts garbage.exe '0|1|0'
+ok "a far return to what the call left" counts gate.exe '0|1|0'
+ok "a system call behind garbage" found hidden.exe executable_private_memory 'high: its code calls the kernel directly: NtAllocateVirtualMemory'
 ok "fnstenv and pop" counts fpu.exe '0|1|0'
 ok "noise" counts noise.exe '0|0|0'
 ok "what noise may be" found noise.exe executable_private_memory "$(printf 'medium: packed or encrypted data\n%.0s' 1 2 3 4)"
@@ -84,6 +93,9 @@ ok "copies of stubs that lead to the program" found msedge.exe executable_privat
 ok "in memory reserved first" found msedge.exe execution_never_allowed "low: $redirected"
 ok "nor has YARA a word on it" asked 0 "SELECT count(*) FROM findings f JOIN processes p USING (process_id) WHERE p.name = 'msedge.exe' AND rule = 'yara_hit'"
 ok "a thread that waits in one" found msedge.exe thread_runs_outside_image 'low: in private memory'
+edge "$(sqlite3 case.db "SELECT image_base + 0x1000 FROM processes WHERE name = 'msedge.exe'")" 'Users\Public'
+ok "of a program that anybody may have put there" found msedge.exe executable_private_memory "medium: $redirected"
+ok "which YARA speaks of" asked 1 "SELECT count(*) FROM findings f JOIN processes p USING (process_id) WHERE p.name = 'msedge.exe' AND rule = 'yara_hit'"
 
 # Where the sample's bytes begin.
 machine 10.0.19041.1466 'process name=wiped.exe pid=1000 ppid=300 path=C:\wiped.exe' \
@@ -94,10 +106,12 @@ ok "bytes behind a page of zeros" asked '20000000|20001000|FC4883E4' \
 
 # ARM64: what the emulator made of a program for x86, and what that program runs itself.
 arm=fd7bbfa9fd030091200080d2fd7bc1a8c0035fd6
-machine 10.0.22000.194-arm64 'process name=old.exe pid=1000 ppid=300 path=C:\old.exe wow64' "$(vad 0x20000000 $arm$arm$arm$arm$arm$arm)" "$(vad 0x21000000 "${functions//48/}e8000000005b31c0648b5030")"
+machine 10.0.22000.194-arm64 'process name=old.exe pid=1000 ppid=300 path=C:\old.exe wow64' "$(vad 0x20000000 $arm$arm$arm$arm$arm$arm)" "$(vad 0x21000000 "${functions//48/}e8000000005b31c0648b5030")" \
+	"$(vad 0x22000000 "31c9648b41308b400c909090$(printf '1f2003d5%.0s' {1..80})")"
 analyse
 ok "code of both kinds" asked 'arm64|low
-x86|high' "SELECT machine, severity FROM code_regions c JOIN findings f ON f.process_id = c.process_id AND f.address = c.address WHERE f.rule = 'executable_private_memory' ORDER BY c.address"
+x86|high
+arm64|high' "SELECT machine, severity FROM code_regions c JOIN findings f ON f.process_id = c.process_id AND f.address = c.address WHERE f.rule = 'executable_private_memory' ORDER BY c.address"
 
 # Windows XP: a server of LPC.
 machine 5.1.2600.5512-x86 'process name=lsass.exe pid=600 ppid=300 path=C:\Windows\System32\lsass.exe' ' thread tid=1204' ' thread tid=1208 lpc=0x1a3f' ' thread tid=1212 start=0x2b10'

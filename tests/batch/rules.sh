@@ -32,6 +32,16 @@ path svchost.exe 'System32\svchost.exe' CdRom0
 ok "one of another volume" finds changed masqueraded_process $((before + many))
 sqlite3 changed.db "UPDATE vads SET file_path = '\\Device\\CdRom0\\Windows\\System32\\ntdll.dll' WHERE file_path LIKE '%System32\\ntdll.dll' AND process_id IN (SELECT process_id FROM processes WHERE name = 'svchost.exe')"
 ok "one with an ntdll of its own, as in a container" finds changed masqueraded_process "$before"
+path svchost.exe 'System32\svchost.exe' 'HarddiskVolume3\ProgramData\Docker\windowsfilter\A\Files'
+sqlite3 changed.db "UPDATE vads SET file_path = '\\Device\\HarddiskVolume3\\ProgramData\\Docker\\windowsfilter\\B\\Files\\Windows\\System32\\ntdll.dll' WHERE file_path LIKE '%System32\\ntdll.dll' AND process_id IN (SELECT process_id FROM processes WHERE name = 'svchost.exe')"
+ok "one of another layer of it" finds changed masqueraded_process "$before"
+ok "and its other files" finds changed process_path_mismatch "$(found attacks-19041 process_path_mismatch)"
+sqlite3 changed.db "UPDATE modules SET mapped_path = replace(mapped_path, 'HarddiskVolume3', 'HarddiskVolume3\\ProgramData\\Docker\\windowsfilter\\A\\Files') WHERE process_id IN (SELECT process_id FROM processes WHERE name = 'svchost.exe')"
+ok "and its DLLs" finds changed module_name_mismatch "$(found attacks-19041 module_name_mismatch)"
+changed attacks-19041 "UPDATE vads SET file_path = '\\Windows\\System32\\ntdll.dll' WHERE file_path LIKE '%System32\\ntdll.dll'"
+ok "where ntdll's volume has no name" finds changed masqueraded_process "$before"
+changed attacks-19041 "UPDATE processes SET image_path = replace(image_path, 'HarddiskVolume3', 'HarddiskDmVolumes\\PhysicalDmVolumes\\HarddiskVolume3')"
+ok "where volumes have a longer name, too" finds changed masqueraded_process "$before"
 path svchost.exe 'SysArm32\svchost.exe'
 ok "one of 32 bits" finds changed masqueraded_process $((before + many))
 sqlite3 changed.db "UPDATE processes SET wow64 = 1 WHERE name = 'svchost.exe'"
@@ -46,6 +56,8 @@ ok "and to the loader" finds changed module_name_mismatch "$names"
 sqlite3 changed.db "UPDATE vads SET control_area = control_area + 16 WHERE (process_id, start_address) IN (SELECT process_id, section_base FROM processes WHERE name = 'queued.exe')"
 ok "another file" finds changed hollowed_process $((before + 1))
 ok "and to the loader" finds changed module_name_mismatch $((names + 1))
+sqlite3 changed.db "UPDATE processes SET section_control_area = NULL"
+ok "where the section can't be read" finds changed module_name_mismatch $((names + 1))
 changed attacks-19041 "UPDATE modules SET path = 'C:\\Windows\\System32\\ntdll.dll', mapped_path = '\\Device\\HarddiskVolume3\\Users\\Windows\\System32\\ntdll.dll'
 	WHERE module_id = (SELECT module_id FROM modules JOIN processes USING (process_id) WHERE modules.name = 'ntdll.dll' AND processes.name = 'queued.exe')"
 ok "a DLL of another Windows folder" finds changed module_name_mismatch $((names + 1))
@@ -53,16 +65,23 @@ changed attacks-19041 "UPDATE processes SET peb_image_path = 'C:\\Windows\\Syste
 ok "a program of one" finds changed process_path_mismatch $(($(found attacks-19041 process_path_mismatch) + 1))
 
 # Parents and children.
-child() { changed attacks-19041 "UPDATE processes SET name = '$2', create_time = '2000-01-01T00:00:00.0000000Z' WHERE name = 'queued.exe';
-	UPDATE processes SET name = '$1', ppid = (SELECT pid FROM processes WHERE name = '$2') WHERE name = 'hijacked.exe'"; }
+child() {	# child NAME PARENT [FOLDER]
+	changed attacks-19041 "UPDATE processes SET name = '$2', create_time = '2000-01-01T00:00:00.0000000Z', image_path = '\\Device\\HarddiskVolume3\\${3-Windows\\System32}\\$2' WHERE name = 'queued.exe';
+	UPDATE processes SET name = '$1', ppid = (SELECT pid FROM processes WHERE name = '$2') WHERE name = 'hijacked.exe'"
+}
+parents=$(found attacks-19041 wrong_parent) children=$(found attacks-19041 unexpected_child)
 child svchost.exe evil.exe
-ok "svchost.exe of evil.exe" finds changed wrong_parent $(($(found attacks-19041 wrong_parent) + 1))
-child svchost.exe MsMpEng.exe
-ok "of Defender" finds changed wrong_parent "$(found attacks-19041 wrong_parent)"
+ok "svchost.exe of evil.exe" finds changed wrong_parent $((parents + 1))
+child svchost.exe MsMpEng.exe 'ProgramData\Microsoft\Windows Defender\Platform\4.18'
+ok "of Defender" finds changed wrong_parent "$parents"
+child svchost.exe MsMpEng.exe 'Users\Public'
+ok "of what has its name" finds changed wrong_parent $((parents + 1))
+child csrss.exe svchost.exe
+ok "csrss.exe of svchost.exe" finds changed wrong_parent "$parents"
 child cmd.exe dwm.exe
-ok "dwm.exe starts nothing" finds changed unexpected_child $(($(found attacks-19041 unexpected_child) + 1))
+ok "dwm.exe starts nothing" finds changed unexpected_child $((children + 1))
 child WerFaultSecure dwm.exe
-ok "but what reports its crash" finds changed unexpected_child "$(found attacks-19041 unexpected_child)"
+ok "but what reports its crash" finds changed unexpected_child "$children"
 
 # Privileges that do not exist.
 before=$(found attacks-19041 privilege_never_granted)
