@@ -110,7 +110,9 @@ const char *export_program(const struct cursor *cursor)
 
 	if (said && g_str_has_prefix(said, "\\??\\"))
 		said += 4;
-	return kernel && said && g_ascii_isalpha(said[0]) && said[1] == ':' && said[2] == '\\' &&
+	if (!kernel || !*kernel)	/* a minidump's: nobody else says it */
+		return said;
+	return said && g_ascii_isalpha(said[0]) && said[1] == ':' && said[2] == '\\' &&
 	       !g_ascii_strcasecmp(said + 2, export_behind_volume(kernel)) ? said : kernel;
 }
 

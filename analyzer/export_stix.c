@@ -218,11 +218,26 @@ static const struct { const char *rule; bool misplaced; /* Windows has it elsewh
 	{ "process_without_id", false }, { "renamed_process", false },
 };
 
+/* Does every machine have it there: in Windows' folder itself, in those of its programs, in the component store? */
+static bool is_of_windows(const char *path)
+{
+	static const char *const folders[] = { "", "System32\\", "SysWOW64\\", "SysArm32\\", "SyChpe32\\", "System32\\wbem\\", "SysWOW64\\wbem\\" };
+	const char *tail = export_behind_volume(path);
+
+	if (g_ascii_strncasecmp(tail, "\\Windows\\", 9))
+		return false;
+	tail += 9;
+	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++)
+		if (!g_ascii_strncasecmp(tail, folders[i], strlen(folders[i])) && !strchr(tail + strlen(folders[i]), '\\'))
+			return true;
+	return !g_ascii_strncasecmp(tail, "WinSxS\\", 7);
+}
+
 static bool speaks_against_program(const char *rule, const char *path)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(against_program); i++)
-		if (!g_strcmp0(rule, against_program[i].rule))	/* every machine has what lies in Windows' own folder */
-			return against_program[i].misplaced || g_ascii_strncasecmp(export_behind_volume(path), "\\Windows\\", 9);
+		if (!g_strcmp0(rule, against_program[i].rule))
+			return against_program[i].misplaced || !is_of_windows(path);
 	return false;
 }
 
@@ -232,7 +247,7 @@ static char *pattern(const struct cursor *cursor)
 	const char *path = export_program(cursor), *tail = path ? export_behind_volume(path) : "", *name = strrchr(tail, '\\');
 	/* C:\, but C:\Users */
 	int length = name && name > tail ? (int)(name - tail) + (name[-1] == ':') : 0;
-	g_autofree char *folder = length ? g_strdup_printf("%s%.*s", path == tail ? "" : "%", length, tail) : NULL;
+	g_autofree char *folder = length ? g_strdup_printf("%s%.*s", path == tail ? "" : "%", length, tail) : name ? g_strdup("_:\\") : NULL;
 	g_autofree char *file = name && name[1] ? pattern_string(name + 1) : NULL, *in = folder ? pattern_string(folder) : NULL;
 
 	return file && in ? g_strdup_printf("[process:image_ref.name = %s AND process:image_ref.parent_directory_ref.path %s %s]", file,

@@ -171,6 +171,8 @@ static struct row *put_thread(struct context *c, const struct thread_set *s, con
 	 * LpcReceivedMessageId, which bit 0 of SameThreadApcFlags calls valid). */
 	if (READ(*thread, ethread.LpcReceivedMsgIdValid, &lpc) || !lpc)
 		PUT(row, WIN32_START, *thread, ethread.Win32StartAddress);
+	else
+		row_fault(row, WIN32_START, FAULT_NO_FIELD, thread->va, "_ETHREAD.Win32StartAddress: the id of a message of LPC stands there");
 	fault = read_thread_create_time(thread, &created);
 	if (fault)
 		row_fault(row, CREATE, fault, thread->va, "_ETHREAD.CreateTime");

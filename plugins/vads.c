@@ -86,6 +86,7 @@ struct walker {
 	char *protection;
 	struct run run;
 	unsigned *regions;	/* made so far in this process */
+	uint64_t *entries;	/* of prototype PTEs of sections of the page file that may still be looked at in this process */
 	uint8_t scratch[PAGE_SIZE];
 };
 
@@ -169,7 +170,7 @@ static void add_to_run(struct walker *w, uint64_t start, uint64_t end, enum stat
 	r->present += present;
 }
 
-#define ENTRIES_STEP 64	/* as many are looked at in the time of a step */
+#define LOOK_ENTRIES 64u	/* a look at where none can be read takes the time of so many */
 
 /*
  * Pages without an entry of their own where a section of the page file is mapped: one is committed if its prototype PTE is not zero, as VirtualQuery
@@ -188,10 +189,17 @@ static void section_gap(struct walker *w, uint64_t start, uint64_t end)
 		const bool bounded = vad->last_prototype_pte.v >= vad->first_prototype_pte.v, beyond = bounded && at.v > vad->last_prototype_pte.v;
 		n = MIN((end - va + PAGE_MASK) / PAGE_SIZE, MAX((PAGE_SIZE - (at.v & PAGE_MASK)) / width, 1));
 		n = bounded && !beyond ? MIN(n, (vad->last_prototype_pte.v - at.v) / width + 1) : n;
-		if (beyond || !space_spend(w->c->user, 1 + n / ENTRIES_STEP)) {
+		/* Not of the steps of page-table walking: what is mapped matters more than what could be. */
+		const uint64_t cost = MAX(n, LOOK_ENTRIES);
+		if (beyond || *w->entries < cost) {
+			if (!beyond && *w->entries) {
+				context_note(w->c, FAULT_LIMIT, (va_t){ va }, "regions", "sections of the page file have more prototype PTEs than are looked at (section_entries)");
+				*w->entries = 0;
+			}
 			add_to_run(w, va, end, UNKNOWN, 0, 0, beyond ? FAULT_NO_FIELD : FAULT_LIMIT);
 			return;
 		}
+		*w->entries -= cost;
 		enum fault fault = space_read(w->c->space, at, entries, n * width, NULL);
 		if (fault) {
 			add_to_run(w, va, va + n * PAGE_SIZE, UNKNOWN, 0, 0, fault);
@@ -358,6 +366,7 @@ static bool run_process(struct context *c, GError **error)
 	struct process *process = c->process;
 	GArray *set = process->vads.vads;
 	unsigned made = 0;
+	uint64_t entries = limit(section_entries) + limit(section_entries_page) * (c->image->bytes_present / PAGE_SIZE);
 	bool user = c->user && !c->image->facts.no_user_memory;
 	g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
@@ -369,7 +378,7 @@ static bool run_process(struct context *c, GError **error)
 	for (guint i = 0; i < set->len; i++) {
 		struct vad *vad = &g_array_index(set, struct vad, i);
 		g_autofree char *protection = vad->protection_known ? protection_name(vad->protection) : NULL;
-		struct walker w = { .c = c, .vad = vad, .vad_ordinal = i, .protection = protection, .regions = &made };
+		struct walker w = { .c = c, .vad = vad, .vad_ordinal = i, .protection = protection, .regions = &made, .entries = &entries };
 		if (user)
 			walk_pages(&w, vad);
 		put_vad(c, vad, protection);

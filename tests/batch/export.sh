@@ -38,6 +38,18 @@ for format in timesketch bodyfile ecs stix misp; do
 	ok "$format" status 0 "$memsieve" export case.db --format $format -o case.$format
 	"$memsieve" export case.db --format $format --dump 1 >one.$format || die "$format of one dump"
 done
+# Not all below Windows' folder is Windows'; and a program may lie in no folder.
+indicators() { "$memsieve" export "$1" --format stix | grep -c '"type": *"indicator"'; }
+sqlite3 case.db "VACUUM INTO 'temporary.db'"
+named() { sqlite3 temporary.db "UPDATE processes SET image_path = '\Device\HarddiskVolume3$1' WHERE process_id = (SELECT process_id FROM findings WHERE rule = 'process_path_mismatch' AND title = 'not what it seems')"; }
+named '\Windows\System32\evil.exe'
+ok "a program of Windows" [ "$(indicators temporary.db)" = $(($(indicators case.db) - 1)) ]
+named '\Windows\Temp\evil.exe'
+ok "one in a folder for what is temporary" [ "$(indicators temporary.db)" = "$(indicators case.db)" ]
+named '\evil.exe'
+ok "one in none" [ "$(indicators temporary.db)" = "$(indicators case.db)" ]
+sqlite3 temporary.db "UPDATE processes SET image_path = NULL, peb_image_path = 'C:\a\b.exe' WHERE process_id = 1"
+ok "a program that is known by its own word alone" [ "$("$memsieve" export temporary.db --format ecs | grep -c '"executable": *"C:\\\\a\\\\b.exe"')" -gt 0 ]
 ok "csv" status 0 "$memsieve" export case.db --format csv -o csv
 # Two dumps of one path, as of two machines: what belongs to one by its image or its run alone.
 sqlite3 case.db "VACUUM INTO 'alike.db'"

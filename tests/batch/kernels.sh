@@ -26,11 +26,11 @@ sql() {	# NAME QUERY
 
 # ---- drivers in memory that may be run anyway
 
-# driver_file file|image WIDTH SLOT: a driver of a code section and an import slot, as its file has it or as it is mapped, in hexadecimal.
+# driver_file file|image WIDTH SLOT…: a driver of a code section and import slots, as its file has it or as it is mapped, in hexadecimal.
 driver_file() {
 	python3 - "$@" <<-'END'
 		import struct, sys
-		image, width, slot = sys.argv[1] == 'image', int(sys.argv[2]), int(sys.argv[3], 0)
+		image, width, slots = sys.argv[1] == 'image', int(sys.argv[2]), [int(s, 0) for s in sys.argv[3:]]
 		d = bytearray(0x3000 if image else 0x1600)
 		struct.pack_into('<2s58xI', d, 0, b'MZ', 0x80)
 		wide = width == 8
@@ -40,12 +40,13 @@ driver_file() {
 		struct.pack_into('<HHHHHHIIIIHH', d, 0x98 + 40, 6, 1, 6, 1, 6, 1, 0, 0x3000, 0x400, 0, 1, 0)
 		directories = 0x98 + (112 if wide else 96)
 		struct.pack_into('<I', d, directories - 4, 16)
-		struct.pack_into('<II', d, directories + 8 * 12, 0x2000, width)
+		struct.pack_into('<II', d, directories + 8 * 12, 0x2000, width * len(slots))
 		for n, (name, rva, raw, flags) in enumerate(((b'.text', 0x1000, 0x400, 0x68000020), (b'.rdata', 0x2000, 0x1400, 0x48000040))):
 		    struct.pack_into('<8sIIII12xI', d, directories + 128 + 40 * n, name, 0x1000 if rva == 0x1000 else 0x200, rva, 0x1000 if rva == 0x1000 else 0x200, raw, flags)
 		code = 0x1000 if image else 0x400
 		d[code:code + 0x1000] = b'\xcc' * 0x1000
-		struct.pack_into('<Q' if wide else '<I', d, 0x2000 if image else 0x1400, slot % (1 << 8 * width))
+		for n, slot in enumerate(slots):
+		    struct.pack_into('<Q' if wide else '<I', d, (0x2000 if image else 0x1400) + n * width, slot % (1 << 8 * width))
 		print(d.hex())
 	END
 }
@@ -59,8 +60,11 @@ for kernel in 6.1.7601.24540:8: 5.1.2600.5512-x86:4:paging=x86 10.0.19041.1466:8
 	pool() { machine "$1" "machine build=$build $paging ram=6M big-pool" 'driver name=example.sys' "pool tag=CcFi size=0x4000 executable hex=$2"; }
 	pool file "$(driver_file file "$width" 0x2200)"
 	ok "$build: a driver's file that was read into pool that may be run isn't loaded" [ "$(unlinked file)" = 0 ]
-	pool mapped "$(driver_file image "$width" "$(sql file "SELECT base + 0x1000 FROM drivers WHERE name = 'example.sys'")")"
+	function=$(sql file "SELECT base + 0x1000 FROM drivers WHERE name = 'example.sys'")
+	pool mapped "$(driver_file image "$width" "$function")"
 	ok "$build: a driver that was mapped there is" [ "$(unlinked mapped)" = 1 ]
+	pool poked "$(driver_file image "$width" "$function" "$function" 0x1234)"
+	ok "$build: and stays one when it changes a slot" [ "$(unlinked poked)" = 1 ]
 done
 
 # ---- APCs of 32-bit processes, which are encoded
@@ -176,4 +180,11 @@ for kernel in 10.0.19041.1466 '5.1.2600.5512-x86 paging=x86'; do
 		FROM (SELECT * FROM regions WHERE allocation_base = 0x10000000 ORDER BY base_address)")" = 'MEM_COMMIT 5 PAGE_READWRITE,MEM_RESERVE 1019 none' ]
 	ok "${kernel%% *}: a section that is, is" [ "$(sql sections "SELECT group_concat(DISTINCT state) FROM regions WHERE allocation_base = 0x20000000")" = MEM_COMMIT ]
 done
+# One view may be larger than all memory: what is mapped behind it is counted.
+machine large 'machine build=10.0.19041.1466 ram=4M' 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+	' vad start=0x10030000 pages=8 type=mapped protect=PAGE_READWRITE reserve commit=2' \
+	' vad start=0x30000100000 pages=2 protect=PAGE_READWRITE pte=PAGE_EXECUTE_READ content=shellcode valid=1' \
+	'defect kind=poke what=vad pid=1200 start=0x10030000 offset=0x1c value=0x201002f width=4' 'defect kind=poke what=vad pid=1200 start=0x10030000 offset=0x58 value=0xfffffffffffffffc width=8'
+ok "a section's view of 128 GiB takes nothing from the others" [ "$(sql large "SELECT pages_executable, (SELECT count(*) FROM findings WHERE rule = 'execution_never_allowed') FROM vads WHERE start_address = 0x30000100000")" = '1|1' ]
+ok "and is told where it isn't looked at" [ "$(sql large "SELECT count(*) > 0 FROM diagnostics WHERE message LIKE '%section_entries%'")" = 1 ]
 echo "$checks checks"
