@@ -145,7 +145,7 @@ static void notify_routines(struct context *c, va_t array, const char *type, con
 	}
 }
 
-/* Lists whose structure is in no symbols all begin with their links. Heads that were never initialised are zero. */
+/* Lists whose structure is in no symbols: entries lead to each other's links, wherever in them those are. Heads that were never initialised are zero. */
 static bool list_in_use(struct context *c, va_t head, const char *what)
 {
 	uint64_t links[2] = { 0, 0 };
@@ -161,11 +161,11 @@ static bool list_in_use(struct context *c, va_t head, const char *what)
 		.head = object_at((c_)->space, (head_).v), .at = (head_).v, .done = !list_in_use((c_), (head_), (what_)) }; \
 		walk_next(&walk_, &(obj_)); )
 
-/* A pointer at a fixed place in a structure that has no symbols. */
-static uint64_t pointer_in(struct context *c, const struct object *object, unsigned offset, const char *what)
+/* A pointer at a fixed place in a structure that has no symbols, before or behind its links. */
+static uint64_t pointer_in(struct context *c, const struct object *object, int offset, const char *what)
 {
 	uint64_t value = 0;
-	va_t at = { object->va.v + offset };
+	va_t at = { object->va.v + (uint64_t)(int64_t)offset };
 	enum fault fault = read_pointer(c->space, at, &value);
 
 	if (fault)
@@ -310,16 +310,17 @@ static void file_systems(struct context *c)
 	}
 }
 
-/* RtlpDebugPrintCallbackList: {list, function}. */
+/* RtlpDebugPrintCallbackList: {32-bit lock, rundown, function, list} (WinObjEx64, RTL_CALLBACK_REGISTER; DbgpInsertDebugPrintCallback of Windows 7 and 10). */
 static void debug_print(struct context *c)
 {
 	static const char what[] = "RtlpDebugPrintCallbackList";
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, RtlpDebugPrintCallbackList)) {
-		uint64_t function = pointer_in(c, &entry, 2 * space_pointer_size(c->space), what);
+		const int width = (int)space_pointer_size(c->space);
+		uint64_t function = pointer_in(c, &entry, -width, what);
 		if (function)
-			put(c, "debug_print", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
+			put(c, "debug_print", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v - 3 * (uint64_t)width)));
 	}
 }
 
