@@ -161,6 +161,37 @@ ok "each in the kernel" [ "$(sql services "SELECT count(*) > 10, group_concat(DI
 ok "of the names that the kernel exports" [ "$(sql services "SELECT count(DISTINCT address) = count(*) FROM ssdt WHERE function IS NOT NULL")" = 1 ]
 ok "none redirected" [ "$(sql services "SELECT count(*) FROM findings WHERE rule = 'system_call_redirected'")" = 0 ]
 
+# ---- images that were unloaded: a ring of 16, of entries that grew with Vista, found by the code of each machine
+
+# trace WIDTH VERSIONS: 17 entries in hexadecimal
+trace() {
+	python3 - "$@" <<-'END'
+		import struct, sys
+		width, versions = int(sys.argv[1]), int(sys.argv[2])
+		for i in range(17):
+		    entry = struct.pack('<QQ' if width == 8 else '<II', 0x60000000 + 0x10000 * i, 0x8000) + struct.pack('<3I', i, 0x5f000000, 0x1234)
+		    entry += f'gone{i}.dll'.encode('utf-16le').ljust(64, b'\0') + bytes(8 * versions)
+		    print((entry + bytes(-len(entry) % width)).hex(), end='')
+	END
+}
+
+# unloaded KERNEL WIDTH VERSIONS CODE: of a trace at 0x2000 of an image whose function at 0x1040 is the code
+unloaded() {
+	machine unloaded "machine build=$1 ram=6M" 'file path=C:\other\ntdll.dll exports=RtlGetUnloadEventTrace text=4' \
+		'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+		" image file=C:\\other\\ntdll.dll base=0x50000000 patch=RtlGetUnloadEventTrace:$4,0x2000:$(trace "$2" "$3")"
+	sql unloaded "SELECT count(*), min(name), max(sequence), sum(size = 32768), sum(base = 0x60000000 + 65536 * sequence) FROM unloaded_modules"
+}
+
+every='16|gone0.dll|15|16|16'
+ok "unloaded by x64" [ "$(unloaded 10.0.19041.1466 8 1 488d05b90f0000c3)" = "$every" ]
+ok "unloaded by 64-bit Windows 2003" [ "$(unloaded 5.2.3790.3959 8 0 488d05b90f0000c3)" = "$every" ]
+ok "unloaded by x86" [ "$(unloaded 6.1.7601.17514-x86 4 1 b800200050c3)" = "$every" ]
+ok "unloaded by 32-bit Windows XP" [ "$(unloaded 5.1.2600.5512-x86 4 0 b800200050c3)" = "$every" ]
+ok "unloaded by ARM64" [ "$(unloaded 10.0.22000.194-arm64 8 1 000000b000000091c0035fd6)" = "$every" ]
+ok "or by code that isn't known" [ "$(unloaded 10.0.19041.1466 8 1 9090c3)" = '0||||' ]
+ok "which is said" [ "$(sql unloaded "SELECT count(*) FROM diagnostics WHERE fault = 'no_field' AND message LIKE 'in 1 processes RtlGetUnloadEventTrace %'")" = 1 ]
+
 # ---- wait reasons of Windows 11
 
 machine waits 'machine build=10.0.22621.382 ram=8M' 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
