@@ -192,6 +192,29 @@ ok "unloaded by ARM64" [ "$(unloaded 10.0.22000.194-arm64 8 1 000000b000000091c0
 ok "or by code that isn't known" [ "$(unloaded 10.0.19041.1466 8 1 9090c3)" = '0||||' ]
 ok "which is said" [ "$(sql unloaded "SELECT count(*) FROM diagnostics WHERE fault = 'no_field' AND message LIKE 'in 1 processes RtlGetUnloadEventTrace %'")" = 1 ]
 
+# ---- segments end where the table does
+
+gdt() {	# KERNEL LIMIT: of the table's register; - leaves the sample's
+	machine segments "machine build=$1 ram=6M" descriptors
+	local base=$(($(sql segments "SELECT max(base) FROM gdt WHERE system AND base NOT IN (0, 0x2000)") - 4096)) description=segments.txt register
+	register=$(python3 - segments.dmp "$base" <<-'END'
+		import struct, sys
+		data, base = open(sys.argv[1], 'rb').read(), struct.pack('<q', int(sys.argv[2]))
+		print([at for at in range(0, len(data) - 16, 8) if data[at:at + 8] == base and data[at - 2:at] == b'\x57\0'][0] - 2)
+	END
+	)
+	printf 'defect kind=poke va=%d value=0x00cff3000000ffff\ndefect kind=poke va=%d value=0x00cff3000000ffff\n' $((base + 0x58)) $((base + 0x60)) >>$description
+	[ "$2" = - ] || printf 'defect kind=poke pa=%d width=2 value=%s\n' "$register" "$2" >>$description
+	"$mksample" $description segments.dmp || die "sample of segments"
+	analyse segments
+	sql segments "SELECT group_concat(selector) FROM gdt"
+}
+
+known=16,24,32,40,48,64,80
+ok "what follows it is none" [ "$(gdt 10.0.19041.1466 -)" = $known ]
+ok "not where its size isn't known, either" [ "$(gdt 10.0.19041.1466 0)" = $known ]
+ok "what is in it is" [ "$(gdt 10.0.19041.1466 0x5f)" = $known,88 ]
+
 # ---- wait reasons of Windows 11
 
 machine waits 'machine build=10.0.22621.382 ram=8M' 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
