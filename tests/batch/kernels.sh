@@ -192,6 +192,19 @@ ok "unloaded by ARM64" [ "$(unloaded 10.0.22000.194-arm64 8 1 000000b000000091c0
 ok "or by code that isn't known" [ "$(unloaded 10.0.19041.1466 8 1 9090c3)" = '0||||' ]
 ok "which is said" [ "$(sql unloaded "SELECT count(*) FROM diagnostics WHERE fault = 'no_field' AND message LIKE 'in 1 processes RtlGetUnloadEventTrace %'")" = 1 ]
 
+# ---- an image without headers is for the machine's processor, where nothing in it tells
+
+wiped() {	# KERNEL CONTENT
+	machine wiped "machine build=$1 ram=6M" 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+		" vad start=0x20000000 pages=16 protect=PAGE_EXECUTE_READWRITE content=$2:evil.dll wiped"
+	sql wiped "SELECT coalesce(machine, 'unknown'), is_64bit, rebuilt_from FROM images WHERE base = 0x20000000"
+}
+
+ok "of x64" [ "$(wiped 10.0.19041.1466 pe)" = '34404|1|imports,exports' ]
+ok "of ARM64" [ "$(wiped 10.0.22000.194-arm64 pe)" = '43620|1|imports,exports' ]
+ok "of 32 bits on x64" [ "$(wiped 10.0.19041.1466 pe32)" = '332|0|imports,exports' ]
+ok "of 32 bits on ARM64, which has two such" [ "$(wiped 10.0.22000.194-arm64 pe32)" = 'unknown|0|imports,exports' ]
+
 # ---- segments end where the table does
 
 gdt() {	# KERNEL LIMIT: of the table's register; - leaves the sample's
