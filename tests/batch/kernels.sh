@@ -205,6 +205,18 @@ ok "of ARM64" [ "$(wiped 10.0.22000.194-arm64 pe)" = '43620|1|imports,exports' ]
 ok "of 32 bits on x64" [ "$(wiped 10.0.19041.1466 pe32)" = '332|0|imports,exports' ]
 ok "of 32 bits on ARM64, which has two such" [ "$(wiped 10.0.22000.194-arm64 pe32)" = 'unknown|0|imports,exports' ]
 
+# ---- the 32-bit PEB of 64-bit Windows XP and 2003 stands in a structure, of Vista to 8.1 in the process
+
+for kernel in 5.2.3790.3959 6.1.7601.24540 10.0.19041.1466; do
+	machine narrow "machine build=$kernel symbols=6.1.7601.24540 ram=8M" 'kernel guid=0C1E6A80F2B44C3D8E9F00112233AA551' 'driver name=a.sys' \
+		'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' 'process name=b.exe pid=1300 ppid=4 session=1 path=C:\b.exe wow64'
+	ok "$kernel: which processes are narrow" [ "$(sql narrow "SELECT group_concat(pid) FROM processes WHERE wow64 AND peb32 BETWEEN 1 AND 0xffffffff")" = 1300 ]
+	ok "$kernel: what they loaded" [ "$(sql narrow "SELECT count(*) FROM modules WHERE wow64")" = 3 ]
+	field=_EPROCESS.Wow64Process
+	case $kernel in 10.*) field=_EPROCESS.WoW64Process ;; esac
+	ok "$kernel: by the name it has there" [ "$("$memsieve" symbols show narrow.dmp | grep -o '_EPROCESS.Wo[wW]64Process')" = $field ]
+done
+
 # ---- segments end where the table does
 
 gdt() {	# KERNEL LIMIT: of the table's register; - leaves the sample's
