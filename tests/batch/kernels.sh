@@ -153,6 +153,40 @@ for kernel in 5.1.2600.5512-x86 5.2.3790.3959-x86 5.2.3790.3959; do
 	ok "$kernel: or that it can't be found" [ "$(sql unknown "SELECT count(*) FROM diagnostics WHERE table_name = 'callbacks' AND message LIKE '%CmpCallBackVector%'")" = 1 ]
 done
 
+# numbers WIDTH ADDRESS NUMBER…: one after the other
+numbers() {
+	local width=$1 at=$2 mask=$(($1 == 4 ? 0xffffffff : -1))
+	shift 2
+	for value; do
+		printf 'defect kind=poke va=0x%x width=%d value=0x%x\n' $((at & mask)) "$width" $((value & mask))
+		at=$((at + width))
+	done
+}
+
+# one_entry KERNEL SYMBOL WIDTH LINKS NUMBER…: a machine whose global leads to an entry of one link or two, and these numbers behind them
+one_entry() {
+	local kernel=$1 symbol=$2 width=$3 links=$4 base lines
+	shift 4
+	with_symbols entry "$symbol:0x125000" "machine build=$kernel ram=6M" 'driver name=example.sys'
+	base=$(($(sql entry "SELECT base FROM drivers WHERE name = 'ntoskrnl.exe'") + 0x125000))
+	function=$(($(sql entry "SELECT base FROM drivers WHERE name = 'example.sys'") + 0x1040))
+	# Of a list its head is the entry before and behind.
+	if [ "$links" = 2 ]; then set -- $((base + 0x20)) $((base + 0x20)) $base $base "$@"; else set -- $((base + 0x20)) 0 "$@"; fi
+	mapfile -t lines < <(numbers "$width" $base "${@:1:links}"; numbers "$width" $((base + 0x20)) $(sed "s/function/$function/" <<<"${*:links + 1}"))
+	with_symbols entry "$symbol:0x125000" "machine build=$kernel ram=6M" 'driver name=example.sys' "${lines[@]}"
+}
+
+context() { sql entry "SELECT json_extract(detail, '\$.list') || ' ' || json_extract(detail, '\$.context') FROM callbacks WHERE type = 'logon_session'"; }
+one_entry 10.0.22000.194-arm64 SeFileSystemNotifyRoutinesExHead 8 1 function 0x4711
+ok "who is called when a session ends" [ "$(rows entry logon_session)" = example.sys+4160 ]
+ok "and with what" [ "$(context)" = 'SeFileSystemNotifyRoutinesExHead 0x4711' ]
+power='0x74655350 0 0 0x11111111 0x22222222 0x33333333 0x44444444'
+one_entry 6.1.7601.17514-x86 PopRegisteredPowerSettingCallbacks 4 2 $power 0 function 0x4711 0
+ok "who is for a power setting, on 32 bits" [ "$(rows entry power_setting)" = example.sys+4160 ]
+one_entry 10.0.19041.264-x86 PopRegisteredPowerSettingCallbacks 4 2 $power ${power#* 0 0 } 0 function 0x4711 0
+ok "or that its form isn't known" [ "$(sql entry "SELECT count(*) FROM diagnostics WHERE message LIKE '%form of 32-bit Windows 10%'")" = 1 ]
+ok "and no other function is named" [ "$(rows entry power_setting)" = '' ]
+
 # ---- system services of 64-bit Windows XP and 2003: addresses, not offsets
 
 with_symbols services KiServiceTable:0x125000,KiServiceLimit:0x127000,KeServiceDescriptorTable:0x127040 'machine build=5.2.3790.3959 ram=6M' \
