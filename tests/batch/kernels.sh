@@ -251,6 +251,17 @@ for kernel in 5.2.3790.3959 6.1.7601.24540 10.0.19041.1466; do
 	ok "$kernel: by the name it has there" [ "$("$memsieve" symbols show narrow.dmp | grep -o '_EPROCESS.Wo[wW]64Process')" = $field ]
 done
 
+# ---- gates of devices lie in pool before 14393, and on 32 bits
+
+gates() {	# KERNEL ADDRESS
+	machine gates "machine build=$1 ram=6M" descriptors "interrupt vector=0x81 handler=$2"
+	sql gates "SELECT count(*) FROM findings WHERE rule = 'interrupt_outside_kernel'"
+}
+
+ok "an interrupt object of 10586" [ "$(gates 10.0.10586.0 0xffffa90012345000)" = 0 ]
+ok "no such thing of 14393" [ "$(gates 10.0.14393.4583 0xffffa90012345000)" = 1 ]
+ok "one of 32 bits" [ "$(gates 10.0.19041.264-x86 0x90012340)" = 0 ]
+
 # ---- segments end where the table does
 
 gdt() {	# KERNEL LIMIT: of the table's register; - leaves the sample's
