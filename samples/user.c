@@ -449,6 +449,8 @@ static void parameters(struct sample *s, struct sample_process *p)
 	user_string32(s, p, at + 0x40, command);
 	memory_write(s->memory, p->root, env, block->data, block->len);
 	memory_put(s->memory, p->root, at + 0x48, env, 4);
+	if (s->build >= 6000)
+		memory_put(s->memory, p->root, at + 0x290, block->len, 4);
 }
 
 /* ---- the loader's lists */
