@@ -430,7 +430,7 @@ static float probe_wow64(struct derive *d, unsigned at)
 			zero++;
 			continue;
 		}
-		/* Before Windows 10 it is the PEB's address itself. */
+		/* From Vista to 8.1 it is the PEB's address itself. */
 		int ok = p < UINT64_C(0x100000000) ? is_peb32(d, s, p) : leads_to_peb32(d, s, p, &peb_at);
 		if (!ok)
 			return 0;
@@ -439,7 +439,10 @@ static float probe_wow64(struct derive *d, unsigned at)
 	return good && zero ? 1 : 0;
 }
 
-/* Which of the two forms it has; the field's name changed with it. */
+/*
+ * Which of the forms it has; the field's name changed with the last. Windows XP and 2003 have a structure, too (_WOW64_PROCESS, which has no
+ * members but the PEB's address; Windows Research Kernel, ps.h): where the address comes first, who reads the field by its first name takes both.
+ */
 static void derive_wow64(struct derive *d)
 {
 	struct field *before = &d->layout->eprocess.Wow64Process, *since = &d->layout->eprocess.WoW64Process;
@@ -459,10 +462,11 @@ static void derive_wow64(struct derive *d)
 		/* What is paged out doesn't tell where the address is. */
 		if (!direct && leads_to_peb32(d, s, p, &at) <= 0)
 			continue;
-		if (d->checking) {
-			d->misfits += direct != (before->size != 0) || (!direct && peb->size && at != peb->offset) ? 4 : 0;
+		const bool fits = since->size ? !direct && (!peb->size || at == peb->offset) : direct || !at;
+		if (d->checking)
+			d->misfits += fits ? 0 : 4;
+		if (d->checking || (fits && !since->size))
 			return;
-		}
 		*(direct ? since : before) = (struct field){ 0 };
 		*(direct ? before : since) = f;
 		if (direct)

@@ -276,6 +276,19 @@ static void measure_functions(const struct search *s)
 	}
 }
 
+/*
+ * Only x64 has a function table of this form; what imports and relocations are for isn't told: for the machine's own processor. On
+ * ARM64 those of 32 bits are of x86 or ARM: 0.
+ */
+static uint16_t machine_of(const struct search *s)
+{
+	if (s->out->functions.rva)
+		return PE_MACHINE_AMD64;
+	if (s->space->paging == PAGING_ARM64)
+		return s->out->is_64bit ? PE_MACHINE_ARM64 : 0;
+	return s->out->is_64bit ? PE_MACHINE_AMD64 : PE_MACHINE_I386;
+}
+
 bool image_remains_find(struct space *space, uint64_t base, uint32_t limit, struct image_remains *out)
 {
 	struct search s = { space, base, limit, out };
@@ -316,6 +329,7 @@ bool image_remains_find(struct space *space, uint64_t base, uint32_t limit, stru
 	out->by_protection = out->sections->len > 1;
 	if (out->sections->len == 1 && out->functions.rva)
 		split_by_functions(&s);
+	out->machine = machine_of(&s);
 	return out->functions.rva || out->relocations.rva || out->imports.rva;
 }
 
@@ -477,8 +491,7 @@ void image_remains_apply(const struct image_remains *r, struct pe *pe)
 
 	if (!pe->has_file_header && !pe->machine) {
 		pe->is_64bit = r->is_64bit;
-		/* Only x64 has a function table of this form; what 64-bit relocations are for isn't told. */
-		pe->machine = r->is_64bit ? PE_MACHINE_AMD64 : PE_MACHINE_I386;
+		pe->machine = r->machine;
 	}
 	if (!pe->size_of_image)
 		pe->size_of_image = pe->size_limit;

@@ -13,6 +13,7 @@ struct image_remains {
 	/* rva 0: not found. */
 	struct pe_directory functions, relocations, imports, exports;
 	bool is_64bit;
+	uint16_t machine;	/* 0: can't be told */
 	GArray *sections;	/* struct pe_section without names: pages of one protection; what functions cover where all have one */
 	bool by_protection;
 };

@@ -419,7 +419,9 @@ static void read_shared_data(struct kernel *k)
 	uint32_t low = (uint32_t)bytes_at(&b, 0x14, 4), high = (uint32_t)bytes_at(&b, 0x18, 4);
 	if (high == (uint32_t)bytes_at(&b, 0x1c, 4))	/* not torn */
 		k->system_time = (uint64_t)high << 32 | low;
-	k->build = (uint32_t)bytes_at(&b, 0x260, 4) & 0xffff;
+	const uint32_t build = (uint32_t)bytes_at(&b, 0x260, 4) & 0xffff;
+	if (build)	/* NtBuildNumber, since Windows 10 */
+		k->build = build;
 	k->major = (uint32_t)bytes_at(&b, 0x26c, 4);
 	k->minor = (uint32_t)bytes_at(&b, 0x270, 4);
 	k->product_type = bytes_at(&b, 0x268, 1) ? (uint32_t)bytes_at(&b, 0x264, 4) : 0;	/* ProductTypeIsValid */

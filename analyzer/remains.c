@@ -66,14 +66,14 @@ static void look_for_image(struct remains *r, const uint8_t *page)
 	r->timestamp = (uint32_t)bytes_at(&b, nt + 8, 4);
 }
 
-/* KUSER_SHARED_DATA: the version, the build, and a root like C:\Windows. */
+/* KUSER_SHARED_DATA: the version, since Windows 10 the build (ntddk.h: NtBuildNumber, zero before), and a root like C:\Windows. */
 static bool is_shared_data(const uint8_t *page)
 {
 	struct bytes b = { page, PAGE_SIZE, false };
 	uint64_t root = bytes_at(&b, 0x30, 8), major = bytes_at(&b, 0x26c, 4), minor = bytes_at(&b, 0x270, 4), build = bytes_at(&b, 0x260, 4) & 0xffff;
 
 	return (root & G_GUINT64_CONSTANT(0x0000ffffffffff00)) == G_GUINT64_CONSTANT(0x0000005c003a0000) && (root & 0xff) >= 'A' && (root & 0xff) <= 'Z' &&
-	       (major == 6 || major == 10) && minor < 5 && build >= 6000;
+	       (major == 6 || (major == 10 && build >= 6000)) && minor < 5;
 }
 
 /* NtBuildLabEx: "19041.1.amd64fre.vb_release.191206-1406" */

@@ -2,7 +2,8 @@
 /*
  * kdump-compressed dumps (makedumpfile's format, also QEMU's and libvirt's kdump-zlib, -lzo, -snappy, zstd): a header, two bitmaps, a
  * descriptor for each page that is there, in the order of the bitmap, and pages that are packed one by one. The layout is that of
- * makedumpfile's IMPLEMENTATION and of QEMU's include/sysemu/dump.h.
+ * makedumpfile's IMPLEMENTATION and of QEMU's include/sysemu/dump.h. Pages of the file are blocks of its own: for AArch64 guests QEMU
+ * takes the largest that the processor could have, 64 KiB (target/arm/arch_dump.c), of which the guest's pages are parts.
  *
  * libkdumpfile reads them, too, and tests hold this reader against it. Here it can't be used: 0.5.1 writes to memory that it has freed whenever
  * a dump is closed, reads what it has freed where a header is refused, believes notes that guests write (VMCOREINFO's PAGESIZE makes its
@@ -20,8 +21,9 @@
 #include "limit.h"
 
 #define BLOCK 4096u
+#define BLOCK_AARCH64 65536u
 #define SLOT_BITS 14u
-#define SLOTS (1u << SLOT_BITS)	/* pages kept unpacked, of those that are read a second time: 64 MiB; libraries' are in every process */
+#define SLOTS (1u << SLOT_BITS)	/* pages kept unpacked, of those that are read a second time: 64 MiB; libraries' are in every process. Of larger blocks so many fewer */
 #define MAX_SET FIXED_kdump_files		/* files of a split dump */
 #define MAX_RANGES limit32(kdump_ranges)
 #define DESCRIPTOR_SIZE 24u
@@ -39,10 +41,13 @@ struct part {
 	struct bytes map;		/* which pages of the machine's have a descriptor */
 	GArray *ranks;			/* uint64_t: descriptors before each RANK_BYTES of the map, from that of `first` on */
 	uint64_t table, first, end;	/* where the descriptors stand; they are of these pages */
+	uint32_t block;
 };
 
 struct kdump {
-	uint64_t max_pfn;
+	uint64_t max_pfn;		/* of blocks, as all numbers of the file's are */
+	uint32_t block;
+	unsigned slot_bits;
 	struct part parts[MAX_SET];
 	unsigned files;
 	uint64_t zeros;			/* the descriptor, as one number, of a page of zeros: QEMU's dumps have one for all. 0: not seen yet */
@@ -58,6 +63,7 @@ struct descriptor { uint64_t offset; uint32_t size, flags; bool bad; };
 struct kdump_header {
 	int32_t version;
 	bool is_64bit;
+	uint32_t block;
 	uint32_t sub_blocks, bitmap_blocks;
 	uint64_t max_pfn;
 	bool split;
@@ -82,7 +88,7 @@ static bool header_error(GError **error, const char *field, uint64_t at, uint64_
 /* kdump_sub_header. Its 32-bit form, as written on i386, aligns 64-bit numbers to 4 bytes. */
 static bool read_sub_header(const struct image *image, struct kdump_header *h, GError **error)
 {
-	struct bytes sub = file_slice(image->file, BLOCK, BLOCK);
+	struct bytes sub = file_slice(image->file, h->block, BLOCK);
 	const bool wide = h->is_64bit;
 
 	h->split = h->version >= 2 && bytes_at(&sub, wide ? 0x0c : 0x08, 4) != 0;
@@ -91,28 +97,31 @@ static bool read_sub_header(const struct image *image, struct kdump_header *h, G
 	h->start_pfn = !h->split ? 0 : h->version >= 6 ? bytes_at(&sub, wide ? 0x50 : 0x38, 8) : bytes_at(&sub, wide ? 0x10 : 0x0c, wide ? 8 : 4);
 	h->end_pfn = !h->split ? UINT64_MAX : h->version >= 6 ? bytes_at(&sub, wide ? 0x58 : 0x40, 8) : bytes_at(&sub, wide ? 0x18 : 0x10, wide ? 8 : 4);
 	if (h->start_pfn > h->end_pfn)
-		return header_error(error, "start_pfn", BLOCK, h->start_pfn, h->end_pfn);
+		return header_error(error, "start_pfn", h->block, h->start_pfn, h->end_pfn);
 	if (h->version >= 4) {
 		h->notes = bytes_at(&sub, wide ? 0x30 : 0x20, 8);
 		h->notes_size = bytes_at(&sub, wide ? 0x38 : 0x28, wide ? 8 : 4);
 	}
 	if (h->notes_size && (h->notes > image->file->size || h->notes_size > image->file->size - h->notes))
-		return header_error(error, "size_note", BLOCK + (wide ? 0x38 : 0x28), h->notes_size,
+		return header_error(error, "size_note", h->block + (wide ? 0x38 : 0x28), h->notes_size,
 				    h->notes < image->file->size ? image->file->size - h->notes : 0);
-	if (h->max_pfn <= (uint64_t)h->bitmap_blocks * BLOCK * 8)
+	if (h->max_pfn <= (uint64_t)h->bitmap_blocks * h->block * 8)
 		return true;
-	return h->version >= 6 ? header_error(error, "max_mapnr_64", BLOCK + (wide ? 0x60 : 0x48), h->max_pfn, (uint64_t)h->bitmap_blocks * BLOCK * 8)
-		: header_error(error, "max_mapnr", wide ? 0x1b8 : 0x1ac, h->max_pfn, (uint64_t)h->bitmap_blocks * BLOCK * 8);
+	return h->version >= 6 ? header_error(error, "max_mapnr_64", h->block + (wide ? 0x60 : 0x48), h->max_pfn, (uint64_t)h->bitmap_blocks * h->block * 8)
+		: header_error(error, "max_mapnr", wide ? 0x1b8 : 0x1ac, h->max_pfn, (uint64_t)h->bitmap_blocks * h->block * 8);
 }
 
 static bool read_header(const struct image *image, struct kdump_header *h, GError **error)
 {
 	struct bytes b = file_slice(image->file, 0, MIN(image->file->size, 2 * BLOCK));
 	uint32_t wide = (uint32_t)bytes_at(&b, 0x1ac, 4), narrow = (uint32_t)bytes_at(&b, 0x1a0, 4);
-	uint64_t blocks = image->file->size / BLOCK;
-	unsigned at = wide == BLOCK ? 0x1ac : 0x1a0;
+	/* A 32-bit header has max_mapnr at 0x1ac: of a machine of 256 MiB that looks like the larger block. */
+	const bool is_wide = wide == BLOCK || (wide == BLOCK_AARCH64 && narrow != BLOCK);
+	unsigned at = is_wide ? 0x1ac : 0x1a0;
 
-	h->is_64bit = wide == BLOCK;
+	h->is_64bit = is_wide;
+	h->block = is_wide ? wide : BLOCK;
+	const uint64_t blocks = image->file->size / h->block;
 	h->sub_blocks = (uint32_t)bytes_at(&b, at + 4, 4);
 	h->bitmap_blocks = (uint32_t)bytes_at(&b, at + 8, 4);
 	h->max_pfn = (uint32_t)bytes_at(&b, at + 12, 4);
@@ -121,11 +130,11 @@ static bool read_header(const struct image *image, struct kdump_header *h, GErro
 			    " bytes, its headers alone have %u", image->file->size, 2 * BLOCK);
 		return false;
 	}
-	if ((wide == BLOCK) == (narrow == BLOCK)) {
+	if (is_wide == (narrow == BLOCK)) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT,
 			    "kdump header: block_size at 0x1ac is %u, and %u at 0x1a0, where a "
-			    "32-bit one has it: one of them must be %u",
-			    wide, narrow, BLOCK);
+			    "32-bit one has it: one of them must be %u, or the first %u",
+			    wide, narrow, BLOCK, BLOCK_AARCH64);
 		return false;
 	}
 	if (!h->sub_blocks || !h->bitmap_blocks || 1 + (uint64_t)h->sub_blocks + h->bitmap_blocks > blocks) {
@@ -147,30 +156,31 @@ static bool read_header(const struct image *image, struct kdump_header *h, GErro
  */
 static uint64_t bitmap_bytes(const struct kdump_header *h)
 {
-	const uint64_t bytes = (uint64_t)h->bitmap_blocks * BLOCK;
+	const uint64_t bytes = (uint64_t)h->bitmap_blocks * h->block;
 
-	return h->max_pfn <= bytes * 8 / 2 ? (uint64_t)h->bitmap_blocks / 2 * BLOCK : bytes;
+	return h->max_pfn <= bytes * 8 / 2 ? (uint64_t)h->bitmap_blocks / 2 * h->block : bytes;
 }
 
 static struct bytes bitmap(const struct image *image, const struct kdump_header *h, bool second)
 {
-	const uint64_t bytes = bitmap_bytes(h), before = second && bytes < (uint64_t)h->bitmap_blocks * BLOCK ? bytes : 0;
+	const uint64_t bytes = bitmap_bytes(h), before = second && bytes < (uint64_t)h->bitmap_blocks * h->block ? bytes : 0;
 
-	return file_slice(image->file, (1 + (uint64_t)h->sub_blocks) * BLOCK + before, MIN(bytes, limit(kdump_bitmap)));
+	return file_slice(image->file, (1 + (uint64_t)h->sub_blocks) * h->block + before, MIN(bytes, limit(kdump_bitmap)));
 }
 
 static uint64_t table_at(const struct kdump_header *h)
 {
-	return (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * BLOCK;
+	return (1 + (uint64_t)h->sub_blocks + h->bitmap_blocks) * h->block;
 }
 
-static struct descriptor descriptor_at(const struct file *file, uint64_t table, uint64_t i)
+static struct descriptor descriptor_at(const struct part *part, uint64_t i)
 {
-	struct bytes b = file_slice(file, table + i * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
+	const struct file *file = part->file;
+	struct bytes b = file_slice(file, part->table + i * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
 	struct descriptor d = { .offset = bytes_u64(&b), .size = bytes_u32(&b), .flags = bytes_u32(&b) };
 
 	/* A page that doesn't get smaller is stored as it is. */
-	d.bad = b.bad || !d.size || d.size > BLOCK || d.offset >= file->size || d.size > file->size - d.offset;
+	d.bad = b.bad || !d.size || d.size > part->block || d.offset >= file->size || d.size > file->size - d.offset;
 	return d;
 }
 
@@ -208,7 +218,7 @@ static void add_part(struct kdump *k, struct file *file, struct bytes map, const
 	struct part *part = &k->parts[k->files++];
 	uint64_t n = 0;
 
-	*part = (struct part){ file, map, g_array_new(FALSE, FALSE, sizeof(n)), table_at(h), h->start_pfn, MIN(h->end_pfn, (uint64_t)map.n * 8) };
+	*part = (struct part){ file, map, g_array_new(FALSE, FALSE, sizeof(n)), table_at(h), h->start_pfn, MIN(h->end_pfn, (uint64_t)map.n * 8), h->block };
 	for (uint64_t at = part->first; at < part->end; ) {
 		const uint64_t next = MIN((at / RANK_BITS + 1) * RANK_BITS, part->end);
 		g_array_append_val(part->ranks, n);
@@ -223,7 +233,7 @@ static struct descriptor descriptor_of(const struct part *part, uint64_t pfn)
 	if (pfn < part->first || pfn >= part->end || !has_bit(part->map, pfn))
 		return (struct descriptor){ .bad = true };
 	const uint64_t block = pfn / RANK_BITS, before = g_array_index(part->ranks, uint64_t, block - part->first / RANK_BITS);
-	return descriptor_at(part->file, part->table, before + count_between(part->map, MAX(block * RANK_BITS, part->first), pfn));
+	return descriptor_at(part, before + count_between(part->map, MAX(block * RANK_BITS, part->first), pfn));
 }
 
 /* Is the file another one of the same split dump: the same machine at the same time, other pages? */
@@ -232,7 +242,7 @@ static bool fits(const struct image *other, const struct image *image, const str
 	g_autoptr(GError) error = NULL;
 
 	if (!read_header(other, theirs, &error) || memcmp(other->file->map, image->file->map, 0x1a8) || !theirs->split ||
-	    theirs->is_64bit != h->is_64bit || theirs->sub_blocks != h->sub_blocks || theirs->bitmap_blocks != h->bitmap_blocks || theirs->max_pfn != h->max_pfn)
+	    theirs->is_64bit != h->is_64bit || theirs->block != h->block || theirs->sub_blocks != h->sub_blocks || theirs->bitmap_blocks != h->bitmap_blocks || theirs->max_pfn != h->max_pfn)
 		return false;
 	for (unsigned i = 0; i < k->files; i++)
 		if (theirs->start_pfn < k->parts[i].end && k->parts[i].first < theirs->end_pfn)
@@ -286,14 +296,21 @@ static void find_set(struct image *image, struct kdump *k, const struct kdump_he
 	image->facts.detail = g_strdup_printf("split into %u files", k->files);
 }
 
+static uint64_t block_of(const struct image *image)
+{
+	return ((const struct kdump *)image->format_data)->block;
+}
+
 /* False: that is one range more than are taken. */
 static bool add_pages(struct image *image, uint64_t pfn, uint64_t pages)
 {
-	image_add_range(image, (pa_t){ pfn * PAGE_SIZE }, pages * PAGE_SIZE, pfn * PAGE_SIZE);
+	const uint64_t block = block_of(image);
+
+	image_add_range(image, (pa_t){ pfn * block }, pages * block, pfn * block);
 	if (image->segments->len <= MAX_RANGES)
 		return true;
 	g_array_set_size(image->segments, MAX_RANGES);
-	image_note(image, FAULT_LIMIT, pfn * PAGE_SIZE, "kdump: more than %u ranges: the rest is left out", MAX_RANGES);
+	image_note(image, FAULT_LIMIT, pfn * block, "kdump: more than %u ranges: the rest is left out", MAX_RANGES);
 	return false;
 }
 
@@ -305,7 +322,7 @@ static void count_missing(struct image *image, struct bytes map, uint64_t first,
 		return;
 	while (!has_bit(map, first))
 		first = (map.p[first / 8] ? first : first | 7) + 1;
-	image_add_missing(image, first * PAGE_SIZE, n * PAGE_SIZE);
+	image_add_missing(image, first * block_of(image), n * block_of(image));
 }
 
 /* How many descriptors from the rank-th on lie where the file has nothing: in a hole, whose zeros are none, or past its end. */
@@ -332,7 +349,7 @@ static bool add_part_ranges(struct image *image, struct bytes map, const struct 
 		}
 		for (uint64_t rest = pages | own; rest; rest &= rest - 1) {
 			const uint64_t bit = rest & -rest, at = pfn + (unsigned)__builtin_ctzll(rest);
-			const bool there = own & bit && !descriptor_at(part->file, part->table, rank++).bad;
+			const bool there = own & bit && !descriptor_at(part, rank++).bad;
 			if (!(pages & bit))
 				continue;
 			if (!there)
@@ -385,7 +402,7 @@ static void note_pages_beyond(struct image *image, const struct kdump_header *h)
 	while (!map.p[map.n - 1])
 		map.n--;
 	const uint64_t last = (uint64_t)map.n * 8 - 8 + (unsigned)g_bit_nth_msf(map.p[map.n - 1], -1);
-	image_note(image, FAULT_NOT_IN_DUMP, h->max_pfn * PAGE_SIZE, "kdump header: max_mapnr is %" G_GUINT64_FORMAT ", and the page bitmap has %" G_GUINT64_FORMAT
+	image_note(image, FAULT_NOT_IN_DUMP, h->max_pfn * h->block, "kdump header: max_mapnr is %" G_GUINT64_FORMAT ", and the page bitmap has %" G_GUINT64_FORMAT
 		   " pages above it, up to %" G_GUINT64_FORMAT ": they can't be read", h->max_pfn, pages, last);
 }
 
@@ -405,6 +422,8 @@ static bool kdump_open(struct image *image, GError **error)
 				    !strcmp(machine, "aarch64") ? ARCH_ARM64 :
 								  ARCH_UNKNOWN;
 	k->max_pfn = header.max_pfn;
+	k->block = header.block;
+	k->slot_bits = SLOT_BITS - (unsigned)g_bit_nth_msf(k->block / BLOCK, -1);
 	add_part(k, image->file, bitmap(image, &header, true), &header);
 	if (header.split)
 		find_set(image, k, &header);
@@ -420,10 +439,10 @@ static bool kdump_open(struct image *image, GError **error)
 	}
 	note_pages_beyond(image, &header);
 	if (cut)
-		image_note(image, FAULT_LIMIT, (uint64_t)k->parts[0].map.n * 8 * PAGE_SIZE, "kdump header: bitmap_blocks is %u: more than the first %" G_GSIZE_FORMAT
+		image_note(image, FAULT_LIMIT, (uint64_t)k->parts[0].map.n * 8 * header.block, "kdump header: bitmap_blocks is %u: more than the first %" G_GSIZE_FORMAT
 			   " bytes of the page bitmap are not read (kdump_bitmap)", header.bitmap_blocks, k->parts[0].map.n);
 	const struct bytes all = bitmap(image, &header, false);
-	image->facts.memory_total = count_between(all, 0, (uint64_t)all.n * 8) * PAGE_SIZE;
+	image->facts.memory_total = count_between(all, 0, (uint64_t)all.n * 8) * header.block;
 	if (header.notes_size)
 		cpu_notes_read(&(struct cpu_notes){ .image = image }, file_slice(image->file, header.notes, header.notes_size));
 	if (image->facts.cpus)
@@ -445,22 +464,23 @@ static void kdump_close(struct image *image)
 	g_free(k);
 }
 
-static bool take_cached(struct kdump *k, const struct slot *slot, uint64_t pfn, void *page)
+/* Of the block `number` the guest's page at `offset`. */
+static bool take_cached(struct kdump *k, const struct slot *slot, uint64_t number, uint32_t offset, void *page)
 {
 	g_mutex_lock(&k->lock);
-	bool cached = slot->page == pfn + 1;
+	bool cached = slot->page == number + 1;
 	if (cached)
-		memcpy(page, slot->data, PAGE_SIZE);
+		memcpy(page, slot->data + offset, PAGE_SIZE);
 	g_mutex_unlock(&k->lock);
 	return cached;
 }
 
-static void keep(struct kdump *k, struct slot *slot, uint64_t pfn, const void *page)
+static void keep(struct kdump *k, struct slot *slot, uint64_t number, const void *block)
 {
 	g_mutex_lock(&k->lock);
-	slot->data = slot->data ? slot->data : g_malloc(PAGE_SIZE);
-	memcpy(slot->data, page, PAGE_SIZE);
-	slot->page = pfn + 1;
+	slot->data = slot->data ? slot->data : g_malloc(k->block);
+	memcpy(slot->data, block, k->block);
+	slot->page = number + 1;
 	g_mutex_unlock(&k->lock);
 }
 
@@ -478,7 +498,7 @@ static void free_zstd(void *data)
 
 static GPrivate inflate_of_thread = G_PRIVATE_INIT(free_inflate), zstd_of_thread = G_PRIVATE_INIT(free_zstd);
 
-static bool unzip(struct bytes packed, uint8_t page[PAGE_SIZE])
+static bool unzip(struct bytes packed, uint8_t *block, uint32_t length)
 {
 	z_stream *z = g_private_get(&inflate_of_thread);
 
@@ -494,46 +514,46 @@ static bool unzip(struct bytes packed, uint8_t page[PAGE_SIZE])
 	}
 	z->next_in = (Bytef *)packed.p;
 	z->avail_in = (uInt)packed.n;
-	z->next_out = page;
-	z->avail_out = PAGE_SIZE;
+	z->next_out = block;
+	z->avail_out = length;
 	return inflate(z, Z_FINISH) == Z_STREAM_END && !z->avail_out;
 }
 
-static bool unpack_page(struct bytes packed, uint32_t flags, uint8_t page[PAGE_SIZE])
+static bool unpack(struct bytes packed, uint32_t flags, uint8_t *block, uint32_t length)
 {
-	lzo_uint lzo_size = PAGE_SIZE;
-	size_t size = PAGE_SIZE;
+	lzo_uint lzo_size = length;
+	size_t size = length;
 
 	if (flags & PACKED_ZLIB)
-		return unzip(packed, page);
+		return unzip(packed, block, length);
 	if (flags & PACKED_LZO)
-		return lzo1x_decompress_safe((lzo_bytep)packed.p, packed.n, page, &lzo_size, NULL) == LZO_E_OK && lzo_size == PAGE_SIZE;
+		return lzo1x_decompress_safe((lzo_bytep)packed.p, packed.n, block, &lzo_size, NULL) == LZO_E_OK && lzo_size == length;
 	if (flags & PACKED_SNAPPY)
-		return snappy_uncompress((const char *)packed.p, packed.n, (char *)page, &size) == SNAPPY_OK && size == PAGE_SIZE;
+		return snappy_uncompress((const char *)packed.p, packed.n, (char *)block, &size) == SNAPPY_OK && size == length;
 	if (flags & PACKED_ZSTD) {
 		ZSTD_DCtx *z = g_private_get(&zstd_of_thread);
 		if (!z)
 			g_private_set(&zstd_of_thread, z = ZSTD_createDCtx());
-		return z && ZSTD_decompressDCtx(z, page, PAGE_SIZE, packed.p, packed.n) == PAGE_SIZE;
+		return z && ZSTD_decompressDCtx(z, block, length, packed.p, packed.n) == length;
 	}
-	if (packed.n == PAGE_SIZE)
-		memcpy(page, packed.p, PAGE_SIZE);
-	return packed.n == PAGE_SIZE;
+	if (packed.n == length)
+		memcpy(block, packed.p, length);
+	return packed.n == length;
 }
 
-static enum fault read_described(struct kdump *k, const struct file *file, const struct descriptor *d, uint8_t page[PAGE_SIZE])
+static enum fault read_described(struct kdump *k, const struct file *file, const struct descriptor *d, uint8_t *block)
 {
 	const unsigned flags = d->flags & (PACKED_ZLIB | PACKED_LZO | PACKED_SNAPPY | PACKED_ZSTD);
 	const uint64_t packing = (flags & 7) | (flags & PACKED_ZSTD) >> 2;	/* four bits */
-	const uint64_t whole = file == k->parts[0].file && d->offset < UINT64_C(1) << 47 ? d->offset << 17 | packing << 13 | d->size : 0;
+	const uint64_t whole = file == k->parts[0].file && d->offset < UINT64_C(1) << 43 ? d->offset << 21 | packing << 17 | d->size : 0;
 
 	if (whole && whole == __atomic_load_n(&k->zeros, __ATOMIC_RELAXED)) {
-		memset(page, 0, PAGE_SIZE);
+		memset(block, 0, k->block);
 		return FAULT_NONE;
 	}
-	if (!unpack_page(file_slice(file, d->offset, d->size), flags, page))
+	if (!unpack(file_slice(file, d->offset, d->size), flags, block, k->block))
 		return FAULT_IMPLAUSIBLE;
-	if (whole && !page[0] && !memcmp(page, page + 1, PAGE_SIZE - 1))
+	if (whole && !block[0] && !memcmp(block, block + 1, k->block - 1))
 		__atomic_store_n(&k->zeros, whole, __ATOMIC_RELAXED);
 	return FAULT_NONE;
 }
@@ -541,20 +561,27 @@ static enum fault read_described(struct kdump *k, const struct file *file, const
 static enum fault kdump_read_page(struct image *image, uint64_t pfn, void *page)
 {
 	struct kdump *k = image->format_data;
-	const unsigned slot = image_slot(image, pfn, SLOT_BITS);
-	const bool again = __atomic_exchange_n(&k->read[slot], pfn + 1, __ATOMIC_RELAXED) == pfn + 1;
+	const uint64_t number = pfn / (k->block / PAGE_SIZE);
+	const uint32_t offset = (uint32_t)(pfn % (k->block / PAGE_SIZE)) * PAGE_SIZE;
+	const unsigned slot = image_slot(image, number, k->slot_bits);
+	/* Of a block of several pages the next one is asked for soon. */
+	const bool several = k->block > PAGE_SIZE, again = __atomic_exchange_n(&k->read[slot], number + 1, __ATOMIC_RELAXED) == number + 1 || several;
+	g_autofree uint8_t *unpacked = NULL;
 
-	if (pfn >= k->max_pfn)
+	if (number >= k->max_pfn)
 		return FAULT_NOT_IN_DUMP;
-	if (again && take_cached(k, &k->cache[slot], pfn, page))
+	if (again && take_cached(k, &k->cache[slot], number, offset, page))
 		return FAULT_NONE;
 	for (unsigned i = 0; i < k->files; i++) {
-		const struct descriptor d = descriptor_of(&k->parts[i], pfn);
+		const struct descriptor d = descriptor_of(&k->parts[i], number);
 		if (d.bad)
 			continue;
-		const enum fault fault = read_described(k, k->parts[i].file, &d, page);
+		uint8_t *block = several ? unpacked = g_malloc(k->block) : page;
+		const enum fault fault = read_described(k, k->parts[i].file, &d, block);
 		if (!fault && again)
-			keep(k, &k->cache[slot], pfn, page);
+			keep(k, &k->cache[slot], number, block);
+		if (!fault && several)
+			memcpy(page, block + offset, PAGE_SIZE);
 		return fault;
 	}
 	return FAULT_NOT_IN_DUMP;

@@ -42,6 +42,7 @@ static const struct table callbacks = {
 #define SERVER_2003 3790u
 #define VISTA 6000u
 #define WINDOWS_7 7600u
+#define WINDOWS_8 9200u
 #define WINDOWS_10 10240u
 
 /* Takes detail. */
@@ -145,7 +146,7 @@ static void notify_routines(struct context *c, va_t array, const char *type, con
 	}
 }
 
-/* Lists whose structure is in no symbols all begin with their links. Heads that were never initialised are zero. */
+/* Lists whose structure is in no symbols: entries lead to each other's links, wherever in them those are. Heads that were never initialised are zero. */
 static bool list_in_use(struct context *c, va_t head, const char *what)
 {
 	uint64_t links[2] = { 0, 0 };
@@ -161,11 +162,11 @@ static bool list_in_use(struct context *c, va_t head, const char *what)
 		.head = object_at((c_)->space, (head_).v), .at = (head_).v, .done = !list_in_use((c_), (head_), (what_)) }; \
 		walk_next(&walk_, &(obj_)); )
 
-/* A pointer at a fixed place in a structure that has no symbols. */
-static uint64_t pointer_in(struct context *c, const struct object *object, unsigned offset, const char *what)
+/* A pointer at a fixed place in a structure that has no symbols, before or behind its links. */
+static uint64_t pointer_in(struct context *c, const struct object *object, int offset, const char *what)
 {
 	uint64_t value = 0;
-	va_t at = { object->va.v + offset };
+	va_t at = { object->va.v + (uint64_t)(int64_t)offset };
 	enum fault fault = read_pointer(c->space, at, &value);
 
 	if (fault)
@@ -310,21 +311,23 @@ static void file_systems(struct context *c)
 	}
 }
 
-/* RtlpDebugPrintCallbackList: {list, function}. */
+/* RtlpDebugPrintCallbackList: {32-bit lock, rundown, function, list} (WinObjEx64, RTL_CALLBACK_REGISTER; DbgpInsertDebugPrintCallback of Windows 7 and 10). */
 static void debug_print(struct context *c)
 {
 	static const char what[] = "RtlpDebugPrintCallbackList";
 	struct object entry;
 
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, RtlpDebugPrintCallbackList)) {
-		uint64_t function = pointer_in(c, &entry, 2 * space_pointer_size(c->space), what);
+		const int width = (int)space_pointer_size(c->space);
+		uint64_t function = pointer_in(c, &entry, -width, what);
 		if (function)
-			put(c, "debug_print", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
+			put(c, "debug_print", function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v - 3 * (uint64_t)width)));
 	}
 }
 
-/* Single chains of {next, function, …}: SeFileSystemNotifyRoutinesHead, KiNmiCallbackListHead. */
-static void chain(struct context *c, va_t head, const char *type, const char *what)
+/* Single chains of {next, function, …}: SeFileSystemNotifyRoutinesHead, KiNmiCallbackListHead; with a context behind it SeFileSystemNotifyRoutinesExHead
+ * (SeRegisterLogonSessionTerminatedRoutineEx of Windows 8.1 to 11). */
+static void chain(struct context *c, va_t head, const char *type, const char *what, bool has_context)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	uint64_t at = 0;
@@ -338,7 +341,7 @@ static void chain(struct context *c, va_t head, const char *type, const char *wh
 	}
 	while (at) {
 		struct object entry = object_at(c->space, at);
-		uint64_t function = 0;
+		uint64_t function = 0, context = 0;
 		enum fault fault = g_hash_table_size(seen) >= MAX_CHAIN ? FAULT_LIMIT : FAULT_NONE;
 		if (!g_hash_table_add(seen, g_memdup2(&at, sizeof(at))))
 			fault = FAULT_IMPLAUSIBLE;
@@ -348,38 +351,52 @@ static void chain(struct context *c, va_t head, const char *type, const char *wh
 			context_note(c, fault, entry.va, "callbacks", "%s: the chain ends early", what);
 			return;
 		}
-		put(c, type, function, json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v)));
+		json_t *detail = json_pack("{s:s, s:o}", "list", what, "entry", hex(entry.va.v));
+		if (has_context && !read_pointer(c->space, (va_t){ entry.va.v + 2 * space_pointer_size(c->space) }, &context))
+			json_object_set_new(detail, "context", hex(context));
+		put(c, type, function, detail);
 	}
 }
 
 /*
- * Power settings (PoRegisterPowerSettingCallback). A registration is {list, tag "PSet", …, setting at 0x24, …, function,
- * context, device}; since 14393 it has a second setting, so that the function lies at 0x50 instead of 0x40. One whose
- * setting has no value yet hangs on PopRegisteredPowerSettingCallbacks, the others on a list of the setting's, which
+ * Power settings (PoRegisterPowerSettingCallback). A registration is {list, tag "PSet", …, setting, …, function, context, device}; of
+ * Windows 10 it has a second setting behind the first, so that the function lies two pointers farther on, at 0x50 instead of 0x40. Which form
+ * it is a registration tells itself: both settings are the same (but of programs known to need another one), and where the first form has its
+ * function the second has the end of the setting, which is no address. Of 32 bits the first form is known (WDBGARK: function at 0x28). One
+ * whose setting has no value yet hangs on PopRegisteredPowerSettingCallbacks, the others on a list of the setting's, which
  * nothing in the symbols leads to: so the pool blocks are looked at, too.
  */
 #define POWER_TAG "PSet"
-#define POWER_TAG_AT 0x10
-#define POWER_SETTING_AT 0x24
+#define GUID_SIZE 16u
+#define POWER_SECOND 16u		/* by so much the second form is longer */
 
-static const struct sweep_pattern pool_power_setting = { SWEEP_POOL, POWER_TAG, 0x70, 0x90, NULL };
+static const struct sweep_pattern pool_power_setting = { SWEEP_POOL, POWER_TAG, 0x38, 0x90, NULL };
 static const struct sweep_pattern *const sweeps[] = { &pool_power_setting, NULL };
 
 static void power_setting(struct context *c, va_t at, const char *found, GHashTable *done)
 {
-	uint8_t raw[0x70], *guid = raw + POWER_SETTING_AT;
-	unsigned function_at = c->kernel->build >= 14393 ? 0x50 : 0x40;
-	uint64_t function = 0, context = 0, device = 0, links[2], back = 0;
+	const unsigned width = space_pointer_size(c->space), setting_at = width == 8 ? 0x24 : 0x14;
+	unsigned function_at = width == 8 ? 0x40 : 0x28;
+	uint8_t raw[0x70], *guid = raw + setting_at;
+	struct bytes b = { raw, sizeof(raw), false };
+	uint64_t back = 0;
 
-	if (g_hash_table_contains(done, &at.v) || space_read(c->space, at, raw, function_at + 24, NULL) ||
-	    memcmp(raw + POWER_TAG_AT, POWER_TAG, 4))
+	if (g_hash_table_contains(done, &at.v) || space_read(c->space, at, raw, function_at + 3 * width, NULL) ||
+	    memcmp(raw + 2 * width, POWER_TAG, 4))
 		return;
-	memcpy(links, raw, sizeof(links));
-	memcpy(&function, raw + function_at, 8);
-	memcpy(&context, raw + function_at + 8, 8);
-	memcpy(&device, raw + function_at + 16, 8);
+	const uint64_t next = bytes_at(&b, 0, width);
+	const bool second = !memcmp(guid, guid + GUID_SIZE, GUID_SIZE) || (width == 8 && !space_is_kernel(c->space, (va_t){ bytes_at(&b, function_at, width) }));
 	/* What was unregistered is linked no more. */
-	if (!function || read_pointer(c->space, (va_t){ links[0] + 8 }, &back) || back != at.v)
+	if (read_pointer(c->space, (va_t){ next + width }, &back) || back != at.v)
+		return;
+	if (second && width != 8) {
+		context_note(c, FAULT_NO_FIELD, at, "callbacks", "a registration for a power setting has the form of 32-bit Windows 10, which is not known");
+		return;
+	}
+	if (second && space_read(c->space, at, raw, (function_at += POWER_SECOND) + 3 * width, NULL))
+		return;
+	const uint64_t function = bytes_at(&b, function_at, width), context = bytes_at(&b, function_at + width, width), device = bytes_at(&b, function_at + 2 * width, width);
+	if (!function)
 		return;
 	g_hash_table_add(done, g_memdup2(&at.v, sizeof(at.v)));
 	g_autofree char *setting = g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
@@ -404,8 +421,6 @@ static void power_settings(struct context *c)
 	g_autoptr(GArray) blocks = pool_blocks(c, &pool_power_setting);
 	struct object entry;
 
-	if (space_pointer_size(c->space) != 8)
-		return;
 	WALK_CALLBACKS(c, what, entry, kernel_symbol(c->kernel, PopRegisteredPowerSettingCallbacks))
 		power_setting(c, entry.va, what, done);
 	for (guint i = 0; i < blocks->len && !context_cancelled(c); i++) {
@@ -423,7 +438,8 @@ static void note_unknown(struct context *c)
 {
 	const struct kernel *k = c->kernel;
 	const bool guessed = k->layout->source == LAYOUT_FAMILY || k->layout->source == LAYOUT_DERIVED, vista = !k->build || k->build >= VISTA;
-	/* KiNmiCallbackListHead came with 2003, the registry's list, in place of its array, and those of power settings and debug prints with Vista. */
+	/* KiNmiCallbackListHead came with 2003, the registry's list, in place of its array, and those of power settings and debug prints with Vista,
+	 * SeFileSystemNotifyRoutinesExHead with Windows 8: built-in tables were made without it, so that symbols of the very kernel alone tell. */
 	const struct { const char *name; va_t at; bool has; } lists[] = {
 #define LIST(s, has) { #s, kernel_symbol(k, s), has }
 		LIST(PspCreateProcessNotifyRoutine, true), LIST(PspCreateThreadNotifyRoutine, true), LIST(PspLoadImageNotifyRoutine, true),
@@ -431,6 +447,7 @@ static void note_unknown(struct context *c)
 		LIST(IopNotifyShutdownQueueHead, guessed), LIST(IopNotifyLastChanceShutdownQueueHead, guessed),
 		LIST(IopFsNotifyChangeQueueHead, guessed), LIST(PopRegisteredPowerSettingCallbacks, guessed && vista),
 		LIST(RtlpDebugPrintCallbackList, guessed && vista), LIST(SeFileSystemNotifyRoutinesHead, guessed),
+		LIST(SeFileSystemNotifyRoutinesExHead, guessed && (!k->build || k->build >= WINDOWS_8)),
 		LIST(KiNmiCallbackListHead, guessed && (!k->build || k->build >= SERVER_2003)),
 #undef LIST
 	};
@@ -463,8 +480,9 @@ static bool run(struct context *c, GError **error)
 	file_systems(c);
 	power_settings(c);
 	debug_print(c);
-	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesHead), "logon_session", "SeFileSystemNotifyRoutinesHead");
-	chain(c, kernel_symbol(k, KiNmiCallbackListHead), "nmi", "KiNmiCallbackListHead");
+	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesHead), "logon_session", "SeFileSystemNotifyRoutinesHead", false);
+	chain(c, kernel_symbol(k, SeFileSystemNotifyRoutinesExHead), "logon_session", "SeFileSystemNotifyRoutinesExHead", true);
+	chain(c, kernel_symbol(k, KiNmiCallbackListHead), "nmi", "KiNmiCallbackListHead", false);
 	return true;
 }
 

@@ -14,7 +14,7 @@ static const struct table idt = {
 		[PROCESSOR] = { "processor", COL_INT, "" },
 		[VECTOR] = { "vector", COL_INT, "" },
 		[ADDRESS] = { "address", COL_ADDRESS, "of the handler" },
-		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none (before Windows 10 device interrupts enter in pool)" },
+		[MODULE] = { "module", COL_TEXT, "kernel module it lies in; NULL: in none (before Windows 10 14393, and on 32 bits, device interrupts enter in pool)" },
 		[SELECTOR] = { "selector", COL_INT, "code segment" },
 		[STACK] = { "interrupt_stack", COL_INT, "number of its own stack, 0: none; NULL: 32-bit processors have no such numbers" },
 		[TYPE] = { "type", COL_TEXT, "interrupt, trap, or (32 bits) task" },
@@ -41,15 +41,42 @@ static const struct table gdt = {
 #define VECTORS 256u
 #define GATE_SIZE 16u		/* half of it on 32 bits */
 #define TASK_GATE 5
-/* KGDT64_…: Windows' table has 0x70 bytes, 0x80 at most; on x86 0x400. */
+/* KGDT64_…: where nothing tells, 0x58 bytes since Vista (the limit in dumps of Windows 7 to 11 is 0x57), 0x80 at most; on x86 0x400. */
 #define GDT_BYTES 0x80u
+#define GDT_BYTES_VISTA 0x58u
 #define GDT_BYTES_32 0x400u
+#define VISTA 6000u
+
+/*
+ * The size of the table at `base` by its register, as the processor's state has it ({limit, base} at the end of a KDESCRIPTOR), `most` at
+ * most. 0: the layout doesn't say where that is, or the state is of another table.
+ */
+static unsigned table_bytes(const struct object *descriptor, unsigned most, uint64_t base)
+{
+	const unsigned width = space_pointer_size(descriptor->space);
+	uint8_t raw[2 + 8];
+	struct bytes b = { raw, 2 + width, false };
+
+	if (!descriptor->va.v || space_read(descriptor->space, (va_t){ descriptor->va.v + width - 2 }, raw, b.n, NULL) || bytes_at(&b, 2, width) != (width == 8 ? base : base & UINT32_MAX))
+		return 0;
+	const unsigned limit = (unsigned)bytes_at(&b, 0, 2);
+	return limit ? MIN(limit + 1, most) : 0;
+}
+
+static struct object special_registers(struct context *c, const struct processor *p)
+{
+	struct object prcb = object_at(c->space, p->prcb.v), state = MEMBER(prcb, kprcb.ProcessorState);
+
+	return MEMBER(state, kprocessor_state.SpecialRegisters);
+}
 
 static void put_gates(struct context *c, const struct processor *p, va_t base)
 {
 	unsigned size = space_pointer_size(c->space) == 4 ? GATE_SIZE / 2 : GATE_SIZE;
+	struct object special = special_registers(c, p), idtr = MEMBER(special, kspecial_registers.Idtr);
+	const unsigned known = table_bytes(&idtr, VECTORS * size, base.v), bytes = known ? known : VECTORS * size;
 
-	for (unsigned vector = 0; vector < VECTORS; vector++) {
+	for (unsigned vector = 0; vector < bytes / size; vector++) {
 		va_t at = { base.v + vector * size };
 		uint8_t raw[GATE_SIZE] = { 0 };
 		enum fault fault = space_read(c->space, at, raw, size, NULL);
@@ -81,7 +108,9 @@ static void put_gates(struct context *c, const struct processor *p, va_t base)
 static void put_segments(struct context *c, const struct processor *p, va_t base)
 {
 	bool narrow = space_pointer_size(c->space) == 4;
-	unsigned size = narrow ? GDT_BYTES_32 : GDT_BYTES;
+	struct object special = special_registers(c, p), gdtr = MEMBER(special, kspecial_registers.Gdtr);
+	const unsigned most = narrow ? GDT_BYTES_32 : GDT_BYTES, known = table_bytes(&gdtr, most, base.v);
+	const unsigned size = known ? known : narrow || (c->kernel->build && c->kernel->build < VISTA) ? most : GDT_BYTES_VISTA;
 	uint8_t raw[GDT_BYTES_32];
 	enum fault fault = space_read(c->space, base, raw, size, NULL);
 	struct bytes b = { raw, size, false };

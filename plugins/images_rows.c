@@ -27,6 +27,8 @@ static void put_headers(struct subject *s, struct row *row)
 	row_text(row, I_HEADER_DAMAGE, damage);
 	row_text(row, I_REBUILT_FROM, s->rebuilt_from);
 	if (!pe->has_file_header && !pe->machine) {
+		if (pe->rebuilt)
+			row_int(row, I_IS_64BIT, pe->is_64bit);
 		row_fault(row, I_MACHINE, pe->fault ? pe->fault : FAULT_IMPLAUSIBLE, (va_t){ s->base }, "the PE header");
 		return;
 	}

@@ -3,8 +3,10 @@
  * The images that each process unloaded last, as ntdll keeps them for debuggers (RtlpUnloadEventTrace).
  *
  * Where it keeps them is told by RtlGetUnloadEventTrace, which it exports and whose whole code is `lea rax, [trace]; ret`
- * (`mov eax, trace; ret` on 32 bits). RTL_UNLOAD_EVENT_TRACE is public (learn.microsoft.com, RtlGetUnloadEventTrace): base,
- * size, sequence, timestamp, checksum, 32 characters of name, version; a ring of 64.
+ * (`mov eax, trace; ret` on 32 bits, `adrp x0, page; add x0, x0, offset; ret` on ARM64). RTL_UNLOAD_EVENT_TRACE is public
+ * (learn.microsoft.com, RtlGetUnloadEventTrace): base, size, sequence, timestamp, checksum, 32 characters of name, and since Vista
+ * version. That page says 64 of them; Windows writes to a ring of 16 (LdrpRecordUnloadEvent of Windows 7 to 11; RTL_UNLOAD_EVENT_TRACE_NUMBER of
+ * 2003's nturtl.h), behind which other things lie.
  */
 #include <string.h>
 #include "limit.h"
@@ -15,7 +17,7 @@
 enum { PROCESS, BASE, SIZE, NAME, SEQUENCE, TIMESTAMP, CHECKSUM, WOW64 };
 
 static const struct table unloaded_modules = {
-	.name = "unloaded_modules", .doc = "images that processes unloaded, the last 64",
+	.name = "unloaded_modules", .doc = "images that processes unloaded, the last 16",
 	.columns = {
 		[PROCESS] = { "process_id", COL_PROCESS, "" },
 		[BASE] = { "base", COL_ADDRESS, "where it was" },
@@ -28,28 +30,41 @@ static const struct table unloaded_modules = {
 	},
 };
 
-#define ENTRIES 64u		/* RTL_UNLOAD_EVENT_TRACE_NUMBER */
+#define ENTRIES 16u		/* RTL_UNLOAD_EVENT_TRACE_NUMBER */
 #define NAME_BYTES 64u
+#define VISTA 6000u
 #define MAX_SIZE (UINT32_C(1) << 31)
 
-/* The trace by the code of the function that returns it; 0: its code is another. */
+/* adrp and add of one register, and ret. */
+static bool decode_arm64(uint64_t at, const uint32_t code[3], uint64_t *address)
+{
+	const uint32_t page = (code[0] >> 5 & 0x7ffff) << 2 | (code[0] >> 29 & 3);
+
+	if ((code[0] & 0x9f00001f) != 0x90000000 || (code[1] & 0xffc003ff) != 0x91000000 || code[2] != 0xd65f03c0)
+		return false;
+	*address = (at & ~UINT64_C(0xfff)) + ((uint64_t)((int64_t)((uint64_t)page << 43) >> 43) << 12) + (code[1] >> 10 & 0xfff);
+	return true;
+}
+
+/* The trace by the code of the function that returns it; FAULT_NO_FIELD: its code is another. */
 static enum fault trace_of(struct pe *pe, uint32_t function, unsigned width, uint64_t *trace)
 {
 	static const uint8_t lea[] = { 0x48, 0x8d, 0x05 };
-	uint8_t code[8];
-	int32_t distance;
-	uint32_t address;
+	uint8_t code[12];
+	struct bytes b = { code, sizeof(code), false };
 	enum fault fault = pe_read(pe, function, code, sizeof(code));
 
 	*trace = 0;
 	if (fault)
 		return fault;
-	memcpy(&address, code + 1, sizeof(address));
-	memcpy(&distance, code + 3, sizeof(distance));
+	const uint32_t words[] = { (uint32_t)bytes_at(&b, 0, 4), (uint32_t)bytes_at(&b, 4, 4), (uint32_t)bytes_at(&b, 8, 4) };
+	const int32_t distance = (int32_t)bytes_at(&b, 3, 4);
 	if (width == 4 && code[0] == 0xb8 && code[5] == 0xc3)
-		*trace = address;
+		*trace = bytes_at(&b, 1, 4);
 	else if (width != 4 && !memcmp(code, lea, sizeof(lea)) && code[7] == 0xc3)
-		*trace = pe->base + function + sizeof(code) - 1 + (uint64_t)(int64_t)distance;
+		*trace = pe->base + function + 7 + (uint64_t)(int64_t)distance;
+	else if (width == 4 || !decode_arm64(pe->base + function, words, trace))
+		return FAULT_NO_FIELD;
 	return FAULT_NONE;
 }
 
@@ -76,7 +91,8 @@ static enum fault find_trace(struct context *c, const struct module *ntdll, uint
 
 static void put_trace(struct context *c, uint64_t trace, bool wow64)
 {
-	const unsigned width = wow64 ? 4 : space_pointer_size(c->user), size = width == 4 ? 92 : 104;
+	const bool versions = !c->kernel->build || c->kernel->build >= VISTA;
+	const unsigned width = wow64 ? 4 : space_pointer_size(c->user), size = (width == 4 ? 84 : 96) + (versions ? 8 : 0);
 	uint8_t raw[104];
 
 	for (unsigned i = 0; i < ENTRIES; i++) {
@@ -106,22 +122,30 @@ static void put_trace(struct context *c, uint64_t trace, bool wow64)
 	}
 }
 
-/* Code of ntdll that nobody runs is often paged out, and for all processes at once: so many, of which one note tells. */
+/* Processes, of which one note tells. */
+struct unknown {
+	gint paged_out;		/* code of ntdll that nobody runs often is, and for all processes at once */
+	gint other_code;	/* which one Windows has in all of them, too */
+};
+
 static bool begin(struct context *c, GError **error)
 {
 	(void)error;
-	context_keep(c, g_new0(gint, 1), g_free);
+	context_keep(c, g_new0(struct unknown, 1), g_free);
 	return true;
 }
 
 static bool end(struct context *c, GError **error)
 {
-	const int processes = *(gint *)context_kept(c);
+	const struct unknown *unknown = context_kept(c);
 
 	(void)error;
-	if (processes)
+	if (unknown->paged_out)
 		context_note(c, FAULT_PAGED_OUT, (va_t){ 0 }, "unloaded_modules", "of %d processes ntdll's exports, or its code, are paged out: what they unloaded is "
-			     "not known", processes);
+			     "not known", unknown->paged_out);
+	if (unknown->other_code)
+		context_note(c, FAULT_NO_FIELD, (va_t){ 0 }, "unloaded_modules", "in %d processes RtlGetUnloadEventTrace has other code than known: what they unloaded is "
+			     "not known", unknown->other_code);
 	return true;
 }
 
@@ -141,8 +165,11 @@ static bool run_process(struct context *c, GError **error)
 		}
 		uint64_t trace;
 		enum fault fault = find_trace(c, m, &trace);
+		struct unknown *unknown = context_kept(c);
 		if (fault == FAULT_PAGED_OUT && !told)
-			g_atomic_int_inc((gint *)context_kept(c));
+			g_atomic_int_inc(&unknown->paged_out);
+		else if (fault == FAULT_NO_FIELD && !told)
+			g_atomic_int_inc(&unknown->other_code);
 		else if (fault && !told)
 			context_note(c, fault, (va_t){ m->base }, "unloaded_modules", "ntdll's exports, or its code, can't be read: what was unloaded is not known");
 		told |= fault != FAULT_NONE;

@@ -154,6 +154,15 @@ static void put_segments(struct sample *s, uint64_t gdt, uint64_t tss)
 	s->tss = tss;
 }
 
+/* A KDESCRIPTOR ends with limit and base. */
+static void put_register(struct sample *s, unsigned offset, uint64_t base, unsigned limit)
+{
+	uint64_t at = s->prcb + OFFSET(s, kprcb.ProcessorState) + OFFSET(s, kprocessor_state.SpecialRegisters) + offset;
+
+	memory_put(s->memory, ROOT(s), at + s->width - 2, limit, 2);
+	memory_put(s->memory, ROOT(s), at + s->width, base, s->width);
+}
+
 static void descriptors(struct sample *s)
 {
 	struct item *item = description_item(s->description, "descriptors");
@@ -178,6 +187,8 @@ static void descriptors(struct sample *s)
 		SET(s, pcr, kpcr.IdtBase, tables);
 		SET(s, pcr, kpcr.GdtBase, gdt);
 	}
+	put_register(s, OFFSET(s, kspecial_registers.Idtr), tables, 256 * 2 * s->width - 1);
+	put_register(s, OFFSET(s, kspecial_registers.Gdtr), gdt, s->width == 4 ? 0x3ff : 0x57);
 }
 
 static void gate_line(const struct sample *s, GPtrArray *lines, unsigned vector, uint64_t handler, unsigned ring, unsigned stack)

@@ -634,7 +634,7 @@ void kernel_finish(struct sample *s)
 		l->symbol.CallbackListHead, l->symbol.KeBugCheckCallbackListHead, l->symbol.KeBugCheckReasonCallbackListHead,
 		l->symbol.IopNotifyShutdownQueueHead, l->symbol.IopNotifyLastChanceShutdownQueueHead, l->symbol.IopFsNotifyChangeQueueHead,
 		l->symbol.PopRegisteredPowerSettingCallbacks, l->symbol.RtlpDebugPrintCallbackList, l->symbol.SeFileSystemNotifyRoutinesHead,
-		l->symbol.KiNmiCallbackListHead, l->symbol.KeServiceDescriptorTableShadow,
+		l->symbol.SeFileSystemNotifyRoutinesExHead, l->symbol.KiNmiCallbackListHead, l->symbol.KeServiceDescriptorTableShadow,
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(heads); i++)

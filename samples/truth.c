@@ -141,17 +141,18 @@ static void thread_lines(struct truth *t, const struct sample_process *p)
 	}
 }
 
-static void environment_lines(struct truth *t, const struct sample_process *p)
+/* kind: environment, or environment32 of a 32-bit PEB. */
+static void environment_lines(struct truth *t, const struct sample_process *p, const char *kind)
 {
-	line(t, "environment|%" U "|COMPUTERNAME|%s", p->pid, item_text(t->sample->machine, "computer", "SAMPLE"));
-	line(t, "environment|%" U "|OS|Windows_NT", p->pid);
-	line(t, "environment|%" U "|Path|C:\\Windows\\system32;C:\\Windows", p->pid);
-	line(t, "environment|%" U "|SystemRoot|C:\\Windows", p->pid);
+	line(t, "%s|%" U "|COMPUTERNAME|%s", kind, p->pid, item_text(t->sample->machine, "computer", "SAMPLE"));
+	line(t, "%s|%" U "|OS|Windows_NT", kind, p->pid);
+	line(t, "%s|%" U "|Path|C:\\Windows\\system32;C:\\Windows", kind, p->pid);
+	line(t, "%s|%" U "|SystemRoot|C:\\Windows", kind, p->pid);
 	for (guint i = 0; i < p->item->children->len; i++) {
 		struct item *item = p->item->children->pdata[i];
 		for (guint j = 0; item_is(item, "env") && j < item->attributes->len; j++) {
 			const struct attribute *a = &g_array_index(item->attributes, struct attribute, j);
-			line(t, "environment|%" U "|%s|%s", p->pid, a->key, a->value);
+			line(t, "%s|%" U "|%s|%s", kind, p->pid, a->key, a->value);
 		}
 	}
 }
@@ -278,7 +279,9 @@ char *sample_truth(struct sample *s)
 		vad_lines(&t, p);
 		if (p->kernel_only || p->exited || t.kernel_only)
 			continue;
-		environment_lines(&t, p);
+		environment_lines(&t, p, "environment");
+		if (p->wow64)
+			environment_lines(&t, p, "environment32");
 		user_module_lines(p, t.lines);
 	}
 	integrity_lines(s, t.lines);

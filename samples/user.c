@@ -372,8 +372,11 @@ void user_init(struct sample *s, struct sample_process *p)
 	SET(s, p->eprocess, eprocess.SectionBaseAddress, p->section_base);
 	SET(s, p->eprocess, eprocess.ImageFilePointer, p->main_image->file_object);
 	if (p->wow64) {
-		/* Until 8.1 the 32-bit PEB itself, then a structure that names it. */
-		SET(s, p->eprocess, eprocess.Wow64Process, p->peb32);
+		/* From Vista to 8.1 the 32-bit PEB itself; before and since a structure that names it, of Windows XP and 2003 _WOW64_PROCESS. */
+		uint64_t named = s->build < 6000 ? pool_alloc(s, s->width, "Wow6", false) : p->peb32;
+		if (named != p->peb32)
+			memory_put(s->memory, ROOT(s), named, p->peb32, s->width);
+		SET(s, p->eprocess, eprocess.Wow64Process, named);
 		if (HAS_FIELD(s, eprocess.WoW64Process)) {
 			uint64_t wow = s->layout->ewow64process.size_ ? pool_alloc(s, s->layout->ewow64process.size_, "Wow6", false) : p->peb32;
 			if (wow != p->peb32) {
@@ -446,6 +449,8 @@ static void parameters(struct sample *s, struct sample_process *p)
 	user_string32(s, p, at + 0x40, command);
 	memory_write(s->memory, p->root, env, block->data, block->len);
 	memory_put(s->memory, p->root, at + 0x48, env, 4);
+	if (s->build >= 6000)
+		memory_put(s->memory, p->root, at + 0x290, block->len, 4);
 }
 
 /* ---- the loader's lists */

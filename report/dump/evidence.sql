@@ -3,6 +3,10 @@
 WITH
 f AS MATERIALIZED (SELECT * FROM findings WHERE dump_id = :dump_id AND address IS NOT NULL),
 machine AS MATERIALIZED (SELECT CASE WHEN architecture = 'arm64' THEN 'arm64' WHEN architecture = 'x64' THEN 'x64' ELSE 'x86' END AS name FROM dumps WHERE dump_id = :dump_id),
+-- What runs below 4 GiB in 32-bit processes: x86, but that ARM64 has programs for 32-bit ARM, too, which nobody disassembles here.
+narrow AS MATERIALIZED (
+  SELECT p.process_id, CASE WHEN m.name = 'arm64' AND EXISTS (SELECT 1 FROM images i WHERE i.process_id = p.process_id AND i.machine = 452) THEN NULL ELSE 'x86' END AS name
+  FROM processes p, machine m WHERE p.wow64 = 1 AND p.process_id IN (SELECT process_id FROM f)),
 -- Each is looked for once, not in all that a hostile dump has of the same process or image.
 wanted AS MATERIALIZED (
   SELECT finding_id, process_id, CAST(json_extract(detail, '$.rule') AS TEXT) AS rule, json_extract(detail, '$.region_base') AS region FROM f WHERE rule = 'yara_hit'),
@@ -23,20 +27,20 @@ patch AS (
        AND (NOT place.own OR o.address BETWEEN place.address AND place.last)) ORDER BY elsewhere, address LIMIT 16))
 SELECT f.finding_id AS finding, 'code' AS kind, printf('0x%x', coalesce(c.sample_address, c.address)) AS address, 'the region''s first bytes that are not zero' AS label, c.first_bytes AS bytes,
        -- a PE header is no code
-       CASE WHEN hex(substr(c.first_bytes, 1, 2)) = '4D5A' THEN NULL WHEN c.machine IS NOT NULL THEN c.machine WHEN p.wow64 = 1 AND c.address < 4294967296 THEN 'x86' ELSE m.name END AS disassemble, coalesce(c.sample_address, c.address) AS at
+       CASE WHEN hex(substr(c.first_bytes, 1, 2)) = '4D5A' THEN NULL WHEN c.machine IS NOT NULL THEN c.machine WHEN p.wow64 = 1 AND c.address < 4294967296 THEN (SELECT n.name FROM narrow n WHERE n.process_id = p.process_id) ELSE m.name END AS disassemble, coalesce(c.sample_address, c.address) AS at
 FROM f JOIN code_regions c ON c.process_id = f.process_id AND f.address < c.address + c.length
        AND c.address = (SELECT max(o.address) FROM code_regions o WHERE o.process_id = f.process_id AND o.address <= f.address) JOIN processes p ON p.process_id = f.process_id, machine m
 WHERE f.rule <> 'yara_hit' AND c.first_bytes IS NOT NULL
 UNION ALL
 SELECT h.finding_id, 'match', printf('0x%x', h.address), coalesce(nullif(h.string_identifier, ''), h.rule), h.data,
-       iif(p.wow64 = 1 AND h.address BETWEEN 0 AND 4294967295, 'x86', m.name), h.address
+       iif(p.wow64 = 1 AND h.address BETWEEN 0 AND 4294967295, (SELECT n.name FROM narrow n WHERE n.process_id = p.process_id), m.name), h.address
 FROM hit h LEFT JOIN processes p USING (process_id), machine m WHERE h.n <= 8
 UNION ALL
 SELECT x.finding_id, 'before', printf('0x%x', x.address), coalesce(x.function || iif(x.function_offset, printf('+0x%x', x.function_offset), ''), x.section, ''), x.original,
-       iif(p.wow64 = 1 AND x.address < 4294967296, 'x86', m.name), x.address
+       iif(p.wow64 = 1 AND x.address < 4294967296, (SELECT n.name FROM narrow n WHERE n.process_id = p.process_id), m.name), x.address
 FROM patch x LEFT JOIN processes p USING (process_id), machine m WHERE x.n <= 16
 UNION ALL
 SELECT x.finding_id, 'after', printf('0x%x', x.address), x.kind || coalesce(', leads to ' || nullif(printf('0x%x', x.target), '0x0') || coalesce(' in ' || x.target_module, ''), ''), x.current,
-       iif(p.wow64 = 1 AND x.address < 4294967296, 'x86', m.name), x.address
+       iif(p.wow64 = 1 AND x.address < 4294967296, (SELECT n.name FROM narrow n WHERE n.process_id = p.process_id), m.name), x.address
 FROM patch x LEFT JOIN processes p USING (process_id), machine m WHERE x.n <= 16
 ORDER BY 1, 7, 2 DESC;

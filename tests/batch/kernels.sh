@@ -157,6 +157,40 @@ for kernel in 5.1.2600.5512-x86 5.2.3790.3959-x86 5.2.3790.3959; do
 	ok "$kernel: or that it can't be found" [ "$(sql unknown "SELECT count(*) FROM diagnostics WHERE table_name = 'callbacks' AND message LIKE '%CmpCallBackVector%'")" = 1 ]
 done
 
+# numbers WIDTH ADDRESS NUMBER…: one after the other
+numbers() {
+	local width=$1 at=$2 mask=$(($1 == 4 ? 0xffffffff : -1))
+	shift 2
+	for value; do
+		printf 'defect kind=poke va=0x%x width=%d value=0x%x\n' $((at & mask)) "$width" $((value & mask))
+		at=$((at + width))
+	done
+}
+
+# one_entry KERNEL SYMBOL WIDTH LINKS NUMBER…: a machine whose global leads to an entry of one link or two, and these numbers behind them
+one_entry() {
+	local kernel=$1 symbol=$2 width=$3 links=$4 base lines
+	shift 4
+	with_symbols entry "$symbol:0x125000" "machine build=$kernel ram=6M" 'driver name=example.sys'
+	base=$(($(sql entry "SELECT base FROM drivers WHERE name = 'ntoskrnl.exe'") + 0x125000))
+	function=$(($(sql entry "SELECT base FROM drivers WHERE name = 'example.sys'") + 0x1040))
+	# Of a list its head is the entry before and behind.
+	if [ "$links" = 2 ]; then set -- $((base + 0x20)) $((base + 0x20)) $base $base "$@"; else set -- $((base + 0x20)) 0 "$@"; fi
+	mapfile -t lines < <(numbers "$width" $base "${@:1:links}"; numbers "$width" $((base + 0x20)) $(sed "s/function/$function/" <<<"${*:links + 1}"))
+	with_symbols entry "$symbol:0x125000" "machine build=$kernel ram=6M" 'driver name=example.sys' "${lines[@]}"
+}
+
+context() { sql entry "SELECT json_extract(detail, '\$.list') || ' ' || json_extract(detail, '\$.context') FROM callbacks WHERE type = 'logon_session'"; }
+one_entry 10.0.22000.194-arm64 SeFileSystemNotifyRoutinesExHead 8 1 function 0x4711
+ok "who is called when a session ends" [ "$(rows entry logon_session)" = example.sys+4160 ]
+ok "and with what" [ "$(context)" = 'SeFileSystemNotifyRoutinesExHead 0x4711' ]
+power='0x74655350 0 0 0x11111111 0x22222222 0x33333333 0x44444444'
+one_entry 6.1.7601.17514-x86 PopRegisteredPowerSettingCallbacks 4 2 $power 0 function 0x4711 0
+ok "who is for a power setting, on 32 bits" [ "$(rows entry power_setting)" = example.sys+4160 ]
+one_entry 10.0.19041.264-x86 PopRegisteredPowerSettingCallbacks 4 2 $power ${power#* 0 0 } 0 function 0x4711 0
+ok "or that its form isn't known" [ "$(sql entry "SELECT count(*) FROM diagnostics WHERE message LIKE '%form of 32-bit Windows 10%'")" = 1 ]
+ok "and no other function is named" [ "$(rows entry power_setting)" = '' ]
+
 # ---- system services of 64-bit Windows XP and 2003: addresses, not offsets
 
 with_symbols services KiServiceTable:0x125000,KiServiceLimit:0x127000,KeServiceDescriptorTable:0x127040 'machine build=5.2.3790.3959 ram=6M' \
@@ -164,6 +198,96 @@ with_symbols services KiServiceTable:0x125000,KiServiceLimit:0x127000,KeServiceD
 ok "each in the kernel" [ "$(sql services "SELECT count(*) > 10, group_concat(DISTINCT module), sum(placement = 'expected') = count(*) FROM ssdt")" = '1|ntoskrnl.exe|1' ]
 ok "of the names that the kernel exports" [ "$(sql services "SELECT count(DISTINCT address) = count(*) FROM ssdt WHERE function IS NOT NULL")" = 1 ]
 ok "none redirected" [ "$(sql services "SELECT count(*) FROM findings WHERE rule = 'system_call_redirected'")" = 0 ]
+
+# ---- images that were unloaded: a ring of 16, of entries that grew with Vista, found by the code of each machine
+
+# trace WIDTH VERSIONS: 17 entries in hexadecimal
+trace() {
+	python3 - "$@" <<-'END'
+		import struct, sys
+		width, versions = int(sys.argv[1]), int(sys.argv[2])
+		for i in range(17):
+		    entry = struct.pack('<QQ' if width == 8 else '<II', 0x60000000 + 0x10000 * i, 0x8000) + struct.pack('<3I', i, 0x5f000000, 0x1234)
+		    entry += f'gone{i}.dll'.encode('utf-16le').ljust(64, b'\0') + bytes(8 * versions)
+		    print((entry + bytes(-len(entry) % width)).hex(), end='')
+	END
+}
+
+# unloaded KERNEL WIDTH VERSIONS CODE: of a trace at 0x2000 of an image whose function at 0x1040 is the code
+unloaded() {
+	machine unloaded "machine build=$1 ram=6M" 'file path=C:\other\ntdll.dll exports=RtlGetUnloadEventTrace text=4' \
+		'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+		" image file=C:\\other\\ntdll.dll base=0x50000000 patch=RtlGetUnloadEventTrace:$4,0x2000:$(trace "$2" "$3")"
+	sql unloaded "SELECT count(*), min(name), max(sequence), sum(size = 32768), sum(base = 0x60000000 + 65536 * sequence) FROM unloaded_modules"
+}
+
+every='16|gone0.dll|15|16|16'
+ok "unloaded by x64" [ "$(unloaded 10.0.19041.1466 8 1 488d05b90f0000c3)" = "$every" ]
+ok "unloaded by 64-bit Windows 2003" [ "$(unloaded 5.2.3790.3959 8 0 488d05b90f0000c3)" = "$every" ]
+ok "unloaded by x86" [ "$(unloaded 6.1.7601.17514-x86 4 1 b800200050c3)" = "$every" ]
+ok "unloaded by 32-bit Windows XP" [ "$(unloaded 5.1.2600.5512-x86 4 0 b800200050c3)" = "$every" ]
+ok "unloaded by ARM64" [ "$(unloaded 10.0.22000.194-arm64 8 1 000000b000000091c0035fd6)" = "$every" ]
+ok "or by code that isn't known" [ "$(unloaded 10.0.19041.1466 8 1 9090c3)" = '0||||' ]
+ok "which is said" [ "$(sql unloaded "SELECT count(*) FROM diagnostics WHERE fault = 'no_field' AND message LIKE 'in 1 processes RtlGetUnloadEventTrace %'")" = 1 ]
+
+# ---- an image without headers is for the machine's processor, where nothing in it tells
+
+wiped() {	# KERNEL CONTENT
+	machine wiped "machine build=$1 ram=6M" 'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' \
+		" vad start=0x20000000 pages=16 protect=PAGE_EXECUTE_READWRITE content=$2:evil.dll wiped"
+	sql wiped "SELECT coalesce(machine, 'unknown'), is_64bit, rebuilt_from FROM images WHERE base = 0x20000000"
+}
+
+ok "of x64" [ "$(wiped 10.0.19041.1466 pe)" = '34404|1|imports,exports' ]
+ok "of ARM64" [ "$(wiped 10.0.22000.194-arm64 pe)" = '43620|1|imports,exports' ]
+ok "of 32 bits on x64" [ "$(wiped 10.0.19041.1466 pe32)" = '332|0|imports,exports' ]
+ok "of 32 bits on ARM64, which has two such" [ "$(wiped 10.0.22000.194-arm64 pe32)" = 'unknown|0|imports,exports' ]
+
+# ---- the 32-bit PEB of 64-bit Windows XP and 2003 stands in a structure, of Vista to 8.1 in the process
+
+for kernel in 5.2.3790.3959 6.1.7601.24540 10.0.19041.1466; do
+	machine narrow "machine build=$kernel symbols=6.1.7601.24540 ram=8M" 'kernel guid=0C1E6A80F2B44C3D8E9F00112233AA551' 'driver name=a.sys' \
+		'process name=a.exe pid=1200 ppid=4 session=1 path=C:\a.exe' 'process name=b.exe pid=1300 ppid=4 session=1 path=C:\b.exe wow64'
+	ok "$kernel: which processes are narrow" [ "$(sql narrow "SELECT group_concat(pid) FROM processes WHERE wow64 AND peb32 BETWEEN 1 AND 0xffffffff")" = 1300 ]
+	ok "$kernel: what they loaded" [ "$(sql narrow "SELECT count(*) FROM modules WHERE wow64")" = 3 ]
+	field=_EPROCESS.Wow64Process
+	case $kernel in 10.*) field=_EPROCESS.WoW64Process ;; esac
+	ok "$kernel: by the name it has there" [ "$("$memsieve" symbols show narrow.dmp | grep -o '_EPROCESS.Wo[wW]64Process')" = $field ]
+done
+
+# ---- gates of devices lie in pool before 14393, and on 32 bits
+
+gates() {	# KERNEL ADDRESS
+	machine gates "machine build=$1 ram=6M" descriptors "interrupt vector=0x81 handler=$2"
+	sql gates "SELECT count(*) FROM findings WHERE rule = 'interrupt_outside_kernel'"
+}
+
+ok "an interrupt object of 10586" [ "$(gates 10.0.10586.0 0xffffa90012345000)" = 0 ]
+ok "no such thing of 14393" [ "$(gates 10.0.14393.4583 0xffffa90012345000)" = 1 ]
+ok "one of 32 bits" [ "$(gates 10.0.19041.264-x86 0x90012340)" = 0 ]
+
+# ---- segments end where the table does
+
+gdt() {	# KERNEL LIMIT: of the table's register; - leaves the sample's
+	machine segments "machine build=$1 ram=6M" descriptors
+	local base=$(($(sql segments "SELECT max(base) FROM gdt WHERE system AND base NOT IN (0, 0x2000)") - 4096)) description=segments.txt register
+	register=$(python3 - segments.dmp "$base" <<-'END'
+		import struct, sys
+		data, base = open(sys.argv[1], 'rb').read(), struct.pack('<q', int(sys.argv[2]))
+		print([at for at in range(0, len(data) - 16, 8) if data[at:at + 8] == base and data[at - 2:at] == b'\x57\0'][0] - 2)
+	END
+	)
+	printf 'defect kind=poke va=%d value=0x00cff3000000ffff\ndefect kind=poke va=%d value=0x00cff3000000ffff\n' $((base + 0x58)) $((base + 0x60)) >>$description
+	[ "$2" = - ] || printf 'defect kind=poke pa=%d width=2 value=%s\n' "$register" "$2" >>$description
+	"$mksample" $description segments.dmp || die "sample of segments"
+	analyse segments
+	sql segments "SELECT group_concat(selector) FROM gdt"
+}
+
+known=16,24,32,40,48,64,80
+ok "what follows it is none" [ "$(gdt 10.0.19041.1466 -)" = $known ]
+ok "not where its size isn't known, either" [ "$(gdt 10.0.19041.1466 0)" = $known ]
+ok "what is in it is" [ "$(gdt 10.0.19041.1466 0x5f)" = $known,88 ]
 
 # ---- wait reasons of Windows 11
 

@@ -161,4 +161,19 @@ cat >mask.txt <<-'END'
 END
 "$mksample" mask.txt mask.dmp || die "sample mask"
 ok "nothing is missing where InvalidPteMask is found" status 0 "$memsieve" analyze -q -o mask.db mask.dmp
+
+# A third of a machine of Windows 7, and the page tables with it, are cut off: what its shared data say is there, though no build.
+cat >shared.txt <<-'END'
+	# Cut.
+	machine build=6.1.7601.24540 seed=8 ram=3M time=2024-03-01T09:15:27.1234567Z
+	process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare
+	process name=notepad.exe pid=1200 ppid=300 session=1 path=C:\Windows\System32\notepad.exe
+	 vad start=0x10000000 pages=4 content=text:hello valid=2
+	 vad start=0x10010000 pages=2
+	process name=last.exe pid=1300 ppid=300 session=1 path=C:\Windows\System32\last.exe bare
+	defect kind=truncate cut=1M
+END
+"$mksample" shared.txt shared.dmp || die "sample shared"
+analyse shared
+ok "shared data of before Windows 10 without page tables" [ "$(sql shared 'SELECT system_root, system_time, os_build FROM dumps')" = 'C:\Windows|2024-03-01T09:15:27.1234567Z|6.1.7601' ]
 echo "$checks checks"

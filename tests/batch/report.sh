@@ -108,6 +108,24 @@ if command -v node >/dev/null; then
 	ok "pages say what of their dump is left out" node pages.js
 fi
 
+# What a finding's bytes are shown as: what they were found to be, else what programs of the process are for.
+{
+	echo 'machine build=10.0.22000.194-arm64 ram=8M'
+	echo 'process name=smss.exe pid=300 ppid=4 path=C:\Windows\System32\smss.exe bare'
+	echo 'process name=old.exe pid=1000 ppid=300 path=C:\old.exe wow64'
+	echo ' vad start=0x21000000 pages=2 protect=PAGE_EXECUTE_READWRITE content=shellcode valid=1'
+} >narrow.txt
+"$mksample" narrow.txt narrow.dmp || die "sample narrow"
+"$memsieve" analyze -q -o narrow.db narrow.dmp || [ $? = 3 ] || die "analyze narrow"
+shown_as() {	# SQL: after that change
+	sqlite3 narrow.db "$1"
+	printf '.mode list\n.parameter set :dump_id 1\n.read %s\n' "$srcdir/report/dump/evidence.sql" | sqlite3 narrow.db | awk -F'|' '$2 == "code" { print $6 }' | sort -u
+}
+ok "as it was found" [ "$(shown_as "UPDATE code_regions SET machine = 'arm64'")" = arm64 ]
+ok "as the process's programs, where nothing was" [ "$(shown_as 'UPDATE code_regions SET machine = NULL')" = x86 ]
+ok "as nothing in a process for 32-bit ARM" [ "$(shown_as "UPDATE images SET machine = 452 WHERE path LIKE '%SysWOW64%'")" = '' ]
+ok "which an x64 kernel has none of" [ "$(shown_as "UPDATE dumps SET architecture = 'x64'")" = x86 ]
+
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "$checks checks (no Chromium: pages were not looked at)"; exit 0; }
 page() {	# FILE HASH: the page as it stands once it is drawn
 	timeout 60 "$chromium" --headless --no-sandbox --disable-gpu --user-data-dir="$work/profile" --virtual-time-budget=8000 --enable-logging=stderr --v=0 \

@@ -10,7 +10,7 @@ SELECT 'threads', pid, tid, printf('0x%x', start_address), printf('0x%x', win32_
 SELECT 'handles', pid, handle, type, printf('0x%x', granted_access) FROM handles JOIN processes USING (process_id);
 SELECT 'modules', pid, printf('0x%x', base), size, m.name, path, m.wow64, in_load_order, in_memory_order, in_init_order, mapped_path
 	FROM modules m JOIN processes USING (process_id);
-SELECT 'environment', pid, e.name, value FROM environment e JOIN processes USING (process_id);
+SELECT CASE WHEN e.wow64 THEN 'environment32' ELSE 'environment' END, pid, e.name, value FROM environment e JOIN processes USING (process_id);
 SELECT 'crash', printf('0x%x', bugcheck_code), printf('0x%x', parameter1), printf('0x%x', parameter2), printf('0x%x', parameter3),
 	printf('0x%x', parameter4) FROM crash;
 SELECT 'crash_stack', position, CASE WHEN module IS NULL THEN printf('0x%x', value) ELSE printf('%s+0x%x', module, offset) END FROM crash_stack;

@@ -4,6 +4,8 @@
 #include <lzo/lzo1x.h>
 #include <snappy-c.h>
 #include <time.h>
+#include <zlib.h>
+#include <zstd.h>
 #include "format_checks.h"
 #include "limit.h"
 #include "sweep.h"
@@ -116,7 +118,7 @@ START_TEST(kdump)
 	ck_assert(noted(image, "within a record"));
 	image_close(image);
 
-	put_le(a = sample_kdump(), 0x1ac, 65536, 4);
+	put_le(a = sample_kdump(), 0x1ac, 16384, 4);
 	refused("dump", a, "block_size at 0x1ac");
 	put_le(a = sample_kdump(), 0x1b4, 1 << 30, 4);
 	refused("dump", a, "bitmap_blocks");
@@ -151,6 +153,118 @@ START_TEST(kdump)
 	image = open_as("part-1.kdump", a);
 	ck_assert(noted(image, "one file of a split dump"));
 	HAS_RANGES(image, 0, 2);
+	image_close(image);
+}
+END_TEST
+
+static GByteArray *packed_block(unsigned flag, const GByteArray *block)
+{
+	GByteArray *out = g_byte_array_new();
+	size_t n = 2 * block->len;
+	uLongf zlib_size = n;
+	lzo_uint lzo_size = n;
+	g_autofree uint8_t *work = g_malloc(LZO1X_1_MEM_COMPRESS);
+
+	g_byte_array_set_size(out, (guint)n);
+	switch (flag) {
+	case 0x01:
+		ck_assert(compress2(out->data, &zlib_size, block->data, block->len, 1) == Z_OK);
+		n = zlib_size;
+		break;
+	case 0x02:
+		ck_assert(lzo1x_1_compress(block->data, block->len, out->data, &lzo_size, work) == LZO_E_OK);
+		n = lzo_size;
+		break;
+	case 0x04:
+		ck_assert(snappy_compress((const char *)block->data, block->len, (char *)out->data, &n) == SNAPPY_OK);
+		break;
+	case 0x20:
+		n = ZSTD_compress(out->data, n, block->data, block->len, 1);
+		ck_assert(!ZSTD_isError(n));
+		break;
+	default:
+		memcpy(out->data, block->data, n = block->len);
+	}
+	g_byte_array_set_size(out, (guint)n);
+	return out;
+}
+
+#define WIDE_BLOCK 65536u
+
+/* Of an AArch64 guest: blocks 0, which has the pages 0 to 15, and 3 of 8, from 48 on. */
+static GByteArray *sample_wide_kdump(unsigned flag)
+{
+	GByteArray *a = sample_kdump();
+	uint64_t data = 5 * WIDE_BLOCK;
+
+	put_text(a, 12 + 4 * 65, "aarch64");
+	put_le(a, 0x1ac, WIDE_BLOCK, 4);
+	g_autofree uint8_t *sub = g_memdup2(a->data + 0x1000, 0x1000);
+	g_byte_array_set_size(a, 0x1000);
+	put(a, WIDE_BLOCK, sub, 0x1000);
+	put_le(a, WIDE_BLOCK + 0x30, WIDE_BLOCK + 0x200, 8);
+	put_le(a, 2 * WIDE_BLOCK, 0xff, 1);
+	put_le(a, 3 * WIDE_BLOCK, 1 << 0 | 1 << 3, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		g_autoptr(GByteArray) block = g_byte_array_new();
+		for (unsigned page = 0; page < 16; page++)
+			put_page(block, page * PAGE_SIZE, 48 * i + page);
+		g_autoptr(GByteArray) packed = packed_block(flag, block);
+		put_le(a, 4 * WIDE_BLOCK + 24 * i, data, 8);
+		put_le(a, 4 * WIDE_BLOCK + 24 * i + 8, packed->len, 4);
+		put_le(a, 4 * WIDE_BLOCK + 24 * i + 12, flag, 4);
+		put(a, data, packed->data, packed->len);
+		data += packed->len;
+	}
+	return a;
+}
+
+START_TEST(kdump_blocks)
+{
+	static const unsigned flags[] = { 0, 0x01, 0x02, 0x04, 0x20 };
+	struct image *image;
+	GByteArray *a;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+		image = opened(sample_wide_kdump(flags[i]));
+		ck_assert_int_eq(image->facts.architecture, ARCH_ARM64);
+		HAS_RANGES(image, 0, 16, 48, 16);
+		for (unsigned twice = 0; twice < 2; twice++)
+			for (unsigned page = 0; page < 16; page++) {
+				has_page(image, page, page);
+				has_page(image, 48 + page, 48 + page);
+			}
+		lacks_page(image, 16);
+		lacks_page(image, 47);
+		lacks_page(image, 64);
+		ck_assert_uint_eq(image->facts.memory_total, 8 * WIDE_BLOCK);
+		ck_assert_uint_eq(image->notes->len, 0);
+		image_close(image);
+	}
+
+	a = sample_wide_kdump(0);		/* cut off within the last block */
+	g_byte_array_set_size(a, a->len - 100);
+	image = opened(a);
+	HAS_RANGES(image, 0, 16);
+	ck_assert_uint_eq(image->first_missing, 48 * PAGE_SIZE);
+	ck_assert_uint_eq(image->bytes_missing, WIDE_BLOCK);
+	image_close(image);
+
+	a = sample_wide_kdump(0x01);		/* a block that unpacks to a page alone */
+	put_le(a, 4 * WIDE_BLOCK, a->len, 8);
+	g_autoptr(GByteArray) page = g_byte_array_new();
+	put_page(page, 0, 0);
+	g_autoptr(GByteArray) packed = packed_block(0x01, page);
+	put_le(a, 4 * WIDE_BLOCK + 8, packed->len, 4);
+	put(a, a->len, packed->data, packed->len);
+	image = opened(a);
+	ck_assert(image_read(image, (pa_t){ 0 }, &(uint8_t){ 0 }, 1) == FAULT_IMPLAUSIBLE);
+	has_page(image, 63, 63);
+	image_close(image);
+
+	put_le(a = sample_wide_kdump(0), 4 * WIDE_BLOCK + 8, WIDE_BLOCK + 1, 4);
+	image = opened(a);
+	HAS_RANGES(image, 48, 16);
 	image_close(image);
 }
 END_TEST
@@ -311,7 +425,7 @@ END_TEST
 int main(void)
 {
 	const struct test_case cases[] = {
-		{ "kdump", kdump }, { "kdump notes", kdump_notes }, { "kdump runs", kdump_runs }, { "kdump sparse", kdump_sparse },
+		{ "kdump", kdump }, { "kdump blocks", kdump_blocks }, { "kdump notes", kdump_notes }, { "kdump runs", kdump_runs }, { "kdump sparse", kdump_sparse },
 		{ "kdump absent", kdump_absent },
 	};
 
