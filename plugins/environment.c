@@ -117,12 +117,13 @@ static bool run_process(struct context *c, GError **error)
 		return true;
 	if (process->peb.v && (fault = find_block(c, &block)))
 		context_note(c, fault, process->peb, "environment", "the environment block can't be found");
-	else if (block.va)
-		read_block(c, &block, false);
 	if (process->wow64 && process->peb32.v && (fault = find_block32(c, &block32)))
 		context_note(c, fault, process->peb32, "environment", "the 32-bit environment block can't be found");
-	else if (block32.va && block32.va != block.va)
+	/* Who takes the last value of a name, as in a dictionary, gets what the process was started with. */
+	if (block32.va && block32.va != block.va)
 		read_block(c, &block32, true);
+	if (block.va)
+		read_block(c, &block, false);
 	return true;
 }
 
