@@ -131,20 +131,22 @@ static bool look(struct looker *l, struct code *code, struct code_shape *shape, 
 {
 	enum architecture kernel = kernel_architecture(l->c->kernel);
 	enum architecture theirs = l->c->process->wow64 || kernel == ARCH_X86 || kernel == ARCH_X86_PAE ? ARCH_X86 : ARCH_X64;
-	struct code_shape other;
 
-	if (!look_as(l, code, theirs, shape, calls))
-		return false;
-	if (kernel != ARCH_ARM64)
-		return true;
-	other = *shape;
-	if (!look_as(l, code, ARCH_ARM64, shape, calls))
-		return false;
-	if ((size_t)shape->invalid * 4 > code->length)
-		return look_as(l, code, theirs, shape, calls);
-	shape->peb_access += other.peb_access;
-	shape->getpc += other.getpc;
-	return true;
+	if (kernel == ARCH_ARM64) {
+		if (!look_as(l, code, ARCH_ARM64, shape, calls))
+			return false;
+		if ((size_t)shape->invalid * 4 <= code->length) {
+			struct code as_theirs = *code;
+			struct code_shape seen;
+			g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(struct system_call));
+			if (!look_as(l, &as_theirs, theirs, &seen, none))
+				return false;
+			shape->peb_access += seen.peb_access;
+			shape->getpc += seen.getpc;
+			return true;
+		}
+	}
+	return look_as(l, code, theirs, shape, calls);
 }
 
 static void put_run(struct looker *l, const struct run *r)

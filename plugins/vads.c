@@ -79,6 +79,9 @@ struct run {		/* pages alike, not yet a row */
 	enum fault fault;	/* why that, or the state, is not known */
 };
 
+/* Prototype PTEs of sections of the page file that may still be looked at; told: that there are more. */
+struct section_budget { uint64_t left; bool told; };
+
 struct walker {
 	struct context *c;
 	const struct vad *vad;
@@ -86,7 +89,7 @@ struct walker {
 	char *protection;
 	struct run run;
 	unsigned *regions;	/* made so far in this process */
-	uint64_t *entries;	/* of prototype PTEs of sections of the page file that may still be looked at in this process */
+	struct section_budget *budget;	/* of the process */
 	uint8_t scratch[PAGE_SIZE];
 };
 
@@ -191,15 +194,15 @@ static void section_gap(struct walker *w, uint64_t start, uint64_t end)
 		n = bounded && !beyond ? MIN(n, (vad->last_prototype_pte.v - at.v) / width + 1) : n;
 		/* Not of the steps of page-table walking: what is mapped matters more than what could be. */
 		const uint64_t cost = MAX(n, LOOK_ENTRIES);
-		if (beyond || *w->entries < cost) {
-			if (!beyond && *w->entries) {
+		if (beyond || w->budget->left < cost) {
+			if (!beyond && !w->budget->told) {
 				context_note(w->c, FAULT_LIMIT, (va_t){ va }, "regions", "sections of the page file have more prototype PTEs than are looked at (section_entries)");
-				*w->entries = 0;
+				*w->budget = (struct section_budget){ 0, true };
 			}
 			add_to_run(w, va, end, UNKNOWN, 0, 0, beyond ? FAULT_NO_FIELD : FAULT_LIMIT);
 			return;
 		}
-		*w->entries -= cost;
+		w->budget->left -= cost;
 		enum fault fault = space_read(w->c->space, at, entries, n * width, NULL);
 		if (fault) {
 			add_to_run(w, va, va + n * PAGE_SIZE, UNKNOWN, 0, 0, fault);
@@ -366,7 +369,7 @@ static bool run_process(struct context *c, GError **error)
 	struct process *process = c->process;
 	GArray *set = process->vads.vads;
 	unsigned made = 0;
-	uint64_t entries = limit(section_entries) + limit(section_entries_page) * (c->image->bytes_present / PAGE_SIZE);
+	struct section_budget budget = { limit(section_entries) + limit(section_entries_page) * (c->image->bytes_present / PAGE_SIZE), false };
 	bool user = c->user && !c->image->facts.no_user_memory;
 	g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
@@ -378,7 +381,7 @@ static bool run_process(struct context *c, GError **error)
 	for (guint i = 0; i < set->len; i++) {
 		struct vad *vad = &g_array_index(set, struct vad, i);
 		g_autofree char *protection = vad->protection_known ? protection_name(vad->protection) : NULL;
-		struct walker w = { .c = c, .vad = vad, .vad_ordinal = i, .protection = protection, .regions = &made, .entries = &entries };
+		struct walker w = { .c = c, .vad = vad, .vad_ordinal = i, .protection = protection, .regions = &made, .budget = &budget };
 		if (user)
 			walk_pages(&w, vad);
 		put_vad(c, vad, protection);

@@ -34,6 +34,16 @@ status() {
 	fi
 }
 
+# analyse NAME: NAME.dmp into NAME.db; whether something is missing is the caller's question.
+analyse() {
+	rm -f "$1.db"
+	"$memsieve" analyze -q -o "$1.db" "$1.dmp" >out 2>err || [ $? = 3 ] || die "analyze $1"
+}
+
+sql() {	# NAME QUERY
+	sqlite3 "$1.db" "$2"
+}
+
 needs() {
 	for program; do
 		command -v "$program" >/dev/null || { echo "$program is not installed"; exit 77; }

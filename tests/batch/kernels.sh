@@ -15,15 +15,6 @@ machine() {
 	analyse "$name"
 }
 
-analyse() {
-	rm -f "$1.db"
-	"$memsieve" analyze -q -o "$1.db" "$1.dmp" >out 2>err || [ $? = 3 ] || die "analyze $1"
-}
-
-sql() {	# NAME QUERY
-	sqlite3 "$1.db" "$2"
-}
-
 # ---- drivers in memory that may be run anyway
 
 # driver_file file|image WIDTH SLOT…: a driver of a code section and import slots, as its file has it or as it is mapped, in hexadecimal.

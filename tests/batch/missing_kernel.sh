@@ -34,14 +34,6 @@ machine() {
 	analyse "$name"
 }
 
-analyse() {
-	"$memsieve" analyze -q -o "$1.db" "$1.dmp" >out 2>err || [ $? = 3 ] || die "analyze $1"
-}
-
-sql() {	# NAME QUERY
-	sqlite3 "$1.db" "$2"
-}
-
 # told NAME TABLE FAULT WORDS
 told() {
 	[ "$(sql "$1" "SELECT count(*) > 0 FROM diagnostics WHERE table_name = '$2' AND fault = '$3' AND message LIKE '%$4%'")" = 1 ]

@@ -38,10 +38,6 @@ machine() {
 	status 0 "$memsieve" analyze -q -o "$1.db" "$1.raw" || die "analyze $1"
 }
 
-sql() {	# NAME QUERY
-	sqlite3 "$1.db" "$2"
-}
-
 for kind in xp-2600:5.1.2600.5512-x86:x86 xp-2600-pae:5.1.2600.5512-x86:pae 2003-3790:5.2.3790.3959-x86:pae vista-6001:6.0.6001.18000-x86:x86 \
 	win7-7601:6.1.7601.17514-x86:pae win8-9200:6.2.9200.16384-x86:pae win10-19041:10.0.19041.264-x86:pae; do
 	IFS=: read -r name build paging <<<"$kind"
