@@ -42,8 +42,17 @@ function append(node, children) {
 		else if (child instanceof Node)
 			node.append(child);
 		else if (child !== null && child !== undefined && child !== false)
-			node.append(plain(child));
+			append_text(node, plain(child));
 	}
+}
+
+/* A long path is broken where a folder ends, if it must be broken. */
+function append_text(node, text) {
+	if (text.length < 30 || SVG_TAGS.has(node.localName)) {
+		node.append(text);
+		return;
+	}
+	text.split(/(?<=\\)(?!\\)/).forEach((part, i) => node.append(...i ? [document.createElement('wbr'), part] : [part]));
 }
 
 const count = n => Number(n || 0).toLocaleString('en');
@@ -56,7 +65,7 @@ function bytes(n) {
 	let i = 0;
 	for (n = Number(n); n >= 1024 && i < 4; i++)
 		n /= 1024;
-	return (i ? n.toFixed(n < 10 ? 1 : 0) : n) + ' ' + units[i];
+	return n === 1 && !i ? '1 byte' : (i ? n.toFixed(n < 10 ? 1 : 0) : n) + ' ' + units[i];
 }
 
 /* A time without its last digits, the whole of it as the title. */

@@ -95,7 +95,7 @@ async function machine_page(id) {
 		el('div', {class: 'grid'},
 			el('section', null, el('h2', null, 'The machine'), facts([
 				['Computer', m.name], ['Windows', [m.build, ' ', m.arch, m.lab ? ' · ' + m.lab : '']], ['Taken', m.time], ['Stopped by', m.bugcheck],
-				['Memory', bytes(m.memory)], ['System root', m.system_root], ['Structures from', m.layout]])),
+				['Memory', m.memory ? bytes(m.memory) : null], ['System root', m.system_root], ['Structures from', m.layout]])),
 			el('section', null, el('h2', null, 'The dump'), facts([
 				['File', m.path], ['Size', bytes(m.size)], ['Format', m.format + (m.format_detail ? ', ' + m.format_detail : '')], ['SHA-256', m.sha256, true],
 				['Findings', el('span', null, link('findings?dump=' + m.id, plural((state.by_dump.get(m.id) || []).length, 'finding')), severity_bar(m.counts))]]))),
