@@ -94,6 +94,8 @@ void batch_view_event(struct batch *batch, const char *event, const struct batch
 /* Something may have changed; `now`: show it at once. */
 void batch_view_refresh(struct batch *batch, bool now);
 void batch_view_end(struct batch *batch);
+/* Which dumps failed, and why, on standard error: for who wants to see nothing else. */
+void batch_say_failed(const struct batch *batch);
 /* Where a batch stands, for --status. */
 void batch_view_status(const struct batch *batch, bool json);
 

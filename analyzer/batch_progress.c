@@ -230,6 +230,17 @@ void batch_view_end(struct batch *batch)
 	g_free(view);
 }
 
+void batch_say_failed(const struct batch *batch)
+{
+	for (guint i = 0; i < batch->items->len; i++) {
+		const struct batch_item *item = g_ptr_array_index(batch->items, i);
+		if (item->state != BATCH_FAILED)
+			continue;
+		g_autofree char *path = terminal_text(item->path), *message = terminal_text(item->message ? item->message : "failed");
+		g_printerr("memsieve: %s: %s\n", path, message);
+	}
+}
+
 void batch_view_status(const struct batch *batch, bool json)
 {
 	if (!json) {

@@ -17,7 +17,7 @@ struct batch_options {
 	char *partition, *slurm_memory, *slurm_time;
 	char **analyze, **rules, **yara, **symbols, **limits;
 	int jobs, array_max;
-	gboolean resume, replace, merge_only, slurm, dry_run, json;
+	gboolean resume, replace, merge_only, slurm, dry_run, json, quiet;
 };
 
 static void on_signal(int signal_number)
@@ -150,8 +150,11 @@ static int run_batch(const struct batch_options *o, char **arguments, int n, boo
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);
 		signal(SIGPIPE, SIG_IGN);
-		batch_view_begin(batch, json);
+		if (!o->quiet)
+			batch_view_begin(batch, json);
 		ok = batch_run(batch, &error);
+		if (o->quiet)
+			batch_say_failed(batch);
 		if (ok || !g_error_matches(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE))
 			batch_view_end(batch);
 	}
@@ -205,6 +208,7 @@ static int run(int argc, char **argv)
 	struct batch_options o = { .jobs = 0 };
 	const GOptionEntry entries[] = {
 		{ "case", 'c', 0, G_OPTION_ARG_FILENAME, &o.case_path, "all dumps into one case", "CASE.db" },
+		{ "output", 'o', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &o.case_path, "--case, as analyze calls it", "CASE.db" },
 		{ "cases", 0, 0, G_OPTION_ARG_FILENAME, &o.cases, "a case for each dump, in this folder", "DIR" },
 		{ "jobs", 'j', 0, G_OPTION_ARG_INT, &o.jobs, "workers (default: one a core, as far as memory goes)", "N" },
 		{ "memory-limit", 'm', 0, G_OPTION_ARG_STRING, &o.memory, "memory of all workers together, e.g. 8G", "M" },
@@ -219,6 +223,7 @@ static int run(int argc, char **argv)
 		{ "analyze", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.analyze, "any other option of analyze, e.g. --analyze=--yara-scope=all", "OPTION" },
 		{ "format", 'f', 0, G_OPTION_ARG_STRING, &o.format, "table, or json: an object a line (default when piped)", "FORMAT" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "as --format=json", NULL },
+		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "say nothing but which dumps failed, and why", NULL },
 		{ "status", 0, 0, G_OPTION_ARG_FILENAME, &o.status, "where a batch stands", "DIR|CASE.db" },
 		{ "slurm", 0, 0, G_OPTION_ARG_NONE, &o.slurm, "write job scripts into --cases and submit them", NULL },
 		{ "partition", 0, 0, G_OPTION_ARG_STRING, &o.partition, "Slurm's partition", "P" },

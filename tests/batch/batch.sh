@@ -186,6 +186,8 @@ ok "and no other" grep -q '"event": "end".*"dumps": 4,.*"failed": 2,' bad.log
 ok "half of one is partial" grep -q '"event": "done".*59-.*"status": "partial"' bad.log
 ok "with a reason" grep -q '"event": "failed".*missing.raw.*"message": "[^"]*No such file' bad.log
 ok "which the case keeps" [ "$(python3 -c "import sqlite3; print(sqlite3.connect('bad.db').execute('SELECT count(*) FROM failed_dumps WHERE message <> \"\"').fetchone()[0])")" = 2 ]
+"$memsieve" batch -q -o quiet.db bad/good.raw bad/missing.raw >quiet.log 2>quiet.err
+ok "when quiet, what failed is said alone" [ $? = 1 -a ! -s quiet.log -a "$(cat quiet.err)" = "memsieve: $work/bad/missing.raw: No such file or directory" ]
 cp dumps/win10-19041.raw bad/missing.raw
 run --resume --case bad.db bad bad/noise.raw >bad2.log
 ok "what failed is tried again" grep -q '"event": "merged".*missing.raw' bad2.log
