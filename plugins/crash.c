@@ -15,8 +15,8 @@ static const struct table crash = {
 		[P2] = { "parameter2", COL_ADDRESS, "" },
 		[P3] = { "parameter3", COL_ADDRESS, "" },
 		[P4] = { "parameter4", COL_ADDRESS, "" },
-		[EXCEPTION] = { "exception_code", COL_INT, "of the exception record; NULL: it holds what the kernel puts there at every bugcheck, a breakpoint: what was raised "
-				"before stands in the parameters of some codes then" },
+		[EXCEPTION] = { "exception_code", COL_INT, "of the exception record, or, where that holds what the kernel puts there at every bugcheck, a breakpoint, "
+				"of the parameters of codes that say what was raised before (KMODE_EXCEPTION_NOT_HANDLED and its kin); NULL: none" },
 		[IP] = { "instruction_pointer", COL_ADDRESS, "of the context record" },
 		[THREAD] = { "thread", COL_ADDRESS, "_ETHREAD that ran" },
 		[PROCESS] = { "process_id", COL_PROCESS, "in whose memory it ran: the thread's own, or the one it was attached to" },
@@ -24,9 +24,9 @@ static const struct table crash = {
 		[REGISTERS] = { "registers", COL_JSON, "of the context record, by name" },
 		[SECONDARY] = { "secondary_data", COL_JSON, "blobs at the end of the dump: GUID, offset, size" },
 		[COMMENT] = { "comment", COL_TEXT, "" },
-		[EXCEPTION_AT] = { "exception_address", COL_ADDRESS, "of the exception record" },
+		[EXCEPTION_AT] = { "exception_address", COL_ADDRESS, "as exception_code" },
 		[LIVE] = { "live", COL_BOOL, "a live dump: the machine went on, and the code is why it was taken; NULL: there is no code" },
-		[EXCEPTION_INFORMATION] = { "exception_information", COL_JSON, "the exception record's ExceptionInformation, as far as it is used" },
+		[EXCEPTION_INFORMATION] = { "exception_information", COL_JSON, "its ExceptionInformation, as far as it is used and known" },
 	},
 };
 
@@ -96,13 +96,16 @@ static const char *name_of(const struct bugcheck *all, size_t n, uint32_t code)
 	return NULL;
 }
 
+/* DumpIt freezes the machine and writes this where a bugcheck's code would stand. */
+#define CODE_OF_DUMPIT 0x5454414d	/* MATT */
+
 static void put_bugcheck(struct row *row, const struct image_facts *f)
 {
 	const char *why_live = name_of(live_dumps, G_N_ELEMENTS(live_dumps), f->bugcheck_code);
 
 	row_int(row, CODE, f->bugcheck_code);
 	row_text(row, NAME, why_live ? why_live : name_of(names, G_N_ELEMENTS(names), f->bugcheck_code));
-	row_int(row, LIVE, why_live || f->dump_attributes & DUMP_ATTRIBUTE_LIVE);
+	row_int(row, LIVE, why_live || f->bugcheck_code == CODE_OF_DUMPIT || f->dump_attributes & DUMP_ATTRIBUTE_LIVE);
 	for (int i = 0; i < 4; i++)
 		row_address(row, P1 + i, f->bugcheck_parameters[i]);
 }
@@ -127,18 +130,31 @@ static const struct process *process_of(struct context *c, va_t thread)
 	return process || read_thread_process(&ethread, &eprocess) ? process : process_at(c, eprocess);
 }
 
-static void put_exception(struct row *row, const struct image_facts *f)
+static void put_exception(struct row *row, uint32_t code, uint64_t address, const uint64_t *information, unsigned n)
 {
 	g_autoptr(GString) json = g_string_new("[");
 
-	row_int(row, EXCEPTION, f->exception_code);
-	if (f->exception_address)
-		row_address(row, EXCEPTION_AT, f->exception_address);
-	for (unsigned i = 0; i < f->exception_parameters; i++)
-		g_string_append_printf(json, "%s\"0x%" G_GINT64_MODIFIER "x\"", i ? "," : "", f->exception_information[i]);
+	row_int(row, EXCEPTION, code);
+	if (address)
+		row_address(row, EXCEPTION_AT, address);
+	for (unsigned i = 0; i < n; i++)
+		g_string_append_printf(json, "%s\"0x%" G_GINT64_MODIFIER "x\"", i ? "," : "", information[i]);
 	g_string_append_c(json, ']');
-	if (f->exception_parameters)
+	if (n)
 		row_text(row, EXCEPTION_INFORMATION, json->str);
+}
+
+/* What was raised before a bugcheck, as the reference of bugcheck codes has it: the first parameter is the exception's code, the second where
+ * it was raised; of KMODE_EXCEPTION_NOT_HANDLED the others are the exception's own first two, which an access violation has. */
+static void put_exception_before(struct row *row, const struct image_facts *f)
+{
+	enum { KMODE = 0x1e, SERVICE = 0x3b, THREAD_NOT_HANDLED = 0x7e, KERNEL_MODE = 0x8e, MINIDUMP_BIT = 0x10000000 };
+	const uint64_t *p = f->bugcheck_parameters;
+	uint32_t bugcheck = f->bugcheck_code & ~(uint32_t)MINIDUMP_BIT, code = (uint32_t)p[0];
+	bool violation = code == 0xc0000005 || code == 0xc0000006;
+
+	if (code && (bugcheck == KMODE || bugcheck == SERVICE || bugcheck == THREAD_NOT_HANDLED || bugcheck == KERNEL_MODE))
+		put_exception(row, code, p[1], p + 2, bugcheck == KMODE && violation ? 2 : 0);
 }
 
 static bool run(struct context *c, GError **error)
@@ -155,7 +171,9 @@ static bool run(struct context *c, GError **error)
 	if (f->is_crash)
 		put_bugcheck(row, f);
 	if (f->exception_code)
-		put_exception(row, f);
+		put_exception(row, f->exception_code, f->exception_address, f->exception_information, f->exception_parameters);
+	else
+		put_exception_before(row, f);
 	if (f->instruction_pointer)
 		row_address(row, IP, f->instruction_pointer);
 	va_t thread = { triage ? triage->thread.va : 0 };

@@ -29,6 +29,16 @@ END
 # As kernels write it, whatever led to the bugcheck: a breakpoint without parameters.
 status 0 "$memsieve" analyze -q -o none.db crash.dmp || die "analyze"
 ok "a breakpoint of every bugcheck is no exception" [ "$(sqlite3 none.db 'SELECT count(exception_code) + count(exception_address), count(instruction_pointer) FROM crash')" = '0|1' ]
+# The parameters of some codes say what was raised before. CODE AND PARAMETERS; address, information: what is expected
+raised() {
+	sed "s/^crash .*/crash $1/" crash.txt >raised.txt
+	"$mksample" raised.txt raised.dmp && rm -f raised.db && status 0 "$memsieve" analyze -q -o raised.db raised.dmp &&
+		[ "$(sqlite3 raised.db "SELECT printf('%x %x ', exception_code, exception_address) || ifnull(exception_information, '-') || live FROM crash")" = "$2" ]
+}
+ok "an access violation before it" raised 'code=0x1e p1=0xffffffffc0000005 p2=0xfffff80000012345 p3=1 p4=0x289' 'c0000005 fffff80000012345 ["0x1","0x289"]0'
+ok "another exception, of a thread" raised 'code=0x1000007e p1=0xffffffffc000001d p2=0xfffff80000012345 p3=1 p4=2' 'c000001d fffff80000012345 -0'
+ok "none of other codes" raised 'code=0xd1 p1=0xffffffffc0000005 p2=2 p3=1 p4=2' '0 0 -0'
+ok "what DumpIt writes is no crash" raised 'code=0x5454414d p1=0x4e4f4f4d' '0 0 -1'
 # EXCEPTION_RECORD64: NumberParameters and two words of ExceptionInformation
 put() { printf "$2" | dd of=crash.dmp bs=1 seek=$(($1)) conv=notrunc status=none; }
 put 0xf18 '\2' && put 0xf20 '\1' && put 0xf28 '\50' || die "exception record"
