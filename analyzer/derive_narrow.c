@@ -345,7 +345,18 @@ static void collect(struct derive *d)
 
 static float probe_entry(struct derive *d, unsigned at)
 {
-	return at == d->anchor;
+	return d->anchor && at == d->anchor;
+}
+
+/* Where the entry of the scheduler's list is in a thread; 0: no process has such a list. */
+static unsigned kernel_entry(struct derive *d)
+{
+	const struct field *head = &d->layout->kprocess.ThreadListHead;
+	unsigned distance = 0;
+
+	for (guint i = 0; head->size && i < d->e->processes->len && !distance; i++)
+		distance = thread_distance(d, instance_at(d->e->processes, i), head->offset);
+	return distance;
 }
 
 static int is_cid(struct derive *d, const struct instance *s, unsigned at)
@@ -430,7 +441,10 @@ static void fit(struct derive *d)
 		{ FIELD_OF(eprocess.ActiveThreads), probe_active_threads, 4, 3, 0.6f },
 		{ FIELD_OF(eprocess.SeAuditProcessCreationInfo), probe_audit_name, 4, 4, 0.7f },
 	};
-	static const struct probe thread_part[] = { { FIELD_OF(kthread.Teb), probe_teb, 4, 4, 0.7f }, { FIELD_OF(kthread.Process), probe_owner, 4, 3, 0.8f } };
+	static const struct probe thread_part[] = {
+		{ FIELD_OF(kthread.Teb), probe_teb, 4, 4, 0.7f }, { FIELD_OF(kthread.Process), probe_owner, 4, 3, 0.8f },
+		{ FIELD_OF(kthread.ThreadListEntry), probe_entry, 4, 4, 0.9f },
+	};
 	static const struct probe thread[] = {
 		{ FIELD_OF(ethread.Cid), probe_cid, 4, 4, 0.8f }, { FIELD_OF(ethread.ThreadListEntry), probe_entry, 4, 8, 0.9f },
 		{ FIELD_OF(ethread.ThreadsProcess), probe_owner, 4, 3, 0.8f }, { FIELD_OF(ethread.StartAddress), probe_start, 4, 2, 0.9f },
@@ -443,7 +457,10 @@ static void fit(struct derive *d)
 	derive_expect_size(d, d->layout->eprocess.size_, size);
 	derive_fit(d, "_EPROCESS", e->processes, size ? (unsigned)size : MAX(d->layout->eprocess.size_, e->links) + 0x100, process, G_N_ELEMENTS(process));
 	collect(d);
+	const unsigned entry = d->anchor;
+	d->anchor = kernel_entry(d);
 	derive_fit(d, "_KTHREAD", d->threads, 0x400, thread_part, G_N_ELEMENTS(thread_part));
+	d->anchor = entry;
 	derive_expect_size(d, d->layout->ethread.size_, kdbg_value(&e->kdbg, KDBG_THREAD_SIZE, 2));
 	derive_fit(d, "_ETHREAD", d->threads, 0x800, thread, G_N_ELEMENTS(thread));
 }

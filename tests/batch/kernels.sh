@@ -302,4 +302,13 @@ machine large 'machine build=10.0.19041.1466 ram=4M' 'process name=a.exe pid=120
 	'defect kind=poke what=vad pid=1200 start=0x10030000 offset=0x1c value=0x201002f width=4' 'defect kind=poke what=vad pid=1200 start=0x10030000 offset=0x58 value=0xfffffffffffffffc width=8'
 ok "a section's view of 128 GiB takes nothing from the others" [ "$(sql large "SELECT pages_executable, (SELECT count(*) FROM findings WHERE rule = 'execution_never_allowed') FROM vads WHERE start_address = 0x30000100000")" = '1|1' ]
 ok "and is told where it isn't looked at" [ "$(sql large "SELECT count(*) > 0 FROM diagnostics WHERE message LIKE '%section_entries%'")" = 1 ]
+
+# ---- kernels that nobody knows
+
+lines=('process name=System pid=4' ' thread tid=8' ' thread tid=12')
+for pid in 400 500 600 700; do
+	lines+=("process name=p$pid.exe pid=$pid ppid=300 path=C:\\p$pid.exe" " thread tid=$((pid + 4))")
+done
+machine moved 'machine build=5.1.2600.5512-x86 paging=x86 ram=8M' 'kernel guid=C5A3E6FB173CD6268F09F53203E832021' 'remove type=_KTHREAD at=0x170 bytes=24' "${lines[@]}"
+ok "the scheduler's list is followed where a changed structure has its entry" [ "$(sql moved 'SELECT count(*), sum(in_process_list), sum(in_scheduler_list) FROM threads')" = '7|7|7' ]
 echo "$checks checks"
