@@ -63,6 +63,11 @@ static void put_dpc(struct context *c, struct row *row, const struct object *tim
 	at = k->encoded ? timer_decode_dpc(raw, timer->va, k->wait_never, k->wait_always) : raw;
 	if (!at)
 		return;
+	/* Of a kernel without symbols: what nobody can decode is no address. */
+	if (!k->encoded && (!space_is_kernel(c->space, (va_t){ at }) || !space_canonical(c->space, (va_t){ at }) || at % space_pointer_size(c->space))) {
+		row_fault(row, DPC, FAULT_NO_FIELD, timer->va, "_KTIMER.Dpc, which KiWaitNever and KiWaitAlways decode");
+		return;
+	}
 	row_address(row, DPC, at);
 	if (!space_is_kernel(c->space, (va_t){ at })) {
 		row_fault(row, ROUTINE, FAULT_IMPLAUSIBLE, (va_t){ at }, "_KTIMER.Dpc");
