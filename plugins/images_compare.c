@@ -295,7 +295,6 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 		take_pointers(s, rva, section, original, current, runs);
 	if (!runs->len)
 		return;
-	uint32_t frame_bits = page_resident(section_page) ? (uint32_t)__builtin_popcountll(page->pa.v ^ section_page->pa.v) : 0;
 	for (guint i = 0; i < runs->len; i++)
 		large |= g_array_index(runs, struct difference, i).length >= STOMPED;
 	if (large || !code || runs->len > 256) {	/* one patch from the first to the last */
@@ -304,15 +303,14 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 		uint32_t from = first->offset, length = last->offset + last->length - from;
 		enum patch_kind kind = header ? PATCH_HEADER : code ? PATCH_STOMPED : PATCH_DATA;
 		struct found_patch *p = add_patch(s, rva + from, length, kind, section, original + from, current + from);
-		if (p)
-			p->frame_bits = MAX(p->frame_bits, frame_bits);
+		/* A damaged entry leads to a page that has nothing in common with this one; of a copy that was changed few bytes differ, wherever it lies. */
+		if (p && page_resident(section_page))
+			p->frame_bits = MAX(p->frame_bits, (uint32_t)__builtin_popcountll(page->pa.v ^ section_page->pa.v));
 		return;
 	}
 	for (guint i = 0; i < runs->len; i++) {
 		const struct difference *d = &g_array_index(runs, struct difference, i);
-		struct found_patch *p = add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, original + d->offset, current + d->offset);
-		if (p)
-			p->frame_bits = MAX(p->frame_bits, frame_bits);
+		add_patch(s, rva + d->offset, d->length, PATCH_OTHER, section, original + d->offset, current + d->offset);
 	}
 }
 

@@ -132,8 +132,8 @@ const struct table table_image_patches = {
 		[P_ORIGINAL] = { "original", COL_BLOB, "at most 512 bytes; NULL: no original is in the dump" },
 		[P_CURRENT] = { "current", COL_BLOB, "at most 512 bytes" },
 		[P_CHANGED_BITS] = { "changed_bits", COL_INT, "how many bits differ: one may be a memory error" },
-		[P_FRAME_BITS] = { "frame_bits", COL_INT, "how many bits the page's frame number differs in from the original's: one may be an error in "
-				   "the page table" },
+		[P_FRAME_BITS] = { "frame_bits", COL_INT, "where a large part differs, in how many bits the page's frame number differs from the original's: "
+				   "one may be an error in the page table" },
 		[P_KIND] = { "kind", COL_TEXT, "inline_hook, return, breakpoint, nop, patch, stomped (a large part is other code), data (no code there), "
 			     "header, unknown (private and executable, with no original to compare to), import_hook (an import slot leads elsewhere than to "
 			     "what it names: original is what the loader would put there, NULL if that isn't known), export_hook (an entry of the export "

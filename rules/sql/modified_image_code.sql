@@ -6,7 +6,7 @@
 -- A private copy of a code page that differs from the section's. Where the new code leads decides: to no module (an implant), or to
 -- another loaded one (security products do that in many functions: told once for each pair of modules), unless what stands there was
 -- changed itself or the loader's lists don't have it. Functions that report to event tracing, to the malware scan interface or to the lockdown policy are patched to be blind. What is longer than a hook
--- needs is other code. Breakpoints at the start of the system's own functions are caught by an exception handler; elsewhere a debugger sets them, and where one is attached all of them. One single bit that differs, of the code or of the page's frame number, may be a memory error.
+-- needs is other code. Breakpoints at the start of the system's own functions are caught by an exception handler; elsewhere a debugger sets them, and where one is attached all of them. One single bit that differs may be a memory error.
 WITH landed AS (	-- hooks that lead to other changed code
   SELECT DISTINCT x.rowid AS id
   FROM image_patches x JOIN images i USING (image_id)
@@ -27,8 +27,7 @@ code AS (
   WHERE i.dump_id = :dump_id AND i.process_id IS NOT NULL AND x.kind IN ('inline_hook', 'return', 'breakpoint', 'nop', 'patch', 'unknown')),
 judged AS (
   SELECT code.*,
-         CASE WHEN frame_bits = 1 THEN 'low'
-              WHEN changed_bits = 1 THEN iif(technique LIKE 'T1562%' AND kind <> 'unknown', 'medium', 'low')	-- one bit inverts a jump
+         CASE WHEN changed_bits = 1 THEN iif(technique LIKE 'T1562%' AND kind <> 'unknown', 'medium', 'low')	-- one bit inverts a jump
               WHEN kind = 'unknown' OR (kind = 'breakpoint' AND (debugged OR coalesce(function_offset, 1) > 0 OR NOT system)) THEN 'low'
               WHEN kind = 'breakpoint' THEN 'medium'
               WHEN technique LIKE 'T1562%' OR technique = 'T1055' THEN 'high'
@@ -48,7 +47,7 @@ SELECT p.process_id, p.name, p.pid, j.module, min(j.address) AS address, iif(cou
                    WHEN 'unknown' THEN printf('%d private executable places, with no original to compare to', count(*))
                    ELSE iif(j.technique = 'T1055', printf('%d bytes of other code', j.length), j.kind) || ' in ' || coalesce(j.function, j.section, 'no section') || iif(j.changed_bits = 1, ', a single bit', '') END AS what,
        json_object('kind', j.kind, 'functions', json_group_array(j.function), 'length', j.length, 'original', lower(hex(j.original)),
-                   'current', lower(hex(substr(j.current, 1, 64))), 'disassembly', j.disassembly, 'changed_bits', j.changed_bits, 'frame_bits', j.frame_bits, 'section', j.section,
+                   'current', lower(hex(substr(j.current, 1, 64))), 'disassembly', j.disassembly, 'changed_bits', j.changed_bits, 'section', j.section,
                    'target', iif(j.target IS NULL, NULL, printf('0x%x', j.target)), 'target_module', j.target_module, 'places', count(*)) AS detail
 FROM judged j JOIN processes p USING (process_id)
 GROUP BY j.image_id, j.kind, j.severity, j.technique, j.together
