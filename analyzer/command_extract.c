@@ -281,7 +281,7 @@ static bool open_dump(struct extraction *x, GError **error)
 		g_printerr("memsieve: %s\n", x->kernel->unread_symbols);
 	if (!x->kernel->layout) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: no layout for kernel %s: give its symbol file with --symbols", path,
-			    x->kernel->guid_age ? x->kernel->guid_age : "");
+			    x->kernel->guid_age ? x->kernel->guid_age : "(name not readable)");
 		return false;
 	}
 	x->kernel_space = space_clone(x->kernel->space);
@@ -604,7 +604,7 @@ static bool look_into_case(struct extraction *x, GPtrArray *targets, GError **er
 		return false;
 	bool ok = x->options->all_suspicious ? select_suspicious(x, targets, error) : select_named(x, targets, error);
 	if (ok && !targets->len && !x->options->all_suspicious) {
-		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: nothing of that process and address", x->case_path);
+		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_USAGE, "%s: nothing of that process and address", x->dump_path);
 		ok = false;
 	}
 	return ok;
@@ -657,7 +657,11 @@ static bool run_case(struct extraction *x, const char *case_path, GError **error
 	x->case_path = case_path;
 	if (!x->confined && !confine_to_case(x, error))
 		return false;
-	if (!look_into_case(x, targets, error) || !open_dump(x, error))
+	if (!look_into_case(x, targets, error))
+		return false;
+	if (!targets->len)	/* nothing suspicious: the dump, which may be one without memory of processes, isn't needed */
+		return true;
+	if (!open_dump(x, error))
 		return false;
 	write_all(x, targets);
 	return true;

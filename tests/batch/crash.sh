@@ -120,4 +120,7 @@ for build in 10.0.19041.1466 6.1.7601.17514-x86; do
 			"1200|$([ $format = triage ] || echo 1200)" ]
 	done
 done
+
+# A small dump has no memory of processes.
+ok "nothing of a small dump is suspicious, and nothing is missed" [ "$("$memsieve" extract -o extracted --all-suspicious attached.db 2>&1)" = '0 files in extracted, 0 of them with missing pages' ]
 echo "$checks checks"
