@@ -27,6 +27,15 @@ static enum fault step(struct walk *w, uint64_t *out)
 	return back == w->at ? FAULT_NONE : FAULT_IMPLAUSIBLE;
 }
 
+/* What the last entry that was seen going forward names as the one before it. */
+static uint64_t before_last(const struct walk *w)
+{
+	struct object entry = object_at(w->head.space, w->last);
+	uint64_t before = 0;
+
+	return READ(entry, list_entry.Blink, &before) ? 0 : before;
+}
+
 bool walk_next(struct walk *w, struct object *out)
 {
 	if (w->done)
@@ -43,9 +52,9 @@ bool walk_next(struct walk *w, struct object *out)
 			break;
 		}
 		if (g_hash_table_contains(w->seen, &next)) {
-			/* Going back we meet the last entry that was seen going forward, whose own link is
-			 * the broken one: nothing was missed. */
-			if (w->backwards)
+			/* Going back we meet the last entry that was seen going forward, whose own link is the broken one: nothing was missed. Nor where that
+			 * one is being taken out, so that its neighbours lead past it. Any other is the wrong way. */
+			if (w->backwards && (next == w->last || next == before_last(w)))
 				break;
 			fault = fault ? fault : FAULT_IMPLAUSIBLE;
 		}
@@ -67,6 +76,7 @@ bool walk_next(struct walk *w, struct object *out)
 				break;
 			}
 			w->backwards = true;
+			w->last = w->at;
 			w->beyond = next;
 			w->at = w->head.va.v;
 			continue;

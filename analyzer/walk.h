@@ -18,7 +18,7 @@ struct walk {
 	const char *table, *what;
 	struct object head;
 	unsigned link;
-	uint64_t at, beyond;	/* beyond: to where the way forward would have gone on */
+	uint64_t at, last, beyond;	/* last: where the way forward ended; beyond: to where it would have gone on */
 	bool backwards, done;
 	bool broken;		/* set at the end: it has a gap, and what lies there was not met */
 	GHashTable *seen;

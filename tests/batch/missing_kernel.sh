@@ -51,6 +51,12 @@ machine timer "defect kind=poke va=$(at 'SELECT address FROM timers WHERE period
 ok "an entry that is no timer" told timer timers implausible 'is no timer'
 ok "and the timers beside it" [ "$(sql timer 'SELECT group_concat(period) FROM timers')" = 2000 ]
 
+# Forwards the list ends behind smss.exe, backwards at last.exe, which leads to itself: what lies between is in a gap, not taken out.
+links() { at "SELECT eprocess FROM processes WHERE pid = $1" "$(field _EPROCESS.ActiveProcessLinks)+${2:-0}"; }
+machine gap "defect kind=poke va=$(links 300) value=$nowhere" "defect kind=poke va=$(links 1300 8) value=$(links 1300)"
+ok "processes in a gap of their list aren't hidden" [ "$(sql gap "SELECT count(*) FROM findings WHERE rule = 'hidden_process'")" = 0 ]
+ok "and it isn't told that they are in no list" [ "$(sql gap 'SELECT group_concat(pid) FROM processes WHERE in_active_list IS NULL')" = '1100,1200' ]
+
 machine block "defect kind=poke va=$(global KiProcessorBlock) value=0"
 ok "a processor's block that is nowhere" told block timers implausible 'processor 0 is no kernel address'
 ok "is missed by all that need it" told block idt implausible 'processor 0 is no kernel address'
