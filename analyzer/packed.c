@@ -48,8 +48,12 @@ static bool in_time(struct packed *p)
 
 static la_ssize_t on_read(struct archive *a, void *data, const void **buffer)
 {
+	static const uint8_t zeros[BLOCK];
 	struct packed *p = data;
-	uint64_t n = MIN(p->file->size - p->at, BLOCK);
+	struct range filled;
+	/* Holes of what was unpacked before aren't touched: where temporary files are kept in memory they would be made there. */
+	const bool more = file_next_filled(p->file, p->at, &filled), hole = !more || filled.start > p->at;
+	uint64_t n = MIN((!more ? p->file->size : hole ? filled.start : filled.start + filled.length) - p->at, BLOCK);
 
 	if (in_time(p) && n > p->left)
 		p->bound = PACKED_DIRECTORY;
@@ -57,7 +61,7 @@ static la_ssize_t on_read(struct archive *a, void *data, const void **buffer)
 		archive_set_error(a, EFBIG, "a limit was reached");
 		return ARCHIVE_FATAL;
 	}
-	*buffer = p->file->map + p->at;
+	*buffer = hole ? zeros : p->file->map + p->at;
 	p->at += n;
 	p->left -= n;
 	return (la_ssize_t)n;
@@ -151,9 +155,9 @@ int packed_data(struct packed *p, const void **data, size_t *length, int64_t *at
 	return in_time(p) ? archive_read_data_block(p->archive, data, length, at) : ARCHIVE_FATAL;
 }
 
-const char *packed_error(const struct packed *p)
+char *packed_error(const struct packed *p)
 {
 	const char *why = archive_error_string(p->archive);
 
-	return why ? why : "no reason given";
+	return g_strchomp(g_strdup(why ? why : "no reason given"));	/* some end with a new line */
 }

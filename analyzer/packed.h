@@ -37,6 +37,6 @@ void packed_close(struct packed *packed);
 int packed_next(struct packed *packed, struct archive_entry **entry);
 /* archive_read_data_block(), in time; nothing has the length 0. */
 int packed_data(struct packed *packed, const void **data, size_t *length, int64_t *at);
-/* Why it ended, where libarchive says so. */
-const char *packed_error(const struct packed *packed);
+/* Why it ended, where libarchive says so. The caller frees. */
+char *packed_error(const struct packed *packed);
 #endif

@@ -213,8 +213,10 @@ static uint64_t largest_member(const struct file *file, int64_t until, char **da
 	}
 	if (p.bound == PACKED_MEMBERS)
 		tell(bound, "the archive has more than %" G_GUINT64_FORMAT " files (archive_members): the largest of the first ones is taken", i);
-	else if (i && !p.bound && r != ARCHIVE_EOF)	/* where none was found, unpacking it fails alike */
-		tell(damage, "the archive is damaged behind file %" G_GUINT64_FORMAT ": the largest up to there is taken: %s", i, packed_error(&p));
+	else if (i && !p.bound && r != ARCHIVE_EOF) {	/* where none was found, unpacking it fails alike */
+		g_autofree char *why = packed_error(&p);
+		tell(damage, "the archive is damaged behind file %" G_GUINT64_FORMAT ": the largest up to there is taken: %s", i, why);
+	}
 	packed_close(&p);
 	if (name && large > 1)
 		tell_others(file, best, name, until, bound);
@@ -258,7 +260,7 @@ static bool archive_copy(struct packed *p, struct output *o, uint64_t member, ch
 	while (r == ARCHIVE_OK || r == ARCHIVE_WARN) {
 		r = packed_data(p, &data, &length, &at);
 		if (r == ARCHIVE_WARN && !why)		/* a wrong checksum: it comes with the last bytes */
-			why = g_strdup(packed_error(p));
+			why = packed_error(p);
 		if (length && !output_write(o, (uint64_t)at, data, length, error))
 			return false;
 		if (length && !p->zip)
@@ -278,7 +280,7 @@ static bool archive_copy(struct packed *p, struct output *o, uint64_t member, ch
 			check_end(p, o, (uint32_t)crc, damage);
 		return true;
 	}
-	why = why ? why : g_strdup(packed_error(p));
+	why = why ? why : packed_error(p);
 	if (!o->size) {
 		g_set_error(error, MEMSIEVE_ERROR, MEMSIEVE_ERROR_FORMAT, "the packed file is damaged: %s", why);
 		return false;

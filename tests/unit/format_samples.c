@@ -480,7 +480,7 @@ GByteArray *sample_kdump(void)
 	return a;
 }
 
-static void put_be64(GByteArray *a, uint64_t value)
+void put_be64(GByteArray *a, uint64_t value)
 {
 	put_le(a, a->len, GUINT64_SWAP_LE_BE(value), 8);
 }

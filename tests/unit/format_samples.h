@@ -15,6 +15,7 @@ extern const struct sample samples[];	/* up to a NULL name */
 
 /* Bytes or a little-endian number at an offset; what lies before grows zeros. */
 void put(GByteArray *a, size_t at, const void *bytes, size_t n);
+void put_be64(GByteArray *a, uint64_t v);	/* behind all that is there */
 void put_le(GByteArray *a, size_t at, uint64_t value, unsigned width);
 void put_text(GByteArray *a, size_t at, const char *text);		/* without its NUL */
 void put_utf16(GByteArray *a, size_t at, const char *ascii);		/* without a NUL */
