@@ -27,13 +27,13 @@ static enum fault step(struct walk *w, uint64_t *out)
 	return back == w->at ? FAULT_NONE : FAULT_IMPLAUSIBLE;
 }
 
-/* What the last entry that was seen going forward names as the one before it. */
+/* What the last entry that was seen going forward names as the one before it; 0: none was seen. */
 static uint64_t before_last(const struct walk *w)
 {
 	struct object entry = object_at(w->head.space, w->last);
 	uint64_t before = 0;
 
-	return READ(entry, list_entry.Blink, &before) ? 0 : before;
+	return w->last == w->head.va.v || READ(entry, list_entry.Blink, &before) ? 0 : before;
 }
 
 bool walk_next(struct walk *w, struct object *out)
@@ -67,7 +67,8 @@ bool walk_next(struct walk *w, struct object *out)
 		if (fault) {
 			if (fault == FAULT_UNMAPPED)	/* a link that leads nowhere is no link */
 				fault = FAULT_IMPLAUSIBLE;
-			if (w->backwards && w->at == w->beyond)	/* the other side of the break alone is wrong: nothing lies between */
+			/* The other side of the break alone is wrong: nothing lies between. A head that contradicts itself has no other side. */
+			if (w->backwards && w->at == w->beyond && w->last != w->head.va.v)
 				break;
 			context_note(w->context, fault, (va_t){ w->at }, w->table, "the list %s is broken %s this entry",
 				     w->what, w->backwards ? "before" : "after");

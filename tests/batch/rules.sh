@@ -155,4 +155,11 @@ for rule in "$srcdir"/rules/sql/*.sql; do
 	ok "$rule of a crowded kernel" cheap kernel "$rule"
 done
 ok "and finds what it found" [ "$(found user thread_outside_image)" -ge "$(found attacks-19041 thread_outside_image)" ]
+
+# The table of process ids: what takes a process out of it takes no threads of others.
+severity() { printf '.parameter set :dump_id 1\n.read %s\n' "$srcdir/rules/sql/$2.sql" | sqlite3 -json "$1.db" | grep -o "\"name\":\"$3\".*" | grep -o '"severity":"[a-z]*"' | head -n 1; }
+changed attacks-19041 "UPDATE processes SET in_cid_table = 0 WHERE name = 'queued.exe'; UPDATE threads SET in_cid_table = 0 WHERE process_id IN (SELECT process_id FROM processes WHERE name = 'queued.exe')"
+ok "a process that was taken out of the table of ids" [ "$(severity changed process_without_id queued.exe)" = '"severity":"high"' ]
+sqlite3 changed.db "UPDATE threads SET in_cid_table = 0"
+ok "a table that lacks much" [ "$(severity changed process_without_id queued.exe)" = '"severity":"low"' ]
 echo "$checks checks"
