@@ -257,6 +257,13 @@ static void take_pointers(struct subject *s, uint32_t rva, const struct pe_secti
 	g_array_set_size(runs, kept);
 }
 
+static void miss(struct subject *s, uint32_t index, enum view_page what, const struct page *page)
+{
+	s->pages[index] &= (uint8_t)~PAGE_FLAG_READABLE;
+	if (what == VIEW_PRIVATE && page->executable && !s->missing++)
+		s->first_missing = index * PAGE_SIZE;
+}
+
 static void compare_page(struct subject *s, uint32_t index, enum view_page what, const struct page *page, const struct page *section_page)
 {
 	uint32_t rva = index * PAGE_SIZE;
@@ -267,14 +274,20 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	if (!watched(s, rva, &section, &header))
 		return;
 	if (!page_bytes(s, page, current)) {
-		s->pages[index] &= (uint8_t)~PAGE_FLAG_READABLE;
-		if (what == VIEW_PRIVATE && page->executable && !s->missing++)
-			s->first_missing = rva;
+		miss(s, index, what, page);
 		return;
 	}
 	/* Where the prototype PTE says that the section's page has left memory, no other process has it. */
 	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND :
 			      what == VIEW_UNKNOWN || page_resident(section_page) ? other_original(s, index, page, original) : ORIGINAL_NONE;
+	/* What an acquisition can't read is zeros in a raw image: no code that replaces other code, nor any that was replaced. */
+	if (found == ORIGINAL_FOUND && page->executable && bytes_are_zero(current, PAGE_SIZE) != bytes_are_zero(original, PAGE_SIZE)) {
+		if (bytes_are_zero(current, PAGE_SIZE)) {
+			miss(s, index, what, page);
+			return;
+		}
+		found = ORIGINAL_NONE;
+	}
 	if (found != ORIGINAL_FOUND) {
 		/* A page that may as well be the section's own is no modification. */
 		s->pages[index] |= what == VIEW_PRIVATE ? PAGE_FLAG_ALONE : 0;
