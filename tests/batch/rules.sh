@@ -162,4 +162,12 @@ changed attacks-19041 "UPDATE processes SET in_cid_table = 0 WHERE name = 'queue
 ok "a process that was taken out of the table of ids" [ "$(severity changed process_without_id queued.exe)" = '"severity":"high"' ]
 sqlite3 changed.db "UPDATE threads SET in_cid_table = 0"
 ok "a table that lacks much" [ "$(severity changed process_without_id queued.exe)" = '"severity":"low"' ]
+
+# Memory that no VAD describes: some places are an attack, hundreds in one page table a page that was used for something else.
+bare() { changed attacks-19041 "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+	INSERT INTO code_regions(process_id, address, length) SELECT (SELECT process_id FROM processes WHERE name = 'queued.exe'), 0x500000000000 + i * 8192, 4096 FROM n"; }
+bare 3
+ok "three places without a VAD" [ "$(severity changed executable_memory_without_vad queued.exe)$(found changed executable_memory_without_vad)" = "\"severity\":\"high\"$(($(found attacks-19041 executable_memory_without_vad) + 3))" ]
+bare 200
+ok "two hundred" [ "$(severity changed executable_memory_without_vad queued.exe)$(found changed executable_memory_without_vad)" = "\"severity\":\"low\"$(($(found attacks-19041 executable_memory_without_vad) + 1))" ]
 echo "$checks checks"
