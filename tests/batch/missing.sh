@@ -140,3 +140,22 @@ output format=lime
 END
 ok "originals that were not looked for are told" says originals 'changed.exe|1 ' "SELECT p.name, count(*) FROM diagnostics d JOIN processes p USING (process_id)
 	WHERE table_name = 'image_patches' AND fault = 'limit' GROUP BY 1"
+
+# What an acquisition couldn't read is zeros in a raw image. A VAD at address 0 without children it isn't: not the root, not below.
+whole() {
+	cat <<-'END'
+		# Zeros.
+		machine build=10.0.19041.1466 ram=6M computer=MISSING
+		process name=prog.exe pid=1000 ppid=4 path=C:\Windows\prog.exe
+		 vad start=0x20000000 pages=1 protect=PAGE_EXECUTE_READ content=shellcode
+		process name=other.exe pid=1100 ppid=4 path=C:\Windows\other.exe
+	END
+}
+whole | case_of vads
+for which in 'min(node)' 'max(node)'; do
+	node=$(sqlite3 "$work/vads.db" "SELECT $which FROM vads JOIN processes USING (process_id) WHERE pid = 1000")
+	{ whole; for ((at = 0; at < 0x40; at += 8)); do printf 'defect kind=poke va=0x%x value=0\n' $((node + at)); done; } | case_of blank
+	ok "a blank node ($which) is no VAD, and is told" says blank '0|1 ' "SELECT count(*), (SELECT count(*) > 0 FROM diagnostics WHERE table_name = 'vads' AND message LIKE '%no sane range')
+		FROM vads WHERE start_address = 0"
+	ok "what it led to is no attack" says blank '0 ' "SELECT count(*) FROM findings WHERE rule IN ('executable_memory_without_vad', 'hollowed_process')"
+done
