@@ -280,13 +280,11 @@ static void compare_page(struct subject *s, uint32_t index, enum view_page what,
 	/* Where the prototype PTE says that the section's page has left memory, no other process has it. */
 	enum original found = page_bytes(s, section_page, original) ? ORIGINAL_FOUND :
 			      what == VIEW_UNKNOWN || page_resident(section_page) ? other_original(s, index, page, original) : ORIGINAL_NONE;
-	/* What an acquisition can't read is zeros in a raw image: no code that replaces other code, nor any that was replaced. */
-	if (found == ORIGINAL_FOUND && page->executable && bytes_are_zero(current, PAGE_SIZE) != bytes_are_zero(original, PAGE_SIZE)) {
-		if (bytes_are_zero(current, PAGE_SIZE)) {
-			miss(s, index, what, page);
-			return;
-		}
-		found = ORIGINAL_NONE;
+	/* What an acquisition can't read is zeros in a raw image: no code that replaces other code. (Nor any that was replaced, but there are pages of zeros
+	 * to hide code in.) */
+	if (found == ORIGINAL_FOUND && page->executable && bytes_are_zero(current, PAGE_SIZE) && !bytes_are_zero(original, PAGE_SIZE)) {
+		miss(s, index, what, page);
+		return;
 	}
 	if (found != ORIGINAL_FOUND) {
 		/* A page that may as well be the section's own is no modification. */

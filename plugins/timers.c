@@ -64,7 +64,7 @@ static void put_dpc(struct context *c, struct row *row, const struct object *tim
 	if (!at)
 		return;
 	/* Of a kernel without symbols: what nobody can decode is no address. */
-	if (!k->encoded && (!space_is_kernel(c->space, (va_t){ at }) || !space_canonical(c->space, (va_t){ at }) || at % space_pointer_size(c->space))) {
+	if (!k->encoded && space_pointer_size(c->space) == 8 && (!space_is_kernel(c->space, (va_t){ at }) || !space_canonical(c->space, (va_t){ at }) || at % 8)) {
 		row_fault(row, DPC, FAULT_NO_FIELD, timer->va, "_KTIMER.Dpc, which KiWaitNever and KiWaitAlways decode");
 		return;
 	}
