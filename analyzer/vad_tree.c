@@ -229,71 +229,40 @@ static bool add_vad(GArray *vads, struct vad *vad, uint64_t *room)
 	return true;
 }
 
-/* The low bits of the pointer carry the node's balance. */
-static enum fault parent(const struct object *node, uint64_t *out)
-{
-	enum fault fault;
-
-	*out = 0;
-	if (HAS(*node, mmvad_short.LeftChild)) {	/* Windows 7 */
-		fault = READ(*node, mmvad_short.u1, out);
-	} else {
-		struct object link = MEMBER(*node, mmvad_short.VadNode);
-		if (!link.va.v)
-			return FAULT_NO_FIELD;
-		fault = HAS(link, rtl_balanced_node.ParentValue) ? READ(link, rtl_balanced_node.ParentValue, out) : READ(link, mm_avl_node.u1, out);
-	}
-	*out &= ~UINT64_C(7);
-	return fault;
-}
-
-/* A node and the one that leads to it; 0: the process does. */
-struct step { uint64_t node, from; };
-
-static void push(GArray *stack, uint64_t node, uint64_t from)
-{
-	if (node)
-		g_array_append_val(stack, ((struct step){ node, from }));
-}
-
 bool vad_tree_read(struct context *c, struct process *process, struct vad_pool *pool, GArray *lost)
 {
 	struct object proc = object_at(c->space, process->eprocess.v);
-	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(struct step));
+	g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	GArray *vads = process->vads.vads;
 	uint64_t root = 0, room;
 	enum fault fault = tree_root(&proc, &root);
 	bool whole = true, full = false;
-	guint strangers = 0, own = 0;
 
 	if (fault) {
 		context_note(c, fault, proc.va, "vads", "the root of the VAD tree can't be read");
 		return false;
 	}
 	room = pool ? room_take(pool->room) : limit(vad_bytes);
-	push(stack, root, 0);
+	if (root)
+		g_array_append_val(stack, root);
 	while (stack->len) {
-		const struct step step = g_array_index(stack, struct step, stack->len - 1);
-		struct object node = object_at(c->space, step.node);
+		struct object node = object_at(c->space, g_array_index(stack, uint64_t, stack->len - 1));
 		g_array_set_size(stack, stack->len - 1);
 		if (g_hash_table_contains(seen, &node.va.v)) {
 			context_note(c, FAULT_IMPLAUSIBLE, node.va, "vads", "the VAD tree has a loop: a node is reached twice");
 			whole = false;
 			continue;
 		}
-		uint64_t *key = g_memdup2(&node.va.v, sizeof(uint64_t)), left = 0, right = 0, above;
+		uint64_t *key = g_memdup2(&node.va.v, sizeof(uint64_t)), left = 0, right = 0;
 		g_hash_table_add(seen, key);
 		struct vad vad = { .node = node.va };
-		const bool told = step.from && !parent(&node, &above), stranger = told && above != step.from;
 		if (!read_node(c, &node, &vad, true)) {
 			whole = false;
 			if (lost)
 				g_array_append_val(lost, node.va.v);
 			continue;	/* its links are no better than its range */
 		}
-		strangers += stranger;
-		own += told && !stranger;
 		if ((full = !add_vad(vads, &vad, &room)))
 			break;
 		if ((fault = children(&node, &left, &right))) {
@@ -301,13 +270,10 @@ bool vad_tree_read(struct context *c, struct process *process, struct vad_pool *
 			whole = false;
 			continue;
 		}
-		push(stack, right, node.va.v);
-		push(stack, left, node.va.v);
-	}
-	/* Where no node has its own, how this build keeps them isn't known. */
-	if (strangers && strangers <= own) {
-		context_note(c, FAULT_IMPLAUSIBLE, proc.va, "vads", "%u nodes of the VAD tree name another parent than the node that leads to them", strangers);
-		whole = false;
+		if (right)
+			g_array_append_val(stack, right);
+		if (left)
+			g_array_append_val(stack, left);
 	}
 	if (pool)
 		room_give(pool->room, room);
@@ -344,6 +310,23 @@ void vad_pool_destroy(struct vad_pool *pool)
 	room_destroy(pool->room);
 	g_mutex_clear(&pool->lock);
 	g_free(pool);
+}
+
+/* The low bits of the pointer carry the node's balance. */
+static enum fault parent(const struct object *node, uint64_t *out)
+{
+	enum fault fault;
+
+	if (HAS(*node, mmvad_short.LeftChild)) {	/* Windows 7 */
+		fault = READ(*node, mmvad_short.u1, out);
+	} else {
+		struct object link = MEMBER(*node, mmvad_short.VadNode);
+		if (!link.va.v)
+			return FAULT_NO_FIELD;
+		fault = HAS(link, rtl_balanced_node.ParentValue) ? READ(link, rtl_balanced_node.ParentValue, out) : READ(link, mm_avl_node.u1, out);
+	}
+	*out &= ~UINT64_C(7);
+	return fault;
 }
 
 static void array_free(gpointer array)
