@@ -387,8 +387,8 @@ static int is_teb(struct derive *d, const struct instance *s, unsigned at)
 	uint32_t teb = value(s, at), self;
 	struct space *user = derive_user(d, s->process);
 
-	if (!teb)
-		return s->process ? -1 : 1;
+	if (!teb)	/* as of the System process's threads: but so is much else */
+		return -1;
 	if (!s->process || !user_pointer(teb) || (teb & PAGE_MASK))
 		return 0;
 	return !user || space_read(user, (va_t){ teb + 0x18 }, &self, W, NULL) ? -1 : self == teb;
