@@ -73,13 +73,11 @@ static enum fault find_block32(struct context *c, struct block *block)
 	*block = (struct block){ 0 };
 	if (fault || !parameters)
 		return fault;
-	if (c->kernel->build && c->kernel->build < VISTA)
-		size = 0;
-	else if (space_read(c->user, (va_t){ (uint64_t)parameters + PARAMETERS32_ENVIRONMENT_SIZE }, &size, sizeof(size), NULL))
-		size = 0;
+	const bool told = !(c->kernel->build && c->kernel->build < VISTA) &&
+			  !space_read(c->user, (va_t){ (uint64_t)parameters + PARAMETERS32_ENVIRONMENT_SIZE }, &size, sizeof(size), NULL);
 	fault = space_read(c->user, (va_t){ (uint64_t)parameters + PARAMETERS32_ENVIRONMENT }, &va, sizeof(va), NULL);
 	block->va = GUINT32_FROM_LE(va);
-	block->size = GUINT32_FROM_LE(size);
+	block->size = told ? GUINT32_FROM_LE(size) : 0;
 	return fault;
 }
 
