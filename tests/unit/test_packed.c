@@ -245,10 +245,39 @@ START_TEST(hole)
 }
 END_TEST
 
+/* The same of a flattened stream in a flattened stream, whose hole was read as 64 million records of nothing, each with a question for the time. */
+START_TEST(records_of_nothing)
+{
+	GByteArray *a = g_byte_array_new();
+	struct rusage before, after;
+
+	for (unsigned i = 0; i < 2; i++) {
+		put_text(a, a->len, "makedumpfile");
+		put_le(a, a->len + 4, UINT64_C(1) << 56, 8);
+		put_le(a, a->len, UINT64_C(1) << 56, 8);
+		put_le(a, a->len + PAGE_SIZE - 33, 0, 1);
+		if (!i) {
+			put_be64(a, 0);
+			put_be64(a, PAGE_SIZE);
+		}
+	}
+	put_be64(a, 1 << 30);
+	put_be64(a, 16);
+	put_be64(a, UINT64_MAX);
+	put_be64(a, UINT64_MAX);
+	put_be64(a, UINT64_MAX);
+	put_be64(a, UINT64_MAX);
+	getrusage(RUSAGE_SELF, &before);
+	refused("dump", a, "nothing is packed in it");
+	getrusage(RUSAGE_SELF, &after);
+	ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 256 << 10);
+}
+END_TEST
+
 int main(void)
 {
 	const struct test_case cases[] = {
-		{ "hibernation", hibernation }, { "xpress", xpress }, { "packed", packed }, { "hole", hole },
+		{ "hibernation", hibernation }, { "xpress", xpress }, { "packed", packed }, { "hole", hole }, { "records_of_nothing", records_of_nothing },
 	};
 
 	return run_cases("packed", cases, G_N_ELEMENTS(cases));
