@@ -657,13 +657,11 @@ static bool run_case(struct extraction *x, const char *case_path, GError **error
 	x->case_path = case_path;
 	if (!x->confined && !confine_to_case(x, error))
 		return false;
-	if (!look_into_case(x, targets, error))
+	/* Where nothing is suspicious the dump, which may be one without memory of processes, isn't needed. */
+	if (!look_into_case(x, targets, error) || (targets->len && !open_dump(x, error)))
 		return false;
-	if (!targets->len)	/* nothing suspicious: the dump, which may be one without memory of processes, isn't needed */
-		return true;
-	if (!open_dump(x, error))
-		return false;
-	write_all(x, targets);
+	if (targets->len)
+		write_all(x, targets);
 	return true;
 }
 

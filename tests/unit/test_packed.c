@@ -215,6 +215,17 @@ START_TEST(packed)
 }
 END_TEST
 
+/* What a flattened stream begins with, behind all that is there. */
+static void put_flattened(GByteArray *a)
+{
+	const guint at = a->len;
+
+	put_text(a, at, "makedumpfile");
+	put_le(a, at + 16, UINT64_C(1) << 56, 8);
+	put_le(a, at + 24, UINT64_C(1) << 56, 8);
+	put_le(a, at + PAGE_SIZE - 1, 0, 1);
+}
+
 /*
  * In a flattened stream of two records a zip without a directory and, behind a hole of a gibibyte, its end: the library looks for the next member
  * in all of it. Found by fuzz_packed, with four gibibytes in memory: each page of the hole that is read where it is mapped is made there, for good
@@ -226,10 +237,7 @@ START_TEST(hole)
 	GByteArray *a = g_byte_array_new();
 	struct rusage before, after;
 
-	put_text(a, 0, "makedumpfile");
-	put_le(a, 16, UINT64_C(1) << 56, 8);
-	put_le(a, 24, UINT64_C(1) << 56, 8);
-	put_le(a, PAGE_SIZE - 1, 0, 1);
+	put_flattened(a);
 	put_be64(a, 0);
 	put_be64(a, sizeof(member) - 1);
 	put(a, a->len, member, sizeof(member) - 1);
@@ -252,10 +260,7 @@ START_TEST(records_of_nothing)
 	struct rusage before, after;
 
 	for (unsigned i = 0; i < 2; i++) {
-		put_text(a, a->len, "makedumpfile");
-		put_le(a, a->len + 4, UINT64_C(1) << 56, 8);
-		put_le(a, a->len, UINT64_C(1) << 56, 8);
-		put_le(a, a->len + PAGE_SIZE - 33, 0, 1);
+		put_flattened(a);
 		if (!i) {
 			put_be64(a, 0);
 			put_be64(a, PAGE_SIZE);
