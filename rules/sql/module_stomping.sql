@@ -4,7 +4,7 @@
 -- attack: T1055
 -- title: {name} ({pid}): {bytes} bytes of code of {module} were replaced at {address}
 -- Whole stretches of a mapped file's code that are other code in this process. Where the page-table entry names a frame that differs in
--- a single bit from the original's, the entry itself may be damaged; where the original is nothing but zeros, it may be what the dump lacks. Where the program's own headers were replaced too, another program
+-- a single bit from the original's, the entry itself may be damaged; where the original is nothing but zeros, as far as it is kept (512 bytes), it may be what the dump lacks. Where the program's own headers were replaced too, another program
 -- was put in its place.
 SELECT p.process_id, p.name, p.pid, min(x.address) AS address, max(x.address + x.length) - min(x.address) AS length, sum(x.length) AS bytes,
        coalesce(nullif(json_extract('[' || replace(json_quote(i.path), '\\', '","') || ']', '$[#-1]'), ''), printf('the image at 0x%x', i.base)) AS module,
